@@ -1,0 +1,25 @@
+"""Backbones G and the tables they read. A new backbone is one file and one line in ``BACKBONES``."""
+
+from bet.backbones.base import Backbone, Ranker
+from bet.backbones.graph import Graph, normalised_adjacency
+from bet.backbones.lightgcn import LightGCN
+from bet.backbones.ncf import NCF
+from bet.backbones.ngcf import NGCF
+from bet.backbones.recommender import Recommender, masked_recommender, new_recommender
+from bet.backbones.table import MaskedTable, Table, masked_table_bytes
+
+BACKBONES: dict[str, type[Backbone]] = {"ncf": NCF, "ngcf": NGCF, "lightgcn": LightGCN}
+
+__all__ = [
+    "BACKBONES",
+    "Backbone",
+    "Graph",
+    "MaskedTable",
+    "Ranker",
+    "Recommender",
+    "Table",
+    "masked_recommender",
+    "masked_table_bytes",
+    "new_recommender",
+    "normalised_adjacency",
+]

@@ -1,0 +1,16 @@
+"""LightGCN (He et al., SIGIR 2020): linear propagation, mean over layers, inner product."""
+
+from torch import Tensor
+
+from bet.backbones.base import Backbone
+from bet.backbones.graph import propagate_mean
+
+
+class LightGCN(Backbone):
+    """Three layers; columns never mix, so a table of width w is the model of embedding size w."""
+
+    l2 = 1e-4
+    layers = 3
+
+    def represent(self, ego: Tensor, dropout=None) -> Tensor:
+        return propagate_mean(self.graph, ego, self.layers)

@@ -1,0 +1,56 @@
+"""A backbone together with its embedding table: the thing that is trained, ranked with and measured."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bet.backbones.base import Backbone, Ranker
+from bet.backbones.graph import Graph
+from bet.backbones.table import MaskedTable, Table
+
+
+class Recommender(nn.Module):
+    """Holds ``table`` and ``backbone``; entities are users 0..|U|-1, then items."""
+
+    def __init__(self, backbone: Backbone, table: Table):
+        super().__init__()
+        self.backbone, self.table = backbone, table
+
+    @property
+    def n_users(self) -> int:
+        return self.backbone.n_users
+
+    @torch.no_grad()
+    def ranker(self) -> Ranker:
+        """The full-ranking scorer of the current weights, without dropout."""
+        return self.backbone.ranker(self.backbone.represent(self.table()))
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A detached copy of all weights."""
+        return {name: weight.detach().clone() for name, weight in self.state_dict().items()}
+
+
+def new_recommender(
+    backbone: type[Backbone],
+    graph: Graph,
+    n_users: int,
+    sizes: np.ndarray,
+    d_max: int,
+    generator: torch.Generator,
+) -> Recommender:
+    """A recommender with fresh weights from ``generator`` (CPU) and a masked table of ``sizes`` (n,), on the graph's device."""
+    body = backbone(graph, n_users, d_max, generator)
+    table = MaskedTable(sizes, d_max, copies=body.copies, std=body.init_std, generator=generator)
+    return Recommender(body, table).to(graph.values.device)
+
+
+def masked_recommender(full: Recommender, sizes: np.ndarray) -> Recommender:
+    """A copy of ``full`` (trained with the whole table) whose table is cut to ``sizes`` (n,)."""
+    body = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
+    body.load_state_dict(full.backbone.state_dict())
+    table = MaskedTable.from_full(full.table.weight.detach().cpu(), sizes, body.d_max, body.copies)
+    return Recommender(body, table).to(full.device)

@@ -1,0 +1,119 @@
+"""Embedding tables: what yields ego embeddings, knows its exact size, and can be written to a file.
+
+A table is separate from the backbone that reads it. Some backbones keep several embeddings per entity
+(NCF: one for its MLP, one for its GMF branch); such *copies* share one size per entity and stand side by side
+in the columns of the ego matrix.
+"""
+
+from pathlib import Path
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bet.errors import BetError
+from bet.files import atomic_path
+
+_NPY_HEADER = 128  # bytes numpy writes before a one-dimensional array
+_FORMAT = 1
+
+
+class Table(Protocol):
+    """What a backbone, the trainer and the accounting need of a table; quantised or hashed tables fit here too."""
+
+    n: int
+    copies: int
+
+    def __call__(self) -> Tensor:
+        """Ego embeddings (n, copies * width) float32; columns from ``width`` up to d_max are zero and left out."""
+
+    def n_parameters(self) -> int:
+        """Numbers kept, over all copies."""
+
+    def n_bytes(self) -> int:
+        """Exact length in bytes of the file that ``save`` writes."""
+
+    def save(self, path: Path) -> None: ...
+
+
+class MaskedTable(nn.Module):
+    """Row n keeps its first ``sizes[n]`` columns of d_max: E * M with a prefix mask M (BET, section 3.1).
+
+    Only the ``width = max(sizes)`` columns that somebody uses exist, so a narrow table is cheap to train.
+    """
+
+    def __init__(self, sizes: np.ndarray, d_max: int, *, copies: int = 1, std: float = 0.0, generator=None):
+        """``sizes`` (n,) integers in [0, d_max], by entity id; rows start as N(0, std^2). Raises BetError on bad sizes."""
+        super().__init__()
+        sizes = np.asarray(sizes)
+        if sizes.ndim != 1 or not np.issubdtype(sizes.dtype, np.integer) or not len(sizes):
+            raise BetError(f"sizes must be one integer per entity, got shape {sizes.shape} of {sizes.dtype}")
+        if sizes.min() < 0 or sizes.max() > d_max:
+            raise BetError(f"sizes must lie in [0, {d_max}], got [{sizes.min()}, {sizes.max()}]")
+        self.n, self.copies, self.d_max = len(sizes), copies, d_max
+        self.sizes = sizes.astype(np.int16)
+        self.width = int(sizes.max())
+        weight = torch.zeros(self.n, copies * self.width)
+        if std:
+            weight.normal_(0.0, std, generator=generator)
+        kept = torch.arange(self.width) < torch.from_numpy(self.sizes)[:, None]
+        kept = kept.repeat(1, copies)
+        self.weight = nn.Parameter(weight * kept)
+        self.register_buffer("mask", None if bool(kept.all()) else kept, persistent=False)
+
+    @classmethod
+    def from_full(cls, full: Tensor, sizes: np.ndarray, d_max: int, copies: int = 1) -> Self:
+        """A table of ``sizes`` whose rows are the prefixes of ``full`` (n, copies * d_max)."""
+        table = cls(sizes, d_max, copies=copies)
+        with torch.no_grad():
+            prefix = full.reshape(table.n, copies, -1)[:, :, : table.width].reshape(table.n, -1)
+            table.weight.copy_(prefix if table.mask is None else prefix * table.mask)
+        return table
+
+    def forward(self) -> Tensor:
+        # The product also masks the gradient: unused columns stay exactly zero.
+        return self.weight if self.mask is None else self.weight * self.mask
+
+    def n_parameters(self) -> int:
+        """Sum of sizes over all copies."""
+        return self.copies * int(self.sizes.sum(dtype=np.int64))
+
+    def n_bytes(self) -> int:
+        """Exact length of the saved file."""
+        return masked_table_bytes(self.n, self.n_parameters(), self.d_max)
+
+    def save(self, path: Path) -> None:
+        """Write format and shape, one size per entity, and the ragged float32 rows as three consecutive npy arrays."""
+        kept = torch.ones_like(self.weight, dtype=torch.bool) if self.mask is None else self.mask
+        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+            np.save(handle, np.array([_FORMAT, self.copies, self.d_max], dtype=np.int32))
+            np.save(handle, self.sizes.astype(_size_dtype(self.d_max)))
+            np.save(handle, self.weight.detach()[kept].cpu().numpy())
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read what ``save`` wrote; raises BetError when the file is missing, cut short, too long or of another format."""
+        try:
+            with open(path, "rb") as handle:
+                version, copies, d_max = np.load(handle, allow_pickle=False)
+                sizes, values = np.load(handle, allow_pickle=False), np.load(handle, allow_pickle=False)
+                rest = handle.read(1)
+        except (OSError, ValueError, EOFError) as error:
+            raise BetError(f"{path}: not a readable table file ({error}); save the table again") from error
+        if version != _FORMAT or rest or len(values) != copies * sizes.sum(dtype=np.int64):
+            raise BetError(f"{path}: format {version} (this version reads {_FORMAT}) or wrong length; save the table again")
+        table = cls(sizes.astype(np.int16), int(d_max), copies=int(copies))
+        with torch.no_grad():
+            kept = torch.ones_like(table.weight, dtype=torch.bool) if table.mask is None else table.mask
+            table.weight[kept] = torch.from_numpy(values)
+        return table
+
+
+def _size_dtype(d_max: int) -> type[np.unsignedinteger]:
+    return np.uint8 if d_max < 256 else np.uint16
+
+
+def masked_table_bytes(n: int, parameters: int, d_max: int) -> int:
+    """Length of a saved masked table: three npy headers, three int32, a size per entity, 4 bytes per parameter."""
+    return 3 * _NPY_HEADER + 12 + n * np.dtype(_size_dtype(d_max)).itemsize + 4 * parameters
