@@ -1,0 +1,19 @@
+"""BPR training and full-ranking evaluation, the same for every method."""
+
+from bet.training.ranking import CUTOFFS, RankingMetrics, evaluate, top_k
+from bet.training.sampling import BprSampler
+from bet.training.trainer import TrainResult, TrainSettings, bpr_loss, load_state, save_state, train
+
+__all__ = [
+    "CUTOFFS",
+    "BprSampler",
+    "RankingMetrics",
+    "TrainResult",
+    "TrainSettings",
+    "bpr_loss",
+    "evaluate",
+    "load_state",
+    "save_state",
+    "top_k",
+    "train",
+]

@@ -1,0 +1,105 @@
+"""Full-ranking Recall@k and NDCG@k per user, in blocks of users."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from bet.backbones import Ranker
+
+CUTOFFS = (5, 10, 20)  # Eq. 13
+
+
+@dataclass(frozen=True)
+class RankingMetrics:
+    """``users`` (u,) int64, those with at least one positive; ``values["recall@5"]`` etc., each (u,) float64."""
+
+    users: np.ndarray
+    values: dict[str, np.ndarray]
+
+    def means(self) -> dict[str, float]:
+        """Mean over users of every metric, and ``quality``, the mean of them all (Eq. 13)."""
+        means = {name: float(value.mean()) for name, value in self.values.items()}
+        return means | {"quality": float(np.mean(list(means.values())))}
+
+
+@torch.no_grad()
+def evaluate(
+    ranker: Ranker,
+    positives: csr_array,
+    masked: Sequence[csr_array] = (),
+    cutoffs: Sequence[int] = CUTOFFS,
+    block: int = 1024,
+    device: torch.device | str = "cpu",
+) -> RankingMetrics:
+    """Rank all items for every user with positives and compare with ``positives`` (|U|, |V|) CSR.
+
+    Interactions of ``masked`` are never recommended. Equal scores rank the lower item id first. Recall@k divides by the
+    number of positives; NDCG@k has gains 1 / log2(rank + 1) and an ideal list of min(k, positives) hits. A cut-off
+    beyond the catalogue counts the whole ranking. Memory is O(block * |V|).
+    """
+    n_items = positives.shape[1]
+    n_positives = np.diff(positives.indptr)
+    users = np.flatnonzero(n_positives)
+    depth = min(max(cutoffs), n_items)
+    hits = np.zeros((len(users), depth), dtype=bool)
+    keys = _keys(positives, device)
+    for start in range(0, len(users), block):
+        ids = users[start : start + block]
+        scores = ranker(torch.from_numpy(ids).to(device))  # (b, |V|)
+        for matrix in masked:
+            rows, columns = _pairs(matrix, ids, device)
+            scores[rows, columns] = -torch.inf
+        top_scores, top_items = top_k(scores, depth)
+        wanted = torch.from_numpy(ids).to(device)[:, None] * n_items + top_items  # (b, depth)
+        position = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
+        found = (keys[position] == wanted) & (top_scores > -torch.inf)
+        hits[start : start + block] = found.cpu().numpy()
+    return RankingMetrics(users, _metrics(hits, n_positives[users], cutoffs))
+
+
+def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k best of each row of ``scores`` (b, |V|), best first, ties by lower column: values and columns (b, k)."""
+    n_items = scores.shape[1]
+    values, items = torch.topk(scores, min(k + 1, n_items), dim=1)
+    # topk orders equal scores arbitrarily: sort by column, then stably by score.
+    items = items.sort(dim=1).values
+    values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
+    items = items.gather(1, order)
+    if n_items > k:  # where the cut falls between equal scores, topk may have kept the wrong columns
+        cut = ((values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)).nonzero()[:, 0]
+        if len(cut):
+            values[cut], items[cut] = (x[:, : k + 1] for x in scores[cut].sort(dim=1, descending=True, stable=True))
+    return values[:, :k], items[:, :k]
+
+
+def _keys(matrix: csr_array, device: torch.device | str) -> Tensor:
+    """Sorted user * |V| + item of every stored pair, (nnz,) int64."""
+    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+    return torch.from_numpy(np.sort(rows * matrix.shape[1] + matrix.indices)).to(device)
+
+
+def _pairs(matrix: csr_array, users: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Block row and column of every stored pair of ``users``, (p,) int64 each."""
+    starts, counts = matrix.indptr[users], np.diff(matrix.indptr)[users]
+    rows = np.repeat(np.arange(len(users)), counts)
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    columns = matrix.indices[np.repeat(starts, counts) + within]
+    return torch.from_numpy(rows).to(device), torch.from_numpy(columns.astype(np.int64)).to(device)
+
+
+def _metrics(hits: np.ndarray, n_positives: np.ndarray, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
+    discounts = 1.0 / np.log2(np.arange(2, max(cutoffs) + 2))
+    depth = hits.shape[1]
+    found = np.cumsum(hits, axis=1)
+    gained = np.cumsum(hits * discounts[:depth], axis=1)
+    ideal = np.cumsum(discounts)
+    values = {}
+    for k in cutoffs:
+        last = min(k, depth) - 1
+        values[f"recall@{k}"] = found[:, last] / n_positives
+        values[f"ndcg@{k}"] = gained[:, last] / ideal[np.minimum(k, n_positives) - 1]
+    return values

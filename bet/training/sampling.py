@@ -1,0 +1,52 @@
+"""User-uniform BPR triples, drawn in torch without a Python loop."""
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from bet.errors import BetError
+
+
+class BprSampler:
+    """Draws (user, positive, negative) from ``train`` (|U|, |V|) binary CSR with sorted indices.
+
+    Users are uniform and distinct within a batch where there are enough of them; the positive is uniform over the
+    user's items, the negative uniform over all other items. Users without items, or with all of them, are not drawn.
+    """
+
+    def __init__(self, train: csr_array, device: torch.device | str = "cpu"):
+        n_users, self.n_items = train.shape
+        indptr, indices = train.indptr.astype(np.int64), train.indices.astype(np.int64)
+        degrees = np.diff(indptr)
+        drawable = np.flatnonzero((degrees > 0) & (degrees < self.n_items))
+        if not len(drawable):
+            raise BetError(f"no user of {n_users} has both an item and a non-item to learn from; give more interactions")
+        row = np.repeat(np.arange(n_users), degrees)
+        # Non-items of a user in order: the r-th one is r + (number of the user's items at or before it). That number
+        # is a binary search over item id minus position in the row, done for all rows at once by a per-row offset.
+        gaps = row * (self.n_items + 1) + indices - (np.arange(len(indices)) - indptr[row])
+        self.users = torch.from_numpy(drawable).to(device)
+        self.indptr = torch.from_numpy(indptr).to(device)
+        self.degrees = torch.from_numpy(degrees).to(device)
+        self.indices = torch.from_numpy(indices).to(device)
+        self.gaps = torch.from_numpy(gaps).to(device)
+
+    @property
+    def n_interactions(self) -> int:
+        return len(self.indices)
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator`` lives on the device."""
+        device = self.users.device
+        if batch_size <= len(self.users):
+            chosen = torch.randperm(len(self.users), generator=generator, device=device)[:batch_size]
+        else:
+            chosen = torch.randint(len(self.users), (batch_size,), generator=generator, device=device)
+        users = self.users[chosen]
+        start, degree = self.indptr[users], self.degrees[users]
+        draws = torch.rand(2, batch_size, generator=generator, device=device, dtype=torch.float64)
+        positives = self.indices[start + (draws[0] * degree).long()]
+        r = (draws[1] * (self.n_items - degree)).long()
+        before = torch.searchsorted(self.gaps, users * (self.n_items + 1) + r, right=True) - start
+        return users, positives, r + before
