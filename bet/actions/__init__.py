@@ -1,0 +1,20 @@
+"""Budgets, and actions that meet them exactly."""
+
+from bet.actions.action import Action, FrequencyOrder
+from bet.actions.budget import Budget, parse_budget
+from bet.actions.families import FAMILIES, Family
+from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
+
+__all__ = [
+    "FAMILIES",
+    "Action",
+    "Budget",
+    "Family",
+    "FrequencyOrder",
+    "allocate",
+    "parse_budget",
+    "ranked_action",
+    "sample_action",
+    "sample_actions",
+    "split_budget",
+]

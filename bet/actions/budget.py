@@ -1,0 +1,104 @@
+"""Budgets as exact integers: from a sparsity, a number of parameters, or bytes."""
+
+import re
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from bet.backbones import masked_table_bytes
+from bet.errors import BetError
+
+UNITS = {
+    "b": 1,
+    "kb": 10**3,
+    "mb": 10**6,
+    "gb": 10**9,
+    "kib": 2**10,
+    "mib": 2**20,
+    "gib": 2**30,
+}
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most ``total`` columns over all entities: sum_n d_n <= total, with d_min <= d_n <= d_max.
+
+    ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters.
+    """
+
+    total: int
+    n: int
+    d_max: int
+    d_min: int = 1
+    copies: int = 1
+
+    def __post_init__(self):
+        if not 0 <= self.d_min <= self.d_max or self.d_max < 1 or self.n < 1 or self.copies < 1:
+            raise BetError(
+                f"need n >= 1, copies >= 1 and 0 <= d_min <= d_max, got n={self.n}, copies={self.copies}, "
+                f"d_min={self.d_min}, d_max={self.d_max}"
+            )
+        if self.total < self.n * self.d_min:
+            raise BetError(
+                f"a budget of {self.parameters:,} parameters is below the smallest possible table, "
+                f"{self.copies * self.n * self.d_min:,} ({self.n:,} entities x {self.d_min} columns x {self.copies} tables); "
+                "raise the budget"
+            )
+
+    @property
+    def parameters(self) -> int:
+        """The limit in parameters, over all copies."""
+        return self.copies * self.total
+
+    @property
+    def target(self) -> int:
+        """What an exact action uses: the budget, or the full table where the budget is larger."""
+        return min(self.total, self.n * self.d_max)
+
+    def check(self, sizes: np.ndarray) -> None:
+        """Raise BetError unless ``sizes`` (n,) obeys the bounds and the budget; called wherever a table is made or reported."""
+        used = int(np.sum(sizes, dtype=np.int64))
+        if len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max or used > self.total:
+            raise BetError(
+                f"sizes of {len(sizes)} entities in [{sizes.min()}, {sizes.max()}] sum to {used}; allowed are {self.n} entities "
+                f"in [{self.d_min}, {self.d_max}] with a sum of at most {self.total}"
+            )
+
+
+def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d_min: int = 1) -> Budget:
+    """The budget that ``text`` states for ``n`` entities.
+
+    * a sparsity: ``0.8``, ``"0.8"`` or ``"80 %"``; at most floor((1 - c) * d_max * n) columns are kept (BET, 4.2);
+    * a number of parameters over all copies: ``850068`` or ``"850068"``;
+    * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``; sizes and header count.
+
+    Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
+    """
+    number, unit = _read(text)
+    if unit in UNITS:
+        limit = int(number * UNITS[unit])
+        overhead = masked_table_bytes(n, 0, d_max)
+        smallest = overhead + 4 * copies * n * d_min
+        if limit < smallest:
+            raise BetError(
+                f"a budget of {limit:,} bytes is below the smallest possible table file, {smallest:,} bytes; raise the budget"
+            )
+        return Budget((limit - overhead) // (4 * copies), n, d_max, d_min, copies)
+    sparsity = number / 100 if unit == "%" else number
+    if unit == "%" or not isinstance(text, int) and number < 1:
+        if not 0 <= sparsity < 1:
+            raise BetError(f"a sparsity must lie in [0, 1), got {text!r}; 0.9 keeps a tenth of the table")
+        return Budget(int((1 - sparsity) * d_max * n), n, d_max, d_min, copies)
+    if number.denominator != 1:
+        raise BetError(f"a number of parameters must be whole, got {text!r}; for a sparsity give a value below 1")
+    return Budget(int(number) // copies, n, d_max, d_min, copies)
+
+
+def _read(text: str | int | float) -> tuple[Fraction, str]:
+    # Fraction of the decimal text: (1 - 0.9) in floats is below a tenth and would lose a column.
+    match = re.fullmatch(r"\s*([0-9][0-9_,]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*(%|[a-zA-Z]*)\s*", str(text))
+    unit = match[2].lower() if match else ""
+    if isinstance(text, bool) or not match or unit not in {"", "%", *UNITS}:
+        raise BetError(f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB')")
+    return Fraction(match[1].replace(",", "").replace("_", "")), unit

@@ -1,0 +1,97 @@
+"""The budget-guaranteed action sampler H (BET, section 3.2), made exact.
+
+The published formula floors target sizes and raises zeros to one, which breaks the budget in some draws and wastes it in
+most. Here every action uses min(B, n * d_max) columns, no more and no less.
+"""
+
+import numpy as np
+
+from bet.actions.action import Action, FrequencyOrder
+from bet.actions.budget import Budget
+from bet.actions.families import FAMILIES
+from bet.errors import BetError
+
+
+def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarray:
+    """Integer sizes proportional to ``values`` that sum to exactly ``total``.
+
+    ``values`` (k,) non-negative, non-increasing. Returns (k,) int64, non-increasing, in [d_min, d_max]: with the largest
+    scale s for which sum clip(floor(s * values), d_min, d_max) <= total, plus one column each by largest remainder (ties by rank).
+    Raises BetError when no such sizes exist.
+    """
+    k = len(values)
+    if not k * d_min <= total <= k * d_max:
+        raise BetError(f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]")
+    ascending = np.ascontiguousarray(values[::-1], dtype=np.float64)
+    largest = ascending[-1]
+    if not largest > 0 or not np.isfinite(largest):
+        ascending, largest = np.ones(k), 1.0
+    ascending = ascending / largest
+    steps = np.arange(d_min + 1, d_max + 1)
+
+    def sizes_at_least(scale: float) -> np.ndarray:
+        """How many entities reach each size of ``steps``; floor(s * v) >= d exactly when v >= d / s."""
+        return k - np.searchsorted(ascending, steps / scale, side="left")
+
+    # From below one column for the largest value, up to where every positive value has reached d_max.
+    smallest = ascending[np.searchsorted(ascending, 0.0, side="right")]
+    low, high = 0.5, 2.0 * d_max / max(smallest, 1e-280)
+    spare = total - k * d_min
+    if sizes_at_least(high).sum() <= spare:
+        low = high
+    while high - low > 1e-12 * high:
+        middle = np.sqrt(low) * np.sqrt(high)
+        low, high = (middle, high) if sizes_at_least(middle).sum() <= spare else (low, middle)
+    reached = sizes_at_least(low)
+    sizes = d_min + np.searchsorted(-reached, -np.arange(k), side="left")
+    remainder = np.minimum(low * ascending[::-1], d_max) - sizes
+    while left := int(total - sizes.sum()):
+        open_ranks = np.flatnonzero(sizes < d_max)
+        chosen = open_ranks[np.argsort(-remainder[open_ranks], kind="stable")[:left]]
+        sizes[chosen] += 1
+        remainder[chosen] -= 1
+    return sizes
+
+
+def split_budget(budget: Budget, n_users: int, user_share: float) -> tuple[int, int]:
+    """Columns for users and for items; ``user_share`` in [0, 1] is clipped to what both sides can hold."""
+    n_items, total = budget.n - n_users, budget.target
+    low = max(n_users * budget.d_min, total - n_items * budget.d_max)
+    high = min(n_users * budget.d_max, total - n_items * budget.d_min)
+    users = min(max(round(user_share * total), low), high)
+    return users, total - users
+
+
+def ranked_action(
+    order: FrequencyOrder, budget: Budget, user_values: np.ndarray, item_values: np.ndarray, user_share: float, **origin
+) -> Action:
+    """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both non-increasing, by rank."""
+    for_users, for_items = split_budget(budget, order.n_users, user_share)
+    users = allocate(user_values, for_users, budget.d_min, budget.d_max)
+    items = allocate(item_values, for_items, budget.d_min, budget.d_max)
+    action = Action.from_ranked(order, users, items, user_share=for_users / max(budget.target, 1), **origin)
+    budget.check(action.sizes)
+    return action
+
+
+def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> Action:
+    """Draw a family and its parameter for each side and the users' share; sizes are monotone in frequency rank."""
+    values, origin = {}, {}
+    for side, k in (("user", order.n_users), ("item", order.n - order.n_users)):
+        name = str(rng.choice(list(FAMILIES)))
+        beta = rng.uniform(0.0, FAMILIES[name].beta_max)
+        values[side] = FAMILIES[name].quantile(_sorted_uniforms(k, rng), beta)[::-1]
+        origin |= {f"{side}_family": name, f"{side}_beta": beta}
+    return ranked_action(order, budget, values["user"], values["item"], rng.uniform(), **origin)
+
+
+def sample_actions(order: FrequencyOrder, budget: Budget, m: int, rng: np.random.Generator) -> list[Action]:
+    """``m`` independent actions."""
+    return [sample_action(order, budget, rng) for _ in range(m)]
+
+
+def _sorted_uniforms(k: int, rng: np.random.Generator) -> np.ndarray:
+    """Order statistics of k uniforms, increasing, from exponential spacings: O(k), nothing to sort."""
+    sums = np.cumsum(rng.standard_exponential(k + 1))
+    # Kept inside the open interval, where all quantile functions are finite.
+    return np.clip(sums[:-1] / sums[-1], 1e-15, 1 - 1e-15)
