@@ -1,0 +1,156 @@
+"""The fitness predictor F: DeepSets over the sets of entities of equal size (BET, section 3.3).
+
+Sizes follow frequency rank, so each set S_d is a block of consecutive ranks on each side. Sums of entity encodings over
+a block are differences of prefix sums, and entities of equal frequency share one encoding: scoring an action costs
+O(d_max) after one pass over the *distinct* frequencies.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bet.actions import Action, FrequencyOrder
+
+
+class MLP(nn.Module):
+    """Two linear layers with LeakyReLU between and, for encoders, after them."""
+
+    def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator, activate_output: bool = True):
+        super().__init__()
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        self.activate_output = activate_output
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            weight = nn.init.kaiming_uniform_(torch.empty(fan_out, fan_in), a=0.01, generator=generator)
+            self.weights.append(nn.Parameter(weight))
+            self.biases.append(nn.Parameter(torch.zeros(fan_out)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., fan_in) -> (..., fan_out)."""
+        x = F.leaky_relu(F.linear(x, self.weights[0], self.biases[0]))
+        x = F.linear(x, self.weights[1], self.biases[1])
+        return F.leaky_relu(x) if self.activate_output else x
+
+
+class _RankedSide:
+    """Frequencies of one side in rank order, as runs of equal frequency."""
+
+    def __init__(self, frequency: np.ndarray):
+        values, counts = np.unique(frequency, return_counts=True)
+        values, counts = values[::-1].copy(), counts[::-1].copy()  # most frequent first
+        scaled = values / max(values[0], 1)
+        self.frequency = torch.from_numpy(scaled.astype(np.float32))[:, None]  # (runs, 1)
+        self.counts = torch.from_numpy(counts)
+        self.ends = torch.from_numpy(np.cumsum(counts))  # rank after each run
+
+    def prefix_sums(self, encodings: Tensor, ranks: Tensor) -> Tensor:
+        """Sum of the encodings (runs, h) of the first ``ranks`` (...) entities: (..., h) float64."""
+        encodings = encodings.double()  # differences of long sums: float32 would lose the short blocks
+        totals = torch.cat([encodings.new_zeros(1, encodings.shape[1]), (encodings * self.counts[:, None]).cumsum(0)])
+        run = torch.searchsorted(self.ends, ranks, right=True)  # complete runs before the rank
+        into = ranks - F.pad(self.ends, (1, 0))[run]
+        return totals[run] + into[..., None] * F.pad(encodings, (0, 0, 0, 1))[run]
+
+
+class DeepSets(nn.Module):
+    """r_hat = pi(h), h = mean over d of mu([mean of q_n over S_d; d / d_max]), q = rho(f / max f) per side (Eq. 7-10).
+
+    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU.
+    """
+
+    def __init__(self, order: FrequencyOrder, d_max: int, generator: torch.Generator):
+        super().__init__()
+        self.d_max = d_max
+        self.sides = (_RankedSide(order.user_frequency), _RankedSide(order.item_frequency))
+        self.encode_user = MLP((1, 16, 16), generator)  # rho_U
+        self.encode_item = MLP((1, 16, 16), generator)  # rho_V
+        self.encode_set = MLP((17, 64, 64), generator)  # mu
+        self.decode = MLP((64, 64, 1), generator, activate_output=False)  # pi
+        self.relative_size = torch.arange(1, d_max + 1) / d_max
+
+    def embed(self, histograms: Tensor) -> Tensor:
+        """h of actions given as (m, 2, d_max + 1) int64 counts per side and size: (m, 64)."""
+        sums: Tensor | float = 0.0
+        for i, encode in enumerate((self.encode_user, self.encode_item)):
+            descending = histograms[:, i, 1:].flip(1)
+            ends = descending.cumsum(1).flip(1)  # (m, d_max), ranks of size >= d
+            side = self.sides[i]
+            encodings = encode(side.frequency)
+            starts = ends - histograms[:, i, 1:]
+            sums = sums + side.prefix_sums(encodings, ends) - side.prefix_sums(encodings, starts)
+        counts = histograms[:, :, 1:].sum(1)[..., None]
+        means = (sums / counts.clamp(min=1)).float()  # (m, d_max, 16)
+        relative_size = self.relative_size.expand(len(histograms), -1)[..., None]
+        return self.encode_set(torch.cat([means, relative_size], dim=2)).mean(1)
+
+    def forward(self, histograms: Tensor) -> Tensor:
+        """Predicted fitness (m,)."""
+        return self.decode(self.embed(histograms))[:, 0]
+
+
+class SizesOnly(nn.Module):
+    """The paper's ablation: sees how many entities of each side have which size, but no frequencies.
+
+    h is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h each.
+    """
+
+    def __init__(self, order: FrequencyOrder, d_max: int, generator: torch.Generator):
+        super().__init__()
+        self.encode_user = MLP((1, 64, 32), generator)
+        self.encode_item = MLP((1, 64, 32), generator)
+        self.decode = MLP((64, 64, 1), generator, activate_output=False)
+        self.relative_size = torch.arange(d_max + 1)[:, None] / d_max
+
+    def embed(self, histograms: Tensor) -> Tensor:
+        shares = histograms / histograms.sum(2, keepdim=True)  # (m, 2, d_max + 1)
+        users, items = self.encode_user(self.relative_size), self.encode_item(self.relative_size)
+        return torch.cat([shares[:, 0] @ users, shares[:, 1] @ items], dim=1)
+
+    def forward(self, histograms: Tensor) -> Tensor:
+        """Predicted fitness (m,)."""
+        return self.decode(self.embed(histograms))[:, 0]
+
+
+Predictor = DeepSets | SizesOnly
+
+
+def stack_histograms(actions: Sequence[Action], d_max: int) -> Tensor:
+    """Histograms of ``actions`` as one (m, 2, d_max + 1) int64 tensor; computed once per action."""
+    return torch.from_numpy(np.stack([action.histograms(d_max) for action in actions]))
+
+
+class PredictorTrainer:
+    """Mean squared error against measured fitness; Adam, learning rate 0.01, x 0.9 per update down to 0.002."""
+
+    learning_rate, decay, floor = 0.01, 0.9, 0.002
+
+    def __init__(self, predictor: Predictor):
+        self.predictor = predictor
+        self.optimizer = torch.optim.Adam(predictor.parameters(), lr=self.learning_rate)
+        self.updates = 0
+
+    def update(self, histograms: Tensor, fitness: Tensor) -> float:
+        """One gradient step on (m, 2, d_max + 1) histograms and (m,) fitness; returns the loss before the step."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = max(self.floor, self.learning_rate * self.decay**self.updates)
+        loss = F.mse_loss(self.predictor(histograms), fitness)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.updates += 1
+        return float(loss.detach())
+
+    def state_dict(self) -> dict:
+        return {
+            "predictor": self.predictor.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "updates": self.updates,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.predictor.load_state_dict(state["predictor"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.updates = state["updates"]
