@@ -25,7 +25,7 @@ ifdef ACTIVE
 PY    := $(shell command -v python)
 READY :=
 else
-PY    := $(abspath $(VENV))/bin/python
+PY    := $(VENV)/bin/python
 READY := $(VENV)/.stamp
 endif
 
@@ -47,10 +47,10 @@ $(VENV)/.stamp: $(LOCK) pyproject.toml
 	  "make: needs Python 3.11 (or 3.12) with venv: 'apt install python3.11-venv', or PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "creating $(VENV): about 2 GB, one to five minutes"
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PY) -m pip install --progress-bar off -q --require-hashes -r $(LOCK)
-	$(PY) -m pip install -q --no-deps '$(TORCH)+cpu' 2>/dev/null || \
-	$(PY) -m pip install -q $(if $(TORCH_INDEX),--no-deps --index-url '$(TORCH_INDEX)',) '$(TORCH)'
-	$(PY) -m pip install -q --no-deps --no-build-isolation -e .
+	$(PY) -m pip install -qq --require-hashes -r $(LOCK)
+	$(PY) -m pip install -qq --no-deps '$(TORCH)+cpu' 2>/dev/null || \
+	$(PY) -m pip install -qq $(if $(TORCH_INDEX),--no-deps --index-url '$(TORCH_INDEX)',) '$(TORCH)'
+	$(PY) -m pip install -qq --no-deps --no-build-isolation -e .
 	$(PY) -m pip check
 	@touch $@
 
