@@ -41,10 +41,15 @@ def new_recommender(
     sizes: np.ndarray,
     d_max: int,
     generator: torch.Generator,
+    init_std: float | None = None,
 ) -> Recommender:
-    """A recommender with fresh weights from ``generator`` (CPU) and a masked table of ``sizes`` (n,), on the graph's device."""
+    """A recommender with fresh weights from ``generator`` (CPU) and a masked table of ``sizes`` (n,), on the graph's device.
+
+    Rows start as N(0, init_std^2); None takes the backbone's own scale.
+    """
     body = backbone(graph, n_users, d_max, generator)
-    table = MaskedTable(sizes, d_max, copies=body.copies, std=body.init_std, generator=generator)
+    std = body.init_std if init_std is None else init_std
+    table = MaskedTable(sizes, d_max, copies=body.copies, std=std, generator=generator)
     return Recommender(body, table).to(graph.values.device)
 
 

@@ -36,7 +36,8 @@ class TrainSettings:
     max_epochs: int = 100
     evaluate_every: int = 5  # epochs
     patience: int = 3  # evaluations without improvement before stopping
-    l2: float | None = None  # None: the backbone's own
+    l2: float | None = None  # eta; None: the backbone's own
+    init_std: float | None = None  # of the embedding rows; None: the backbone's own
 
     def __post_init__(self):
         for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):

@@ -1,0 +1,57 @@
+"""The rule BET must beat: size proportional to frequency^alpha, tuned with as many evaluations as BET gets."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.stats import qmc
+
+from bet.actions import ranked_action
+from bet.search import Choice, Evaluated, Outcome, Problem, StatelessSelector, search_and_retrain
+from bet.seeds import derive, numpy_generator
+
+ALPHA = (0.0, 1.5)
+USER_SHARE = (0.05, 0.95)
+STEP = 0.15  # of both ranges, in the local half of the tuning
+
+
+class PowerlawSelector(StatelessSelector):
+    """Tunes (alpha, users' share): first the uniform table, then a Sobol sequence up to T / 2, then steps around the best."""
+
+    name = "powerlaw"
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+        # Points of the sequence are nested, so a longer search starts with a shorter one's points.
+        sequence = qmc.Sobol(2, scramble=True, rng=derive(problem.seed, "powerlaw"))
+        half = max(1, problem.search.iterations // 2)
+        self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]
+
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
+        order = self.problem.order
+        low, high = np.array([ALPHA, USER_SHARE]).T
+        if t == 1:
+            alpha, share = 0.0, order.n_users / order.n
+            strategy = "uniform"
+        elif t <= len(self.points):
+            alpha, share = low + self.points[t - 1] * (high - low)
+            strategy = "Sobol"
+        else:
+            best = max(population, key=lambda member: member.fitness).action.origin
+            rng = numpy_generator(self.problem.seed, "powerlaw", t)
+            step = rng.normal(0.0, STEP, 2) * (high - low)
+            alpha, share = np.clip(np.array([best["alpha"], best["user_share"]]) + step, low, high)
+            strategy = "near the best"
+        return Choice(powerlaw_action(self.problem, float(alpha), float(share)), strategy)
+
+
+def powerlaw_action(problem: Problem, alpha: float, user_share: float):
+    """Exact sizes proportional to frequency^alpha on each side, ``user_share`` of the budget for users."""
+    order = problem.order
+    users = np.sort(order.user_frequency)[::-1] ** float(alpha)
+    items = np.sort(order.item_frequency)[::-1] ** float(alpha)
+    return ranked_action(order, problem.budget, users, items, user_share, alpha=float(alpha))
+
+
+def powerlaw(problem: Problem) -> Outcome:
+    """T fine-tuned evaluations of the rule, then the top five retrained, as for BET."""
+    return search_and_retrain(problem, PowerlawSelector(problem))

@@ -1,0 +1,120 @@
+"""Algorithm 1 and selective retraining; state is saved after every iteration and every retraining."""
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+
+import torch
+from tqdm import tqdm
+
+from bet.actions import Action
+from bet.search.fitness import finetuned_quality, pretrained
+from bet.search.problem import Problem, Trained, fresh_recommender, train_from_scratch
+from bet.search.selectors import Evaluated, Selector
+from bet.training import TrainResult, load_state, save_state
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Outcome:
+    """What a method hands back: a trained table within budget, how it was found and what that took."""
+
+    trained: Trained
+    iterations: list[Evaluated] = field(default_factory=list)
+    retrained: dict[int, Trained] = field(default_factory=dict)  # by iteration of the action
+    winners: dict[int, int] = field(default_factory=dict)  # T -> iteration of the best action after T iterations
+    seconds: dict[str, float] = field(default_factory=dict)  # pretrain, search, retrain
+    finetunings: int = 0
+    trainings: int = 1  # from scratch, the shared pre-training not counted
+
+
+def search(problem: Problem, selector: Selector) -> list[Evaluated]:
+    """The population after T iterations: choose, fine-tune, learn. Continues from ``problem.work`` if interrupted."""
+    path = problem.work / "search.pt"
+    key = repr((problem.key, selector.name, asdict(problem.budget), asdict(problem.search)))
+    full, population = pretrained(problem), []
+    saved = load_state(path, key)
+    if saved:
+        population = [_from_plain(member, problem.n_users) for member in saved["population"]]
+        selector.load_state_dict(saved["selector"])
+        log.info("search continues after iteration %d", len(population))
+    total = problem.search.iterations
+    bar = tqdm(total=total, initial=len(population), desc="search", disable=not problem.progress, leave=False)
+    with bar:
+        for t in range(len(population) + 1, total + 1):
+            started = time.perf_counter()
+            choice = selector.choose(t, population)
+            quality = finetuned_quality(problem, full, choice.action.sizes)
+            fitness = quality / full.result.quality
+            plain = (t, choice.action, choice.strategy, choice.predicted, fitness, quality)
+            loss = selector.learn(t, [*population, Evaluated(*plain, None, 0.0)])
+            population.append(Evaluated(*plain, loss, time.perf_counter() - started))
+            saved = {"population": [_to_plain(member) for member in population], "selector": selector.state_dict()}
+            save_state(path, key, saved)
+            bar.update()
+    return population
+
+
+def top_actions(population: Sequence[Evaluated], top: int) -> list[Evaluated]:
+    """The ``top`` members of highest fitness, best first, earlier ones first among equals."""
+    return sorted(population, key=lambda member: (-member.fitness, member.t))[:top]
+
+
+def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
+    """Search, retrain the top five from scratch, keep the one with the best validation quality (Eq. 14).
+
+    For every T' in ``search.curve`` the same selection is made from the first T' iterations.
+    """
+    clock = [time.perf_counter()]
+    pretrained(problem)
+    clock.append(time.perf_counter())
+    population = search(problem, selector)
+    clock.append(time.perf_counter())
+    counts = sorted({t for t in problem.search.curve if t < len(population)} | {len(population)})
+    tops = {count: top_actions(population[:count], problem.search.top) for count in counts}
+    candidates = {member.t: member for members in tops.values() for member in members}
+    retrained = {t: _retrain(problem, candidates[t]) for t in sorted(candidates)}
+    clock.append(time.perf_counter())
+    winners = {
+        count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t
+        for count, members in tops.items()
+    }
+    pretrain, searching, retraining = (after - before for before, after in zip(clock, clock[1:], strict=False))
+    return Outcome(
+        trained=retrained[winners[len(population)]],
+        iterations=population,
+        retrained=retrained,
+        winners=winners,
+        seconds={"pretrain": pretrain, "search": searching, "retrain": retraining},
+        finetunings=len(population),
+        trainings=len(retrained),
+    )
+
+
+def _retrain(problem: Problem, member: Evaluated) -> Trained:
+    """Train the member's action from scratch, or take the result that an interrupted run left."""
+    name = f"retrain-{member.t}"
+    path = problem.work / f"{name}.pt"
+    sizes = member.action.sizes
+    key = repr((problem.key, asdict(problem.budget), sizes.tobytes().hex()))
+    saved = load_state(path, key)
+    if saved is None:
+        trained = train_from_scratch(problem, sizes, name)
+        save_state(path, key, {"model": trained.model.state_dict(), "result": asdict(trained.result)})
+        return trained
+    model = fresh_recommender(problem, sizes)
+    model.load_state_dict(saved["model"])
+    return Trained(model, TrainResult(**saved["result"]))
+
+
+def _to_plain(member: Evaluated) -> dict:
+    plain = asdict(member)
+    plain["action"] = {"sizes": torch.from_numpy(member.action.sizes), "origin": member.action.origin}
+    return plain
+
+
+def _from_plain(plain: dict, n_users: int) -> Evaluated:
+    action = Action(plain["action"]["sizes"].numpy(), n_users, plain["action"]["origin"])
+    return Evaluated(**{**plain, "action": action})

@@ -1,0 +1,127 @@
+"""One search problem: everything a method may see. The test part is not among it."""
+
+import hashlib
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from bet.actions import Budget, FrequencyOrder
+from bet.backbones import BACKBONES, Graph, Recommender, new_recommender, normalised_adjacency
+from bet.errors import BetError
+from bet.seeds import torch_generator
+from bet.training import BprSampler, TrainResult, TrainSettings, evaluate, train
+
+CACHE_VERSION = 1  # raise when training changes what cached weights would be
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Numbers of Algorithm 1."""
+
+    iterations: int = 10  # T
+    actions: int = 100  # m, sampled per iteration
+    finetune_epochs: int = 10  # h
+    finetune_decay: float = 0.98
+    predictor_updates: int = 2  # N
+    predictor_batch: int = 16  # actions of A per update, or all of A while it is smaller
+    top: int = 5  # retrained from scratch
+    curve: tuple[int, ...] = ()  # further iteration counts whose best action is retrained and reported (Fig. 5)
+
+    def __post_init__(self):
+        for name in ("iterations", "actions", "finetune_epochs", "predictor_updates", "predictor_batch", "top"):
+            if getattr(self, name) < 1:
+                raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Fit on ``train``, select on ``validation`` (both (|U|, |V|) CSR), within ``budget``, all randomness from ``seed``."""
+
+    train: csr_array
+    validation: csr_array
+    backbone: str
+    budget: Budget
+    seed: int
+    training: TrainSettings
+    search: SearchSettings
+    cache: Path  # pre-trained backbones, shared by all cells
+    work: Path  # this cell's unfinished work
+    device: str = "cpu"
+    progress: bool = False
+
+    @cached_property
+    def graph(self) -> Graph:
+        return normalised_adjacency(self.train).to(self.device)
+
+    @cached_property
+    def sampler(self) -> BprSampler:
+        return BprSampler(self.train, self.device)
+
+    @cached_property
+    def order(self) -> FrequencyOrder:
+        items = np.bincount(self.train.indices, minlength=self.train.shape[1])
+        return FrequencyOrder(np.diff(self.train.indptr).astype(np.int64), items)
+
+    @property
+    def n_users(self) -> int:
+        return self.train.shape[0]
+
+    def quality(self, model: Recommender) -> float:
+        """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over all users with validation items (Eq. 13)."""
+        ranked = evaluate(model.ranker(), self.validation, [self.train], device=self.device)
+        return ranked.means()["quality"]
+
+    @cached_property
+    def key(self) -> str:
+        """Content hash of what determines the pre-trained backbone: data, backbone, training settings, seed."""
+        digest = hashlib.sha256()
+        for matrix in (self.train, self.validation):
+            for part in (np.array(matrix.shape), matrix.indptr, matrix.indices):
+                digest.update(np.ascontiguousarray(part, dtype=np.int64).tobytes())
+        plain = (CACHE_VERSION, self.backbone, self.budget.d_max, asdict(self.training), self.seed, self.device)
+        digest.update(repr(plain).encode())
+        return digest.hexdigest()[:24]
+
+    @property
+    def finetuning(self) -> TrainSettings:
+        """Fine-tuning differs from training in its learning-rate decay (BET, 4.3)."""
+        return replace(self.training, schedule="step", decay=self.search.finetune_decay)
+
+    def description(self, what: str) -> str | None:
+        """Label of a progress bar, or None when bars are off."""
+        return what if self.progress else None
+
+
+@dataclass
+class Trained:
+    """A recommender trained to convergence, and how that went."""
+
+    model: Recommender
+    result: TrainResult
+
+
+def fresh_recommender(problem: Problem, sizes: np.ndarray) -> Recommender:
+    """An untrained recommender with a table of ``sizes`` (n,); the budget is asserted."""
+    problem.budget.check(sizes)
+    generator = torch_generator(problem.seed, "init")
+    backbone, std = BACKBONES[problem.backbone], problem.training.init_std
+    return new_recommender(backbone, problem.graph, problem.n_users, sizes, problem.budget.d_max, generator, std)
+
+
+def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Trained:
+    """Train a table of ``sizes`` (n,) until validation stops improving; ``name`` labels its checkpoint and bar."""
+    model = fresh_recommender(problem, sizes)
+    result = train(
+        model,
+        problem.sampler,
+        problem.training,
+        problem.seed,
+        problem.quality,
+        checkpoint=problem.work / f"{name}.checkpoint.pt",
+        progress=problem.description(name),
+    )
+    problem.budget.check(model.table.sizes)
+    return Trained(model, result)

@@ -1,0 +1,122 @@
+"""How the next action is chosen: the paper's three strategies over a fitness predictor, or chance."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from bet.actions import Action, FrequencyOrder, sample_actions
+from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histograms
+from bet.search.problem import Problem
+from bet.seeds import numpy_generator, torch_generator
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A member of the population A: an action, how it was chosen, and what fine-tuning measured."""
+
+    t: int  # iteration, from 1
+    action: Action
+    strategy: str
+    predicted: float | None
+    fitness: float  # r_a
+    quality: float  # on validation, after fine-tuning
+    predictor_loss: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The action to evaluate next, the name of the rule that chose it, and its predicted fitness if there is one."""
+
+    action: Action
+    strategy: str
+    predicted: float | None = None
+
+
+class Selector(Protocol):
+    """Chooses actions and learns from the population; its state can be saved between iterations."""
+
+    name: str
+
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice: ...
+
+    def learn(self, t: int, population: Sequence[Evaluated]) -> float | None:
+        """Update on the population after iteration t; the mean loss before the updates, if something learns."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state: dict) -> None: ...
+
+
+class StatelessSelector:
+    """Base of selectors that learn nothing."""
+
+    def learn(self, t: int, population: Sequence[Evaluated]) -> None:
+        return None
+
+    def state_dict(self) -> dict:
+        return {}
+
+    def load_state_dict(self, state: dict) -> None:
+        pass
+
+
+class RandomSelector(StatelessSelector):
+    """The ablation without a predictor: one budgeted, frequency-sorted action at random."""
+
+    name = "random"
+
+    def __init__(self, problem: Problem):
+        self.problem = problem
+
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
+        rng = numpy_generator(self.problem.seed, "actions", t)
+        return Choice(sample_actions(self.problem.order, self.problem.budget, 1, rng)[0], "II random")
+
+
+class PredictorSelector:
+    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best so far (III)."""
+
+    def __init__(self, problem: Problem, predictor: type[DeepSets] | type[SizesOnly]):
+        self.problem, self.name = problem, predictor.__name__
+        order: FrequencyOrder = problem.order
+        generator = torch_generator(problem.seed, "predictor")
+        self.trainer = PredictorTrainer(predictor(order, problem.budget.d_max, generator))
+
+    @torch.no_grad()
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
+        problem, predictor = self.problem, self.trainer.predictor
+        rng = numpy_generator(problem.seed, "actions", t)
+        actions = sample_actions(problem.order, problem.budget, problem.search.actions, rng)
+        histograms = stack_histograms(actions, problem.budget.d_max)
+        embeddings = predictor.embed(histograms)
+        predicted = predictor.decode(embeddings)[:, 0]
+        if t % 5 == 3:
+            strategy, best = "II random", int(rng.integers(len(actions)))
+        elif t % 5 == 4:
+            # Both sides embedded with today's predictor: stored embeddings would be from older weights.
+            leader = max(population, key=lambda member: member.fitness).action
+            target = predictor.embed(stack_histograms([leader], problem.budget.d_max))
+            strategy, best = "III nearest", int(torch.cdist(embeddings, target)[:, 0].argmin())
+        else:
+            strategy, best = "I best predicted", int(predicted.argmax())
+        return Choice(actions[best], strategy, float(predicted[best]))
+
+    def learn(self, t: int, population: Sequence[Evaluated]) -> float:
+        search, losses = self.problem.search, []
+        histograms = stack_histograms([member.action for member in population], self.problem.budget.d_max)
+        fitness = torch.tensor([member.fitness for member in population])
+        for update in range(search.predictor_updates):
+            rng = numpy_generator(self.problem.seed, "predictor", t, update)
+            sample = rng.permutation(len(population))[: search.predictor_batch]
+            losses.append(self.trainer.update(histograms[sample], fitness[sample]))
+        return float(np.mean(losses))
+
+    def state_dict(self) -> dict:
+        return self.trainer.state_dict()
+
+    def load_state_dict(self, state: dict) -> None:
+        self.trainer.load_state_dict(state)

@@ -1,0 +1,166 @@
+"""Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained HTML file."""
+
+import ast
+import os
+import re
+import tempfile
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from bet.errors import BetError
+from bet.files import atomic_path
+
+_INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'"
+
+
+def parameters_of(notebook: Path) -> dict[str, Any]:
+    """Names and default values that ``notebook`` declares in its one cell tagged ``parameters``.
+
+    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments only: anything else could not be
+    replaced by value. Raises BetError when the file is not a notebook, or has not exactly one such cell.
+    """
+    try:
+        import nbformat
+    except ImportError as error:
+        raise BetError(_INSTALL) from error
+    notebook = Path(notebook)
+    if not notebook.is_file():
+        raise BetError(f"no notebook at {notebook}")
+    try:
+        cells = nbformat.read(notebook, as_version=4).cells
+    except (nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise BetError(f"{notebook} is not a notebook: {error}") from error
+    tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(tagged) != 1:
+        raise BetError(f"{notebook} has {len(tagged)} cells tagged 'parameters'; it needs exactly one")
+    declared = {}
+    for statement in ast.parse(tagged[0].source).body:
+        try:
+            if isinstance(statement, ast.Assign):
+                (target,) = statement.targets
+            elif isinstance(statement, ast.AnnAssign):
+                target = statement.target
+            else:
+                raise ValueError
+            if not isinstance(target, ast.Name) or statement.value is None:
+                raise ValueError
+            declared[target.id] = ast.literal_eval(statement.value)
+        except ValueError:
+            line = ast.unparse(statement)
+            raise BetError(f"{notebook}: the parameters cell may hold 'name = literal' lines only, not {line!r}") from None
+    return declared
+
+
+def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd: Path | None = None) -> None:
+    """Run ``notebook`` with ``parameters`` and leave the executed copy at ``output``.
+
+    parameters: replace defaults of the notebook's ``parameters`` cell; a name it does not declare is an error, never ignored.
+    cwd: working directory of the kernel, the notebook's own folder when None (as in Jupyter).
+    ``output`` appears whole when the run is over. When a cell fails it is written all the same, with the traceback, and a
+    BetError names it and the last frame.
+    """
+    declared = parameters_of(notebook)
+    unknown = sorted(set(parameters) - set(declared))
+    if unknown:
+        raise BetError(f"{notebook} has no parameter {', '.join(map(repr, unknown))}; it declares {', '.join(declared)}")
+    try:
+        import papermill
+        from nbclient.exceptions import DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+        from traitlets.config import Config
+    except ImportError as error:
+        raise BetError(_INSTALL) from error
+
+    folder = Path(cwd) if cwd is not None else Path(notebook).resolve().parent
+    failure: Exception | None = None
+    # Kernels talk through sockets in a fresh folder, so that several may start at once: free TCP ports can be taken twice.
+    # The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
+    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
+    with tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets, atomic_path(Path(output)) as temporary:
+        try:
+            papermill.execute_notebook(
+                str(Path(notebook).resolve()),
+                str(temporary.resolve()),
+                dict(parameters),
+                kernel_name="python3",
+                cwd=str(folder),
+                progress_bar=False,
+                config=Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(sockets, "k")}}),
+            )
+        except (PapermillExecutionError, DeadKernelError) as error:
+            failure = error
+    if failure is not None:
+        raise BetError(f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}") from failure
+
+
+def _reason(failure: Any) -> str:
+    """`NameError: ... (code cell 3, at file.py:12)`, from the error of Papermill or of the kernel client."""
+    if not hasattr(failure, "ename"):
+        return f"Its kernel died: {failure} (killed for memory?)"
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failure.traceback))
+    frames = re.findall(r"^File (\S+?:\d+)|^(?:Cell In\[.*?\]|Input .*?), (line \d+)", plain, flags=re.MULTILINE)
+    place = f", at {frames[-1][0] or frames[-1][1]}" if frames else ""
+    return f"{failure.ename}: {failure.evalue} (code cell {failure.exec_count}{place})"
+
+
+# The standard page without its scripts (formulas, diagrams, widgets), all of which would be loaded from the network.
+_PAGE = """\
+{% extends 'lab/index.html.j2' %}
+{% block html_head_js %}{% endblock %}
+{% block html_head_js_mathjax %}{% endblock %}
+{% block html_head_js_mermaidjs %}{% endblock %}
+{% block jupyter_widgets %}{% endblock %}
+{% block html_head_css %}
+<style>
+main { max-width: 72rem; margin: 0 auto; padding: 1rem }
+.jp-RenderedImage img { max-width: 100%; height: auto }
+</style>
+{% endblock %}
+"""
+
+
+def render_html(notebook: Path, html: Path, *, title: str | None = None, show_code: bool = False) -> None:
+    """Render an executed notebook as one HTML file that needs no other file, no script and no network.
+
+    title: of the page, the notebook's name when None. The code cells' inputs are hidden unless ``show_code``.
+    Formulas are not typeset: write them as plain Unicode. Raises BetError when the page would still load something.
+    """
+    try:
+        import nbformat
+        from jinja2 import DictLoader
+        from nbconvert import HTMLExporter
+    except ImportError as error:
+        raise BetError(_INSTALL) from error
+    notebook = Path(notebook)
+    exporter = HTMLExporter(
+        extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
+        template_file="page.html.j2",
+        exclude_input=not show_code,
+        exclude_input_prompt=True,
+        exclude_output_prompt=True,
+        embed_images=True,
+    )
+    content = nbformat.read(notebook, as_version=4)
+    page, _ = exporter.from_notebook_node(content, resources={"metadata": {"name": title or notebook.stem}})
+    loads = _loaded_by(page)
+    if loads:
+        raise BetError(f"{notebook} cannot become one file: it would load {', '.join(loads)[:300]}; embed it or leave it out")
+    with atomic_path(Path(html)) as temporary:
+        temporary.write_text(page, encoding="utf-8")
+
+
+def _loaded_by(page: str) -> list[str]:
+    """Everything a browser would fetch to show ``page``; a plain link to follow is not among it."""
+    found = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            for name, value in attrs:
+                if (name in ("src", "srcset", "poster", "data") or (tag == "link" and name == "href")) and value:
+                    if not value.startswith(("data:", "#")):
+                        found.append(f"<{tag} {name}={value}>")
+
+    Reader().feed(page)
+    return found + re.findall(r"@import\s[^;]*|\burl\([\"']?(?:https?:)?//[^)]*\)", page)
