@@ -18,8 +18,8 @@ _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'
 def parameters_of(notebook: Path) -> dict[str, Any]:
     """Names and default values that ``notebook`` declares in its one cell tagged ``parameters``.
 
-    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments only: anything else could not be
-    replaced by value. Raises BetError when the file is not a notebook, or has not exactly one such cell.
+    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments only: nothing else could
+    be replaced by value. Raises BetError when the file is not a notebook, or has not exactly one such cell.
     """
     try:
         import nbformat
@@ -35,8 +35,12 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
         raise BetError(f"{notebook} has {len(tagged)} cells tagged 'parameters'; it needs exactly one")
+    try:
+        statements = ast.parse(tagged[0].source).body
+    except SyntaxError as error:
+        raise BetError(f"{notebook}: the parameters cell is not Python: {error}") from error
     declared = {}
-    for statement in ast.parse(tagged[0].source).body:
+    for statement in statements:
         try:
             if isinstance(statement, ast.Assign):
                 (target,) = statement.targets
@@ -48,23 +52,25 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
                 raise ValueError
             declared[target.id] = ast.literal_eval(statement.value)
         except ValueError:
-            line = ast.unparse(statement)
-            raise BetError(f"{notebook}: the parameters cell may hold 'name = literal' lines only, not {line!r}") from None
+            raise BetError(
+                f"{notebook}: the parameters cell may hold 'name = literal' lines only, not {ast.unparse(statement)!r}"
+            ) from None
     return declared
 
 
 def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd: Path | None = None) -> None:
     """Run ``notebook`` with ``parameters`` and leave the executed copy at ``output``.
 
-    parameters: replace defaults of the notebook's ``parameters`` cell; a name it does not declare is an error, never ignored.
+    parameters: replace defaults of the notebook's ``parameters`` cell; a name it does not declare is an error.
     cwd: working directory of the kernel, the notebook's own folder when None (as in Jupyter).
-    ``output`` appears whole when the run is over. When a cell fails it is written all the same, with the traceback, and a
-    BetError names it and the last frame.
+    ``output`` appears whole when the run is over. When a cell fails it is written all the same, with the traceback,
+    and a BetError names it and the last frame.
     """
     declared = parameters_of(notebook)
     unknown = sorted(set(parameters) - set(declared))
     if unknown:
-        raise BetError(f"{notebook} has no parameter {', '.join(map(repr, unknown))}; it declares {', '.join(declared)}")
+        names = ", ".join(map(repr, unknown))
+        raise BetError(f"{notebook} has no parameter {names}; it declares {', '.join(declared)}")
     try:
         import papermill
         from nbclient.exceptions import DeadKernelError
@@ -75,8 +81,8 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
 
     folder = Path(cwd) if cwd is not None else Path(notebook).resolve().parent
     failure: Exception | None = None
-    # Kernels talk through sockets in a fresh folder, so that several may start at once: free TCP ports can be taken twice.
-    # The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
+    # Kernels talk through sockets in a fresh folder, so that several may start at once: a free TCP port can be taken
+    # twice. The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
     with tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets, atomic_path(Path(output)) as temporary:
         try:
@@ -146,7 +152,8 @@ def render_html(notebook: Path, html: Path, *, title: str | None = None, show_co
     page, _ = exporter.from_notebook_node(content, resources={"metadata": {"name": title or notebook.stem}})
     loads = _loaded_by(page)
     if loads:
-        raise BetError(f"{notebook} cannot become one file: it would load {', '.join(loads)[:300]}; embed it or leave it out")
+        what = ", ".join(loads)[:300]
+        raise BetError(f"{notebook} cannot become one file: it would load {what}; embed it or leave it out")
     with atomic_path(Path(html)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
