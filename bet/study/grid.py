@@ -44,7 +44,7 @@ def run_grid(profile: str, jobs: int, options: Sequence[str] = ()) -> list[str]:
 # What Snakemake says besides "3 of 9 steps done" and its errors; all of it stays in results/.snakemake/log.
 _CHATTER = re.compile(
     r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)|Provided cores|Rules claiming"
-    r"|Assuming|Building DAG|Job stats|job +count|-{5,}|(cell|all|total) +\d+$|Unlocked|Unlocking|Complete log|Elapsed time|$"
+    r"|Assuming|Building DAG|Job stats|job +count|-{5,}|(cell|all|total) +\d+$|Unlock|Complete log|Elapsed time|$"
 )
 
 

@@ -1,0 +1,108 @@
+"""The lock, the conda environment, the package metadata and the Makefile name the same packages and versions."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parent.parent
+PYTHON_311 = {"python_version": "3.11", "python_full_version": "3.11.9"}
+
+
+def requirements(path):
+    """Canonical name -> Requirement, of a requirements file; those for another Python than 3.11 are left out."""
+    text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+    lines = (re.sub(r"\s--hash=\S+|#.*", "", line).strip() for line in text.splitlines())
+    found = (Requirement(line) for line in lines if line)
+    wanted = (item for item in found if item.marker is None or item.marker.evaluate(PYTHON_311))
+    return {canonicalize_name(item.name): item for item in wanted}
+
+
+def pinned(requirement):
+    (specifier,) = requirement.specifier
+    assert specifier.operator == "==", f"{requirement} is not one version"
+    return specifier.version
+
+
+@pytest.fixture(scope="module")
+def lock():
+    return {name: pinned(item) for name, item in requirements(ROOT / "requirements/lock.txt").items()}
+
+
+@pytest.fixture(scope="module")
+def direct():
+    return requirements(ROOT / "requirements/base.in")
+
+
+@pytest.fixture(scope="module")
+def torch_version():
+    return re.search(r"^TORCH +:= torch==(\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1]
+
+
+def conda():
+    """Name -> version of environment.yml, conda's and pip's together; pytorch is called torch, as everywhere else."""
+    found = {}
+    for item in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]:
+        for line in item["pip"] if isinstance(item, dict) else [item]:
+            if line == "-e .":
+                continue
+            name, number = re.fullmatch(r"([\w.-]+?)==?([\w.]+)(?:=\*?\w+\*?)?", line).groups()
+            found[{"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(name, canonicalize_name(name))] = number
+    return found
+
+
+def test_every_direct_dependency_is_locked_in_range(lock, direct):
+    for name, item in direct.items():
+        assert item.specifier.contains(lock[name]), name
+
+
+def test_lock_has_hashes_and_no_address():
+    text = (ROOT / "requirements/lock.txt").read_text()
+    blocks = re.split(r"\n(?=\S)", text)
+    assert all("--hash=sha256:" in block for block in blocks if not block.startswith("#"))
+    assert "://" not in text and "-index" not in text and "find-links" not in text
+
+
+def test_conda_environment_equals_the_lock(lock, direct, torch_version):
+    environment = conda()
+    assert environment.pop("python") == "3.11"
+    assert environment.pop("pip")
+    assert environment == {name: lock[name] for name in direct} | {"torch": torch_version}
+
+
+def test_package_metadata_names_the_direct_dependencies(direct, lock, torch_version):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    declared = {canonicalize_name(item.name): item for item in (Requirement(line) for lines in lists for line in lines)}
+    for name, item in declared.items():
+        assert item.specifier.contains(torch_version if name == "torch" else lock[name]), name
+    of_torch = {"filelock", "fsspec", "networkx", "setuptools", "sympy", "typing-extensions"}
+    assert set(declared) - {"torch"} == set(direct) - of_torch
+
+
+def test_light_core_is_light():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {Requirement(line).name for line in project["dependencies"]}
+    assert names == {"numpy", "scipy", "pandas", "pyarrow", "torch", "tqdm"}
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the lock has other versions for other Pythons")
+def test_running_environment_has_the_locked_versions(lock, direct):
+    assert {name: version(name) for name in direct} == {name: lock[name] for name in direct}
+
+
+def test_no_file_names_a_registry():
+    forbidden = ["py" + "pi.org", "python" + "hosted.org", "download.py" + "torch.org"]
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    for name in filter(None, listed.split("\0")):
+        path = ROOT / name
+        if path.is_file() and path.stat().st_size < 5_000_000:
+            text = path.read_bytes().decode("utf-8", errors="ignore")
+            assert not [word for word in forbidden if word in text], name
