@@ -1,4 +1,8 @@
-"""Executing and rendering notebooks: strict parameters, kept failures, self-contained pages."""
+"""The strict notebook runner and the self-contained page."""
+
+import base64
+import json
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -6,92 +10,130 @@ import pytest
 from bet.errors import BetError
 from bet.study.notebook import execute, parameters_of, render_html
 
+# The smallest PNG there is: one grey pixel.
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
 
-def write(path, *cells, parameters="alpha = 1\nname: str = 'a=b'  # a comment"):
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernel})
+
+def write(path: Path, *code: str, parameters: str | None = "x = 1\nname: str = 'a=b'") -> Path:
+    cells = [nbformat.v4.new_markdown_cell("# A title")]
     if parameters is not None:
-        notebook.cells.append(nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
-    notebook.cells += [nbformat.v4.new_code_cell(source) for source in cells]
-    nbformat.write(notebook, path)
+        cells.append(nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}))
+    cells += [nbformat.v4.new_code_cell(source) for source in code]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
     return path
 
 
-def test_parameters_are_read_and_replaced(tmp_path):
-    notebook = write(tmp_path / "a.ipynb", "import os\nprint(alpha + 1, name, os.getcwd())")
-    assert parameters_of(notebook) == {"alpha": 1, "name": "a=b"}
-    output = tmp_path / "deep" / "out.ipynb"
-    execute(notebook, output, {"alpha": 41}, cwd=tmp_path / "deep" / "..")
-    executed = nbformat.read(output, as_version=4)
-    assert executed.cells[-1].outputs[0].text.split() == ["42", "a=b", str(tmp_path)]
-    assert [file.name for file in output.parent.iterdir()] == ["out.ipynb"]
+def test_parameters_reach_the_notebook_and_a_wide_float_survives(tmp_path):
+    notebook = write(tmp_path / "in.ipynb", "import json, os\njson.dump([x, name, os.getcwd()], open(name, 'w'))")
+    seen = tmp_path / "seen.json"
+    execute(notebook, tmp_path / "out" / "in.ipynb", {"x": 0.1 + 0.2, "name": str(seen)}, cwd=tmp_path)
+    assert json.loads(seen.read_text()) == [0.1 + 0.2, str(seen), str(tmp_path.resolve())]
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["in.ipynb"], "no temporary file is left behind"
 
 
-def test_unknown_parameter_is_refused_and_nothing_is_run(tmp_path):
-    notebook = write(tmp_path / "a.ipynb", "open('ran', 'w')")
-    with pytest.raises(BetError, match="no parameter 'alhpa'; it declares alpha, name"):
-        execute(notebook, tmp_path / "out.ipynb", {"alhpa": 2})
-    assert [file.name for file in tmp_path.iterdir()] == ["a.ipynb"]
+def test_the_kernel_starts_in_the_notebooks_folder_unless_told_otherwise(tmp_path):
+    (tmp_path / "sub").mkdir()
+    execute(write(tmp_path / "sub" / "in.ipynb", "open('here', 'w').close()"), tmp_path / "out.ipynb", {})
+    assert (tmp_path / "sub" / "here").exists()
 
 
-def test_failing_cell_keeps_the_notebook_and_names_cell_and_frame(tmp_path):
-    (tmp_path / "helper.py").write_text("def fail():\n    raise KeyError('deep')\n")
-    notebook = write(tmp_path / "a.ipynb", "import helper\nhelper.fail()", "print('never')")
+def test_an_undeclared_parameter_is_refused_before_anything_runs(tmp_path):
+    notebook = write(tmp_path / "in.ipynb")
+    with pytest.raises(BetError, match=r"no parameter 'bugdet'; it declares x, name"):
+        execute(notebook, tmp_path / "out.ipynb", {"bugdet": 0.1})
+    assert not (tmp_path / "out.ipynb").exists()
+
+
+def test_a_failed_notebook_is_kept_and_the_error_says_where_and_why(tmp_path):
+    (tmp_path / "helper.py").write_text("def divide(x):\n    return x / 0\n")
+    notebook = write(tmp_path / "in.ipynb", "print('so far so good')", "import helper\nhelper.divide(x)", "print('never')")
     output = tmp_path / "out.ipynb"
-    with pytest.raises(BetError, match=r"KeyError: 'deep' \(code cell \d+, at .*helper\.py:2\)") as caught:
-        execute(notebook, output, {})
-    assert str(output) in str(caught.value)
-    outputs = [out for cell in nbformat.read(output, as_version=4).cells for out in cell.get("outputs", [])]
-    assert any(out.output_type == "error" and out.ename == "KeyError" for out in outputs)
+    with pytest.raises(BetError) as caught:
+        execute(notebook, output, {"x": 2}, cwd=tmp_path)
+    message = str(caught.value)
+    assert "ZeroDivisionError: division by zero" in message
+    assert "helper.py:2" in message
+    assert str(output) in message
+    kept = output.read_text()
+    assert "so far so good" in kept
+    assert "ZeroDivisionError" in kept
 
 
-def test_killed_kernel_keeps_the_notebook(tmp_path):
-    notebook = write(tmp_path / "a.ipynb", "print('before')", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
-    output = tmp_path / "out.ipynb"
+def test_a_kernel_that_dies_is_reported_too(tmp_path):
+    notebook = write(tmp_path / "in.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
     with pytest.raises(BetError, match="kernel died"):
-        execute(notebook, output, {})
-    assert "before" in output.read_text()
+        execute(notebook, tmp_path / "out.ipynb", {})
 
 
 @pytest.mark.parametrize(
-    ("parameters", "message"),
+    ("parameters", "complaint"),
     [
-        (None, "0 cells tagged 'parameters'"),
-        ("alpha = len('x')", "not \"alpha = len"),
+        (None, "has 0 cells tagged 'parameters'"),
+        ("x = 1 + y", r"not 'x = 1 \+ y'"),
         ("import os", "not 'import os'"),
-        ("alpha: int", "not 'alpha: int'"),
-        ("alpha = ", "is not Python"),
+        ("x = y = 1", "not 'x = y = 1'"),
+        ("x: int", "not 'x: int'"),
     ],
 )
-def test_notebook_without_plain_parameters_is_refused(tmp_path, parameters, message):
-    with pytest.raises(BetError, match=message):
-        parameters_of(write(tmp_path / "a.ipynb", parameters=parameters))
+def test_the_parameters_cell_holds_literals_only(tmp_path, parameters, complaint):
+    with pytest.raises(BetError, match=complaint):
+        parameters_of(write(tmp_path / "in.ipynb", parameters=parameters))
 
 
-def test_missing_and_broken_notebooks_are_refused(tmp_path):
-    with pytest.raises(BetError, match="no notebook at"):
-        parameters_of(tmp_path / "absent.ipynb")
-    (tmp_path / "broken.ipynb").write_text("{")
-    with pytest.raises(BetError, match="not a notebook"):
-        parameters_of(tmp_path / "broken.ipynb")
+def test_parameters_papermill_would_overlook_are_seen(tmp_path):
+    source = "# how many\nn: int | None = None\nname = 'a=b'\nlist_ = [1, -2]"
+    assert parameters_of(write(tmp_path / "in.ipynb", parameters=source)) == {"n": None, "name": "a=b", "list_": [1, -2]}
 
 
-def test_page_is_self_contained_and_hides_code(tmp_path):
-    picture = "from IPython.display import Image\nImage(data=b'\\x89PNG', format='png', alt='a picture')"
-    notebook = write(tmp_path / "a.ipynb", "secret = 1", "print('shown')", picture)
-    execute(notebook, tmp_path / "out.ipynb", {})
-    render_html(tmp_path / "out.ipynb", tmp_path / "page.html", title="A title")
-    page = (tmp_path / "page.html").read_text()
-    assert "shown" in page and "data:image/png;base64" in page and "<title>A title</title>" in page
-    assert "secret" not in page
-    assert "<script" not in page and "<link" not in page
-    render_html(tmp_path / "out.ipynb", tmp_path / "page.html", show_code=True)
-    assert "secret" in (tmp_path / "page.html").read_text()
+def test_what_is_not_a_notebook_is_named(tmp_path):
+    with pytest.raises(BetError, match=r"no notebook at .*none\.ipynb"):
+        parameters_of(tmp_path / "none.ipynb")
+    broken = tmp_path / "broken.ipynb"
+    broken.write_text("{")
+    with pytest.raises(BetError, match=r"broken\.ipynb is not a notebook"):
+        parameters_of(broken)
 
 
-def test_page_that_would_load_something_is_refused(tmp_path):
-    notebook = write(tmp_path / "a.ipynb", "from IPython.display import HTML\nHTML('<img src=\"https://example.org/x.png\">')")
-    execute(notebook, tmp_path / "out.ipynb", {})
-    with pytest.raises(BetError, match=r"would load <img src=https://example"):
-        render_html(tmp_path / "out.ipynb", tmp_path / "page.html")
-    assert not (tmp_path / "page.html").exists()
+def executed(path: Path, *, html: str = "<table><tr><td>3</td></tr></table>", text: str = "Some text.") -> Path:
+    outputs = [
+        nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"}),
+        nbformat.v4.new_output("display_data", {"text/html": html, "text/plain": "3"}),
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell(f"# A title\n\n{text}\n\n[a link](https://example.org) and $x^2$"),
+        nbformat.v4.new_code_cell("secret_source = 1", outputs=outputs, execution_count=1),
+    ]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore:Alternative text is missing")
+def test_the_page_is_one_file_without_scripts_or_inputs(tmp_path):
+    page = tmp_path / "report.html"
+    render_html(executed(tmp_path / "in.ipynb"), page, title="The study")
+    content = page.read_text()
+    assert "<title>The study</title>" in content
+    assert "<script" not in content
+    assert "secret_source" not in content
+    assert "data:image/png;base64," in content
+    assert "<td>3</td>" in content
+    assert 'href="https://example.org"' in content, "a link to follow loads nothing"
+    render_html(executed(tmp_path / "in.ipynb"), page, show_code=True)
+    assert "secret_source" in page.read_text()
+
+
+@pytest.mark.filterwarnings("ignore:Alternative text is missing")
+@pytest.mark.parametrize(
+    "html",
+    [
+        '<img src="https://example.org/a.png">',
+        "<script src=//example.org/a.js></script>",
+        '<link rel="stylesheet" href="a.css">',
+        "<style>@import 'a.css';</style>",
+        "<style>p { background: url(http://example.org/a.png) }</style>",
+    ],
+)
+def test_a_page_that_would_load_something_is_refused(tmp_path, html):
+    with pytest.raises(BetError, match="cannot become one file"):
+        render_html(executed(tmp_path / "in.ipynb", html=html), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()

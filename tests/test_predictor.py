@@ -1,5 +1,7 @@
 """The fast DeepSets equals the plain per-set formula, and treats an action as a collection of sets."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -85,8 +87,8 @@ def test_updates_learn_and_resume_exactly():
     histograms = stack_histograms(actions, 32)
     fitness = torch.tensor([0.5 + 0.5 * action.origin["user_share"] for action in actions])
     trainer = PredictorTrainer(DeepSets(order, 32, torch_generator(0)))
-    losses = [trainer.update(histograms, fitness) for _ in range(100)]
+    losses = [trainer.update(histograms, fitness) for _ in range(400)]
     assert losses[-1] < 0.5 * fitness.var()
     again = PredictorTrainer(DeepSets(order, 32, torch_generator(9)))
-    again.load_state_dict(trainer.state_dict())
+    again.load_state_dict(copy.deepcopy(trainer.state_dict()))
     assert [trainer.update(histograms, fitness) for _ in range(3)] == [again.update(histograms, fitness) for _ in range(3)]

@@ -76,7 +76,8 @@ def ranked_action(
 
 def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> Action:
     """Draw a family and its parameter for each side and the users' share; sizes are monotone in frequency rank."""
-    values, origin = {}, {}
+    values: dict[str, np.ndarray] = {}
+    origin: dict[str, float | str] = {}
     for side, k in (("user", order.n_users), ("item", order.n - order.n_users)):
         name = str(rng.choice(list(FAMILIES)))
         beta = rng.uniform(0.0, FAMILIES[name].beta_max)

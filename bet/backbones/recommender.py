@@ -57,5 +57,6 @@ def masked_recommender(full: Recommender, sizes: np.ndarray) -> Recommender:
     """A copy of ``full`` (trained with the whole table) whose table is cut to ``sizes`` (n,)."""
     body = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
     body.load_state_dict(full.backbone.state_dict())
+    assert isinstance(full.table, MaskedTable)
     table = MaskedTable.from_full(full.table.weight.detach().cpu(), sizes, body.d_max, body.copies)
     return Recommender(body, table).to(full.device)

@@ -24,6 +24,7 @@ class Table(Protocol):
 
     n: int
     copies: int
+    sizes: np.ndarray  # (n,) columns per entity
 
     def __call__(self) -> Tensor:
         """Ego embeddings (n, copies * width) float32; columns from ``width`` up to d_max are zero and left out."""
@@ -42,6 +43,8 @@ class MaskedTable(nn.Module):
 
     Only the ``width = max(sizes)`` columns that somebody uses exist, so a narrow table is cheap to train.
     """
+
+    mask: Tensor | None  # (n, copies * width) bool; None when every column is kept
 
     def __init__(self, sizes: np.ndarray, d_max: int, *, copies: int = 1, std: float = 0.0, generator=None):
         """``sizes`` (n,) integers in [0, d_max], by entity id; rows start as N(0, std^2). Raises BetError on bad sizes."""

@@ -78,7 +78,7 @@ class RandomSelector(StatelessSelector):
 
 
 class PredictorSelector:
-    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best so far (III)."""
+    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best (III)."""
 
     def __init__(self, problem: Problem, predictor: type[DeepSets] | type[SizesOnly]):
         self.problem, self.name = problem, predictor.__name__
