@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Interactions:
-    """``matrix`` (|U|, |V|) binary CSR with sorted indices; ``user_ids``, ``item_ids``: original ids by index, or None for 0..n-1."""
+    """``matrix`` (|U|, |V|) binary CSR with sorted indices; ids: original ids by index, or None for 0..n-1."""
 
     name: str
     matrix: csr_array

@@ -1,0 +1,45 @@
+"""One cell of the study: what is run, by name."""
+
+import re
+from dataclasses import dataclass
+
+from bet.backbones import BACKBONES
+from bet.data import DATASETS
+from bet.errors import BetError
+from bet.methods import METHODS
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``budget`` is what ``parse_budget`` reads, or "none" for the full table; 0 iterations or actions: the profile's."""
+
+    dataset: str
+    backbone: str
+    budget: str
+    method: str
+    seed: int = 0
+    protocol: str = "clean"
+    profile: str = "default"
+    iterations: int = 0
+    actions: int = 0
+
+    def __post_init__(self):
+        for name, known in (
+            ("dataset", DATASETS),
+            ("backbone", BACKBONES),
+            ("method", METHODS),
+            ("protocol", ("clean", "merged")),
+        ):
+            if getattr(self, name) not in known:
+                raise BetError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
+        if (self.budget == "none") != (self.method == "full"):
+            raise BetError(f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', all others a budget")
+
+    @property
+    def id(self) -> str:
+        """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
+        budget = re.sub(r"[^\w.%-]", "", self.budget)
+        parts = [self.dataset, self.backbone, budget, self.method, f"s{self.seed}"]
+        parts += ["merged"] * (self.protocol == "merged")
+        parts += [f"T{self.iterations}"] * bool(self.iterations) + [f"m{self.actions}"] * bool(self.actions)
+        return "_".join(parts)
