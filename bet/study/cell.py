@@ -38,7 +38,7 @@ class Cell:
     @property
     def id(self) -> str:
         """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
-        budget = re.sub(r"[^\w.%-]", "", self.budget)
+        budget = re.sub(r"[^\w.-]", "", self.budget)
         parts = [self.dataset, self.backbone, budget, self.method, f"s{self.seed}"]
         parts += ["merged"] * (self.protocol == "merged")
         parts += [f"T{self.iterations}"] * bool(self.iterations) + [f"m{self.actions}"] * bool(self.actions)

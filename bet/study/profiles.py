@@ -1,7 +1,8 @@
 """Profiles: which cells a study has and with which numbers they run."""
 
+import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from bet.search import SearchSettings
 from bet.study.cell import Cell
@@ -24,6 +25,22 @@ class Profile:
     training: dict[str, TrainSettings]
     search: SearchSettings
     d_max: int
+
+    def search_settings(self, cell: Cell) -> SearchSettings:
+        """The profile's numbers with what the cell overrides; a longer search also reports every fifth iteration."""
+        search = replace(self.search, actions=cell.actions or self.search.actions)
+        if cell.iterations:
+            search = replace(search, iterations=cell.iterations, curve=tuple(range(5, cell.iterations, 5)))
+        return search
+
+    def settings(self, cell: Cell) -> dict:
+        """Every number the cell runs with, as plain values."""
+        numbers = {"training": asdict(self.training[cell.backbone]), "search": asdict(self.search_settings(cell))}
+        return numbers | {"d_max": self.d_max}
+
+    def key(self, cell: Cell) -> str:
+        """Changes whenever the cell or its numbers do."""
+        return hashlib.sha256(repr((cell, self.settings(cell))).encode()).hexdigest()[:16]
 
 
 def _grid(profile: str, dataset: str, backbones, budgets, methods, seeds=(0,)) -> Iterator[Cell]:

@@ -1,0 +1,175 @@
+"""Run one cell: load, split, search, refit if asked, score test once, write one record."""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import scipy
+import torch
+
+from bet import __version__
+from bet.actions import Budget, parse_budget
+from bet.backbones import BACKBONES, Recommender
+from bet.data import Split, load_dataset, split_interactions
+from bet.files import atomic_path
+from bet.methods import METHODS
+from bet.paths import cache_dir, results_dir
+from bet.search import Outcome, Problem, fresh_recommender
+from bet.study.cell import Cell
+from bet.study.profiles import PROFILES
+from bet.training import BprSampler, RankingMetrics, evaluate, train
+
+
+def run_cell(cell: Cell, *, device: str = "auto", progress: bool = False) -> dict:
+    """The cell's record; computed unless a record with the same key is there already.
+
+    Writes ``results/<profile>/<id>.json`` and, before it, the per-user test metrics as Parquet beside it.
+    """
+    profile = PROFILES[cell.profile]
+    path = results_dir() / cell.profile / f"{cell.id}.json"
+    if path.is_file():
+        record = json.loads(path.read_text())
+        if record["key"] == profile.key(cell):
+            return record
+    # One thread and no denormals: the same numbers however the cell is started, and no slow multiplications.
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    started = time.perf_counter()
+    interactions = load_dataset(cell.dataset)
+    split = split_interactions(interactions, cell.seed)
+    problem = _problem(cell, split, device, progress)
+    outcome = METHODS[cell.method](problem)
+    model = _final_model(cell, problem, split, outcome)
+    problem.budget.check(model.table.sizes)
+    test_started = time.perf_counter()
+    ranked = evaluate(model.ranker(), split.test, [split.train, split.validation], device=device)
+    seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
+    record = _record(cell, split, problem, outcome, model, ranked, seconds)
+    _write(path, record, ranked)
+    shutil.rmtree(problem.work, ignore_errors=True)
+    return record
+
+
+def _problem(cell: Cell, split: Split, device: str, progress: bool) -> Problem:
+    profile = PROFILES[cell.profile]
+    n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
+    full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
+    budget = full if cell.budget == "none" else parse_budget(cell.budget, n, profile.d_max, copies)
+    return Problem(
+        split.train,
+        split.validation,
+        cell.backbone,
+        budget,
+        cell.seed,
+        profile.training[cell.backbone],
+        profile.search_settings(cell),
+        cache_dir(),
+        cache_dir() / "work" / f"{cell.profile}-{cell.id}",
+        device,
+        progress,
+    )
+
+
+def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -> Recommender:
+    """The method's model or, under protocol ``merged``, its sizes refitted on train and validation for as many epochs."""
+    trained = outcome.trained
+    if cell.protocol == "clean":
+        return trained.model
+    merged = replace(problem, train=split.merged())
+    model = fresh_recommender(merged, trained.model.table.sizes)
+    train(model, BprSampler(merged.train, problem.device), problem.training, problem.seed, epochs=max(1, trained.result.epoch))
+    return model
+
+
+def _record(
+    cell: Cell,
+    split: Split,
+    problem: Problem,
+    outcome: Outcome,
+    model: Recommender,
+    ranked: RankingMetrics,
+    seconds: dict[str, float],
+) -> dict:
+    profile, budget, table = PROFILES[cell.profile], problem.budget, model.table
+    validation = evaluate(outcome.trained.model.ranker(), split.validation, [split.train], device=problem.device)
+    return {
+        "schema": 1,
+        "cell_id": cell.id,
+        "key": profile.key(cell),
+        "cell": asdict(cell),
+        "settings": profile.settings(cell),
+        "versions": {
+            "bet": __version__,
+            "python": platform.python_version(),
+            **{package.__name__: package.__version__ for package in (torch, np, scipy, pd)},
+        },
+        "data": {
+            "name": split.name,
+            "hash": split.data_hash,
+            "users": split.train.shape[0],
+            "items": split.train.shape[1],
+            **{part: getattr(split, part).nnz for part in ("train", "validation", "test")},
+        },
+        "host": {"kind": platform.machine(), "cpus": os.cpu_count(), "device": problem.device, "threads": torch.get_num_threads()},
+        "seconds": seconds,
+        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
+        "size": {
+            "limit": None if cell.budget == "none" else budget.parameters,
+            "parameters": table.n_parameters(),
+            "bytes": table.n_bytes(),
+            "full_parameters": budget.n * budget.d_max * budget.copies,
+            "tables": budget.copies,
+            "backbone_parameters": model.backbone.n_parameters(),
+        },
+        "effort": {"finetunings": outcome.finetunings, "trainings": outcome.trainings},
+        "metrics": {"validation": validation.means(), "test": ranked.means()},
+        "learning_curve": outcome.trained.result.curve,
+        "search": _search_record(outcome),
+        "sizes": {"users": _binned(problem, table.sizes, 0), "items": _binned(problem, table.sizes, 1)},
+        "per_user": f"{cell.id}.parquet",
+    }
+
+
+def _search_record(outcome: Outcome) -> dict | None:
+    if not outcome.iterations:
+        return None
+    plain = ("t", "strategy", "predicted", "fitness", "quality", "predictor_loss", "seconds")
+    iterations = [{name: getattr(m, name) for name in plain} | {"action": m.action.origin} for m in outcome.iterations]
+    fitness = {m.t: m.fitness for m in outcome.iterations}
+    retrained = [
+        {"t": t, "fitness": fitness[t], "quality": trained.result.quality, "epochs": trained.result.epoch}
+        for t, trained in outcome.retrained.items()
+    ]
+    winners = [{"t": t, "retrained_t": winner} for t, winner in outcome.winners.items()]
+    return {"iterations": iterations, "retrained": retrained, "winners": winners}
+
+
+def _binned(problem: Problem, sizes: np.ndarray, side: int) -> dict[str, list[float]]:
+    """Mean frequency and size in up to 64 log-spaced bins of frequency rank."""
+    order, n_users = problem.order, problem.n_users
+    ids, frequency = ((order.users, order.user_frequency), (order.items, order.item_frequency))[side]
+    own = (sizes[:n_users], sizes[n_users:])[side][ids]
+    edges = np.unique(np.geomspace(1, len(ids) + 1, 65).astype(int)) - 1
+    spans = list(zip(edges, edges[1:], strict=False))
+    return {
+        "rank": [float(a + b + 1) / 2 for a, b in spans],
+        "frequency": [float(frequency[ids][a:b].mean()) for a, b in spans],
+        "size": [float(own[a:b].mean()) for a, b in spans],
+    }
+
+
+def _write(path: Path, record: dict, ranked: RankingMetrics) -> None:
+    frame = pd.DataFrame({"user": ranked.users.astype(np.int32)} | {k: v.astype(np.float32) for k, v in ranked.values.items()})
+    with atomic_path(path.with_name(record["per_user"])) as temporary:
+        frame.to_parquet(temporary, index=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
