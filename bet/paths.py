@@ -5,10 +5,10 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The checkout that holds the current directory (nearest parent with ``notebooks/cell.ipynb``), else the current directory."""
+    """The checkout that holds the current directory (nearest parent with ``workflow/Snakefile``), else the current directory."""
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
-        if (folder / "notebooks" / "cell.ipynb").is_file():
+        if (folder / "workflow" / "Snakefile").is_file():
             return folder
     return here
 

@@ -4,7 +4,7 @@ set -uo pipefail
 profile=$1 cell=$2 log=$(realpath -m "$3")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 echo "start  $cell"
-if "$PYTHON" -m bet cell "$cell" --profile "$profile" --notebook > "$log" 2>&1; then
+if "$PYTHON" -m bet cell "$cell" --profile "$profile" > "$log" 2>&1; then
     echo "done   $cell  $SECONDS s"
 else
     echo "FAILED $cell  $SECONDS s; the end of $log:"
