@@ -86,7 +86,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert {"cell.ipynb", "report.ipynb"} <= {path.name for path in NOTEBOOKS}
+    assert {"cell.ipynb"} <= {path.name for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy
 import torch
 
-from bet import __version__
+import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
 from bet.data import Split, load_dataset, split_interactions
@@ -108,7 +108,7 @@ def _record(
         "cell": asdict(cell),
         "settings": profile.settings(cell),
         "versions": {
-            "bet": __version__,
+            "bet": bet.__version__,
             "python": platform.python_version(),
             **{package.__name__: package.__version__ for package in (torch, np, scipy, pd)},
         },
