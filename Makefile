@@ -61,6 +61,7 @@ reproduce: $(READY)
 
 test: lint
 	$(PY) -m pytest -p no:randomly -n $(JOBS) --maxprocesses 8 tests
+	$(PY) -m pytest -p no:randomly --nbval-lax --nbval-current-env --nbval-cell-timeout 120 notebooks
 	$(MAKE) smoke
 
 # The whole study in small, in folders of its own: nothing committed is overwritten, nothing finished is reused.

@@ -91,6 +91,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
                 str(temporary.resolve()),
                 dict(parameters),
                 kernel_name="python3",
+                language="python",
                 cwd=str(folder),
                 progress_bar=False,
                 config=Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(sockets, "k")}}),
