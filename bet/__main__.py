@@ -1,52 +1,114 @@
-"""Command line: ``python -m bet run``, ``cell``, ``grid``."""
+"""Command line: ``python -m bet run``, ``cell``, ``grid``, ``report``; each has ``--help``."""
 
 import argparse
 import logging
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
+from bet.data import DATASETS, load_dataset
 from bet.errors import BetError
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
+from bet.study.record import read_record, record_path
 from bet.study.run import run_cell
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Parse and run; 0 on success, 1 with a message on bad input."""
-    parser = argparse.ArgumentParser(prog="python -m bet", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="run one cell, given by its parts")
-    for name in ("dataset", "backbone", "budget", "method"):
-        run.add_argument(f"--{name}", required=True)
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--protocol", default="clean")
-    run.add_argument("--iterations", type=int, default=0, help="T; 0: the profile's")
-    run.add_argument("--actions", type=int, default=0, help="m; 0: the profile's")
-    cell = commands.add_parser("cell", help="run the cell of a profile that has this id")
-    cell.add_argument("id")
-    grid = commands.add_parser("grid", help="print the ids of a profile's cells")
-    for command in (run, cell, grid):
-        command.add_argument("--profile", choices=list(PROFILES), default="default")
-    options = vars(parser.parse_args(arguments))
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse and run; 0 on success, 1 with a message on bad input, 130 when interrupted."""
+    options = _parser().parse_args(arguments)
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    command = options.pop("command")
     try:
-        if command == "grid":
-            print(*(c.id for c in PROFILES[options["profile"]].cells), sep="\n")
-            return 0
-        record = run_cell(_find(**options) if command == "cell" else Cell(**options), progress=sys.stderr.isatty())
+        options.run(options)
     except BetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    test = record["metrics"]["test"]
-    print(record["cell_id"], *(f"{name} {test[name]:.4f}" for name in ("recall@20", "ndcg@20")), record["size"])
+    except KeyboardInterrupt:
+        print("stopped; the same command continues", file=sys.stderr)
+        return 130
     return 0
 
 
-def _find(id: str, profile: str) -> Cell:
-    for cell in PROFILES[profile].cells:
-        if cell.id == id:
-            return cell
-    raise BetError(f"profile {profile!r} has no cell {id!r}; 'python -m bet grid --profile {profile}' lists them")
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bet", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+
+    shown = argparse.ArgumentDefaultsHelpFormatter
+    run = commands.add_parser("run", help="run one cell, given by its parts", formatter_class=shown)
+    run.set_defaults(run=_run)
+    run.add_argument("--dataset", default="movielens-100k", help=f"{', '.join(DATASETS)}, or a file of your own")
+    run.add_argument("--backbone", default="lightgcn", help="lightgcn, ngcf or ncf")
+    run.add_argument("--budget", default="90%", help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB), or none")
+    run.add_argument("--method", default="bet", help="full (with --budget none), su, sr, powerlaw, bet, bet-random, bet-simple")
+    run.add_argument("--seed", type=int, default=0)
+    run.add_argument("--protocol", default="clean", help="clean, or merged: refit on train and validation before the test")
+    run.add_argument("--iterations", type=int, default=0, help="T; 0: the profile's")
+    run.add_argument("--actions", type=int, default=0, help="m; 0: the profile's")
+    own = run.add_argument_group("a file of your own (csv, tsv, parquet, RecBole .inter, LightGCN .txt)")
+    for column in ("user", "item", "rating", "timestamp"):
+        own.add_argument(f"--{column}-column", default=column, metavar="NAME")
+    own.add_argument("--minimum-rating", type=float, default=None, help="drop interactions rated lower")
+    own.add_argument("--k-core", type=int, default=0, help="drop users and items with fewer interactions")
+    run.add_argument("--table", type=Path, default=None, metavar="FILE", help="save the trained table here")
+
+    cell = commands.add_parser("cell", help="run the cell of a profile that has this id")
+    cell.set_defaults(run=_cell)
+    cell.add_argument("id")
+    grid = commands.add_parser("grid", help="print the ids of a profile's cells; python -m bet.study.grid runs them all")
+    grid.set_defaults(run=lambda options: print(*(c.id for c in PROFILES[options.profile].cells), sep="\n"))
+    report = commands.add_parser("report", help="tables, figures and report.html of a profile's records")
+    report.set_defaults(run=_report)
+
+    for command in (run, cell):
+        command.add_argument("--notebook", action="store_true", help="run notebooks/cell.ipynb and keep the executed copy")
+        command.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
+    for command in (run, cell, grid, report):
+        command.add_argument("--profile", choices=list(PROFILES), default="default", help="whose settings and results folder")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    names = ("dataset", "backbone", "budget", "method", "seed", "protocol", "profile", "iterations", "actions")
+    cell = Cell(**{name: getattr(options, name) for name in names})
+    interactions = None
+    if cell.dataset not in DATASETS:
+        columns = {name: getattr(options, f"{name}_column") for name in ("user", "item", "rating", "timestamp")}
+        filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
+        interactions = load_dataset(cell.dataset, **columns, **filters)
+        if options.notebook:
+            raise BetError("--notebook runs named datasets only; leave it out for a file of your own")
+    _finish(cell, options, interactions=interactions, table=options.table)
+
+
+def _cell(options: argparse.Namespace) -> None:
+    for cell in PROFILES[options.profile].cells:
+        if cell.id == options.id:
+            return _finish(cell, options)
+    raise BetError(
+        f"profile {options.profile!r} has no cell {options.id!r}; 'python -m bet grid --profile {options.profile}' lists them"
+    )
+
+
+def _finish(cell: Cell, options: argparse.Namespace, **details) -> None:
+    if options.notebook:
+        from bet.study.notebook import run_cell_notebook
+
+        if details.get("table"):
+            raise BetError("--table needs a plain call; leave out --notebook")
+        print(f"  notebook {run_cell_notebook(cell, options.device)}")
+        record = read_record(cell)
+    else:
+        record = run_cell(cell, device=options.device, progress=sys.stderr.isatty(), **details)
+    size, test = record["size"], record["metrics"]["test"]
+    print(f"{cell.id}: {size['parameters']:,} parameters, {size['bytes']:,} bytes; limit {size['limit']} parameters")
+    print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
+    print(f"  record {record_path(cell)}")
+
+
+def _report(options: argparse.Namespace) -> None:
+    from bet.report.build import build
+
+    print(build(options.profile))
 
 
 if __name__ == "__main__":

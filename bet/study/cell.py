@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from bet.backbones import BACKBONES
 from bet.data import DATASETS
@@ -11,7 +12,10 @@ from bet.methods import METHODS
 
 @dataclass(frozen=True)
 class Cell:
-    """``budget`` is what ``parse_budget`` reads, or "none" for the full table; 0 iterations or actions: the profile's."""
+    """``dataset`` is a known name or a file of your own; ``budget`` what ``parse_budget`` reads, or "none" for the full table.
+
+    0 iterations or actions: the profile's. Raises BetError on anything unknown.
+    """
 
     dataset: str
     backbone: str
@@ -25,13 +29,14 @@ class Cell:
 
     def __post_init__(self):
         for name, known in (
-            ("dataset", DATASETS),
             ("backbone", BACKBONES),
             ("method", METHODS),
             ("protocol", ("clean", "merged")),
         ):
             if getattr(self, name) not in known:
                 raise BetError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
+        if self.dataset not in DATASETS and not Path(self.dataset).is_file():
+            raise BetError(f"unknown dataset {self.dataset!r}: no such file, and known are {', '.join(DATASETS)}")
         if (self.budget == "none") != (self.method == "full"):
             raise BetError(f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', all others a budget")
 
@@ -39,7 +44,8 @@ class Cell:
     def id(self) -> str:
         """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
         budget = re.sub(r"[^\w.-]", "", self.budget)
-        parts = [self.dataset, self.backbone, budget, self.method, f"s{self.seed}"]
+        dataset = self.dataset if self.dataset in DATASETS else Path(self.dataset).stem
+        parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
         parts += ["merged"] * (self.protocol == "merged")
         parts += [f"T{self.iterations}"] * bool(self.iterations) + [f"m{self.actions}"] * bool(self.actions)
         return "_".join(parts)

@@ -5,12 +5,15 @@ import os
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.paths import notebooks_dir, results_dir
+from bet.study.cell import Cell
 
 _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'"
 
@@ -100,6 +103,14 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
             failure = error
     if failure is not None:
         raise BetError(f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}") from failure
+
+
+def run_cell_notebook(cell: Cell, device: str = "auto") -> Path:
+    """Run ``notebooks/cell.ipynb`` for ``cell``; the executed copy, also of a failed run, is a log beside the results."""
+    output = results_dir() / cell.profile / "logs" / f"{cell.id}.ipynb"
+    # The kernel starts where we are, so that relative folders mean the same to it.
+    execute(notebooks_dir() / "cell.ipynb", output, asdict(cell) | {"device": device}, cwd=Path.cwd())
+    return output
 
 
 def _reason(failure: Any) -> str:

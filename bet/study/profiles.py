@@ -4,31 +4,42 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from bet.data import DATASETS
 from bet.search import SearchSettings
 from bet.study.cell import Cell
 from bet.training import TrainSettings
 
-# Chosen on validation data (seed 0), for the full table and a narrow one together, the same for every method.
+SCHEMA = 2  # version of the record, see record.schema.json
+
+# Chosen on validation data (seed 0), for the full table and a narrow one together, the same for every method;
+# `python -m benchmarks.settings` repeats the sweep.
 _EMBEDDED = {
     "lightgcn": TrainSettings(1024, 0.1, "cosine", max_epochs=10, evaluate_every=1, patience=10, l2=1e-3, init_std=0.1),
     "ncf": TrainSettings(1024, 0.1, "cosine", max_epochs=10, evaluate_every=1, patience=10, l2=2e-2, init_std=0.1),
     "ngcf": TrainSettings(1024, 0.03, "cosine", max_epochs=10, evaluate_every=1, patience=10, l2=3e-3, init_std=0.1),
 }
 _TINY = TrainSettings(256, 0.03, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1)
+# The authors' numbers (BET, 4.3); l2 and the initial scale are the backbones' own.
+_PAPER = TrainSettings(10_000, 0.03, "step", decay=0.95, decay_steps=200, floor=1e-3, max_epochs=200, evaluate_every=5, patience=3)
 
 
 @dataclass(frozen=True)
 class Profile:
-    """``cells`` in the order they start; ``training`` by backbone; ``d_max`` columns of the full table."""
+    """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns of the full table.
+
+    ``notebooks``: whether the grid runs each cell as an executed notebook or, some seconds cheaper, as a plain call.
+    """
 
     cells: tuple[Cell, ...]
     training: dict[str, TrainSettings]
-    search: SearchSettings
+    search: dict[str, SearchSettings]
     d_max: int
+    notebooks: bool = True
 
     def search_settings(self, cell: Cell) -> SearchSettings:
         """The profile's numbers with what the cell overrides; a longer search also reports every fifth iteration."""
-        search = replace(self.search, actions=cell.actions or self.search.actions)
+        search = self.search[cell.backbone]
+        search = replace(search, actions=cell.actions or search.actions)
         if cell.iterations:
             search = replace(search, iterations=cell.iterations, curve=tuple(range(5, cell.iterations, 5)))
         return search
@@ -39,43 +50,76 @@ class Profile:
         return numbers | {"d_max": self.d_max}
 
     def key(self, cell: Cell) -> str:
-        """Changes whenever the cell or its numbers do."""
-        return hashlib.sha256(repr((cell, self.settings(cell))).encode()).hexdigest()[:16]
+        """Changes whenever the cell, its numbers or the form of its record do."""
+        return hashlib.sha256(repr((SCHEMA, cell, self.settings(cell))).encode()).hexdigest()[:16]
 
 
-def _grid(profile: str, dataset: str, backbones, budgets, methods, seeds=(0,)) -> Iterator[Cell]:
+def _grid(profile: str, dataset: str, backbones, budgets, methods, seeds=(0,), protocol="clean") -> Iterator[Cell]:
     for seed in seeds:
         for backbone in backbones:
             if "full" in methods:
-                yield Cell(dataset, backbone, "none", "full", seed, profile=profile)
+                yield Cell(dataset, backbone, "none", "full", seed, protocol, profile)
             for budget in budgets:
                 for method in methods:
                     if method != "full":
-                        yield Cell(dataset, backbone, budget, method, seed, profile=profile)
+                        yield Cell(dataset, backbone, budget, method, seed, protocol, profile)
+
+
+def _curves(profile: str, dataset: str, seeds=(0,)) -> Iterator[Cell]:
+    """LightGCN at the middle budget: a long search (quality against T), and fewer actions to choose from (against m)."""
+    for seed in seeds:
+        for method in ("bet", "bet-random"):
+            yield Cell(dataset, "lightgcn", "90%", method, seed, profile=profile, iterations=50)
+        for actions in (20, 40, 60, 80):
+            yield Cell(dataset, "lightgcn", "90%", "bet", seed, profile=profile, actions=actions)
 
 
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
 _BUDGETS = ("80%", "90%", "95%")
 _SOME = ("full", "su", "powerlaw", "bet")
-_SEARCH = SearchSettings(finetune_epochs=3)
+_BACKBONES = ("lightgcn", "ncf", "ngcf")
+_SEARCH = dict.fromkeys(_BACKBONES, SearchSettings(finetune_epochs=3))
+_SEEDS = (0, 1, 2)
 
 PROFILES: dict[str, Profile] = {
     "smoke": Profile(
         tuple(_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL)),
-        dict.fromkeys(("lightgcn", "ncf", "ngcf"), _TINY),
-        SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2),
+        dict.fromkeys(_BACKBONES, _TINY),
+        dict.fromkeys(_BACKBONES, SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)),
         16,
     ),
     "default": Profile(
         (
             *_grid("default", "movielens-100k", ("lightgcn",), _BUDGETS, _ALL),
             *_grid("default", "movielens-100k", ("ncf", "ngcf"), ("90%",), _SOME),
+            *_curves("default", "movielens-100k"),
         ),
         _EMBEDDED,
         _SEARCH,
         64,
     ),
     "full": Profile(
-        tuple(_grid("full", "movielens-100k", ("lightgcn", "ncf", "ngcf"), _BUDGETS, _ALL, (0, 1, 2))), _EMBEDDED, _SEARCH, 64
+        (
+            *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, _ALL, _SEEDS),
+            *_curves("full", "movielens-100k", _SEEDS),
+        ),
+        _EMBEDDED,
+        _SEARCH,
+        64,
+        notebooks=False,
+    ),
+    "paper": Profile(
+        tuple(
+            cell
+            for dataset in ("gowalla", "yelp2018")
+            if dataset in DATASETS
+            for backbone in ("lightgcn", "ncf", "ngcf")
+            for protocol in ("merged", "clean")
+            for cell in _grid("paper", dataset, (backbone,), _BUDGETS, _ALL, protocol=protocol)
+        ),
+        dict.fromkeys(_BACKBONES, _PAPER),
+        dict.fromkeys(_BACKBONES, SearchSettings()) | {"ngcf": SearchSettings(finetune_epochs=15)},
+        128,
+        notebooks=False,
     ),
 }

@@ -5,6 +5,7 @@ import os
 import platform
 import resource
 import shutil
+import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
@@ -18,48 +19,61 @@ import torch
 import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
-from bet.data import Split, load_dataset, split_interactions
+from bet.data import Interactions, Split, load_dataset, split_interactions
 from bet.files import atomic_path
 from bet.methods import METHODS
-from bet.paths import cache_dir, results_dir
+from bet.paths import cache_dir, project_root
 from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
-from bet.study.profiles import PROFILES
+from bet.study.profiles import PROFILES, SCHEMA
+from bet.study.record import check_record, read_record, record_path
 from bet.training import BprSampler, RankingMetrics, evaluate, train
 
 
-def run_cell(cell: Cell, *, device: str = "auto", progress: bool = False) -> dict:
-    """The cell's record; computed unless a record with the same key is there already.
+def run_cell(
+    cell: Cell,
+    *,
+    interactions: Interactions | None = None,
+    device: str = "auto",
+    progress: bool = False,
+    table: Path | None = None,
+) -> dict:
+    """The cell's record; computed unless a record of the same cell, numbers and data is there already.
 
+    interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by name.
+    table: also save the trained table to this file, which needs the model and so runs the cell even if its record exists.
     Writes ``results/<profile>/<id>.json`` and, before it, the per-user test metrics as Parquet beside it.
     """
-    profile = PROFILES[cell.profile]
-    path = results_dir() / cell.profile / f"{cell.id}.json"
-    if path.is_file():
-        record = json.loads(path.read_text())
-        if record["key"] == profile.key(cell):
+    path = record_path(cell)
+    started = time.perf_counter()
+    interactions = load_dataset(cell.dataset) if interactions is None else interactions
+    if path.is_file() and table is None:
+        record = read_record(cell)
+        if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
     # One thread and no denormals: the same numbers however the cell is started, and no slow multiplications.
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    started = time.perf_counter()
-    interactions = load_dataset(cell.dataset)
     split = split_interactions(interactions, cell.seed)
-    problem = _problem(cell, split, device, progress)
+    problem = cell_problem(cell, split, device, progress)
     outcome = METHODS[cell.method](problem)
     model = _final_model(cell, problem, split, outcome)
     problem.budget.check(model.table.sizes)
     test_started = time.perf_counter()
-    ranked = evaluate(model.ranker(), split.test, [split.train, split.validation], device=device)
+    ranked = _test(model, problem, split)
     seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
     record = _record(cell, split, problem, outcome, model, ranked, seconds)
+    check_record(record)
+    if table is not None:
+        model.table.save(table)
     _write(path, record, ranked)
     shutil.rmtree(problem.work, ignore_errors=True)
     return record
 
 
-def _problem(cell: Cell, split: Split, device: str, progress: bool) -> Problem:
+def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool = False) -> Problem:
+    """What the cell's method gets to see: train and validation, the exact budget, the profile's numbers."""
     profile = PROFILES[cell.profile]
     n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
     full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
@@ -77,6 +91,10 @@ def _problem(cell: Cell, split: Split, device: str, progress: bool) -> Problem:
         device,
         progress,
     )
+
+
+def _test(model: Recommender, problem: Problem, split: Split) -> RankingMetrics:
+    return evaluate(model.ranker(), split.test, [split.train, split.validation], device=problem.device)
 
 
 def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -> Recommender:
@@ -102,7 +120,7 @@ def _record(
     profile, budget, table = PROFILES[cell.profile], problem.budget, model.table
     validation = evaluate(outcome.trained.model.ranker(), split.validation, [split.train], device=problem.device)
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "cell_id": cell.id,
         "key": profile.key(cell),
         "cell": asdict(cell),
@@ -112,6 +130,7 @@ def _record(
             "python": platform.python_version(),
             **{package.__name__: package.__version__ for package in (torch, np, scipy, pd)},
         },
+        "commit": commit(),
         "data": {
             "name": split.name,
             "hash": split.data_hash,
@@ -119,7 +138,12 @@ def _record(
             "items": split.train.shape[1],
             **{part: getattr(split, part).nnz for part in ("train", "validation", "test")},
         },
-        "host": {"kind": platform.machine(), "cpus": os.cpu_count(), "device": problem.device, "threads": torch.get_num_threads()},
+        "host": {
+            "kind": _processor(),
+            "cpus": os.cpu_count(),
+            "device": _device_name(problem.device),
+            "threads": torch.get_num_threads(),
+        },
         "seconds": seconds,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "size": {
@@ -133,13 +157,41 @@ def _record(
         "effort": {"finetunings": outcome.finetunings, "trainings": outcome.trainings},
         "metrics": {"validation": validation.means(), "test": ranked.means()},
         "learning_curve": outcome.trained.result.curve,
-        "search": _search_record(outcome),
+        "search": _search_record(problem, split, outcome),
         "sizes": {"users": _binned(problem, table.sizes, 0), "items": _binned(problem, table.sizes, 1)},
         "per_user": f"{cell.id}.parquet",
     }
 
 
-def _search_record(outcome: Outcome) -> dict | None:
+def commit() -> str | None:
+    """Commit of the checkout this runs in, with "+" when tracked files differ from it; None outside of one."""
+    try:
+        run = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError:  # no git
+        return None
+    return run.stdout.strip() or None
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return " ".join([platform.machine(), *names[:1]])
+
+
+def _device_name(device: str) -> str:
+    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
+
+
+def _search_record(problem: Problem, split: Split, outcome: Outcome) -> dict | None:
     if not outcome.iterations:
         return None
     plain = ("t", "strategy", "predicted", "fitness", "quality", "predictor_loss", "seconds")
@@ -149,7 +201,12 @@ def _search_record(outcome: Outcome) -> dict | None:
         {"t": t, "fitness": fitness[t], "quality": trained.result.quality, "epochs": trained.result.epoch}
         for t, trained in outcome.retrained.items()
     ]
-    winners = [{"t": t, "retrained_t": winner} for t, winner in outcome.winners.items()]
+    # Each winner of the curve is scored on test once, for the picture of quality against T; nothing is chosen from it.
+    tested = {t: _test(outcome.retrained[t].model, problem, split).means() for t in set(outcome.winners.values())}
+    winners = [
+        {"t": t, "retrained_t": winner, "quality": outcome.retrained[winner].result.quality, "test": tested[winner]}
+        for t, winner in outcome.winners.items()
+    ]
     return {"iterations": iterations, "retrained": retrained, "winners": winners}
 
 

@@ -1,0 +1,40 @@
+"""The form of a record: one JSON Schema, checked wherever a record is written or read."""
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+from bet.errors import BetError
+from bet.paths import results_dir
+from bet.study.cell import Cell
+
+SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
+
+
+def record_path(cell: Cell) -> Path:
+    """Where the record of ``cell`` is or will be: ``results/<profile>/<id>.json``."""
+    return results_dir() / cell.profile / f"{cell.id}.json"
+
+
+def read_record(cell: Cell) -> dict:
+    """The finished cell's record; raises BetError when there is none or it is damaged."""
+    path = record_path(cell)
+    try:
+        record = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise BetError(f"{path}: no readable record ({error}); delete it if it is there and run the cell") from error
+    check_record(record)
+    return record
+
+
+def check_record(record: dict) -> None:
+    """Raise BetError unless ``record`` has the form of ``record.schema.json``; does nothing where jsonschema is not installed."""
+    if find_spec("jsonschema") is None:
+        return
+    import jsonschema
+
+    try:
+        jsonschema.validate(record, json.loads(SCHEMA_FILE.read_text()))
+    except jsonschema.ValidationError as error:
+        place = "/".join(map(str, error.absolute_path)) or "the record"
+        raise BetError(f"{record.get('cell_id', 'record')}: {place}: {error.message[:300]}; run the cell again") from error
