@@ -1,5 +1,5 @@
-# make reproduce   run the cells of PROFILE (default; smoke, full) into results/; notebooks and report are still to come
-# make test        lint, every test, and the smoke grid from end to end
+# make reproduce   run the cells of PROFILE (default; smoke, full, paper) and render reports/report.html (other profiles: reports/PROFILE/)
+# make test        lint, every test, every notebook, and the smoke study from end to end
 # make bench       the benchmark table
 # make lint        ruff and mypy
 # make kernel      show this environment in your own JupyterLab as "bet"
@@ -57,6 +57,7 @@ $(VENV)/.stamp: $(LOCK) pyproject.toml
 # A failed cell stops neither the other cells nor the report; the last line names what is missing and fails.
 reproduce: $(READY)
 	@$(PY) -m bet.study.grid $(PROFILE) --jobs $(JOBS) || [ $$? -eq 1 ]
+	@$(PY) -m bet report --profile $(PROFILE)
 	@$(PY) -m bet.study.grid $(PROFILE) --check
 
 test: lint
@@ -71,7 +72,7 @@ smoke: export BET_CACHE   := $(CURDIR)/.cache/smoke/cache
 smoke: $(READY)
 	@rm -rf .cache/smoke
 	@$(MAKE) reproduce PROFILE=smoke
-	@ls -l .cache/smoke/results/smoke
+	@ls -l .cache/smoke/reports/smoke/report.html
 
 bench: $(READY)
 	$(PY) -m benchmarks

@@ -8,11 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+import bet.__main__
+from bet.data import planted
 from bet.errors import BetError
 from bet.study.cell import Cell
+from bet.study.notebook import run_cell_notebook
 from bet.study.profiles import PROFILES
+from bet.study.record import check_record, read_record
+from bet.study.run import run_cell
 
 CELL = "tiny_lightgcn_80_bet_s0"
 
@@ -52,3 +58,86 @@ def test_cells_are_named_and_checked():
     for wrong in ({"dataset": "x"}, {"backbone": "x"}, {"method": "x"}, {"protocol": "x"}, {"budget": "none"}):
         with pytest.raises(BetError):
             Cell(**({"dataset": "tiny", "backbone": "ncf", "budget": "80%", "method": "su"} | wrong))
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    """Results and cache of this test's own; call it with a name for another pair."""
+
+    def use(name):
+        monkeypatch.setenv("BET_RESULTS", str(tmp_path / name / "results"))
+        monkeypatch.setenv("BET_CACHE", str(tmp_path / name / "cache"))
+        return tmp_path / name / "results"
+
+    use("first")
+    return use
+
+
+def results_of(record: dict) -> dict:
+    """What must not depend on how, where and when a cell ran."""
+    plain = {name: record[name] for name in ("cell_id", "key", "cell", "settings", "data", "size", "effort", "metrics", "sizes")}
+    curve = [{**row, "seconds": None} for row in record["learning_curve"]]
+    iterations = [{**row, "seconds": None} for row in record["search"]["iterations"]]
+    return plain | {"curve": curve, "search": {**record["search"], "iterations": iterations}}
+
+
+def test_call_command_line_and_notebook_give_equal_results(folders):
+    cell = Cell("tiny", "ngcf", "85%", "bet", seed=3, profile="smoke", iterations=6, actions=7)
+    called = run_cell(cell)
+    folders("second")
+    names = ("dataset", "backbone", "budget", "method", "seed", "profile", "iterations", "actions")
+    options = [f"--{name}={getattr(cell, name)}" for name in names]
+    assert bet.__main__.main(["run", *options]) == 0
+    by_command = read_record(cell)
+    results = folders("third")
+    executed = run_cell_notebook(cell)
+    assert executed.is_file() and executed.parent == results / "smoke" / "logs"
+    assert results_of(called) == results_of(by_command) == results_of(read_record(cell))
+    winners = called["search"]["winners"]
+    assert [w["t"] for w in winners] == [5, 6] and winners[-1]["test"] == called["metrics"]["test"]
+
+
+def test_per_user_metrics_have_the_recorded_means(folders):
+    cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
+    record = run_cell(cell)
+    frame = pd.read_parquet(folders("first") / "smoke" / record["per_user"])
+    assert frame["user"].is_unique
+    for name, value in record["metrics"]["test"].items():
+        if name != "quality":
+            assert frame[name].mean() == pytest.approx(value, abs=1e-6)
+
+
+def test_merged_protocol_refits_and_changes_the_test_score_only(folders):
+    clean, merged = (run_cell(Cell("tiny", "lightgcn", "80%", "su", protocol=p, profile="smoke")) for p in ("clean", "merged"))
+    assert clean["metrics"]["validation"] == merged["metrics"]["validation"]
+    assert clean["metrics"]["test"] != merged["metrics"]["test"]
+    assert merged["cell_id"].endswith("_merged")
+
+
+def test_finished_cell_is_read_unless_data_or_numbers_changed(folders, monkeypatch):
+    cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
+    first = run_cell(cell)
+    assert run_cell(cell) == first  # seconds included: nothing ran
+    other = run_cell(cell, interactions=planted(seed=5))
+    assert other["data"]["hash"] != first["data"]["hash"]
+
+
+def test_own_file_leaves_a_table_within_the_byte_budget(folders, tmp_path, capsys):
+    matrix = planted().matrix.tocoo()
+    frame = pd.DataFrame({"who": [f"u{i}" for i in matrix.row], "what": matrix.col})
+    frame.to_csv(tmp_path / "mine.csv", index=False)
+    options = [f"--dataset={tmp_path / 'mine.csv'}", "--user-column=who", "--item-column=what", "--method=su"]
+    table = tmp_path / "mine.table"
+    assert bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--table={table}"]) == 0
+    assert 4_900 < table.stat().st_size <= 5_000
+    assert "mine_lightgcn_5kB_su_s0" in capsys.readouterr().out
+    assert bet.__main__.main(["run", *options, "--budget=1 kB", "--profile=smoke"]) == 1
+    assert "smallest possible" in capsys.readouterr().err
+
+
+def test_a_record_of_another_form_is_refused(folders):
+    record = run_cell(Cell("tiny", "lightgcn", "80%", "su", profile="smoke"))
+    check_record(record)
+    for broken in ({"size": {}}, {"key": 3}, {"metrics": {"test": {}, "validation": {}}}, {"extra": 1}):
+        with pytest.raises(BetError, match="run the cell again"):
+            check_record(record | broken)

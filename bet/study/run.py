@@ -63,7 +63,8 @@ def run_cell(
     test_started = time.perf_counter()
     ranked = _test(model, problem, split)
     seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
-    record = _record(cell, split, problem, outcome, model, ranked, seconds)
+    # Through JSON, so that what is returned equals what is read back.
+    record = json.loads(json.dumps(_record(cell, split, problem, outcome, model, ranked, seconds), allow_nan=False))
     check_record(record)
     if table is not None:
         model.table.save(table)
@@ -229,4 +230,4 @@ def _write(path: Path, record: dict, ranked: RankingMetrics) -> None:
     with atomic_path(path.with_name(record["per_user"])) as temporary:
         frame.to_parquet(temporary, index=False)
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
