@@ -1,6 +1,7 @@
 """Interactions, where they come from, and how they are split."""
 
 from bet.data.interactions import Interactions, from_pairs
+from bet.data.readers import read_interactions
 from bet.data.sources import DATASETS, load_dataset
 from bet.data.split import Split, split_interactions
 from bet.data.synthetic import planted, power_law
@@ -13,5 +14,6 @@ __all__ = [
     "load_dataset",
     "planted",
     "power_law",
+    "read_interactions",
     "split_interactions",
 ]

@@ -82,12 +82,16 @@ def from_pairs(
         if ratings is None:
             raise BetError(f"{name}: minimum_rating={minimum_rating} needs a rating column")
         frame = frame[ratings.to_numpy() >= minimum_rating]
+        if not len(frame):
+            raise BetError(f"{name}: no rating reaches minimum_rating={minimum_rating}; the largest is {ratings.max()}; lower it")
     distinct = frame.drop_duplicates()
     if len(distinct) < len(frame):
         log.warning("%s: dropped %d duplicate interactions", name, len(frame) - len(distinct))
     while k_core:
         counts = [distinct.groupby(side)[side].transform("size") for side in ("user", "item")]
         kept = distinct[(counts[0] >= k_core) & (counts[1] >= k_core)]
+        if not len(kept):
+            raise BetError(f"{name}: no user or item is left in the {k_core}-core; lower k_core")
         if len(kept) == len(distinct):
             break
         distinct = kept
