@@ -41,5 +41,5 @@ def test_pairs_ratings_cores_and_string_ids():
     assert len(rated) == 2 and list(rated.item_ids) == ["x"]
     with pytest.raises(BetError, match="row 2"):
         from_pairs("pairs", pd.Series(["a", None]), pd.Series(["x", "y"]))
-    with pytest.raises(BetError, match="no interactions"):
+    with pytest.raises(BetError, match="no rating reaches"):
         from_pairs("pairs", users, items, pd.Series([1] * 5), minimum_rating=3)

@@ -72,7 +72,7 @@ def from_pairs(
     Raises BetError on a missing id, a negative k_core, or when nothing is left.
     """
     if k_core < 0:
-        raise BetError(f"k_core must not be negative, got {k_core}")
+        raise BetError(f"{name}: k_core must not be negative, got {k_core}")
     for label, column in (("user", users), ("item", items)):
         if column.isna().any():
             row = int(np.flatnonzero(column.isna())[0]) + 1

@@ -166,7 +166,8 @@ def _read_lightgcn(path: Path, columns: dict[str, str], need_rating: bool) -> pd
 
 def _read_npz(path: Path, columns: dict[str, str], need_rating: bool) -> pd.DataFrame:
     try:
-        matrix = scipy.sparse.load_npz(path).tocoo()
+        with open(path, "rb") as handle:
+            matrix = scipy.sparse.load_npz(handle).tocoo()
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
         raise BetError(f"{path}: not a readable scipy matrix ({error}); fetch or write it again") from error
     if (matrix.data < 0).any() or not np.isfinite(matrix.data).all():
