@@ -1,0 +1,114 @@
+"""A study's records as data frames, read from its results folder or from the bundle that a report commits."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from bet.errors import BetError
+from bet.files import atomic_path
+from bet.study.profiles import PROFILES
+from bet.study.record import check_record
+
+RECORDS, PER_USER = "records.jsonl", "per_user.parquet"
+METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
+_SIZE = ("limit", "parameters", "bytes", "full_parameters", "tables")
+_SECONDS = ("pretrain", "search", "retrain", "evaluate", "total")
+_EFFORT = ("finetunings", "trainings", "peak_memory_bytes")
+
+
+@dataclass(frozen=True)
+class Study:
+    """``records`` of a profile's finished cells in the profile's order; ``per_user``: cell_id, user and test metrics in rows."""
+
+    profile: str
+    records: tuple[dict, ...]
+    per_user: pd.DataFrame
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell of the profile, finished or not (``finished`` False, numbers NaN); index: cell id."""
+        finished = {record["cell_id"]: _row(record) for record in self.records}
+        plain = ("dataset", "backbone", "budget", "method", "seed", "protocol", "iterations", "actions")
+        rows = [
+            {"cell_id": cell.id} | {name: getattr(cell, name) for name in plain} | finished.get(cell.id, {"finished": False})
+            for cell in PROFILES[self.profile].cells
+        ]
+        numbers = [*METRICS, "quality", "validation", *_SIZE, *(f"{name}_seconds" for name in _SECONDS), *_EFFORT]
+        return pd.DataFrame(rows, columns=["cell_id", *plain, "finished", *numbers]).set_index("cell_id")
+
+    @cached_property
+    def main(self) -> pd.DataFrame:
+        """The cells that run with the profile's own T and m."""
+        return self.cells[(self.cells["iterations"] == 0) & (self.cells["actions"] == 0)]
+
+    @property
+    def missing(self) -> list[str]:
+        """Ids of the cells without a record."""
+        return list(self.cells.index[~self.cells["finished"]])
+
+    def record(self, cell_id: str) -> dict | None:
+        """The record of a cell, None when it is missing."""
+        return next((record for record in self.records if record["cell_id"] == cell_id), None)
+
+
+def _row(record: dict) -> dict:
+    seconds, size = record["seconds"], record["size"]
+    return {
+        "finished": True,
+        **record["metrics"]["test"],
+        "validation": record["metrics"]["validation"]["quality"],
+        **{name: size[name] for name in _SIZE},
+        **{f"{name}_seconds": seconds.get(name, 0.0) for name in _SECONDS},
+        **record["effort"],
+        "peak_memory_bytes": record["peak_memory_bytes"],
+    }
+
+
+def load_study(profile: str, results: Path, bundle: Path) -> Study:
+    """The records in ``results`` or, when it has none, those committed in ``bundle``; cells of other ids are left out.
+
+    Raises BetError when a record does not have the form of ``record.schema.json`` or lacks its per-user file.
+    """
+    known = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
+    records, per_user = _from_results(results), None
+    if not records and (bundle / RECORDS).is_file():
+        records = [json.loads(line) for line in (bundle / RECORDS).read_text().splitlines()]
+        per_user = pd.read_parquet(bundle / PER_USER)
+    records = sorted((record for record in records if record["cell_id"] in known), key=lambda record: known[record["cell_id"]])
+    for record in records:
+        check_record(record)
+    if per_user is None:
+        frames = [_read_per_user(results, record) for record in records]
+        per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", "user", *METRICS])
+        per_user["cell_id"] = per_user["cell_id"].astype("category")
+    return Study(profile, tuple(records), per_user)
+
+
+def _from_results(folder: Path) -> list[dict]:
+    records = []
+    for path in sorted(folder.glob("*.json")):
+        try:
+            records.append(json.loads(path.read_text()))
+        except ValueError as error:
+            raise BetError(f"{path}: not a readable record ({error}); delete it and run the cell again") from error
+    return records
+
+
+def _read_per_user(folder: Path, record: dict) -> pd.DataFrame:
+    path = folder / record["per_user"]
+    if not path.is_file():
+        raise BetError(f"{path}: the per-user metrics of {record['cell_id']} are missing; delete its record and run the cell again")
+    frame = pd.read_parquet(path)
+    frame.insert(0, "cell_id", record["cell_id"])
+    return frame
+
+
+def write_bundle(study: Study, folder: Path) -> None:
+    """What a report was made from, in two files: all records as JSON lines, all per-user test metrics as one Parquet."""
+    with atomic_path(folder / RECORDS) as temporary:
+        temporary.write_text("".join(json.dumps(record) + "\n" for record in study.records))
+    with atomic_path(folder / PER_USER) as temporary:
+        study.per_user.to_parquet(temporary, index=False, compression="zstd")

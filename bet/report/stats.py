@@ -1,0 +1,83 @@
+"""Paired comparisons of methods over users. The opponent is chosen on validation, never on test."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from bet.report.frames import Study
+from bet.seeds import numpy_generator
+
+COMPETITORS = ("su", "sr", "powerlaw")  # budgeted, and neither BET nor its ablations
+RESAMPLES = 2_000
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Mean of per-user differences, its bootstrap interval, and the p-value of Wilcoxon's signed-rank test (two-sided)."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+    users: int
+
+
+def paired(differences: np.ndarray, seed: int = 0) -> Paired:
+    """Compare from per-user ``differences`` (u,); the percentile bootstrap resamples users."""
+    u = len(differences)
+    rng = numpy_generator(seed, "bootstrap")
+    # Multinomial weights are the same as drawing users with replacement, without the (resamples, u) array of values.
+    means = np.array([rng.multinomial(u, np.full(u, 1 / u)) @ differences / u for _ in range(RESAMPLES)])
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
+    p = float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
+    return Paired(float(differences.mean()), float(low), float(high), p, u)
+
+
+def holm(p: np.ndarray) -> np.ndarray:
+    """Holm's step-down adjustment of p-values (k,)."""
+    order = np.argsort(p)
+    scaled = p[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
+    return adjusted
+
+
+def user_means(study: Study, cell_ids: list[str], metric: str) -> pd.Series:
+    """Per user, the mean of ``metric`` over the given cells (one per seed), for users that all of them evaluate."""
+    rows = study.per_user[study.per_user["cell_id"].isin(cell_ids)]
+    by_user = rows.groupby("user")[metric].agg(["mean", "size"])
+    return by_user.loc[by_user["size"] == len(cell_ids), "mean"]
+
+
+def best_competitor(block: pd.DataFrame) -> str | None:
+    """The method of ``COMPETITORS`` with the best mean validation quality among the finished cells of ``block``."""
+    rivals = block[block["method"].isin(COMPETITORS) & block["finished"]]
+    return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
+
+
+def compare(study: Study, metric: str, method: str = "bet", opponent: str | None = None) -> pd.DataFrame:
+    """``method`` against its best competitor, or a named ``opponent``, in every (dataset, protocol, backbone, budget).
+
+    Only seeds that both have count; users' metrics are averaged over seeds first. p is adjusted by Holm over all rows.
+    """
+    rows = []
+    keys = ["dataset", "protocol", "backbone", "budget"]
+    for key, block in study.main[study.main["budget"] != "none"].groupby(keys, sort=False):
+        finished = block[block["finished"]]
+        rival = opponent or best_competitor(block)
+        ours, theirs = (finished[finished["method"] == name] for name in (method, rival))
+        seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
+        if not seeds:
+            continue
+        means = [user_means(study, list(side.index[side["seed"].isin(seeds)]), metric) for side in (ours, theirs)]
+        result = paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
+        names = dict(zip(keys, key, strict=True))
+        rows.append(names | {"method": method, "opponent": rival, "metric": metric, "seeds": len(seeds)} | vars(result))
+    frame = pd.DataFrame(rows)
+    if len(frame):
+        frame["p_holm"] = holm(frame["p"].to_numpy())
+    return frame

@@ -1,0 +1,233 @@
+"""The tables of a report, each as HTML, CSV and LaTeX."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from bet.files import atomic_path
+from bet.report.frames import METRICS, Study
+from bet.report.stats import compare
+
+MISSING = "missing"
+SIGNIFICANT = 0.05
+SHORT = {"recall@5": "R@5", "ndcg@5": "N@5", "recall@20": "R@20", "ndcg@20": "N@20"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """``text`` as printed, ``bold`` of the same shape, and ``data``: the same numbers unrounded, for the CSV."""
+
+    name: str
+    caption: str
+    text: pd.DataFrame
+    data: pd.DataFrame
+    bold: pd.DataFrame | None = None
+
+    def _styler(self):
+        bold = self.bold if self.bold is not None else pd.DataFrame(False, self.text.index, self.text.columns)
+        css = bold.map(lambda on: "font-weight: bold" if on else "")
+        return self.text.style.apply(lambda _: css, axis=None).set_caption(self.caption)
+
+    def html(self) -> str:
+        """An HTML table with its caption."""
+        styles = [{"selector": "td, th", "props": "text-align: right; padding: 0.15em 0.6em; white-space: nowrap"}]
+        styles.append({"selector": "caption", "props": "text-align: left; caption-side: top; padding-bottom: 0.4em"})
+        return self._styler().set_table_styles(styles).set_uuid(self.name).to_html()
+
+    def latex(self) -> str:
+        """A LaTeX table for booktabs (and multirow, where rows are grouped)."""
+        text = self._styler()
+        text.format(escape="latex").format_index(escape="latex", axis=0).format_index(escape="latex", axis=1)
+        text.set_caption(self.caption.replace("%", r"\%").replace("_", r"\_").replace("@", "@"))
+        return text.to_latex(hrules=True, convert_css=True, position="t", multicol_align="c", label=f"tab:{self.name}")
+
+    def write(self, folder: Path) -> None:
+        """Write ``<name>.html``, ``.csv`` and ``.tex`` into ``folder``."""
+        parts = {"html": self.html(), "tex": self.latex(), "csv": self.data.to_csv(index=False)}
+        for suffix, content in parts.items():
+            with atomic_path(folder / f"{self.name}.{suffix}") as temporary:
+                temporary.write_text(content)
+
+
+def groups(study: Study) -> list[tuple[str, str, str]]:
+    """(dataset, protocol, suffix of file names) of every group of comparable cells; no suffix when there is only one."""
+    pairs = list(dict.fromkeys(zip(study.main["dataset"], study.main["protocol"], strict=True)))
+    return [(dataset, protocol, f"_{dataset}_{protocol}" if len(pairs) > 1 else "") for dataset, protocol in pairs]
+
+
+def in_group(frame: pd.DataFrame, dataset: str, protocol: str) -> pd.DataFrame:
+    """The rows of one group."""
+    return frame[(frame["dataset"] == dataset) & (frame["protocol"] == protocol)]
+
+
+def mean_sd(values: pd.Series, digits: int = 4) -> str:
+    """``.1234`` or, with several values, ``.1234 ± .0012`` (sample standard deviation); ``missing`` when none is there."""
+    values = values.dropna()
+    if values.empty:
+        return MISSING
+    number = f"{values.mean():.{digits}f}".removeprefix("0")
+    return number if len(values) == 1 else f"{number} ± " + f"{values.std(ddof=1):.{digits}f}".removeprefix("0")
+
+
+def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """Methods x backbones x budgets (Table 1): mean and deviation over seeds, best budgeted method in bold, * as tested."""
+    cells = in_group(study.main, dataset, protocol)
+    budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != "none"]
+    methods, backbones = list(dict.fromkeys(cells["method"])), list(dict.fromkeys(cells["backbone"]))
+    tests = {metric: compare(study, metric) for metric in METRICS}
+    columns = pd.MultiIndex.from_tuples([(f"sparsity {b}", SHORT[m]) for b in budgets for m in METRICS])
+    index, text, bold, data = [], [], [], []
+    for backbone in backbones:
+        own = cells[cells["backbone"] == backbone]
+        means = own[own["finished"]].groupby(["budget", "method"])[list(METRICS)].mean()
+        for method in methods:
+            if not (own["method"] == method).any():
+                continue
+            index.append((backbone, method))
+            line, marks = [], []
+            for budget in budgets:
+                block = own[(own["method"] == method) & (own["budget"] == ("none" if method == "full" else budget))]
+                rivals = means.loc[[budget]] if budget in means.index.get_level_values(0) else means.iloc[:0]
+                for metric in METRICS:
+                    entry = mean_sd(block[metric]) if len(block) else "not in profile"
+                    best = method != "full" and len(rivals) > 1 and (budget, method) in rivals.index
+                    best = bool(best and rivals[metric].max() == rivals.loc[(budget, method), metric])
+                    if method == "bet" and _significant(tests[metric], dataset, protocol, backbone, budget):
+                        entry += "*"
+                    line.append(entry)
+                    marks.append(best)
+            text.append(line)
+            bold.append(marks)
+    rows = pd.MultiIndex.from_tuples(index, names=["backbone", "method"])
+    names = ["dataset", "protocol", "backbone", "budget", "method", "seed", "finished"]
+    data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
+    caption = (
+        f"Test quality on {dataset}, protocol {protocol}: mean and, with several seeds, standard deviation over seeds. "
+        "Bold: best method with a budget. full: the whole table, for reference. *: BET differs from its best competitor (su, sr or "
+        f"powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < {SIGNIFICANT}."
+    )
+    return Table(f"comparison{suffix}", caption, pd.DataFrame(text, rows, columns), data, pd.DataFrame(bold, rows, columns))
+
+
+def _significant(tests: pd.DataFrame, dataset: str, protocol: str, backbone: str, budget: str) -> bool:
+    if tests.empty:
+        return False
+    found = in_group(tests, dataset, protocol)
+    found = found[(found["backbone"] == backbone) & (found["budget"] == budget)]
+    return bool(len(found) and found["p_holm"].iloc[0] < SIGNIFICANT)
+
+
+def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
+    """BET against its best competitor and against the random ablation, per user, whichever way it falls."""
+    data = pd.concat([compare(study, metric), compare(study, metric, opponent="bet-random")], ignore_index=True)
+    caption = (
+        f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over users, p of "
+        "Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of opponent. The first opponent is the "
+        "best of su, sr, powerlaw on validation, the second the random ablation. With several seeds a user's metric is first averaged "
+        "over seeds."
+    )
+    if data.empty:
+        return Table("paired", caption, pd.DataFrame({"result": [MISSING]}), data)
+    text = pd.DataFrame(
+        {
+            "dataset": data["dataset"] + ", " + data["protocol"],
+            "backbone": data["backbone"],
+            "sparsity": data["budget"],
+            "opponent": data["opponent"],
+            "difference": [f"{x:+.4f}" for x in data["difference"]],
+            "interval": [f"[{low:+.4f}, {high:+.4f}]" for low, high in zip(data["low"], data["high"], strict=True)],
+            "p (Holm)": [f"{p:.3g}" for p in data["p_holm"]],
+            "users": data["users"],
+            "seeds": data["seeds"],
+        }
+    )
+    return Table("paired", caption, text.set_index(["dataset", "backbone", "sparsity", "opponent"]), data)
+
+
+def ablation(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """How the next action is selected (Table 2): at random, by sizes only, by DeepSets."""
+    names = {"bet-random": "random", "bet-simple": "simple (sizes only)", "bet": "DeepSets"}
+    cells = in_group(study.main, dataset, protocol)
+    cells = cells[cells["method"].isin(names)]
+    complete = cells.groupby("backbone")["method"].nunique()
+    cells = cells[cells["backbone"].isin(complete.index[complete == len(names)])]
+    metrics = ("recall@20", "ndcg@20", "validation")
+    budgets, backbones = list(dict.fromkeys(cells["budget"])), list(dict.fromkeys(cells["backbone"]))
+    columns = pd.MultiIndex.from_product([[f"sparsity {b}" for b in budgets], ["R@20", "N@20", "validation"]])
+    text, bold = [], []
+    for backbone in backbones:
+        blocks = {m: cells[(cells["backbone"] == backbone) & (cells["method"] == m)] for m in names}
+        means = {m: block.groupby("budget")[list(metrics)].mean() for m, block in blocks.items()}
+        for method in names:
+            row, marks = [], []
+            for budget in budgets:
+                for metric in metrics:
+                    row.append(mean_sd(blocks[method].loc[blocks[method]["budget"] == budget, metric]))
+                    best = max(mean.loc[budget, metric] for mean in means.values() if budget in mean.index)
+                    marks.append(bool(budget in means[method].index and means[method].loc[budget, metric] == best))
+            text.append(row)
+            bold.append(marks)
+    rows = pd.MultiIndex.from_product([backbones, list(names.values())], names=["backbone", "selection"])
+    caption = (
+        f"Selection of actions on {dataset}, protocol {protocol} (Table 2 of the paper): test metrics, and quality on validation. "
+        "Bold: best."
+    )
+    data = cells.reset_index()[["backbone", "budget", "method", "seed", *metrics]] if len(cells) else cells
+    if not text:
+        return Table(f"ablation{suffix}", caption, pd.DataFrame({"result": [MISSING]}), data)
+    return Table(f"ablation{suffix}", caption, pd.DataFrame(text, rows, columns), data, pd.DataFrame(bold, rows, columns))
+
+
+def budget_use(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """Limit, parameters used and file size of every table; a share above 1 would be a broken promise."""
+    cells = in_group(study.main, dataset, protocol)
+    cells = cells[cells["finished"] & (cells["budget"] != "none")]
+    keys = ["backbone", "budget", "method"]
+    caption = (
+        f"Budget use on {dataset}, protocol {protocol}: the most parameters that any seed's table holds, all tables of a backbone "
+        "together (NCF keeps two per side), and the bytes of its file, sizes and header included."
+    )
+    if cells.empty:
+        return Table(f"budget{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
+    data = cells.groupby(keys, sort=False)[["limit", "parameters", "bytes", "full_parameters"]].max().astype("int64").reset_index()
+    data["share used"] = data["parameters"] / data["limit"]
+    data["share of full"] = data["parameters"] / data["full_parameters"]
+    text = data.copy()
+    for name in ("limit", "parameters", "bytes", "full_parameters"):
+        text[name] = [f"{value:,}" for value in data[name]]
+    text["share used"] = [f"{value:.6f}" for value in data["share used"]]
+    text["share of full"] = [f"{value:.4f}" for value in data["share of full"]]
+    return Table(f"budget{suffix}", caption, text.rename(columns={"full_parameters": "full table"}).set_index(keys), data)
+
+
+def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """What a cell took: seconds by stage, models trained, memory; means over budgets and seeds."""
+    cells = in_group(study.main, dataset, protocol)
+    cells = cells[cells["finished"]]
+    stages = [f"{name}_seconds" for name in ("pretrain", "search", "retrain", "total")]
+    caption = (
+        f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as measured where the cells "
+        "ran, several at a time. The full table that a search starts from is trained once and shared: its seconds appear where it was "
+        "trained or waited for. Fine-tunings and trainings from scratch are counts per cell; memory is the largest peak of a process."
+    )
+    if cells.empty:
+        return Table(f"cost{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
+    numbers = {name: (name, "mean") for name in [*stages, "finetunings", "trainings"]}
+    grouped = cells.groupby(["backbone", "method"], sort=False)
+    data = grouped.agg(cells=("finished", "size"), **numbers, peak_memory_MB=("peak_memory_bytes", "max")).reset_index()
+    data["peak_memory_MB"] /= 1e6
+    text = data.copy()
+    for name in [*stages, "finetunings", "trainings"]:
+        text[name] = [f"{value:.1f}" for value in data[name]]
+    text["peak_memory_MB"] = [f"{value:.0f}" for value in data["peak_memory_MB"]]
+    shown = {name: name.replace("_seconds", " (s)") for name in stages} | {"peak_memory_MB": "peak memory (MB)"}
+    return Table(f"cost{suffix}", caption, text.rename(columns=shown).set_index(["backbone", "method"]), data)
+
+
+def all_tables(study: Study) -> list[Table]:
+    """Every table of the report, in its order."""
+    made = []
+    for group in groups(study):
+        made += [table(study, *group) for table in (comparison, ablation, budget_use, cost)]
+    return [*made, paired_tests(study)]
