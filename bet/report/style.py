@@ -3,13 +3,9 @@
 import matplotlib as mpl
 import seaborn as sns
 
-METHOD_COLOURS = dict(
-    zip(
-        ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple"),
-        ("black", *sns.color_palette("colorblind", 6)),
-        strict=True,
-    )
-)
+_METHODS = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
+METHOD_COLOURS = dict(zip(_METHODS, ("black", *sns.color_palette("colorblind", 6)), strict=True))
+METHOD_MARKERS = dict(zip(_METHODS, "Xsv^oDP", strict=True))
 
 
 def use_style() -> None:

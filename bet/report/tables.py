@@ -103,9 +103,10 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     names = ["dataset", "protocol", "backbone", "budget", "method", "seed", "finished"]
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
-        f"Test quality on {dataset}, protocol {protocol}: mean and, with several seeds, standard deviation over seeds. "
-        "Bold: best method with a budget. full: the whole table, for reference. *: BET differs from its best competitor (su, sr or "
-        f"powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < {SIGNIFICANT}."
+        f"Test quality on {dataset}, protocol {protocol}: mean and, with several seeds, standard deviation over seeds."
+        " Bold: best method with a budget. full: the whole table, for reference. *: BET differs from its best "
+        "competitor (su, sr or powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < "
+        f"{SIGNIFICANT}."
     )
     return Table(f"comparison{suffix}", caption, pd.DataFrame(text, rows, columns), data, pd.DataFrame(bold, rows, columns))
 
@@ -122,10 +123,10 @@ def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
     """BET against its best competitor and against the random ablation, per user, whichever way it falls."""
     data = pd.concat([compare(study, metric), compare(study, metric, opponent="bet-random")], ignore_index=True)
     caption = (
-        f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over users, p of "
-        "Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of opponent. The first opponent is the "
-        "best of su, sr, powerlaw on validation, the second the random ablation. With several seeds a user's metric is first averaged "
-        "over seeds."
+        f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over "
+        "users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of "
+        "opponent. The first opponent is the best of su, sr, powerlaw on validation, the second the random ablation. "
+        "With several seeds a user's metric is first averaged over seeds."
     )
     if data.empty:
         return Table("paired", caption, pd.DataFrame({"result": [MISSING]}), data)
@@ -170,8 +171,8 @@ def ablation(study: Study, dataset: str, protocol: str, suffix: str = "") -> Tab
             bold.append(marks)
     rows = pd.MultiIndex.from_product([backbones, list(names.values())], names=["backbone", "selection"])
     caption = (
-        f"Selection of actions on {dataset}, protocol {protocol} (Table 2 of the paper): test metrics, and quality on validation. "
-        "Bold: best."
+        f"Selection of actions on {dataset}, protocol {protocol} (Table 2 of the paper): test metrics, and quality on "
+        "validation. Bold: best."
     )
     data = cells.reset_index()[["backbone", "budget", "method", "seed", *metrics]] if len(cells) else cells
     if not text:
@@ -185,8 +186,8 @@ def budget_use(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     cells = cells[cells["finished"] & (cells["budget"] != "none")]
     keys = ["backbone", "budget", "method"]
     caption = (
-        f"Budget use on {dataset}, protocol {protocol}: the most parameters that any seed's table holds, all tables of a backbone "
-        "together (NCF keeps two per side), and the bytes of its file, sizes and header included."
+        f"Budget use on {dataset}, protocol {protocol}: the most parameters that any seed's table holds, all tables of"
+        " a backbone together (NCF keeps two per side), and the bytes of its file, sizes and header included."
     )
     if cells.empty:
         return Table(f"budget{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
@@ -207,9 +208,10 @@ def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
     cells = cells[cells["finished"]]
     stages = [f"{name}_seconds" for name in ("pretrain", "search", "retrain", "total")]
     caption = (
-        f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as measured where the cells "
-        "ran, several at a time. The full table that a search starts from is trained once and shared: its seconds appear where it was "
-        "trained or waited for. Fine-tunings and trainings from scratch are counts per cell; memory is the largest peak of a process."
+        f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as "
+        "measured where the cells ran, several at a time. The full table that a search starts from is trained once "
+        "and shared: its seconds appear where it was trained or waited for. Fine-tunings and trainings from scratch "
+        "are counts per cell; memory is the largest peak of a process."
     )
     if cells.empty:
         return Table(f"cost{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)

@@ -1,0 +1,242 @@
+"""The figures of a report; each works on whatever cells are finished and says what is missing."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bet.files import atomic_path
+from bet.report.frames import Study
+from bet.report.style import METHOD_COLOURS, METHOD_MARKERS
+from bet.report.tables import groups, in_group
+
+METRIC = "ndcg@20"
+LABEL = "NDCG@20 on test"
+
+
+def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
+    """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is the dashed ceiling."""
+    cells = in_group(study.main, dataset, protocol)
+    figure, panels = _panels(list(dict.fromkeys(cells["backbone"])), sharey=True)
+    for backbone, axis in panels.items():
+        own = cells[(cells["backbone"] == backbone) & cells["finished"]]
+        ceiling = own.loc[own["method"] == "full", METRIC]
+        if len(ceiling):
+            axis.axhline(ceiling.mean(), color="black", linestyle="--", label="full table")
+        for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
+            by_budget = block.assign(share=100 * block["limit"] / block["full_parameters"]).groupby("share")[METRIC]
+            mean, deviation = by_budget.mean(), by_budget.std()
+            axis.errorbar(mean.index, mean, yerr=_bars(deviation), capsize=2, **_look(str(method)))
+        axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
+        shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
+        axis.set_xticks(shares, [f"{share:g}" for share in shares], minor=False)
+        axis.minorticks_off()
+        _nothing(axis, own)
+    _share_legend(figure, panels.values(), LABEL)
+    return figure
+
+
+def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure:
+    """Mean size against training frequency at the middle budget, first seed, users above and items below."""
+    cells = in_group(study.main, dataset, protocol)
+    budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != "none"]
+    budget = budgets[len(budgets) // 2]
+    chosen = cells[(cells["budget"] == budget) & cells["finished"] & (cells["seed"] == cells["seed"].min())]
+    backbones = list(dict.fromkeys(cells["backbone"]))
+    figure, axes = plt.subplots(2, len(backbones), figsize=(2.6 * len(backbones) + 0.8, 4.6), sharey="row", squeeze=False)
+    for column, backbone in enumerate(backbones):
+        own = chosen[chosen["backbone"] == backbone]
+        for row, side in enumerate(("users", "items")):
+            axis = axes[row, column]
+            for cell_id, method in own["method"].items():
+                record = study.record(str(cell_id))
+                assert record is not None
+                binned = record["sizes"][side]
+                axis.plot(np.maximum(binned["frequency"], 0.7), binned["size"], **_look(method, markersize=3))
+            title = f"{backbone}, {side}"
+            axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log", ylim=(0, None))
+            _nothing(axis, own)
+        axes[0, 0].set_ylabel("size (columns kept)")
+        axes[1, 0].set_ylabel("size (columns kept)")
+    figure.suptitle(f"sparsity {budget}", fontsize=9)
+    _share_legend(figure, axes.flat)
+    return figure
+
+
+def budget_use(study: Study, dataset: str, protocol: str) -> Figure:
+    """Share of the limit that every finished table uses; 1 is all of it, more would break the promise."""
+    cells = in_group(study.main, dataset, protocol)
+    cells = cells[cells["finished"] & (cells["budget"] != "none")]
+    figure, axis = plt.subplots(figsize=(6.5, 2.4))
+    share = cells["parameters"] / cells["limit"]
+    for i, method in enumerate(methods := list(dict.fromkeys(cells["method"]))):
+        values = share[cells["method"] == method]
+        axis.plot(np.full(len(values), i), values, linestyle="", **(_look(method) | {"label": None}))
+        note = f"min {values.min():.4f}\n{len(values)} tables"
+        axis.annotate(note, (i, values.min()), (0, -26), textcoords="offset points", ha="center")
+    axis.axhline(1.0, color="0.4", linestyle=":", label="the budget")
+    axis.set(ylim=(0.9, 1.02), ylabel="parameters used / limit", xlabel="method")
+    axis.set_xticks(range(len(methods)), methods)
+    axis.margins(x=0.08)
+    if len(share) and share.min() < 0.95:
+        axis.set_ylim(share.min() - 0.1, 1.02)
+    axis.legend(loc="lower right")
+    _nothing(axis, cells)
+    return figure
+
+
+def cost(study: Study, dataset: str, protocol: str) -> Figure:
+    """Mean wall-clock seconds of a cell by stage, a panel per backbone."""
+    cells = in_group(study.main, dataset, protocol)
+    figure, panels = _panels(list(dict.fromkeys(cells["backbone"])), sharey=False)
+    for backbone, axis in panels.items():
+        own = cells[(cells["backbone"] == backbone) & cells["finished"]]
+        stages = own.groupby("method", sort=False)[["pretrain_seconds", "search_seconds", "retrain_seconds"]].mean()
+        left = np.zeros(len(stages))
+        for stage, hatch in zip(stages.columns, ("", "//", ".."), strict=True):
+            axis.barh(stages.index, stages[stage], left=left, hatch=hatch, label=stage.removesuffix("_seconds"), edgecolor="white")
+            left += stages[stage].to_numpy()
+        axis.invert_yaxis()
+        axis.set(title=backbone, xlabel="seconds per cell")
+        _nothing(axis, own)
+    _share_legend(figure, panels.values())
+    return figure
+
+
+def quality_against_actions(study: Study) -> Figure:
+    """Figure 4: test quality against m, the number of actions sampled per iteration."""
+    cells, default = study.cells, _sampled(study)
+    varied = cells[(cells["actions"] > 0)]
+    keys = ["dataset", "backbone", "budget", "method", "protocol"]
+    own = study.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys).assign(actions=default)
+    both = pd.concat([varied, own.set_index("cell_id")])
+    figure, panels = _panels(["recall@20", "ndcg@20"], sharey=False)
+    for metric, axis in panels.items():
+        for method, block in both[both["finished"].astype(bool)].groupby("method"):
+            values = block.groupby("actions")[metric]
+            axis.errorbar(values.mean().index, values.mean(), yerr=_bars(values.std()), capsize=2, **_look(str(method)))
+        axis.set(xlabel="m, actions sampled per iteration", ylabel=f"{_pretty(metric)} on test")
+        _nothing(axis, both[both["finished"].astype(bool)])
+    _title(figure, varied)
+    return figure
+
+
+def quality_against_iterations(study: Study) -> Figure:
+    """Figure 5: quality of the action selected after T iterations, on validation (where it is selected) and on test."""
+    cells = study.cells[study.cells["iterations"] > 0]
+    figure, panels = _panels(["quality on validation", "recall@20", "ndcg@20"], sharey=False)
+    rows = [
+        {"method": method, "T": winner["t"], "quality on validation": winner["quality"]} | winner["test"]
+        for cell_id, method in cells["method"].items()
+        for winner in _search(study, str(cell_id))["winners"]
+    ]
+    frame = pd.DataFrame(rows, columns=["method", "T", "quality on validation", "recall@20", "ndcg@20"])
+    for metric, axis in panels.items():
+        for method, block in frame.groupby("method", sort=False):
+            values = block.groupby("T")[metric]
+            axis.errorbar(values.mean().index, values.mean(), yerr=_bars(values.std()), capsize=2, **_look(str(method)))
+        axis.set(xlabel="T, iterations", ylabel=metric if metric.startswith("quality") else f"{_pretty(metric)} on test")
+        _nothing(axis, frame)
+    _title(figure, cells)
+    _share_legend(figure, panels.values())
+    return figure
+
+
+def predictor_loss(study: Study) -> Figure:
+    """Figure 6: mean squared error of the predictor on its batch before each update, against the iteration."""
+    cells = study.cells[study.cells["method"].isin(("bet", "bet-simple")) & (study.cells["actions"] == 0)]
+    longest = cells["iterations"].max() if len(cells) else 0
+    cells = cells[cells["iterations"] == longest]
+    figure, axis = plt.subplots(figsize=(4.2, 2.6))
+    rows = [
+        {"method": method, "t": row["t"], "loss": row["predictor_loss"]}
+        for cell_id, method in cells["method"].items()
+        for row in _search(study, str(cell_id))["iterations"]
+    ]
+    frame = pd.DataFrame(rows, columns=["method", "t", "loss"])
+    for method, block in frame.groupby("method", sort=False):
+        values = block.groupby("t")["loss"].mean()
+        axis.plot(values.index, values, **_look(str(method), markersize=3))
+    axis.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log" if len(frame) else "linear")
+    if len(frame):
+        axis.legend()
+    _nothing(axis, frame)
+    _title(figure, cells)
+    return figure
+
+
+def all_figures(study: Study) -> Iterable[tuple[str, Callable[[], Figure]]]:
+    """Name and maker of every figure of the report, in its order."""
+    for dataset, protocol, suffix in groups(study):
+        for make in (quality_against_budget, sizes_against_frequency, budget_use, cost):
+            yield f"{make.__name__}{suffix}", partial(make, study, dataset, protocol)
+    if len(study.cells) > len(study.main):
+        for curve in (quality_against_actions, quality_against_iterations, predictor_loss):
+            yield curve.__name__, partial(curve, study)
+
+
+def write(figure: Figure, name: str, folder: Path) -> None:
+    """Save as ``<name>.png`` and ``<name>.pdf`` in ``folder``."""
+    for suffix in ("png", "pdf"):
+        with atomic_path(folder / f"{name}.{suffix}") as temporary:
+            # Without dates in it, the same figure is the same file.
+            metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
+            figure.savefig(temporary, metadata=metadata)
+
+
+def _panels(names: list[str], sharey: bool) -> tuple[Figure, dict[str, Axes]]:
+    figure, axes = plt.subplots(1, len(names), figsize=(2.6 * len(names) + 0.8, 2.9), sharey=sharey, squeeze=False)
+    return figure, dict(zip(names, axes[0], strict=True))
+
+
+def _look(method: str, markersize: float = 4) -> dict:
+    look = {"color": METHOD_COLOURS[method], "marker": METHOD_MARKERS[method], "label": method}
+    return look | {"markersize": markersize, "linewidth": 1.2}
+
+
+def _bars(deviation: pd.Series) -> np.ndarray | None:
+    """Error bars where there are several seeds, none otherwise."""
+    return None if deviation.isna().all() else deviation.fillna(0.0).to_numpy()
+
+
+def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = None) -> None:
+    """One legend below all panels; ``ylabel`` on the first."""
+    axes = list(axes)
+    if ylabel:
+        axes[0].set_ylabel(ylabel)
+    handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
+    if handles:
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+
+
+def _nothing(axis: Axes, frame: pd.DataFrame) -> None:
+    if not len(frame):
+        axis.text(0.5, 0.5, "no finished cell yet", transform=axis.transAxes, ha="center", va="center", color="0.4")
+
+
+def _title(figure: Figure, cells: pd.DataFrame) -> None:
+    """What the curves are of, with the cells that are missing from them."""
+    kinds = dict.fromkeys(zip(cells["dataset"], cells["backbone"], cells["budget"], strict=True))
+    what = "; ".join(f"{dataset}, {backbone}, sparsity {budget}" for dataset, backbone, budget in kinds)
+    missing = int((~cells["finished"].astype(bool)).sum())
+    figure.suptitle(what + (f" ({missing} of {len(cells)} cells missing)" if missing else ""), fontsize=9)
+
+
+def _sampled(study: Study) -> int:
+    """The profile's own m, from the records."""
+    values = [r["settings"]["search"]["actions"] for r in study.records if not r["cell"]["actions"]]
+    return values[0] if values else 0
+
+
+def _search(study: Study, cell_id: str) -> dict:
+    record = study.record(cell_id)
+    return record["search"] if record and record["search"] else {"winners": [], "iterations": []}
+
+
+def _pretty(metric: str) -> str:
+    return metric.replace("recall", "Recall").replace("ndcg", "NDCG")
