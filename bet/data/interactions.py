@@ -65,33 +65,38 @@ def from_pairs(
     ratings: pd.Series | None = None,
     minimum_rating: float | None = None,
     k_core: int = 0,
+    where: str | None = None,
 ) -> Interactions:
     """Interactions from columns of ids (k,), of any type; ids keep their order of first appearance.
 
     Keeps ratings of at least ``minimum_rating`` and, repeatedly, users and items with at least ``k_core`` interactions.
-    Raises BetError on a missing id, a negative k_core, or when nothing is left.
+    Raises BetError, which calls the data ``where`` (default: name), on a missing id, a negative k_core, or when nothing is left.
     """
+    where = where or name
     if k_core < 0:
-        raise BetError(f"{name}: k_core must not be negative, got {k_core}")
+        raise BetError(f"{where}: k_core must not be negative, got {k_core}")
     for label, column in (("user", users), ("item", items)):
         if column.isna().any():
             row = int(np.flatnonzero(column.isna())[0]) + 1
-            raise BetError(f"{name}: the {label} id of data row {row} is missing; fill it in or remove the row")
+            raise BetError(f"{where}: the {label} id of data row {row} is missing; fill it in or remove the row")
     frame = pd.DataFrame({"user": users.to_numpy(), "item": items.to_numpy()})
     if minimum_rating is not None:
         if ratings is None:
-            raise BetError(f"{name}: minimum_rating={minimum_rating} needs a rating column")
+            raise BetError(f"{where}: minimum_rating={minimum_rating} needs a rating column")
         frame = frame[ratings.to_numpy() >= minimum_rating]
         if not len(frame):
-            raise BetError(f"{name}: no rating reaches minimum_rating={minimum_rating}; the largest is {ratings.max()}; lower it")
+            raise BetError(f"{where}: no rating reaches minimum_rating={minimum_rating}; the largest is {ratings.max()}; lower it")
     distinct = frame.drop_duplicates()
     if len(distinct) < len(frame):
         log.warning("%s: dropped %d duplicate interactions", name, len(frame) - len(distinct))
     while k_core:
         counts = [distinct.groupby(side)[side].transform("size") for side in ("user", "item")]
+        for side, count in zip(("user", "item"), counts, strict=True):
+            if count.max() < k_core:
+                raise BetError(f"{where}: every {side} is below k_core={k_core} (most interactions: {count.max()}); lower k_core")
         kept = distinct[(counts[0] >= k_core) & (counts[1] >= k_core)]
         if not len(kept):
-            raise BetError(f"{name}: no user or item is left in the {k_core}-core; lower k_core")
+            raise BetError(f"{where}: no user or item is left in the {k_core}-core; lower k_core")
         if len(kept) == len(distinct):
             break
         distinct = kept

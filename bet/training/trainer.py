@@ -38,6 +38,7 @@ class TrainSettings:
     patience: int = 3  # evaluations without improvement before stopping
     l2: float | None = None  # eta; None: the backbone's own
     init_std: float | None = None  # of the embedding rows; None: the backbone's own
+    backbone_rate: float = 1.0  # learning rate of the backbone's own weights, relative to the table's
 
     def __post_init__(self):
         for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):
@@ -45,6 +46,8 @@ class TrainSettings:
                 raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):
             raise BetError(f"schedule must be 'step' or 'cosine', got {self.schedule!r}")
+        if not self.backbone_rate > 0:
+            raise BetError(f"backbone_rate must be positive, got {self.backbone_rate}")
         if not 0 < self.floor <= self.learning_rate:
             raise BetError(f"need 0 < floor <= learning_rate, got {self.floor} and {self.learning_rate}")
 
@@ -99,7 +102,11 @@ def train(
     steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
     l2 = model.backbone.l2 if settings.l2 is None else settings.l2
     device = model.device
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+    # A fresh dense layer takes far smaller steps than a sparse row that few batches touch.
+    own = list(model.backbone.parameters())
+    groups = [{"params": [weight for weight in model.parameters() if all(weight is not w for w in own)], "rate": 1.0}]
+    groups += [{"params": own, "rate": settings.backbone_rate}] if own else []
+    optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
     result, best, bad, first = TrainResult(), None, 0, 0
     key = repr((asdict(settings), seed, total, steps_per_epoch, model.table.n_parameters()))
     state = load_state(checkpoint, key)
@@ -116,7 +123,7 @@ def train(
         losses = torch.zeros((), device=device)
         for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
             for group in optimizer.param_groups:
-                group["lr"] = settings.rate(step, total * steps_per_epoch)
+                group["lr"] = group["rate"] * settings.rate(step, total * steps_per_epoch)
             loss = bpr_loss(model, *sampler.draw(settings.batch_size, generator), l2, generator)
             optimizer.zero_grad()
             loss.backward()
