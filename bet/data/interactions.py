@@ -89,11 +89,11 @@ def from_pairs(
     distinct = frame.drop_duplicates()
     if len(distinct) < len(frame):
         log.warning("%s: dropped %d duplicate interactions", name, len(frame) - len(distinct))
+    for side in ("user", "item"):
+        if (most := distinct[side].value_counts().max()) < k_core:
+            raise BetError(f"{where}: every {side} is below k_core={k_core} (most interactions: {most}); lower k_core")
     while k_core:
         counts = [distinct.groupby(side)[side].transform("size") for side in ("user", "item")]
-        for side, count in zip(("user", "item"), counts, strict=True):
-            if count.max() < k_core:
-                raise BetError(f"{where}: every {side} is below k_core={k_core} (most interactions: {count.max()}); lower k_core")
         kept = distinct[(counts[0] >= k_core) & (counts[1] >= k_core)]
         if not len(kept):
             raise BetError(f"{where}: no user or item is left in the {k_core}-core; lower k_core")

@@ -145,7 +145,7 @@ def _check_columns(
                     warnings.simplefilter("ignore")
                     bad = bad & pd.to_datetime(frame[column], errors="coerce", format="mixed").isna().to_numpy()
             if bad.any():
-                value = frame[column].iloc[int(np.flatnonzero(bad)[0])]
+                value = str(frame[column].iloc[int(np.flatnonzero(bad)[0])])
                 raise BetError(f"{path}, {where(bad)}: column {column!r} holds {value!r}, not a {role}; correct or remove the row")
             if role == "rating":
                 checked[role] = numbers
