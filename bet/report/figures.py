@@ -1,7 +1,6 @@
 """The figures of a report; each works on whatever cells are finished and says what is missing."""
 
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from bet.files import atomic_path
 from bet.report.frames import Study
 from bet.report.style import METHOD_COLOURS, METHOD_MARKERS
-from bet.report.tables import groups, in_group
+from bet.report.tables import in_group
 
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
@@ -59,10 +58,10 @@ def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure
                 binned = record["sizes"][side]
                 axis.plot(np.maximum(binned["frequency"], 0.7), binned["size"], **_look(method, markersize=3))
             title = f"{backbone}, {side}"
-            axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log", ylim=(0, None))
+            axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log")
             _nothing(axis, own)
-        axes[0, 0].set_ylabel("size (columns kept)")
-        axes[1, 0].set_ylabel("size (columns kept)")
+    for axis in axes[:, 0]:
+        axis.set(ylabel="size (columns kept)", ylim=(0, None))
     figure.suptitle(f"sparsity {budget}", fontsize=9)
     _share_legend(figure, axes.flat)
     return figure
@@ -168,16 +167,6 @@ def predictor_loss(study: Study) -> Figure:
     _nothing(axis, frame)
     _title(figure, cells)
     return figure
-
-
-def all_figures(study: Study) -> Iterable[tuple[str, Callable[[], Figure]]]:
-    """Name and maker of every figure of the report, in its order."""
-    for dataset, protocol, suffix in groups(study):
-        for make in (quality_against_budget, sizes_against_frequency, budget_use, cost):
-            yield f"{make.__name__}{suffix}", partial(make, study, dataset, protocol)
-    if len(study.cells) > len(study.main):
-        for curve in (quality_against_actions, quality_against_iterations, predictor_loss):
-            yield curve.__name__, partial(curve, study)
 
 
 def write(figure: Figure, name: str, folder: Path) -> None:

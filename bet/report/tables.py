@@ -225,11 +225,3 @@ def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
     text["peak_memory_MB"] = [f"{value:.0f}" for value in data["peak_memory_MB"]]
     shown = {name: name.replace("_seconds", " (s)") for name in stages} | {"peak_memory_MB": "peak memory (MB)"}
     return Table(f"cost{suffix}", caption, text.rename(columns=shown).set_index(["backbone", "method"]), data)
-
-
-def all_tables(study: Study) -> list[Table]:
-    """Every table of the report, in its order."""
-    made = []
-    for group in groups(study):
-        made += [table(study, *group) for table in (comparison, ablation, budget_use, cost)]
-    return [*made, paired_tests(study)]

@@ -1,6 +1,7 @@
 """Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained HTML file."""
 
 import ast
+import logging
 import os
 import re
 import tempfile
@@ -69,6 +70,7 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
     ``output`` appears whole when the run is over. When a cell fails it is written all the same, with the traceback,
     and a BetError names it and the last frame.
     """
+    logging.getLogger("papermill").setLevel(logging.WARNING)
     declared = parameters_of(notebook)
     unknown = sorted(set(parameters) - set(declared))
     if unknown:

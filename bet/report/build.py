@@ -1,0 +1,27 @@
+"""Build a profile's report: bundle of records, tables, figures, executed notebook, one HTML file."""
+
+from pathlib import Path
+
+from bet.paths import notebooks_dir, reports_dir, results_dir
+from bet.report.frames import Study, load_study, write_bundle
+from bet.study.notebook import execute, render_html
+
+
+def report_dir(profile: str) -> Path:
+    """``reports/`` for the default profile, ``reports/<profile>/`` for the others."""
+    return reports_dir() if profile == "default" else reports_dir() / profile
+
+
+def load(profile: str) -> Study:
+    """The profile's records: from its results or, when there are none, from the bundle in its report folder."""
+    return load_study(profile, results_dir() / profile, report_dir(profile))
+
+
+def build(profile: str) -> Path:
+    """Write everything into ``report_dir(profile)`` and return the path of ``report.html``."""
+    folder = report_dir(profile).resolve()
+    write_bundle(load(profile), folder)
+    # The kernel starts where we are, so that relative folders mean the same to it.
+    execute(notebooks_dir() / "report.ipynb", folder / "report.ipynb", {"profile": profile, "save": True}, cwd=Path.cwd())
+    render_html(folder / "report.ipynb", folder / "report.html", title=f"Budgeted embedding tables: profile {profile}")
+    return folder / "report.html"

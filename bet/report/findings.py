@@ -1,0 +1,74 @@
+"""The report's opening: where its numbers come from and what they say, computed from the records."""
+
+import pandas as pd
+
+from bet.report.frames import Study
+from bet.report.stats import compare
+from bet.report.tables import SIGNIFICANT, groups, in_group
+
+METRIC = "ndcg@20"
+
+
+def provenance(study: Study) -> pd.DataFrame:
+    """What was run, where and with what, as one column of text."""
+    records = study.records
+
+    def distinct(values) -> str:
+        return "; ".join(dict.fromkeys(str(value) for value in values)) or "none yet"
+
+    rows = {
+        "command": f"make reproduce PROFILE={study.profile}",
+        "cells": f"{len(records)} of {len(study.cells)} finished",
+        "seeds": distinct(record["cell"]["seed"] for record in records),
+        "commit (+ = changed files)": distinct(record["commit"] for record in records),
+        "data (sha256)": distinct(f"{record['data']['name']} {record['data']['hash'][:12]}" for record in records),
+        "users, items, interactions": distinct(_counts(record["data"]) for record in records),
+        "columns of the full table": distinct(record["settings"]["d_max"] for record in records),
+        "machine": distinct(f"{r['host']['kind']}, {r['host']['cpus']} cores, on {r['host']['device']}" for r in records),
+        "versions": distinct(", ".join(f"{name} {v}" for name, v in record["versions"].items()) for record in records),
+        "hours of all cells together": f"{sum(record['seconds']['total'] for record in records) / 3600:.1f}",
+    }
+    return pd.DataFrame({"": rows})
+
+
+def _counts(data: dict) -> str:
+    return f"{data['users']:,}, {data['items']:,}, {data['train'] + data['validation'] + data['test']:,}"
+
+
+def findings(study: Study) -> str:
+    """Markdown sentences for every dataset and protocol, or that nothing is finished."""
+    if not study.records:
+        return "No cell has finished yet; nothing can be said."
+    lines = [line for dataset, protocol, _ in groups(study) for line in _findings(study, dataset, protocol)]
+    if study.missing:
+        lines.append(f"{len(study.missing)} of {len(study.cells)} cells are missing; statements cover the finished ones only.")
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
+    where = f"{dataset}, protocol {protocol}"
+    lines = []
+    for opponent, name in ((None, "the best of su, sr and powerlaw (chosen on validation)"), ("bet-random", "random selection")):
+        tests = compare(study, METRIC, opponent=opponent)
+        tests = in_group(tests, dataset, protocol) if len(tests) else tests
+        if len(tests):
+            difference = tests["difference"]
+            above, below = (int(((tests["p_holm"] < SIGNIFICANT) & (sign * difference > 0)).sum()) for sign in (1, -1))
+            lines.append(
+                f"**BET against {name}** ({where}): mean difference in NDCG@20 {difference.mean():+.4f} over {len(tests)} pairs "
+                f"of backbone and budget, from {difference.min():+.4f} to {difference.max():+.4f}; BET is ahead in "
+                f"{int((difference > 0).sum())}, significantly in {above}, and significantly behind in {below}."
+            )
+    cells = in_group(study.main, dataset, protocol)
+    cells = cells[cells["finished"]]
+    for backbone, own in cells.groupby("backbone", sort=False):
+        full = own.loc[own["method"] == "full", METRIC].mean()
+        kept = []
+        for budget, block in own[own["budget"] != "none"].groupby("budget", sort=False):
+            best = block.groupby("method")["validation"].mean().idxmax()
+            quality = block.loc[block["method"] == best, METRIC].mean()
+            kept.append(f"{quality / full:.0%} at sparsity {budget} ({best})")
+        if kept and full == full:
+            shares = ", ".join(kept)
+            lines.append(f"**{backbone}** ({where}): NDCG@20 relative to the full table's, best method on validation: {shares}.")
+    return lines

@@ -1,0 +1,59 @@
+"""Display a report's parts in its notebook and, when saving, write them into the report folder."""
+
+from collections.abc import Callable
+
+import matplotlib.pyplot as plt
+from IPython.display import HTML, Markdown, display
+from matplotlib.figure import Figure
+
+from bet.report.build import report_dir
+from bet.report.figures import write
+from bet.report.findings import findings, provenance
+from bet.report.frames import Study
+from bet.report.tables import Table, groups
+
+
+def show_provenance(study: Study) -> None:
+    """Where the numbers come from, and which cells are missing."""
+    display(HTML(provenance(study).to_html(header=False)))
+    if study.missing:
+        display(Markdown("**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)))
+
+
+def show_findings(study: Study) -> None:
+    """What the records say, computed from them."""
+    display(Markdown(findings(study)))
+
+
+def show_tables(study: Study, make: Callable[..., Table], save: bool = False) -> None:
+    """The table that ``make`` gives for every dataset and protocol; saved as HTML, CSV and LaTeX."""
+    for group in groups(study):
+        show_table(study, make(study, *group), save)
+
+
+def show_table(study: Study, table: Table, save: bool = False) -> None:
+    """One table; saved as HTML, CSV and LaTeX."""
+    display(HTML(f'<div style="overflow-x: auto">{table.html()}</div>'))
+    if save:
+        table.write(report_dir(study.profile) / "tables")
+
+
+def show_figures(study: Study, make: Callable[..., Figure], save: bool = False) -> None:
+    """The figure that ``make`` gives for every dataset and protocol; saved as PNG and PDF."""
+    for dataset, protocol, suffix in groups(study):
+        _show(study, make(study, dataset, protocol), f"{make.__name__}{suffix}", save)
+
+
+def show_curve(study: Study, make: Callable[[Study], Figure], save: bool = False) -> None:
+    """A figure over the cells with another T or m; a sentence when the profile has none."""
+    if len(study.cells) == len(study.main):
+        display(Markdown(f"Profile {study.profile} has no such cells."))
+        return
+    _show(study, make(study), make.__name__, save)
+
+
+def _show(study: Study, figure: Figure, name: str, save: bool) -> None:
+    display(figure, metadata={"image/png": {"alt": name.replace("_", " ")}})
+    if save:
+        write(figure, name, report_dir(study.profile) / "figures")
+    plt.close(figure)
