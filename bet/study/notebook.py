@@ -132,6 +132,12 @@ _PAGE = """\
 {% block html_head_js_mathjax %}{% endblock %}
 {% block html_head_js_mermaidjs %}{% endblock %}
 {% block jupyter_widgets %}{% endblock %}
+{% block data_png scoped %}
+<div class="jp-RenderedImage jp-OutputArea-output">
+<img src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"
+ alt="{{ output | get_metadata('alt', 'image/png') or 'figure' }}">
+</div>
+{% endblock %}
 {% block html_head_css %}
 <style>
 main { max-width: 72rem; margin: 0 auto; padding: 1rem }
