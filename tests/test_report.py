@@ -1,0 +1,260 @@
+"""From records to a report: what is bold, compared and missing is so in the records."""
+
+import copy
+import dataclasses
+import json
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats as scipy_stats
+
+from bet.errors import BetError
+from bet.report import cell as cell_figures
+from bet.report import figures, tables
+from bet.report.build import build
+from bet.report.findings import findings, provenance
+from bet.report.frames import METRICS, RECORDS, Study, load_study, write_bundle
+from bet.report.stats import best_competitor, compare, holm, paired
+from bet.report.style import use_style
+from bet.study.cell import Cell
+from bet.study.profiles import PROFILES
+from bet.study.run import run_cell
+
+USERS = 40
+BASE = {"full": 0.5, "su": 0.30, "sr": 0.25, "powerlaw": 0.33, "bet": 0.36, "bet-random": 0.34, "bet-simple": 0.35}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A real record of a search to vary."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RESULTS", "CACHE"):
+            patch.setenv(f"BET_{name}", str(tmp_path_factory.mktemp("run")))
+        return run_cell(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke", iterations=6))
+
+
+def cells_of(backbones=("lightgcn", "ncf"), budgets=("80%", "90%"), seeds=(0, 1)):
+    found = []
+    for seed in seeds:
+        for backbone in backbones:
+            found.append(Cell("tiny", backbone, "none", "full", seed, profile="smoke"))
+            found += [Cell("tiny", backbone, b, m, seed, profile="smoke") for b in budgets for m in BASE if m != "full"]
+        found += [Cell("tiny", "lightgcn", "90%", m, seed, profile="smoke", iterations=50) for m in ("bet", "bet-random")]
+        found += [Cell("tiny", "lightgcn", "90%", "bet", seed, profile="smoke", actions=m) for m in (20, 40)]
+    return tuple(found)
+
+
+@pytest.fixture
+def synthetic(template, monkeypatch):
+    """Call with cells and those left out; gives a Study whose test and validation quality follow ``BASE``."""
+
+    def make(cells, left_out=(), base=BASE, validation=None):
+        monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], cells=cells))
+        records, per_user = [], []
+        for i, cell in enumerate(cells):
+            if cell.id in left_out:
+                continue
+            record = copy.deepcopy(template)
+            rng = np.random.default_rng(i)
+            values = {m: np.clip(base[cell.method] + 0.02 * rng.standard_normal(USERS), 0, 1) for m in METRICS}
+            record |= {"cell_id": cell.id, "cell": dataclasses.asdict(cell), "per_user": f"{cell.id}.parquet"}
+            record["metrics"]["test"] |= {name: float(value.mean()) for name, value in values.items()}
+            record["metrics"]["validation"]["quality"] = (validation or base)[cell.method]
+            share = {"none": 1.0, "80%": 0.2, "90%": 0.1}[cell.budget]
+            limit = int(share * record["size"]["full_parameters"])
+            record["size"] |= {"limit": None if cell.budget == "none" else limit, "parameters": limit}
+            if cell.method in ("full", "su", "sr"):
+                record["search"] = None
+            records.append(record)
+            per_user.append(pd.DataFrame({"cell_id": cell.id, "user": range(USERS), **values}))
+        frame = pd.concat(per_user) if per_user else pd.DataFrame(columns=["cell_id", "user", *METRICS])
+        return Study("smoke", tuple(records), frame)
+
+    return make
+
+
+def test_comparison_shows_means_deviations_best_and_missing(synthetic):
+    cells = cells_of()
+    gone = [cell.id for cell in cells if cell.backbone == "ncf" and cell.method == "sr"]
+    study = synthetic(cells, left_out=gone)
+    table = tables.comparison(study, "tiny", "clean")
+    row = study.main[(study.main["backbone"] == "ncf") & (study.main["method"] == "su") & (study.main["budget"] == "90%")]
+    mean, deviation = row["recall@20"].mean(), row["recall@20"].std(ddof=1)
+    assert table.text.loc[("ncf", "su"), ("sparsity 90%", "R@20")] == f"{mean:.4f} ± {deviation:.4f}".replace("0.", ".")
+    assert (table.text.loc[("ncf", "sr")] == "missing").all() and study.missing == gone
+    assert table.bold.loc[("ncf", "bet")].all() and not table.bold.drop(index=[("ncf", "bet"), ("lightgcn", "bet")]).any().any()
+    assert table.text.loc[("lightgcn", "bet")].str.endswith("*").all()
+    numbers = table.data.set_index("cell_id") if "cell_id" in table.data else table.data
+    assert len(numbers) == len(study.main)
+    for content in (table.html(), table.latex()):
+        assert "missing" in content
+    assert "font-weight: bold" in table.html() and r"\bfseries" in table.latex() and r"\toprule" in table.latex()
+    assert r"80\%" in table.latex()
+
+
+def test_one_seed_has_no_deviation(synthetic):
+    table = tables.comparison(synthetic(cells_of(seeds=(0,))), "tiny", "clean")
+    assert not table.text.map(lambda entry: "±" in entry).any().any()
+
+
+def test_competitor_is_chosen_on_validation_not_on_test(synthetic):
+    study = synthetic(cells_of(), validation=BASE | {"su": 0.9})
+    assert best_competitor(study.main[study.main["budget"] == "80%"]) == "su"
+    result = compare(study, "ndcg@20")
+    assert set(result["opponent"]) == {"su"} and len(result) == 4 and (result["difference"] > 0.04).all()
+    assert (compare(study, "ndcg@20", opponent="bet-random")["opponent"] == "bet-random").all()
+
+
+def test_paired_agrees_with_scipy_and_has_a_direction():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.1, 0.3, 200)
+    result = paired(differences)
+    assert result.p == pytest.approx(scipy_stats.wilcoxon(differences).pvalue)
+    assert result.low < result.difference < result.high
+    expected = scipy_stats.bootstrap((differences,), np.mean, n_resamples=2000, method="percentile", rng=1).confidence_interval
+    assert (result.low, result.high) == pytest.approx(tuple(expected), abs=0.01)
+    mirrored = paired(-differences)
+    assert mirrored.difference == -result.difference and mirrored.p == pytest.approx(result.p)
+    assert paired(np.zeros(10)).p == 1.0
+
+
+def test_bootstrap_interval_covers_the_mean():
+    rng = np.random.default_rng(1)
+    inside = [(r := paired(rng.normal(0.05, 0.2, 150), seed=i)).low <= 0.05 <= r.high for i in range(100)]
+    assert sum(inside) >= 88
+
+
+def test_holm_by_hand():
+    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm(np.array([0.5, 0.9])) == pytest.approx([1.0, 1.0])
+
+
+def test_users_are_averaged_over_seeds_before_the_test(synthetic):
+    study = synthetic(cells_of(backbones=("lightgcn",), budgets=("80%",)))
+    sides = []
+    for method in ("bet", "powerlaw"):
+        ids = study.main.index[study.main["method"] == method]
+        rows = [study.per_user.loc[study.per_user["cell_id"] == cell_id, "ndcg@20"].to_numpy() for cell_id in ids]
+        sides.append(np.mean(rows, axis=0))
+    (row,) = compare(study, "ndcg@20").to_dict("records")
+    assert row["difference"] == pytest.approx((sides[0] - sides[1]).mean()) and row["seeds"] == 2 and row["users"] == USERS
+
+
+def test_findings_follow_the_records(synthetic):
+    ahead = findings(synthetic(cells_of()))
+    assert "BET is ahead in 4, significantly in 4, and significantly behind in 0" in ahead
+    behind = findings(synthetic(cells_of(), base=BASE | {"bet": 0.2}))
+    assert "BET is ahead in 0, significantly in 0, and significantly behind in 4" in behind
+    cells = cells_of()
+    assert "2 of 60 cells are missing" in findings(synthetic(cells, left_out=[cells[0].id, cells[1].id]))
+    nothing = synthetic(cells, left_out=[cell.id for cell in cells])
+    assert "nothing can be said" in findings(nothing)
+    assert "0 of 60 finished" in provenance(nothing).to_string()
+
+
+MAKERS = [
+    figures.quality_against_budget,
+    figures.sizes_against_frequency,
+    figures.budget_use,
+    figures.cost,
+    figures.quality_against_actions,
+    figures.quality_against_iterations,
+    figures.predictor_loss,
+]
+
+
+@pytest.mark.parametrize("state", ["whole", "half", "nothing"])
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
+def test_figures_are_labelled_and_not_empty(synthetic, tmp_path, make, state):
+    use_style()
+    cells = cells_of()
+    left_out = {"whole": [], "half": [c.id for c in cells[::2]], "nothing": [c.id for c in cells]}[state]
+    study = synthetic(cells, left_out)
+    figure = make(study, "tiny", "clean") if MAKERS.index(make) < 4 else make(study)
+    for axis in figure.axes:
+        assert axis.get_xlabel()
+        drawn = axis.lines or axis.patches or axis.containers
+        assert drawn if state == "whole" else (drawn or axis.texts)
+        if state == "nothing":
+            assert axis.texts[-1].get_text() == "no finished cell yet"
+    assert any(axis.get_ylabel() for axis in figure.axes) or make is figures.cost
+    figures.write(figure, "figure", tmp_path)
+    assert (tmp_path / "figure.png").stat().st_size > 5_000 and (tmp_path / "figure.pdf").is_file()
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("make", [tables.ablation, tables.budget_use, tables.cost, tables.comparison])
+def test_tables_survive_missing_cells(synthetic, tmp_path, make):
+    cells = cells_of()
+    for left_out in ([c.id for c in cells[::2]], [c.id for c in cells]):
+        table = make(synthetic(cells, left_out), "tiny", "clean")
+        table.write(tmp_path)
+        assert "missing" in table.html() or make in (tables.budget_use, tables.cost)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".html", ".tex"]
+    assert "missing" in tables.paired_tests(synthetic(cells, [c.id for c in cells])).html()
+
+
+def test_ablation_marks_the_best_selection(synthetic):
+    table = tables.ablation(synthetic(cells_of()), "tiny", "clean")
+    assert table.bold.loc[("lightgcn", "DeepSets")].all() and not table.bold.loc[("lightgcn", "random")].any()
+
+
+def test_a_table_over_its_limit_would_show(synthetic):
+    study = synthetic(cells_of())
+    study.records[1]["size"]["parameters"] += 1
+    table = tables.budget_use(dataclasses.replace(study), "tiny", "clean")
+    assert (table.data["share used"] > 1).sum() == 1
+
+
+def test_bundle_gives_the_study_back(template, tmp_path, monkeypatch):
+    results = tmp_path / "results"
+    results.mkdir()
+    cell = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke", iterations=6)
+    monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], cells=(cell,)))
+    path = results / f"{template['cell_id']}.json"
+    path.write_text(json.dumps(template))
+    with pytest.raises(BetError, match="per-user metrics"):
+        load_study("smoke", results, tmp_path)
+    frame = pd.DataFrame({"user": np.arange(3, dtype=np.int32)} | {m: np.float32([0.1, 0.2, 0.3]) for m in METRICS})
+    frame.to_parquet(results / template["per_user"])
+    study = load_study("smoke", results, tmp_path)
+    write_bundle(study, tmp_path / "bundle")
+    again = load_study("smoke", tmp_path / "nothing", tmp_path / "bundle")
+    assert again.records == study.records
+    pd.testing.assert_frame_equal(again.per_user, study.per_user, check_categorical=False)
+    path.write_text(json.dumps(template)[:-20])
+    with pytest.raises(BetError, match="not a readable record"):
+        load_study("smoke", results, tmp_path)
+    path.write_text(json.dumps(template | {"schema": 0}))
+    with pytest.raises(BetError, match="schema"):
+        load_study("smoke", results, tmp_path)
+
+
+def test_cell_figures(template):
+    use_style()
+    for make in (cell_figures.plot_learning_curve, cell_figures.plot_search, cell_figures.plot_sizes, cell_figures.plot_budget):
+        figure = make(template)
+        assert all(axis.get_xlabel() for axis in figure.axes)
+        plt.close(figure)
+    assert cell_figures.plot_search(template | {"search": None}) is None
+
+
+def test_build_from_results_and_again_from_the_bundle(tmp_path, monkeypatch):
+    for name in ("RESULTS", "REPORTS", "CACHE"):
+        monkeypatch.setenv(f"BET_{name}", str(tmp_path / name.lower()))
+    for cell in PROFILES["smoke"].cells[:2]:
+        run_cell(cell)
+    html = build("smoke")
+    folder = tmp_path / "reports" / "smoke"
+    assert html == folder / "report.html"
+    names = {"comparison", "paired", "ablation", "budget", "cost"}
+    assert {path.name for path in (folder / "tables").iterdir()} == {f"{n}.{s}" for n in names for s in ("html", "csv", "tex")}
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == {path.stem for path in (folder / "figures").glob("*.pdf")}
+    page = html.read_text()
+    assert "2 of 7 finished" in page and "Missing cells" in page and page.count("data:image/png;base64") >= 4
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "none"))
+    before = (folder / RECORDS).read_text()
+    build("smoke")
+    assert (folder / RECORDS).read_text() == before and "2 of 7 finished" in html.read_text()
