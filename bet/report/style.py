@@ -1,5 +1,7 @@
 """One look for all figures: readable in print, distinguishable without colour."""
 
+import sys
+
 import matplotlib as mpl
 import seaborn as sns
 
@@ -9,7 +11,9 @@ METHOD_MARKERS = dict(zip(_METHODS, "Xsv^oDP", strict=True))
 
 
 def use_style() -> None:
-    """Set seaborn's white grid, 9-point type and 150 dots per inch for every later figure."""
+    """Set seaborn's white grid, 9-point type and 150 dots per inch for every later figure; in a notebook, show figures inline."""
+    if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
+        shell.run_line_magic("matplotlib", "inline")  # whatever MPLBACKEND says
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
     mpl.rcParams.update({"figure.dpi": 150, "savefig.dpi": 150, "font.size": 9, "pdf.fonttype": 42})
     mpl.rcParams["figure.constrained_layout.use"] = True
