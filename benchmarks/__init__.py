@@ -1,0 +1,1 @@
+"""Speed at Gowalla's size, beside what the published code takes."""

@@ -1,0 +1,79 @@
+"""``python -m benchmarks``: one row per process, one thread, a Markdown table; ``--help`` for more."""
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from benchmarks.work import ROWS, prepare
+
+
+def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
+    """Run one row in this process: seconds, reference, extra and whole peak memory (MB)."""
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    split = prepare(dataset, size)
+    before = _peak()
+    measured = ROWS[name].work(split, repeat)
+    return vars(measured) | {"extra_mb": _peak() - before, "peak_mb": _peak()}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+
+
+def table(results: dict[str, dict]) -> str:
+    """Markdown, one line per row."""
+    lines = ["| work | published code | to reach | ours | reference in the same run | memory | reached | |", "|" + "---|" * 8]
+    from benchmarks.work import Measured
+
+    for name, result in results.items():
+        row = ROWS[name]
+        measured = Measured(result["seconds"], result["reference"], result["note"])
+        memory = result["peak_mb"] if name == "evaluation" else result["extra_mb"]
+        reference = (
+            "" if measured.reference is None else f"{measured.reference:.2f} s (ours: {measured.seconds / measured.reference:.3f}x)"
+        )
+        parts = [row.label, row.published, row.target, f"{measured.seconds:.3f} s", reference]
+        parts += [f"{memory:.0f} MB{' peak' if name == 'evaluation' else ' more'}", "yes" if row.met(measured, memory) else "no"]
+        lines.append("| " + " | ".join([*parts, measured.note]) + " |")
+    return "\n".join(lines)
+
+
+def machine() -> str:
+    """Processor and versions, in one line."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return f"{model}, one thread; Python {platform.python_version()}, torch {torch.__version__}"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--dataset", default="power-law", help="power-law (made up, Gowalla's size), or gowalla, yelp2018")
+    parser.add_argument("--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla")
+    parser.add_argument("--repeat", type=int, default=3, help="the median of so many runs is shown")
+    parser.add_argument("--only", choices=list(ROWS), action="append", help="this row only; may be repeated")
+    parser.add_argument("--json", action="store_true", help="measure the one row of --only in this process and print JSON")
+    options = parser.parse_args(arguments)
+    if options.json:
+        print(json.dumps(measure(options.only[0], options.dataset, options.size, options.repeat)))
+        return
+    results = {}
+    for name in tqdm(options.only or list(ROWS), desc="benchmarks", disable=not sys.stderr.isatty()):
+        command = [sys.executable, "-m", "benchmarks", "--json", "--only", name, "--dataset", options.dataset]
+        command += ["--size", str(options.size), "--repeat", str(options.repeat)]
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        results[name] = json.loads(run.stdout.splitlines()[-1])
+    print(f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(results)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""The benchmarks measure the right thing; how fast it is, is not tested."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from benchmarks import settings
+from benchmarks.__main__ import main, table
+from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
+from bet.actions import FrequencyOrder, parse_budget
+from bet.study.profiles import PROFILES
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_row_runs_and_checks_its_result(name):
+    measured = ROWS[name].work(prepare("power-law", 0.005), 1)
+    assert math.isfinite(measured.seconds) and measured.seconds > 0
+    assert measured.reference is None or measured.reference > 0
+    if name == "sampling":
+        assert measured.note.startswith("0 of 100 over budget, all use it exactly: True")
+
+
+def test_power_law_data_has_the_announced_size():
+    data = dataset("power-law", 0.1)
+    assert (data.n_users, data.n_items) == (2986, 4098)
+    assert len(data) == pytest.approx(102_737, rel=0.25)  # smaller data repeats pairs more often
+
+
+def test_published_formula_breaks_the_budget():
+    order = FrequencyOrder(np.arange(300, 0, -1), np.arange(500, 0, -1))
+    budget = parse_budget("95%", 800, 128)
+    rng = np.random.default_rng(0)
+    used = np.array([floor_and_raise(order, budget, rng).sum() for _ in range(200)])
+    assert (used > budget.total).any() and (used < budget.total).any()
+
+
+def test_command_prints_one_row_in_json_and_the_table(capsys):
+    main(["--json", "--only", "adjacency", "--size", "0.005", "--repeat", "1"])
+    result = json.loads(capsys.readouterr().out)
+    assert result["peak_mb"] >= result["extra_mb"] >= 0
+    text = table({"adjacency": result, "evaluation": result | {"reference": result["seconds"]}})
+    assert "45 s, +4.9 GB" in text and "1.000x" in text and text.count("\n") == 3
+
+
+def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    base = dataclasses.replace(PROFILES["smoke"].training["ncf"], max_epochs=1)
+    grid = settings.candidates("ncf", base)[:2]
+    first = settings.sweep("tiny", "ncf", grid)
+    assert len(first.splitlines()) == 4
+    means = [float(line.split("|")[-2]) for line in first.splitlines()[2:]]
+    assert means == sorted(means, reverse=True)
+    monkeypatch.setattr(settings, "train_from_scratch", None)  # nothing is trained again
+    assert settings.sweep("tiny", "ncf", grid) == first
+
+
+def test_chosen_settings_are_in_the_grid():
+    for backbone in settings.GRID:
+        chosen = PROFILES["default"].training[backbone]
+        assert chosen in settings.candidates(backbone, chosen)
