@@ -81,7 +81,7 @@ def plot_long_tail(data: Interactions) -> Figure:
     for axis, side, count in zip(axes, SIDES, counts, strict=True):
         axis.plot(np.arange(1, len(count) + 1), np.sort(count)[::-1], drawstyle="steps-post", label=side)
         axis.axvline(len(count) / 10, color="0.5", linestyle=":", label="most frequent tenth")
-        axis.set(xscale="log", yscale="log", xlabel=f"frequency rank of {side} (1 = most frequent)")
+        axis.set(xscale="log", yscale="log", xlabel=f"frequency rank of {side}")
         axis.legend(loc="lower left")
     axes[0].set_ylabel("interactions")
     return figure
@@ -155,7 +155,7 @@ def plot_budget_shares(shares: pd.DataFrame) -> Figure:
     """Histogram of budget use; right of the line the budget is broken."""
     figure, axis = plt.subplots(figsize=(6.5, 2.6))
     spread = float(max(0.02, (shares - 1).abs().max().max()))
-    edges = np.linspace(1 - spread, 1 + spread, 61).tolist()
+    edges = np.linspace(1 - spread, 1 + spread, 62).tolist()  # an odd number of bins: the budget is in the middle of one
     for name, hatch in (("published", ""), ("exact", "//")):
         axis.hist(shares[name], edges, label=f"{name}, {len(shares)} actions", alpha=0.7, hatch=hatch)
     axis.axvline(1.0, color="black", linestyle=":", label="the budget")
@@ -236,7 +236,7 @@ def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
 
 def plot_population(population: Sequence[Evaluated]) -> Figure:
     """Predicted against actual fitness, fitness against t, and the predictor's loss against t."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(8.5, 2.8))
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 2.8))
     t = [member.t for member in population]
     fitness = np.array([member.fitness for member in population])
     middle.step(t, np.maximum.accumulate(fitness), where="post", color="0.5", label="best so far")
@@ -250,7 +250,8 @@ def plot_population(population: Sequence[Evaluated]) -> Figure:
     middle.set(xlabel="iteration t", ylabel="fitness (share of full quality)")
     right.plot(t, [member.predictor_loss for member in population], marker=".")
     right.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
-    middle.legend(fontsize=7)
+    middle.legend(fontsize=7, loc="upper right")
+    middle.margins(y=0.2)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
