@@ -1,0 +1,146 @@
+"""The search: which rule chooses when, who is retrained, what is shared between cells."""
+
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from bet.actions import Budget, parse_budget
+from bet.data import planted, split_interactions
+from bet.errors import BetError
+from bet.methods.fixed import random_sizes, uniform_sizes
+from bet.methods.powerlaw import ALPHA, USER_SHARE, PowerlawSelector
+from bet.predictor import DeepSets
+from bet.search import (
+    PredictorSelector,
+    Problem,
+    RandomSelector,
+    SearchSettings,
+    fresh_recommender,
+    pretrained,
+    search,
+    search_and_retrain,
+    top_actions,
+)
+from bet.training import TrainSettings
+
+TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
+SEARCH = SearchSettings(iterations=7, actions=10, finetune_epochs=1, top=2)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_interactions(planted(), 0)
+
+
+@pytest.fixture
+def problem(split, tmp_path):
+    n = sum(split.train.shape)
+    parts = (split.train, split.validation, "lightgcn", parse_budget("80%", n, 16), 0, TRAINING, SEARCH)
+    return Problem(*parts, tmp_path / "cache", tmp_path / "work")
+
+
+def test_strategies_follow_the_iteration(problem):
+    population = search(problem, PredictorSelector(problem, DeepSets))
+    assert [member.strategy.split()[0] for member in population] == ["I", "I", "II", "III", "I", "I", "I"]
+    assert all(int(member.action.sizes.sum()) == problem.budget.target for member in population)
+    assert all(member.fitness == pytest.approx(member.quality / pretrained(problem).result.quality) for member in population)
+
+
+def test_the_top_is_retrained_and_validation_decides(problem):
+    outcome = search_and_retrain(replace(problem, search=replace(SEARCH, curve=(3, 5))), RandomSelector(problem))
+    assert sorted(outcome.winners) == [3, 5, 7]
+    for count, winner in outcome.winners.items():
+        top = [member.t for member in top_actions(outcome.iterations[:count], 2)]
+        assert len(top) == 2 and winner == max(top, key=lambda t: outcome.retrained[t].result.quality)
+    best = sorted(outcome.iterations, key=lambda member: -member.fitness)[:2]
+    assert {member.t for member in best} <= set(outcome.retrained)
+    assert outcome.trained is outcome.retrained[outcome.winners[7]]
+    assert (outcome.trained.model.table.sizes == outcome.iterations[outcome.winners[7] - 1].action.sizes).all()
+    assert outcome.finetunings == 7 and outcome.trainings == len(outcome.retrained)
+
+
+def test_a_longer_search_reports_what_the_shorter_one_would(problem, tmp_path):
+    long = search_and_retrain(replace(problem, search=replace(SEARCH, curve=(3,))), RandomSelector(problem))
+    short = search_and_retrain(
+        replace(problem, search=replace(SEARCH, iterations=3), work=tmp_path / "short"), RandomSelector(problem)
+    )
+    assert long.winners[3] == short.winners[3]
+    assert long.retrained[long.winners[3]].result.quality == short.trained.result.quality
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign"])
+def test_damaged_or_foreign_cache_is_rebuilt(problem, caplog, damage):
+    first = pretrained(problem)
+    (path,) = (problem.cache / "backbones").glob("*.pt")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        torch.save({"key": "another data set", "state": {}}, path)
+    with caplog.at_level(logging.WARNING):
+        again = pretrained(problem)
+    assert "starting afresh" in caplog.text
+    assert torch.equal(first.model.table.weight, again.model.table.weight)
+    assert torch.equal(pretrained(problem).model.table.weight, first.model.table.weight)
+
+
+TWICE = """
+import sys
+from pathlib import Path
+import bet.search.fitness as fitness
+from bet.actions import parse_budget
+from bet.data import planted, split_interactions
+from bet.search import Problem, SearchSettings, pretrained
+from bet.training import TrainSettings
+
+train = fitness.train_from_scratch
+fitness.train_from_scratch = lambda *arguments: print("trained") or train(*arguments)
+split, folder = split_interactions(planted(), 0), Path(sys.argv[1])
+settings = TrainSettings(256, 0.03, "cosine", max_epochs=20, evaluate_every=1, patience=20, init_std=0.1)
+budget = parse_budget("80%", sum(split.train.shape), 16)
+problem = Problem(split.train, split.validation, "lightgcn", budget, 0, settings, SearchSettings(), folder, folder / "work")
+print(float(pretrained(problem).model.table.weight.double().sum()))
+"""
+
+
+def test_two_cells_that_start_at_once_train_the_backbone_once(tmp_path):
+    command = [sys.executable, "-c", TWICE, str(tmp_path)]
+    runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    printed = [run.communicate(timeout=300)[0].split() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert sorted(len(words) for words in printed) == [1, 2] and printed[0][-1] == printed[1][-1]
+
+
+def test_powerlaw_is_exact_in_range_and_starts_uniform(problem):
+    population = search(problem, PowerlawSelector(problem))
+    assert len(population) == problem.search.iterations
+    for member in population:
+        origin = member.action.origin
+        assert ALPHA[0] <= origin["alpha"] <= ALPHA[1]
+        # The share is clipped to what both sides can hold, hence the slack.
+        assert USER_SHARE[0] - 0.1 <= origin["user_share"] <= USER_SHARE[1] + 0.1
+        assert int(member.action.sizes.sum()) == problem.budget.target
+    assert np.ptp(population[0].action.sizes) <= 1
+
+
+@pytest.mark.parametrize("sparsity", ["1%", "40%", "80%", "93%"])
+@pytest.mark.parametrize("seed", range(5))
+def test_su_and_sr_are_exact(problem, sparsity, seed):
+    given = replace(problem, budget=parse_budget(sparsity, problem.budget.n, 16), seed=seed)
+    uniform, drawn = uniform_sizes(given).sizes, random_sizes(given)
+    for sizes in (uniform, drawn):
+        given.budget.check(sizes)
+        assert int(sizes.sum()) == given.budget.target
+    assert np.ptp(uniform) <= 1
+    if sparsity in ("40%", "80%"):
+        assert np.ptp(drawn) > 1
+
+
+def test_no_model_is_built_over_its_budget(problem):
+    tight = replace(problem, budget=Budget(problem.budget.n, problem.budget.n, 16))
+    with pytest.raises(BetError, match="with a sum of at most 210"):
+        fresh_recommender(tight, np.full(problem.budget.n, 2, dtype=np.int16))

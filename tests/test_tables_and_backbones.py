@@ -1,0 +1,129 @@
+"""Tables on disk, masks under training, and what every backbone promises."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bet.actions import Budget
+from bet.backbones import BACKBONES, MaskedTable, masked_recommender, masked_table_bytes, new_recommender, normalised_adjacency
+from bet.backbones.graph import propagate, propagate_mean
+from bet.data import planted, split_interactions
+from bet.data.interactions import binary_matrix
+from bet.errors import BetError
+from bet.seeds import torch_generator
+from bet.training import BprSampler, TrainSettings, evaluate, train
+
+SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=30)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_interactions(planted(), 0)
+
+
+def build(split, backbone, sizes, d_max=8):
+    graph = normalised_adjacency(split.train)
+    return new_recommender(BACKBONES[backbone], graph, split.train.shape[0], sizes, d_max, torch_generator(0, "init"), 0.1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, st.integers(1, 2), st.integers(0, 2**32))
+def test_saved_table_is_read_back_and_as_long_as_announced(tmp_path_factory, sizes, copies, seed):
+    path = tmp_path_factory.mktemp("table") / "table.bet"
+    sizes = np.array(sizes, dtype=np.int16)
+    table = MaskedTable(sizes, 9, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
+    table.save(path)
+    assert path.stat().st_size == table.n_bytes() == masked_table_bytes(len(sizes), copies * int(sizes.sum()), 9)
+    loaded = MaskedTable.load(path)
+    assert torch.equal(loaded(), table()) and (loaded.sizes == sizes).all() and loaded.copies == copies
+
+
+def test_damaged_tables_are_refused(tmp_path):
+    path = tmp_path / "table.bet"
+    MaskedTable(np.array([3, 1, 2], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")).save(path)
+    whole = path.read_bytes()
+    for broken in [whole[:length] for length in range(len(whole))] + [whole + b"\0", b"\0" * len(whole)]:
+        path.write_bytes(broken)
+        with pytest.raises(BetError, match="save the table again"):
+            MaskedTable.load(path)
+    path.write_bytes(whole.replace(np.int32(1).tobytes() * 2, np.int32(2).tobytes() + np.int32(1).tobytes(), 1))
+    with pytest.raises(BetError, match="format 2"):
+        MaskedTable.load(path)
+    with pytest.raises(BetError, match="nowhere"):
+        MaskedTable.load(tmp_path / "nowhere")
+
+
+def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
+    table = MaskedTable(np.array([3, 1], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows"))
+    monkeypatch.setattr(np, "save", lambda handle, array: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        table.save(tmp_path / "table.bet")
+    assert not list(tmp_path.iterdir())
+
+
+def test_budget_check_refuses_what_breaks_it():
+    budget = Budget(10, 4, 5)
+    budget.check(np.array([1, 2, 3, 4]))
+    for wrong in ([1, 2, 3, 5], [0, 1, 1, 1], [1, 1, 1, 6], [1, 2, 3]):
+        with pytest.raises(BetError, match="allowed are 4 entities"):
+            budget.check(np.array(wrong))
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 40), st.integers(0, 2**32))
+def test_adjacency_equals_the_dense_formula(n_users, n_items, k, seed):
+    rng = np.random.default_rng(seed)
+    matrix = binary_matrix(rng.integers(0, n_users, k), rng.integers(0, n_items, k), (n_users, n_items))
+    n, dense = n_users + n_items, np.zeros((n_users + n_items,) * 2)
+    dense[:n_users, n_users:] = matrix.toarray()
+    dense += dense.T
+    degree = dense.sum(1)
+    root = np.where(degree > 0, 1 / np.sqrt(np.maximum(degree, 1)), 0)
+    expected = torch.from_numpy(root[:, None] * dense * root).float()
+    graph = normalised_adjacency(matrix)
+    x = torch.from_numpy(rng.standard_normal((n, 3)).astype(np.float32)).requires_grad_()
+    weights = torch.from_numpy(rng.standard_normal((n, 3)).astype(np.float32))
+    powers = sum(torch.linalg.matrix_power(expected, layer) for layer in range(3)) / 3
+    for ours, matrix_ in ((propagate(graph, x), expected), (propagate_mean(graph, x, 2), powers)):
+        torch.testing.assert_close(ours, matrix_ @ x, rtol=1e-4, atol=1e-5)
+        (gradient,) = torch.autograd.grad((ours * weights).sum(), x)
+        torch.testing.assert_close(gradient, matrix_.T @ weights, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_masked_columns_stay_zero_and_prefixes_are_taken(split, backbone):
+    n = sum(split.train.shape)
+    full = build(split, backbone, np.full(n, 8, dtype=np.int16))
+    sizes = (np.arange(n) % 6 + 1).astype(np.int16)
+    cut = masked_recommender(full, sizes)
+    mask = np.tile(np.arange(6) < sizes[:, None], full.backbone.copies)
+    prefix = full.table.weight.detach().reshape(n, full.backbone.copies, 8)[:, :, :6].reshape(n, -1)
+    assert torch.equal(cut.table().detach(), prefix * torch.from_numpy(mask))
+    train(cut, BprSampler(split.train), TrainSettings(256, 0.05), 0, epochs=2)
+    weight = cut.table.weight.detach().numpy()
+    assert (weight[~mask] == 0).all() and (weight[mask] != prefix.numpy()[mask]).mean() > 0.5
+    assert cut.table.n_parameters() == full.backbone.copies * int(sizes.sum())
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_evaluation_is_without_dropout(split, backbone):
+    model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
+    users = torch.arange(10)
+    assert torch.equal(model.ranker()(users), model.ranker()(users))
+    with torch.no_grad():
+        ego = model.table()
+        plain, noisy = (model.backbone.represent(ego, generator) for generator in (None, torch_generator(0, "dropout")))
+    assert torch.equal(plain, noisy) == (backbone != "ngcf")
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_training_beats_popularity(split, backbone):
+    model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
+    before = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
+    train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), 0, epochs=15)
+    popularity = torch.from_numpy(np.bincount(split.train.indices, minlength=split.train.shape[1]).astype(np.float32))
+    popular = evaluate(lambda users: popularity.repeat(len(users), 1), split.validation, [split.train]).means()["ndcg@10"]
+    after = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
+    assert after > 1.3 * popular and after > before

@@ -1,0 +1,149 @@
+"""BPR triples, training with resume, early stopping."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+from bet.backbones import BACKBONES, new_recommender, normalised_adjacency
+from bet.data import planted, split_interactions
+from bet.data.interactions import binary_matrix
+from bet.errors import BetError
+from bet.seeds import torch_generator
+from bet.training import BprSampler, TrainSettings, train, trainer
+
+SETTINGS = TrainSettings(256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_interactions(planted(), 0)
+
+
+def fresh(split, backbone="lightgcn", width=4):
+    sizes = np.full(sum(split.train.shape), width, dtype=np.int16)
+    graph, generator = normalised_adjacency(split.train), torch_generator(0, "init")
+    return new_recommender(BACKBONES[backbone], graph, split.train.shape[0], sizes, 8, generator, 0.1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(1, 12), st.integers(1, 8), st.integers(0, 2**32), st.integers(1, 30))
+def test_triples_are_what_they_say(n_users, n_items, seed, batch):
+    rng = np.random.default_rng(seed)
+    dense = rng.random((n_users, n_items)) < rng.random()
+    users, items = np.nonzero(dense)
+    drawable = set(np.flatnonzero(dense.any(1) & ~dense.all(1)))
+    matrix = binary_matrix(users, items, dense.shape)
+    if not drawable:
+        with pytest.raises(BetError, match="learn from"):
+            BprSampler(matrix)
+        return
+    drawn = BprSampler(matrix).draw(batch, torch_generator(seed, "draw"))
+    again = BprSampler(matrix).draw(batch, torch_generator(seed, "draw"))
+    assert all(torch.equal(a, b) for a, b in zip(drawn, again, strict=True))
+    u, positive, negative = (part.numpy() for part in drawn)
+    assert dense[u, positive].all() and not dense[u, negative].any() and set(u) <= drawable
+    if batch <= len(drawable):
+        assert len(set(u)) == batch
+
+
+def test_draws_are_uniform():
+    dense = np.array([[1, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 0, 0, 0, 1]])
+    sampler = BprSampler(binary_matrix(*np.nonzero(dense), dense.shape))
+    u, positive, negative = (part.numpy() for part in sampler.draw(30_000, torch_generator(0, "uniform")))
+    assert chisquare(np.bincount(u)).pvalue > 1e-3
+    for user in range(3):
+        for items, wanted in ((positive, 1), (negative, 0)):
+            counts = np.bincount(items[u == user], minlength=5)[dense[user] == wanted]
+            assert len(counts) == 1 or chisquare(counts).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
+def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, monkeypatch, backbone):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    sampler, path = BprSampler(split.train), tmp_path / "checkpoint.pt"
+
+    def quality(model):
+        return float(model.table().detach().abs().mean())
+
+    whole = fresh(split, backbone)
+    expected = train(whole, sampler, SETTINGS, 0, quality)
+    calls = []
+
+    def dies(model):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return quality(model)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(split, backbone), sampler, SETTINGS, 0, dies, checkpoint=path)
+    assert path.is_file()
+    model, evaluated = fresh(split, backbone), []
+    result = train(model, sampler, SETTINGS, 0, lambda m: evaluated.append(1) or quality(m), checkpoint=path)
+    assert len(evaluated) == 2  # epochs 3 and 4: the first two were not repeated
+    plain = [[{**row, "seconds": 0} for row in r.curve] for r in (expected, result)]
+    assert plain[0] == plain[1] and (expected.epoch, expected.quality) == (result.epoch, result.quality)
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "foreign"])
+def test_damaged_or_foreign_checkpoint_is_left_alone(split, tmp_path, caplog, damage):
+    path, sampler = tmp_path / "checkpoint.pt", BprSampler(split.train)
+    trainer.save_state(path, "another key", {"epoch": 3})
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:100])
+    with caplog.at_level(logging.WARNING):
+        model = fresh(split)
+        train(model, sampler, SETTINGS, 0, epochs=1, checkpoint=path)
+    assert "starting afresh" in caplog.text
+    other = fresh(split)
+    train(other, sampler, SETTINGS, 0, epochs=1)
+    assert torch.equal(model.table.weight, other.table.weight)
+
+
+def test_stops_after_patience_and_restores_the_best(split):
+    script, seen = iter([0.1, 0.3, 0.2, 0.25, 0.9]), []
+
+    def validate(model):
+        seen.append(model.snapshot())
+        return next(script)
+
+    model = fresh(split)
+    stopping = TrainSettings(256, 0.05, "step", max_epochs=5, evaluate_every=1, patience=2, init_std=0.1)
+    result = train(model, BprSampler(split.train), stopping, 0, validate)
+    assert len(seen) == 4 and (result.epoch, result.quality) == (2, 0.3)
+    assert torch.equal(model.table.weight, seen[1]["table.weight"])
+
+
+def test_schedules():
+    cosine = TrainSettings(learning_rate=0.1, schedule="cosine", floor=0.01)
+    assert [cosine.rate(step, 100) for step in (0, 50, 100, 150)] == pytest.approx([0.1, 0.055, 0.01, 0.01])
+    steps = TrainSettings(learning_rate=0.1, schedule="step", decay=0.5, decay_steps=10, floor=0.03)
+    assert [steps.rate(step, 100) for step in (0, 9, 10, 20, 90)] == pytest.approx([0.1, 0.1, 0.05, 0.03, 0.03])
+    for wrong in ({"batch_size": 0}, {"schedule": "x"}, {"floor": 1.0}, {"patience": 0}, {"backbone_rate": 0.0}):
+        with pytest.raises(BetError, match=next(iter(wrong))):
+            TrainSettings(**wrong)
+
+
+def test_backbone_weights_learn_at_their_own_rate(split):
+    moved = []
+    for rate in (1.0, 1e-6):
+        model = fresh(split, "ncf")
+        before = [weight.detach().clone() for weight in model.backbone.parameters()]
+        train(model, BprSampler(split.train), TrainSettings(256, 0.05, backbone_rate=rate, init_std=0.1), 0, epochs=1)
+        moved.append(max(float((a - b.detach()).abs().max()) for a, b in zip(before, model.backbone.parameters(), strict=True)))
+    assert moved[1] < 1e-4 < moved[0]
+
+
+def test_divergence_names_step_and_rate(split):
+    model = fresh(split)
+    with torch.no_grad():
+        model.table.weight.fill_(torch.nan)
+    with pytest.raises(BetError, match=r"loss nan in epoch 1.*learning rate 0\.0\d+; lower"):
+        train(model, BprSampler(split.train), SETTINGS, 0, epochs=1)
