@@ -6,7 +6,9 @@ import platform
 import resource
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import torch
 from tqdm.auto import tqdm
@@ -19,13 +21,29 @@ def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
     split = prepare(dataset, size)
-    before = _peak()
-    measured = ROWS[name].work(split, repeat)
-    return vars(measured) | {"extra_mb": _peak() - before, "peak_mb": _peak()}
+    before = _resident()
+    with ThreadPoolExecutor(1) as pool:
+        done = Event()
+        peak = pool.submit(_watch, done)
+        measured = ROWS[name].work(split, repeat)
+        done.set()
+    largest = max(before, peak.result())
+    return vars(measured) | {"extra_mb": largest - before, "peak_mb": largest}
 
 
-def _peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
+def _watch(done: Event) -> float:
+    """Largest resident memory (MB) seen every millisecond until ``done``; the system's own peak includes loading the data."""
+    largest = _resident()
+    while not done.wait(0.001):
+        largest = max(largest, _resident())
+    return largest
+
+
+def _resident() -> float:
+    path = Path("/proc/self/statm")
+    if path.is_file():
+        return int(path.read_text().split()[1]) * resource.getpagesize() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def table(results: dict[str, dict]) -> str:
