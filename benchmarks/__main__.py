@@ -14,15 +14,14 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.work import ROWS, prepare
+from bet.study.run import one_thread
 
 
 def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     """Run one row in this process: seconds, reference, extra and whole peak memory (MB)."""
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     split = prepare(dataset, size)
     before = _resident()
-    with ThreadPoolExecutor(1) as pool:
+    with one_thread(), ThreadPoolExecutor(1) as pool:
         done = Event()
         peak = pool.submit(_watch, done)
         measured = ROWS[name].work(split, repeat)

@@ -11,7 +11,6 @@ import sys
 from dataclasses import asdict, replace
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from bet.actions import Budget
@@ -21,6 +20,7 @@ from bet.files import atomic_path
 from bet.paths import cache_dir
 from bet.search import Problem, SearchSettings, train_from_scratch
 from bet.study.profiles import PROFILES
+from bet.study.run import one_thread
 from bet.training import TrainSettings
 
 GRID = {
@@ -74,10 +74,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="movielens-100k")
     parser.add_argument("--backbone", choices=list(GRID), required=True)
     options = parser.parse_args(arguments)
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
     base = PROFILES["default"].training[options.backbone]
-    print(sweep(options.dataset, options.backbone, candidates(options.backbone, base)))
+    with one_thread():
+        print(sweep(options.dataset, options.backbone, candidates(options.backbone, base)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 import bet.__main__
 from bet.data import planted
@@ -141,3 +142,10 @@ def test_a_record_of_another_form_is_refused(folders):
     for broken in ({"size": {}}, {"key": 3}, {"metrics": {"test": {}, "validation": {}}}, {"extra": 1}):
         with pytest.raises(BetError, match="run the cell again"):
             check_record(record | broken)
+
+
+def test_a_cell_leaves_the_process_as_it_was(folders):
+    threads = torch.get_num_threads()
+    run_cell(Cell("tiny", "lightgcn", "80%", "su", profile="smoke"))
+    assert torch.get_num_threads() == threads
+    assert 1e-320 * 1.0 > 0.0 and float(torch.tensor(1e-40) * 0.5) > 0.0  # denormals are back

@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -51,26 +53,37 @@ def run_cell(
         record = read_record(cell)
         if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
-    # One thread and no denormals: the same numbers however the cell is started, and no slow multiplications.
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    split = split_interactions(interactions, cell.seed)
-    problem = cell_problem(cell, split, device, progress)
-    outcome = METHODS[cell.method](problem)
-    model = _final_model(cell, problem, split, outcome)
-    problem.budget.check(model.table.sizes)
-    test_started = time.perf_counter()
-    ranked = _test(model, problem, split)
-    seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
-    # Through JSON, so that what is returned equals what is read back.
-    record = json.loads(json.dumps(_record(cell, split, problem, outcome, model, ranked, seconds), allow_nan=False))
+    with one_thread():
+        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        split = split_interactions(interactions, cell.seed)
+        problem = cell_problem(cell, split, device, progress)
+        outcome = METHODS[cell.method](problem)
+        model = _final_model(cell, problem, split, outcome)
+        problem.budget.check(model.table.sizes)
+        test_started = time.perf_counter()
+        ranked = _test(model, problem, split)
+        seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
+        # Through JSON, so that what is returned equals what is read back.
+        record = json.loads(json.dumps(_record(cell, split, problem, outcome, model, ranked, seconds), allow_nan=False))
     check_record(record)
     if table is not None:
         model.table.save(table)
     _write(path, record, ranked)
     shutil.rmtree(problem.work, ignore_errors=True)
     return record
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread and no denormals: the same numbers however the cell is started, and no slow multiplications."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
 
 
 def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool = False) -> Problem:
