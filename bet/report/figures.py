@@ -27,15 +27,18 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
         ceiling = own.loc[own["method"] == "full", METRIC]
         if len(ceiling):
             axis.axhline(ceiling.mean(), color="black", linestyle="--", label="full table")
-        for i, (method, block) in enumerate(own[own["budget"] != "none"].groupby("method", sort=False)):
+        methods = list(own[own["budget"] != "none"].groupby("method", sort=False))
+        for i, (method, block) in enumerate(methods):
             by_budget = block.assign(share=100 * block["limit"] / block["full_parameters"]).groupby("share")[METRIC]
             mean, deviation = by_budget.mean(), by_budget.std()
-            apart = 1 + 0.03 * (i - 2.5)  # so that error bars do not hide each other
+            apart = 1.03 ** (i - (len(methods) - 1) / 2)  # so that error bars do not hide each other
             axis.errorbar(mean.index * apart, mean, yerr=_bars(deviation), capsize=2, **_look(str(method)))
         axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
         shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
         axis.set_xticks(shares, [f"{share:g}" for share in shares], minor=False)
         axis.minorticks_off()
+        if shares:
+            axis.set_xlim(shares[0] / 1.3, shares[-1] * 1.3)
         _nothing(axis, own)
     _share_legend(figure, panels.values(), LABEL)
     return figure
