@@ -14,7 +14,7 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.work import ROWS, prepare
-from bet.study.run import one_thread
+from bet.process import one_thread
 
 
 def measure(name: str, dataset: str, size: float, repeat: int) -> dict:

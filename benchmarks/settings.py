@@ -18,9 +18,9 @@ from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
 from bet.files import atomic_path
 from bet.paths import cache_dir
+from bet.process import one_thread
 from bet.search import Problem, SearchSettings, train_from_scratch
 from bet.study.profiles import PROFILES
-from bet.study.run import one_thread
 from bet.training import TrainSettings
 
 GRID = {

@@ -1,7 +1,7 @@
 """Backbones G and the tables they read. A new backbone is one file and one line in ``BACKBONES``."""
 
 from bet.backbones.base import Backbone, Ranker
-from bet.backbones.graph import Graph, normalised_adjacency
+from bet.backbones.graph import Graph, normalised_adjacency, take_rows
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
@@ -22,4 +22,5 @@ __all__ = [
     "masked_table_bytes",
     "new_recommender",
     "normalised_adjacency",
+    "take_rows",
 ]

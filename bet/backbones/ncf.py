@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
+from bet.backbones.hinge import pairwise_hinge
 
 
 class NCF(Backbone):
@@ -37,26 +38,10 @@ class NCF(Backbone):
         return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]
 
     def ranker(self, representations: Tensor) -> Ranker:
-        """Full ranking through the separable first layer: each side is projected once.
-
-        With x = W_u p_u + b and y = -W_v p_v, relu(x - y) = (x - y + |x - y|) / 2, so the MLP branch is a linear term
-        plus L1 distances, which cost one subtraction and one addition per hidden unit and pair and no temporary of
-        shape (users, items, hidden).
-        """
+        """Full ranking through the separable first layer: each side is projected once; hidden units are summed over all pairs."""
         width = representations.shape[1] // 2
         mlp, gmf = representations[:, :width], representations[:, width:]
-        x = (mlp[: self.n_users] @ self.w_user[:, :width].T + self.bias) * self.a.abs()  # (|U|, hidden)
-        y = -(mlp[self.n_users :] @ self.w_item[:, :width].T) * self.a.abs()  # (|V|, hidden)
-        positive, sign = self.a >= 0, torch.sign(self.a)
-        # One matrix product gives the linear MLP term of items and the GMF branch.
-        linear_user, linear_item = x @ sign, y @ sign
-        items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()
-        y_positive, y_negative = y[:, positive].contiguous(), y[:, ~positive].contiguous()
-
-        def rank(users: Tensor) -> Tensor:
-            scores = gmf[users] @ items_gmf
-            scores += 0.5 * (linear_user[users, None] - linear_item)
-            scores += 0.5 * torch.cdist(x[users][:, positive], y_positive, p=1)
-            return scores.sub_(torch.cdist(x[users][:, ~positive], y_negative, p=1), alpha=0.5)
-
-        return rank
+        x = mlp[: self.n_users] @ self.w_user[:, :width].T + self.bias  # (|U|, hidden)
+        hinge = pairwise_hinge(mlp[self.n_users :] @ self.w_item[:, :width].T, self.a)
+        items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()  # (width, |V|)
+        return lambda users: hinge(x[users]).addmm_(gmf[users], items_gmf)

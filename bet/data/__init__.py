@@ -1,6 +1,6 @@
 """Interactions, where they come from, and how they are split."""
 
-from bet.data.interactions import Interactions, from_pairs
+from bet.data.interactions import Interactions, from_pairs, keep_rows
 from bet.data.readers import read_interactions
 from bet.data.sources import DATASETS, load_dataset
 from bet.data.split import Split, split_interactions
@@ -11,6 +11,7 @@ __all__ = [
     "Interactions",
     "Split",
     "from_pairs",
+    "keep_rows",
     "load_dataset",
     "planted",
     "power_law",

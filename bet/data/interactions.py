@@ -58,6 +58,13 @@ def binary_matrix(users: np.ndarray, items: np.ndarray, shape: tuple[int, int]) 
     return matrix
 
 
+def keep_rows(matrix: csr_array, rows: np.ndarray) -> csr_array:
+    """``matrix`` with all rows but ``rows`` (k,) emptied; same shape."""
+    chosen, counts = np.isin(np.arange(matrix.shape[0]), rows), np.diff(matrix.indptr)
+    kept, indptr = np.repeat(chosen, counts), np.concatenate([[0], np.cumsum(counts * chosen)])
+    return csr_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
+
+
 def from_pairs(
     name: str,
     users: pd.Series,

@@ -1,7 +1,5 @@
 """SU and SR: sizes fixed before training, single runs without a search. Both made exact."""
 
-import time
-
 import numpy as np
 
 from bet.actions import Action
@@ -47,6 +45,5 @@ def random_sizes(problem: Problem) -> np.ndarray:
 
 
 def _train_once(problem: Problem, sizes: np.ndarray) -> Outcome:
-    started = time.perf_counter()
     trained = train_from_scratch(problem, sizes, "train")
-    return Outcome(trained, seconds={"retrain": time.perf_counter() - started})
+    return Outcome(trained, seconds={"retrain": trained.result.seconds})

@@ -1,14 +1,14 @@
 """The fitness of an action: quality after fine-tuning the full model with its mask, over the full model's quality (Eq. 12)."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 
 from bet.actions import Budget
 from bet.backbones import masked_recommender
 from bet.files import locked
-from bet.search.problem import Problem, Trained, fresh_recommender, train_from_scratch
-from bet.training import TrainResult, load_state, save_state, train
+from bet.search.problem import Problem, Trained, train_from_scratch
+from bet.training import train
 
 
 def unbudgeted(problem: Problem) -> Problem:
@@ -25,16 +25,10 @@ def pretrained(problem: Problem) -> Trained:
     """
     full = unbudgeted(problem)
     sizes = np.full(full.budget.n, full.budget.d_max, dtype=np.int16)
-    path = problem.cache / "backbones" / f"{problem.backbone}-{problem.key}.pt"
-    with locked(path):
-        saved = load_state(path, problem.key)
-        if saved is None:
-            trained = train_from_scratch(replace(full, work=path.parent), sizes, f"pretrain-{problem.key}")
-            save_state(path, problem.key, {"model": trained.model.state_dict(), "result": asdict(trained.result)})
-            return trained
-    model = fresh_recommender(full, sizes)
-    model.load_state_dict(saved["model"])
-    return Trained(model, TrainResult(**saved["result"]))
+    folder = problem.cache / "backbones"
+    name = f"{problem.backbone}-{problem.key}"
+    with locked(folder / name):
+        return train_from_scratch(replace(full, work=folder), sizes, name)
 
 
 def finetuned_quality(problem: Problem, full: Trained, sizes: np.ndarray) -> float:

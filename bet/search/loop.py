@@ -10,9 +10,9 @@ from tqdm import tqdm
 
 from bet.actions import Action
 from bet.search.fitness import finetuned_quality, pretrained
-from bet.search.problem import Problem, Trained, fresh_recommender, train_from_scratch
+from bet.search.problem import Problem, Trained, train_from_scratch
 from bet.search.selectors import Evaluated, Selector
-from bet.training import TrainResult, load_state, save_state
+from bet.training import load_state, save_state
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ class Outcome:
     iterations: list[Evaluated] = field(default_factory=list)
     retrained: dict[int, Trained] = field(default_factory=dict)  # by iteration of the action
     winners: dict[int, int] = field(default_factory=dict)  # T -> iteration of the best action after T iterations
-    seconds: dict[str, float] = field(default_factory=dict)  # pretrain, search, retrain
+    seconds: dict[str, float] = field(default_factory=dict)  # pretrain, search, retrain; of every run that had a part in it
     finetunings: int = 0
     trainings: int = 1  # from scratch, the shared pre-training not counted
 
@@ -67,46 +67,29 @@ def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
 
     For every T' in ``search.curve`` the same selection is made from the first T' iterations.
     """
-    clock = [time.perf_counter()]
-    pretrained(problem)
-    clock.append(time.perf_counter())
+    full = pretrained(problem)
     population = search(problem, selector)
-    clock.append(time.perf_counter())
     counts = sorted({t for t in problem.search.curve if t < len(population)} | {len(population)})
     tops = {count: top_actions(population[:count], problem.search.top) for count in counts}
     candidates = {member.t: member for members in tops.values() for member in members}
-    retrained = {t: _retrain(problem, candidates[t]) for t in sorted(candidates)}
-    clock.append(time.perf_counter())
+    retrained = {t: train_from_scratch(problem, candidates[t].action.sizes, f"retrain-{t}") for t in sorted(candidates)}
     winners = {
         count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t
         for count, members in tops.items()
     }
-    pretrain, searching, retraining = (after - before for before, after in zip(clock, clock[1:], strict=False))
     return Outcome(
         trained=retrained[winners[len(population)]],
         iterations=population,
         retrained=retrained,
         winners=winners,
-        seconds={"pretrain": pretrain, "search": searching, "retrain": retraining},
+        seconds={
+            "pretrain": full.result.seconds,
+            "search": sum(member.seconds for member in population),
+            "retrain": sum(trained.result.seconds for trained in retrained.values()),
+        },
         finetunings=len(population),
         trainings=len(retrained),
     )
-
-
-def _retrain(problem: Problem, member: Evaluated) -> Trained:
-    """Train the member's action from scratch, or take the result that an interrupted run left."""
-    name = f"retrain-{member.t}"
-    path = problem.work / f"{name}.pt"
-    sizes = member.action.sizes
-    key = repr((problem.key, asdict(problem.budget), sizes.tobytes().hex()))
-    saved = load_state(path, key)
-    if saved is None:
-        trained = train_from_scratch(problem, sizes, name)
-        save_state(path, key, {"model": trained.model.state_dict(), "result": asdict(trained.result)})
-        return trained
-    model = fresh_recommender(problem, sizes)
-    model.load_state_dict(saved["model"])
-    return Trained(model, TrainResult(**saved["result"]))
 
 
 def _to_plain(member: Evaluated) -> dict:

@@ -1,6 +1,7 @@
 """One search problem: everything a method may see. The test part is not among it."""
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +11,12 @@ from scipy.sparse import csr_array
 
 from bet.actions import Budget, FrequencyOrder
 from bet.backbones import BACKBONES, Graph, Recommender, new_recommender, normalised_adjacency
+from bet.data import keep_rows
 from bet.errors import BetError
-from bet.seeds import torch_generator
-from bet.training import BprSampler, TrainResult, TrainSettings, evaluate, train
+from bet.seeds import numpy_generator, torch_generator
+from bet.training import BprSampler, TrainResult, TrainSettings, evaluate, load_state, save_state, train
 
-CACHE_VERSION = 1  # raise when training changes what cached weights would be
+CACHE_VERSION = 2  # raise when training changes what cached weights would be
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class SearchSettings:
     iterations: int = 10  # T
     actions: int = 100  # m, sampled per iteration
     finetune_epochs: int = 10  # h
+    finetune_schedule: str = "step"  # or "cosine"; the learning rate is the training's
     finetune_decay: float = 0.98
     predictor_updates: int = 2  # N
     predictor_batch: int = 16  # actions of A per update, or all of A while it is smaller
@@ -69,9 +72,19 @@ class Problem:
     def n_users(self) -> int:
         return self.train.shape[0]
 
+    @cached_property
+    def selection(self) -> csr_array:
+        """The validation items of a random ``validation_share`` of the users, the same ones for every model: (|U|, |V|) CSR."""
+        share = self.training.validation_share
+        if share == 1:
+            return self.validation
+        users = np.flatnonzero(np.diff(self.validation.indptr))
+        chosen = numpy_generator(self.seed, "validation users").permutation(users)[: math.ceil(share * len(users))]
+        return keep_rows(self.validation, chosen)
+
     def quality(self, model: Recommender) -> float:
-        """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over all users with validation items (Eq. 13)."""
-        ranked = evaluate(model.ranker(), self.validation, [self.train], device=self.device)
+        """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over the users of ``selection`` (Eq. 13)."""
+        ranked = evaluate(model.ranker(), self.selection, [self.train], device=self.device)
         return ranked.means()["quality"]
 
     @cached_property
@@ -87,8 +100,8 @@ class Problem:
 
     @property
     def finetuning(self) -> TrainSettings:
-        """Fine-tuning differs from training in its learning-rate decay (BET, 4.3)."""
-        return replace(self.training, schedule="step", decay=self.search.finetune_decay)
+        """Fine-tuning differs from training in its schedule and learning-rate decay (BET, 4.3)."""
+        return replace(self.training, schedule=self.search.finetune_schedule, decay=self.search.finetune_decay)
 
     def description(self, what: str) -> str | None:
         """Label of a progress bar, or None when bars are off."""
@@ -112,7 +125,17 @@ def fresh_recommender(problem: Problem, sizes: np.ndarray) -> Recommender:
 
 
 def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Trained:
-    """Train a table of ``sizes`` (n,) until validation stops improving; ``name`` labels its checkpoint and bar."""
+    """Train a table of ``sizes`` (n,) until validation stops improving, or take what ``problem.work`` has of an earlier run.
+
+    ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or settings, is not used.
+    """
+    path = problem.work / f"{name}.pt"
+    key = repr((problem.key, asdict(problem.budget), hashlib.sha256(sizes.astype(np.int64).tobytes()).hexdigest()))
+    saved = load_state(path, key)
+    if saved is not None:
+        model = fresh_recommender(problem, sizes)
+        model.load_state_dict(saved["model"])
+        return Trained(model, TrainResult(**saved["result"]))
     model = fresh_recommender(problem, sizes)
     result = train(
         model,
@@ -124,4 +147,5 @@ def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Traine
         progress=problem.description(name),
     )
     problem.budget.check(model.table.sizes)
+    save_state(path, key, {"model": model.state_dict(), "result": asdict(result)})
     return Trained(model, result)

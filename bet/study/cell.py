@@ -1,7 +1,7 @@
 """One cell of the study: what is run, by name."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bet.backbones import BACKBONES
@@ -39,6 +39,11 @@ class Cell:
             raise BetError(f"unknown dataset {self.dataset!r}: no such file, and known are {', '.join(DATASETS)}")
         if (self.budget == "none") != (self.method == "full"):
             raise BetError(f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', all others a budget")
+
+    @property
+    def selection_id(self) -> str:
+        """The id without the protocol: cells that differ in it only share everything up to the final refit."""
+        return replace(self, protocol="clean").id
 
     @property
     def id(self) -> str:

@@ -44,6 +44,10 @@ class Profile:
             search = replace(search, iterations=cell.iterations, curve=tuple(range(5, cell.iterations, 5)))
         return search
 
+    def sharing(self, cell: Cell) -> list[Cell]:
+        """The profile's other cells that select the same sizes as ``cell`` and differ in the protocol only."""
+        return [other for other in self.cells if other != cell and other.selection_id == cell.selection_id]
+
     def settings(self, cell: Cell) -> dict:
         """Every number the cell runs with, as plain values."""
         numbers = {"training": asdict(self.training[cell.backbone]), "search": asdict(self.search_settings(cell))}

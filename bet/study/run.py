@@ -8,8 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -22,9 +20,10 @@ import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
 from bet.data import Interactions, Split, load_dataset, split_interactions
-from bet.files import atomic_path
+from bet.files import atomic_path, locked
 from bet.methods import METHODS
 from bet.paths import cache_dir, project_root
+from bet.process import one_thread
 from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES, SCHEMA
@@ -57,7 +56,8 @@ def run_cell(
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         split = split_interactions(interactions, cell.seed)
         problem = cell_problem(cell, split, device, progress)
-        outcome = METHODS[cell.method](problem)
+        with locked(problem.work):  # a cell of the other protocol may do the same work
+            outcome = METHODS[cell.method](problem)
         model = _final_model(cell, problem, split, outcome)
         problem.budget.check(model.table.sizes)
         test_started = time.perf_counter()
@@ -69,21 +69,9 @@ def run_cell(
     if table is not None:
         model.table.save(table)
     _write(path, record, ranked)
-    shutil.rmtree(problem.work, ignore_errors=True)
+    if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
+        shutil.rmtree(problem.work, ignore_errors=True)
     return record
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread and no denormals: the same numbers however the cell is started, and no slow multiplications."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-        torch.set_flush_denormal(False)
 
 
 def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool = False) -> Problem:
@@ -101,7 +89,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
         profile.training[cell.backbone],
         profile.search_settings(cell),
         cache_dir(),
-        cache_dir() / "work" / f"{cell.profile}-{cell.id}",
+        cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}",
         device,
         progress,
     )

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from bet.backbones import Recommender
+from bet.backbones import Recommender, take_rows
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.seeds import torch_generator
@@ -39,6 +39,7 @@ class TrainSettings:
     l2: float | None = None  # eta; None: the backbone's own
     init_std: float | None = None  # of the embedding rows; None: the backbone's own
     backbone_rate: float = 1.0  # learning rate of the backbone's own weights, relative to the table's
+    validation_share: float = 1.0  # of the users; stopping and all selection look at the same ones
 
     def __post_init__(self):
         for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):
@@ -46,6 +47,8 @@ class TrainSettings:
                 raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.schedule not in ("step", "cosine"):
             raise BetError(f"schedule must be 'step' or 'cosine', got {self.schedule!r}")
+        if not 0 < self.validation_share <= 1:
+            raise BetError(f"validation_share must lie in (0, 1], got {self.validation_share}")
         if not self.backbone_rate > 0:
             raise BetError(f"backbone_rate must be positive, got {self.backbone_rate}")
         if not 0 < self.floor <= self.learning_rate:
@@ -61,10 +64,11 @@ class TrainSettings:
 
 @dataclass
 class TrainResult:
-    """``epoch`` and ``quality`` of the weights the model was left with; one curve row per evaluation."""
+    """``epoch`` and ``quality`` of the weights the model was left with; one curve row per evaluation; wall-clock ``seconds``."""
 
     epoch: int = 0
     quality: float = math.nan
+    seconds: float = 0.0
     curve: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -75,10 +79,10 @@ def bpr_loss(
     ego = model.table()
     representations = model.backbone.represent(ego, dropout)
     rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])
-    picked = F.embedding(rows, representations)  # (3B, D), one gather
+    picked = take_rows(representations, rows)  # (3B, D), one gather
     user, positive, negative = picked.chunk(3)
     loss = F.softplus(model.backbone.score(user, negative) - model.backbone.score(user, positive)).mean()
-    ego_rows = picked if representations is ego else F.embedding(rows, ego)
+    ego_rows = picked if representations is ego else take_rows(ego, rows)
     return loss + l2 * ego_rows.square().sum() / len(users)
 
 
@@ -115,7 +119,8 @@ def train(
         optimizer.load_state_dict(state["optimizer"])
         best, bad, first = state["best"], state["bad"], state["epoch"]
         result = TrainResult(**state["result"])
-    saved = started = time.perf_counter()
+    saved = time.perf_counter()
+    started = saved - result.seconds  # as if without the interruption
     for epoch in tqdm(range(first, total), desc=progress, initial=first, total=total, disable=not progress, leave=False):
         if bad >= settings.patience:
             break
@@ -146,12 +151,14 @@ def train(
             bad += 1
         if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
+            result.seconds = saved - started
             state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best, "bad": bad}
             save_state(checkpoint, key, state | {"epoch": epoch + 1, "result": asdict(result)})
     if best is not None:
         model.load_state_dict(best)
     else:
         result.epoch = total
+    result.seconds = time.perf_counter() - started
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return result

@@ -1,0 +1,37 @@
+"""How this process uses the machine: one thread, no denormals, and memory that is kept for the next step."""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
+_KEEP = 2**31 - 1  # bytes
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread and no denormals: the same numbers however the cell is started, and no slow multiplications."""
+    keep_freed_memory()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.set_flush_denormal(False)
+
+
+def keep_freed_memory() -> bool:
+    """Let glibc reuse large freed blocks instead of returning them to the system; False where there is no glibc.
+
+    A training step frees and asks again for the same arrays of tens of megabytes; fetched from the system each time, all their
+    pages are cleared each time, which takes as long as the arithmetic (benchmarks/README.md). For the whole process, for good.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):  # not Linux, or another C library
+        return False
+    return bool(mallopt(_MMAP_THRESHOLD, _KEEP) and mallopt(_TRIM_THRESHOLD, _KEEP))
