@@ -107,6 +107,56 @@ def test_damaged_or_foreign_checkpoint_is_left_alone(split, tmp_path, caplog, da
     assert torch.equal(model.table.weight, other.table.weight)
 
 
+def interrupted(split, sampler, path, width=4, epoch=2):
+    """Leave the checkpoint of a run that stopped in ``epoch``."""
+    calls = []
+
+    def dies(model):
+        calls.append(1)
+        if len(calls) == epoch:
+            raise KeyboardInterrupt
+        return float(len(calls))
+
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(split, width=width), sampler, SETTINGS, 0, dies, checkpoint=path)
+    assert path.is_file()
+
+
+def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    path, other = tmp_path / "checkpoint.pt", BprSampler(split.validation)
+    assert other.fingerprint() != BprSampler(split.train).fingerprint() == BprSampler(split.train).fingerprint()
+    for sampler, width in ((other, 4), (BprSampler(split.train), 5)):
+        interrupted(split, sampler, path, width)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            model, evaluated = fresh(split), []
+            train(model, BprSampler(split.train), SETTINGS, 0, lambda m, seen=evaluated: seen.append(1) or 0.0, checkpoint=path)
+        assert "starting afresh" in caplog.text and len(evaluated) == SETTINGS.max_epochs
+
+
+def test_training_without_validation_continues_too(split, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    sampler, path, steps = BprSampler(split.train), tmp_path / "checkpoint.pt", []
+    whole, model = fresh(split), fresh(split)
+    train(whole, sampler, SETTINGS, 0, epochs=3)
+    loss = trainer.bpr_loss
+
+    def dies(*arguments):
+        steps.append(1)
+        if len(steps) == 2 * -(-sampler.n_interactions // SETTINGS.batch_size) + 1:
+            raise KeyboardInterrupt  # in the first step of epoch 3
+        return loss(*arguments)
+
+    monkeypatch.setattr(trainer, "bpr_loss", dies)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, sampler, SETTINGS, 0, epochs=3, checkpoint=path)
+    monkeypatch.setattr(trainer, "bpr_loss", loss)
+    continued = fresh(split)
+    train(continued, sampler, SETTINGS, 0, epochs=3, checkpoint=path)
+    assert torch.equal(continued.table.weight, whole.table.weight) and not path.exists()
+
+
 def test_stops_after_patience_and_restores_the_best(split):
     script, seen = iter([0.1, 0.3, 0.2, 0.25, 0.9]), []
 

@@ -3,6 +3,7 @@
 from bet.actions.action import Action, FrequencyOrder
 from bet.actions.budget import Budget, parse_budget
 from bet.actions.families import FAMILIES, Family
+from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
 
 __all__ = [
@@ -12,9 +13,11 @@ __all__ = [
     "Family",
     "FrequencyOrder",
     "allocate",
+    "allocate_histogram",
     "parse_budget",
     "ranked_action",
     "sample_action",
     "sample_actions",
+    "sample_histogram",
     "split_budget",
 ]

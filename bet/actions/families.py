@@ -1,6 +1,6 @@
-"""The four size families of the sampler, as quantile functions (BET, section 3.2).
+"""The four size families of the sampler, as quantile functions and their inverses (BET, section 3.2).
 
-Parameters follow scipy: powerlaw(a), truncexpon(b), truncnorm(0, b), lognorm(s). A new family is one function and
+Parameters follow scipy: powerlaw(a), truncexpon(b), truncnorm(0, b), lognorm(s). A new family is two functions and
 one line in ``FAMILIES``.
 """
 
@@ -12,6 +12,9 @@ from scipy.special import ndtr, ndtri
 
 Quantile = Callable[[np.ndarray, float], np.ndarray]
 """(u in (0, 1), beta > 0) -> non-negative values, increasing in u."""
+
+Survival = Callable[[np.ndarray, float], np.ndarray]
+"""(x > 0, beta > 0) -> probability of a value of at least x."""
 
 
 def power_law(u: np.ndarray, beta: float) -> np.ndarray:
@@ -35,17 +38,34 @@ def log_normal(u: np.ndarray, beta: float) -> np.ndarray:
     return np.exp(beta * ndtri(u))
 
 
+def _power_law_survival(x: np.ndarray, beta: float) -> np.ndarray:
+    return 1.0 - np.minimum(x, 1.0) ** beta
+
+
+def _truncated_exponential_survival(x: np.ndarray, beta: float) -> np.ndarray:
+    return 1.0 - np.expm1(-np.minimum(x, beta)) / np.expm1(-beta)
+
+
+def _truncated_normal_survival(x: np.ndarray, beta: float) -> np.ndarray:
+    return (ndtr(-np.minimum(x, beta)) - ndtr(-beta)) / (0.5 - ndtr(-beta))
+
+
+def _log_normal_survival(x: np.ndarray, beta: float) -> np.ndarray:
+    return ndtr(-np.log(x) / beta)
+
+
 @dataclass(frozen=True)
 class Family:
-    """A quantile function and the largest beta that is drawn for it."""
+    """A quantile function, its inverse from above, and the largest beta that is drawn for it."""
 
     quantile: Quantile
+    survival: Survival
     beta_max: float
 
 
 FAMILIES: dict[str, Family] = {
-    "power law": Family(power_law, 20.0),
-    "truncated exponential": Family(truncated_exponential, 5.0),
-    "truncated normal": Family(truncated_normal, 20.0),
-    "log-normal": Family(log_normal, 0.5),
+    "power law": Family(power_law, _power_law_survival, 20.0),
+    "truncated exponential": Family(truncated_exponential, _truncated_exponential_survival, 5.0),
+    "truncated normal": Family(truncated_normal, _truncated_normal_survival, 20.0),
+    "log-normal": Family(log_normal, _log_normal_survival, 0.5),
 }

@@ -28,7 +28,7 @@ from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES, SCHEMA
 from bet.study.record import check_record, read_record, record_path
-from bet.training import BprSampler, RankingMetrics, evaluate, train
+from bet.training import RankingMetrics, evaluate, train
 
 
 def run_cell(
@@ -106,7 +106,15 @@ def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -
         return trained.model
     merged = replace(problem, train=split.merged())
     model = fresh_recommender(merged, trained.model.table.sizes)
-    train(model, BprSampler(merged.train, problem.device), problem.training, problem.seed, epochs=max(1, trained.result.epoch))
+    train(
+        model,
+        merged.sampler,
+        merged.training,
+        merged.seed,
+        epochs=max(1, trained.result.epoch),
+        checkpoint=merged.work / "merged.checkpoint.pt",
+        progress=merged.description("refit on train and validation"),
+    )
     return model
 
 

@@ -1,5 +1,7 @@
 """User-uniform BPR triples, drawn in torch without a Python loop."""
 
+import hashlib
+
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -35,6 +37,13 @@ class BprSampler:
     @property
     def n_interactions(self) -> int:
         return len(self.indices)
+
+    def fingerprint(self) -> str:
+        """sha256 of the interactions that are drawn from."""
+        digest = hashlib.sha256(repr((len(self.degrees), self.n_items)).encode())
+        for part in (self.indptr, self.indices):
+            digest.update(part.cpu().numpy().tobytes())
+        return digest.hexdigest()
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator`` lives on the device."""

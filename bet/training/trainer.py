@@ -1,5 +1,6 @@
 """BPR training with early stopping on validation, and checkpoints that resume to the same numbers."""
 
+import hashlib
 import logging
 import math
 import time
@@ -100,7 +101,8 @@ def train(
 
     With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement and the best
     weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names a file that lets a killed run
-    continue to the same result; it is removed at the end. Raises BetError when the loss is no longer finite.
+    continue to the same result; it is removed at the end, and not used where data, sizes, settings or seed differ.
+    Raises BetError when the loss is no longer finite.
     """
     total = epochs if epochs is not None else settings.max_epochs
     steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
@@ -112,7 +114,7 @@ def train(
     groups += [{"params": own, "rate": settings.backbone_rate}] if own else []
     optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
     result, best, bad, first = TrainResult(), None, 0, 0
-    key = repr((asdict(settings), seed, total, steps_per_epoch, model.table.n_parameters()))
+    key = repr((asdict(settings), seed, total, sampler.fingerprint(), hashlib.sha256(model.table.sizes.tobytes()).hexdigest()))
     state = load_state(checkpoint, key)
     if state:
         model.load_state_dict(state["model"])
@@ -140,15 +142,14 @@ def train(
                 f"training diverged: loss {mean_loss} in epoch {epoch + 1}, before step {(epoch + 1) * steps_per_epoch}, "
                 f"learning rate {optimizer.param_groups[0]['lr']:g}; lower learning_rate"
             )
-        if validate is None or ((epoch + 1) % settings.evaluate_every and epoch + 1 < total):
-            continue
-        quality = validate(model)
-        row = {"epoch": epoch + 1, "loss": mean_loss, "quality": quality, "seconds": time.perf_counter() - started}
-        result.curve.append(row)
-        if best is None or quality > result.quality:
-            result.epoch, result.quality, best, bad = epoch + 1, quality, model.snapshot(), 0
-        else:
-            bad += 1
+        if validate is not None and ((epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total):
+            quality = validate(model)
+            row = {"epoch": epoch + 1, "loss": mean_loss, "quality": quality, "seconds": time.perf_counter() - started}
+            result.curve.append(row)
+            if best is None or quality > result.quality:
+                result.epoch, result.quality, best, bad = epoch + 1, quality, model.snapshot(), 0
+            else:
+                bad += 1
         if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
             result.seconds = saved - started
