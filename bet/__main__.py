@@ -1,4 +1,4 @@
-"""Command line: ``python -m bet run``, ``cell``, ``grid``, ``report``; each has ``--help``."""
+"""Command line: ``python -m bet run``, ``cell``, ``grid``, ``report``, ``restore``; each has ``--help``."""
 
 import argparse
 import logging
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bet.data import DATASETS, load_dataset
 from bet.errors import BetError
+from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import read_record, record_path
@@ -58,11 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     grid.set_defaults(run=lambda options: print(*(c.id for c in PROFILES[options.profile].cells), sep="\n"))
     report = commands.add_parser("report", help="tables, figures and report.html of a profile's records")
     report.set_defaults(run=_report)
+    restore = commands.add_parser("restore", help="continue a profile from its committed records: put them back into results/")
+    restore.set_defaults(run=_restore)
 
     for command in (run, cell):
         command.add_argument("--notebook", action="store_true", help="run notebooks/cell.ipynb and keep the executed copy")
         command.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
-    for command in (run, cell, grid, report):
+    for command in (run, cell, grid, report, restore):
         command.add_argument("--profile", choices=list(PROFILES), default="default", help="whose settings and results folder")
     return parser
 
@@ -109,6 +112,14 @@ def _report(options: argparse.Namespace) -> None:
     from bet.report.build import build
 
     print(build(options.profile))
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from bet.report.build import report_dir
+    from bet.report.frames import restore
+
+    count = restore(options.profile, report_dir(options.profile), results_dir() / options.profile)
+    print(f"{count} records put back into {results_dir() / options.profile}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Full ranking against an independent implementation, and the fast NCF ranker against its plain formula."""
 
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from bet.backbones import BACKBONES, masked_recommender, new_recommender, normalised_adjacency
+from bet.backbones import BACKBONES, hinge, masked_recommender, new_recommender, normalised_adjacency
 from bet.data import planted, split_interactions
 from bet.seeds import torch_generator
 from bet.training import evaluate
@@ -64,3 +66,44 @@ def test_full_ranking_equals_pair_scores(name):
         kept = torch.arange(8) < torch.from_numpy(sizes)[:, None]
         full.table.weight.mul_(kept.repeat(1, full.table.copies))
     torch.testing.assert_close(full.ranker()(torch.arange(train.shape[0])), plain, rtol=1e-4, atol=1e-5)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 9), st.integers(1, 300), st.integers(1, 20), st.integers(0, 2**32))
+def test_both_ways_to_the_hinge_equal_the_formula(n_users, n_items, hidden, seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, y, a = (torch.randn(*shape, generator=generator) for shape in ((n_users, hidden), (n_items, hidden), (hidden,)))
+    plain = (torch.relu(x[:, None] + y[None]) * a).sum(2)
+    for way in (hinge.by_distances, hinge.compiled):
+        torch.testing.assert_close(way(y, a)(x), plain, rtol=1e-4, atol=1e-4)
+    one_sign = (torch.relu(x[:, None] + y[None]) * a.abs()).sum(2)
+    torch.testing.assert_close(hinge.by_distances(y, a.abs())(x), one_sign, rtol=1e-4, atol=1e-4)
+
+
+def test_without_numba_the_distances_are_used(monkeypatch):
+    monkeypatch.setattr(hinge, "find_spec", lambda name: None)
+    monkeypatch.setattr(hinge, "compiled", None)
+    x, y, a = torch.ones(1, 2), torch.tensor([[1.0, -3.0]]), torch.tensor([2.0, 5.0])
+    assert hinge.pairwise_hinge(y, a)(x).tolist() == [[4.0]]
+
+
+def test_smaller_blocks_when_memory_runs_out(caplog):
+    rng = np.random.default_rng(0)
+    scores, positives = torch.from_numpy(rng.random((20, 30))), csr_array(rng.random((20, 30)) < 0.2)
+
+    def narrow(users):
+        if len(users) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return scores[users].clone()
+
+    expected = evaluate(lambda users: scores[users].clone(), positives)
+    with caplog.at_level(logging.WARNING):
+        found = evaluate(narrow, positives, block=16)
+    assert [record.message[-4:] for record in caplog.records] == ["of 8", "of 4", "of 2"]
+    assert all((found.values[name] == values).all() for name, values in expected.values.items())
+
+    def never(users):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        evaluate(never, positives, block=4)

@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import shutil
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from scipy import stats as scipy_stats
 
 from bet.errors import BetError
+from bet.methods import METHODS
 from bet.report import cell as cell_figures
 from bet.report import figures, tables
 from bet.report.build import build
 from bet.report.findings import findings, provenance
-from bet.report.frames import METRICS, RECORDS, Study, load_study, write_bundle
+from bet.report.frames import METRICS, RECORDS, Study, load_study, restore, write_bundle
 from bet.report.stats import best_competitor, compare, holm, paired
 from bet.report.style import use_style
 from bet.study.cell import Cell
@@ -230,6 +232,29 @@ def test_bundle_gives_the_study_back(template, tmp_path, monkeypatch):
     path.write_text(json.dumps(template | {"schema": 0}))
     with pytest.raises(BetError, match="schema"):
         load_study("smoke", results, tmp_path)
+
+
+def test_restored_records_are_not_run_again(tmp_path, monkeypatch):
+    for name in ("RESULTS", "CACHE"):
+        monkeypatch.setenv(f"BET_{name}", str(tmp_path / name.lower()))
+    cells, results, bundle = PROFILES["smoke"].cells[:2], tmp_path / "results" / "smoke", tmp_path / "bundle"
+    records = [run_cell(cell) for cell in cells]
+    write_bundle(load_study("smoke", results, bundle), bundle)
+    files = {path.name: path.read_bytes() for path in sorted(results.iterdir())}
+    assert restore("smoke", bundle, results) == 0
+    shutil.rmtree(results)
+    assert restore("smoke", bundle, results) == 2 and len({path.stat().st_mtime_ns for path in results.iterdir()}) == 1
+    assert {path.name for path in results.iterdir()} == set(files)
+    assert all((results / f"{cell.id}.json").read_bytes() == files[f"{cell.id}.json"] for cell in cells)
+    monkeypatch.setitem(METHODS, "su", None)
+    monkeypatch.setitem(METHODS, "full", None)
+    assert [run_cell(cell) for cell in cells] == records
+    # Records of other settings are of no use.
+    shutil.rmtree(results)
+    monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], d_max=8))
+    assert restore("smoke", bundle, results) == 0
+    with pytest.raises(BetError, match="no records in"):
+        restore("smoke", tmp_path, results)
 
 
 def test_cell_figures(template):

@@ -6,20 +6,23 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 import bet.__main__
-from bet.data import planted
+from bet.data import planted, split_interactions
 from bet.errors import BetError
+from bet.search import loop
 from bet.study.cell import Cell
 from bet.study.notebook import run_cell_notebook
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
-from bet.study.run import run_cell
+from bet.study.run import cell_problem, run_cell
 
 CELL = "tiny_lightgcn_80_bet_s0"
 
@@ -149,3 +152,34 @@ def test_a_cell_leaves_the_process_as_it_was(folders):
     run_cell(Cell("tiny", "lightgcn", "80%", "su", profile="smoke"))
     assert torch.get_num_threads() == threads
     assert 1e-320 * 1.0 > 0.0 and float(torch.tensor(1e-40) * 0.5) > 0.0  # denormals are back
+
+
+def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    profile = PROFILES["smoke"]
+    clean = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke")
+    merged = replace(clean, protocol="merged")
+    monkeypatch.setitem(PROFILES, "smoke", replace(profile, cells=(clean, merged)))
+    work = tmp_path / "cache" / "work" / f"smoke-{clean.id}"
+    first = run_cell(clean)
+    assert work.is_dir(), "kept for the other protocol"
+    monkeypatch.setattr(loop, "finetuned_quality", None)  # nothing is searched a second time
+    second = run_cell(merged)
+    assert not work.exists()
+    for part in ("search", "sizes", "learning_curve"):
+        assert first[part] == second[part]
+    assert all(first["seconds"][stage] == second["seconds"][stage] for stage in ("pretrain", "search", "retrain"))
+    assert first["metrics"]["validation"] == second["metrics"]["validation"]
+    assert first["metrics"]["test"] != second["metrics"]["test"]
+
+
+def test_selection_can_look_at_a_share_of_the_users(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    cell, split = Cell("tiny", "lightgcn", "80%", "su", profile="smoke"), split_interactions(planted(), 0)
+    whole = cell_problem(cell, split)
+    half = replace(whole, training=replace(whole.training, validation_share=0.5))
+    users, chosen = (np.flatnonzero(np.diff(problem.selection.indptr)) for problem in (whole, half))
+    assert len(chosen) == -(-len(users) // 2) and set(chosen) < set(users)
+    assert all(set(half.selection[[u]].indices) == set(split.validation[[u]].indices) for u in chosen)
+    assert half.key != whole.key and (replace(half, seed=1).selection.indptr != half.selection.indptr).any()

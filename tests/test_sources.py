@@ -225,3 +225,20 @@ def test_registry_entries_are_complete():
     for source in sources.SOURCES.values():
         assert source.files and all(len(sha256) == 64 and int(sha256, 16) for sha256 in source.files.values())
         assert len(source.counts) == 3 and all(source.counts)
+
+
+def test_read_only_data_folder_is_only_read(server, cache, tmp_path, monkeypatch):
+    folder = tmp_path / "data" / "ml-1m"
+    folder.mkdir(parents=True)
+    (folder / "train.txt").write_bytes(CONTENT)
+    for path in (folder / "train.txt", folder, folder.parent):
+        path.chmod(path.stat().st_mode & ~0o222)
+    monkeypatch.setenv("BET_DATA", str(folder.parent))
+    try:
+        before = [(path, path.stat().st_mtime_ns) for path in sorted(folder.parent.rglob("*"))]
+        assert len(load_dataset("ml-1m")) == 5 and server.asked == 0
+        # Root may write anywhere, so that nothing changed is checked as well.
+        assert before == [(path, path.stat().st_mtime_ns) for path in sorted(folder.parent.rglob("*"))]
+    finally:
+        folder.parent.chmod(0o755)
+        folder.chmod(0o755)

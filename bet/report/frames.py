@@ -1,6 +1,8 @@
 """A study's records as data frames, read from its results folder or from the bundle that a report commits."""
 
 import json
+import os
+import time
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +12,7 @@ import pandas as pd
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.study.profiles import PROFILES
-from bet.study.record import check_record
+from bet.study.record import check_record, write_record
 
 RECORDS, PER_USER = "records.jsonl", "per_user.parquet"
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
@@ -67,13 +69,13 @@ def _row(record: dict) -> dict:
     }
 
 
-def load_study(profile: str, results: Path, bundle: Path) -> Study:
+def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
     """The records in ``results`` or, when it has none, those committed in ``bundle``; cells of other ids are left out.
 
     Raises BetError when a record does not have the form of ``record.schema.json`` or lacks its per-user file.
     """
     known = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
-    records, per_user = _from_results(results), None
+    records, per_user = _from_results(results) if results else [], None
     if not records and (bundle / RECORDS).is_file():
         records = [json.loads(line) for line in (bundle / RECORDS).read_text().splitlines()]
         per_user = pd.read_parquet(bundle / PER_USER)
@@ -81,7 +83,7 @@ def load_study(profile: str, results: Path, bundle: Path) -> Study:
     for record in records:
         check_record(record)
     if per_user is None:
-        frames = [_read_per_user(results, record) for record in records]
+        frames = [_read_per_user(results, record) for record in records] if results else []
         per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", "user", *METRICS])
         per_user["cell_id"] = per_user["cell_id"].astype("category")
     return Study(profile, tuple(records), per_user)
@@ -104,6 +106,28 @@ def _read_per_user(folder: Path, record: dict) -> pd.DataFrame:
     frame = pd.read_parquet(path)
     frame.insert(0, "cell_id", record["cell_id"])
     return frame
+
+
+def restore(profile: str, bundle: Path, results: Path) -> int:
+    """Put the committed records of ``bundle`` back into ``results``, so that the grid goes on from them; how many were put there.
+
+    Left out: cells that ``results`` has, and those whose settings are no longer the profile's. Raises BetError without a bundle.
+    """
+    if not (bundle / RECORDS).is_file():
+        raise BetError(f"no records in {bundle}; a report of profile {profile} puts them there")
+    study = load_study(profile, None, bundle)
+    keys = {cell.id: PROFILES[profile].key(cell) for cell in PROFILES[profile].cells}
+    restored, now = 0, time.time()
+    for record in study.records:
+        path = results / f"{record['cell_id']}.json"
+        if path.is_file() or record["key"] != keys[record["cell_id"]]:
+            continue
+        rows = study.per_user[study.per_user["cell_id"] == record["cell_id"]].drop(columns="cell_id")
+        write_record(path, record, rows)
+        for part in (path, path.with_name(record["per_user"])):
+            os.utime(part, (now, now))  # one of them newer than another that depends on it would be run again
+        restored += 1
+    return restored
 
 
 def write_bundle(study: Study, folder: Path) -> None:

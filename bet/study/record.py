@@ -4,7 +4,10 @@ import json
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
+
 from bet.errors import BetError
+from bet.files import atomic_path
 from bet.paths import results_dir
 from bet.study.cell import Cell
 
@@ -25,6 +28,14 @@ def read_record(cell: Cell) -> dict:
         raise BetError(f"{path}: no readable record ({error}); delete it if it is there and run the cell") from error
     check_record(record)
     return record
+
+
+def write_record(path: Path, record: dict, per_user: pd.DataFrame) -> None:
+    """Write the ``per_user`` test metrics beside ``path`` and, last, the record itself; both whole or not at all."""
+    with atomic_path(path.with_name(record["per_user"])) as temporary:
+        per_user.to_parquet(temporary, index=False)
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def check_record(record: dict) -> None:

@@ -20,14 +20,14 @@ import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
 from bet.data import Interactions, Split, load_dataset, split_interactions
-from bet.files import atomic_path, locked
+from bet.files import locked
 from bet.methods import METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import one_thread
 from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES, SCHEMA
-from bet.study.record import check_record, read_record, record_path
+from bet.study.record import check_record, read_record, record_path, write_record
 from bet.training import RankingMetrics, evaluate, train
 
 
@@ -68,7 +68,8 @@ def run_cell(
     check_record(record)
     if table is not None:
         model.table.save(table)
-    _write(path, record, ranked)
+    per_user = {"user": ranked.users.astype(np.int32)} | {name: v.astype(np.float32) for name, v in ranked.values.items()}
+    write_record(path, record, pd.DataFrame(per_user))
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
         shutil.rmtree(problem.work, ignore_errors=True)
     return record
@@ -232,11 +233,3 @@ def _binned(problem: Problem, sizes: np.ndarray, side: int) -> dict[str, list[fl
         "frequency": [float(frequency[ids][a:b].mean()) for a, b in spans],
         "size": [float(own[a:b].mean()) for a, b in spans],
     }
-
-
-def _write(path: Path, record: dict, ranked: RankingMetrics) -> None:
-    frame = pd.DataFrame({"user": ranked.users.astype(np.int32)} | {k: v.astype(np.float32) for k, v in ranked.values.items()})
-    with atomic_path(path.with_name(record["per_user"])) as temporary:
-        frame.to_parquet(temporary, index=False)
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")

@@ -1,5 +1,6 @@
 """Full-ranking Recall@k and NDCG@k per user, in blocks of users."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from bet.backbones import Ranker
+
+log = logging.getLogger(__name__)
 
 CUTOFFS = (5, 10, 20)  # Eq. 13
 
@@ -39,7 +42,7 @@ def evaluate(
 
     Interactions of ``masked`` are never recommended. Equal scores rank the lower item id first. Recall@k divides by the
     number of positives; NDCG@k has gains 1 / log2(rank + 1) and an ideal list of min(k, positives) hits. A cut-off
-    beyond the catalogue counts the whole ranking. Memory is O(block * |V|).
+    beyond the catalogue counts the whole ranking. Memory is O(block * |V|); on a GPU that has less, blocks are halved.
     """
     n_items = positives.shape[1]
     n_positives = np.diff(positives.indptr)
@@ -47,8 +50,9 @@ def evaluate(
     depth = min(max(cutoffs), n_items)
     hits = np.zeros((len(users), depth), dtype=bool)
     keys = _keys(positives, device)
-    for start in range(0, len(users), block):
-        ids = users[start : start + block]
+
+    def hits_of(ids: np.ndarray) -> np.ndarray:
+        """Whether each of the ``depth`` best items of users ``ids`` (b,) is a positive: (b, depth) bool."""
         scores = ranker(torch.from_numpy(ids).to(device))  # (b, |V|)
         for matrix in masked:
             rows, columns = _pairs(matrix, ids, device)
@@ -56,8 +60,18 @@ def evaluate(
         top_scores, top_items = top_k(scores, depth)
         wanted = torch.from_numpy(ids).to(device)[:, None] * n_items + top_items  # (b, depth)
         position = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
-        found = (keys[position] == wanted) & (top_scores > -torch.inf)
-        hits[start : start + block] = found.cpu().numpy()
+        return ((keys[position] == wanted) & (top_scores > -torch.inf)).cpu().numpy()
+
+    start = 0
+    while start < len(users):
+        try:
+            hits[start : start + block] = hits_of(users[start : start + block])
+            start += block
+        except torch.OutOfMemoryError:
+            if block == 1:
+                raise
+            block //= 2
+            log.warning("not enough GPU memory to rank for so many users at once; going on with blocks of %d", block)
     return RankingMetrics(users, _metrics(hits, n_positives[users], cutoffs))
 
 
