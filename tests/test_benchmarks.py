@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import settings
+from benchmarks import factors, settings
 from benchmarks.__main__ import main, table
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import FrequencyOrder, parse_budget
@@ -61,3 +61,16 @@ def test_chosen_settings_are_in_the_grid():
     for backbone in settings.GRID:
         chosen = PROFILES["default"].training[backbone]
         assert chosen in settings.candidates(backbone, chosen)
+
+
+@pytest.mark.parametrize("name", factors.FACTORS)
+def test_every_factor_compares_equal_results(name):
+    row = factors.FACTORS[name](prepare("power-law", 0.01), 1)
+    assert row.before > 0 and row.after > 0
+    assert name in factors.table({name: row})
+
+
+def test_factor_refuses_unequal_results(monkeypatch):
+    monkeypatch.setattr(factors, "take_rows", lambda x, rows: 2 * x[rows])
+    with pytest.raises(AssertionError, match="not close"):
+        factors.gathered_rows(prepare("power-law", 0.01), 1)

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor
 
+BLOCK = 32  # columns that are propagated together on a CPU
+
 
 @dataclass(frozen=True)
 class Graph:
@@ -88,11 +90,11 @@ class _PropagateMean(torch.autograd.Function):
 
 
 def _layer_mean(graph: Graph, x: Tensor, layers: int) -> Tensor:
-    if x.is_cuda or not layers or (x.shape[1] <= 64 and x.shape[1] % 8 == 0):
+    if x.is_cuda or not layers or (x.shape[1] <= BLOCK and x.shape[1] % 8 == 0):
         return _horner(graph, x, layers)
-    # 64 columns at a time stay in the cache, and whole vector registers are faster than 13 columns: see benchmarks/.
+    # A block of columns stays in the cache, and whole vector registers are faster than 13 columns: see benchmarks/.
     out = torch.empty_like(x)
-    for block, result in zip(x.split(64, dim=1), out.split(64, dim=1), strict=True):
+    for block, result in zip(x.split(BLOCK, dim=1), out.split(BLOCK, dim=1), strict=True):
         width = block.shape[1]
         padded = F.pad(block, (0, -width % 8)).contiguous()
         result.copy_(_horner(graph, padded, layers)[:, :width])

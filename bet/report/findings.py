@@ -3,6 +3,7 @@
 import pandas as pd
 
 from bet.report.frames import Study
+from bet.report.published import statements
 from bet.report.stats import compare
 from bet.report.tables import SIGNIFICANT, groups, in_group
 
@@ -59,6 +60,7 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
                 f"of backbone and budget, from {difference.min():+.4f} to {difference.max():+.4f}; BET is ahead in "
                 f"{int((difference > 0).sum())}, significantly in {above}, and significantly behind in {below}."
             )
+    lines += statements(study, dataset, protocol)
     cells = in_group(study.main, dataset, protocol)
     cells = cells[cells["finished"]]
     for backbone, own in cells.groupby("backbone", sort=False):

@@ -10,6 +10,7 @@ from bet.report.build import report_dir
 from bet.report.figures import write
 from bet.report.findings import findings, provenance
 from bet.report.frames import Study
+from bet.report.published import has_published, table_1, table_2
 from bet.report.tables import Table, groups
 
 
@@ -36,6 +37,17 @@ def show_table(study: Study, table: Table, save: bool = False) -> None:
     display(HTML(f'<div style="overflow-x: auto">{table.html()}</div>'))
     if save:
         table.write(report_dir(study.profile) / "tables")
+
+
+def show_published(study: Study, save: bool = False) -> None:
+    """Tables 1 and 2 beside the paper's for every dataset and protocol that it has numbers for; a sentence when it has none."""
+    known = [group for group in groups(study) if has_published(group[0])]
+    if not known:
+        display(Markdown(f"The paper has no numbers for the data of profile {study.profile}."))
+    for make in (table_1, table_2):
+        for dataset, protocol, suffix in known:
+            for metric in ("recall@20", "ndcg@20"):
+                show_table(study, make(study, dataset, protocol, metric, suffix), save)
 
 
 def show_figures(study: Study, make: Callable[..., Figure], save: bool = False) -> None:

@@ -13,8 +13,8 @@ from bet.errors import BetError
 class BprSampler:
     """Draws (user, positive, negative) from ``train`` (|U|, |V|) binary CSR with sorted indices.
 
-    Users are uniform and distinct within a batch where there are enough of them; the positive is uniform over the
-    user's items, the negative uniform over all other items. Users without items, or with all of them, are not drawn.
+    Users are uniform, and none is drawn again in a batch before all others were; the positive is uniform over the user's
+    items, the negative uniform over all other items. Users without items, or with all of them, are not drawn.
     """
 
     def __init__(self, train: csr_array, device: torch.device | str = "cpu"):
@@ -48,11 +48,9 @@ class BprSampler:
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator`` lives on the device."""
         device = self.users.device
-        if batch_size <= len(self.users):
-            chosen = torch.randperm(len(self.users), generator=generator, device=device)[:batch_size]
-        else:
-            chosen = torch.randint(len(self.users), (batch_size,), generator=generator, device=device)
-        users = self.users[chosen]
+        rounds, rest = divmod(batch_size, len(self.users))
+        chosen = torch.randperm(len(self.users), generator=generator, device=device)[:rest]
+        users = torch.cat([self.users.repeat(rounds), self.users[chosen]])
         start, degree = self.indptr[users], self.degrees[users]
         draws = torch.rand(2, batch_size, generator=generator, device=device, dtype=torch.float64)
         positives = self.indices[start + (draws[0] * degree).long()]

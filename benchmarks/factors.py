@@ -1,0 +1,225 @@
+"""``python -m benchmarks.factors``: what each way of saving time gives, and that the results are the same.
+
+Before and after are measured in one run on one thread; a row raises when its two results differ by more than rounding.
+"""
+
+import argparse
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from benchmarks.__main__ import machine
+from benchmarks.work import BATCH, D_MAX, prepare, seconds
+from bet.backbones import Graph, LightGCN, masked_recommender, new_recommender, normalised_adjacency, take_rows
+from bet.backbones.graph import propagate_mean
+from bet.backbones.hinge import by_distances, compiled
+from bet.data import Split
+from bet.process import keep_freed_memory, one_thread
+from bet.seeds import torch_generator
+from bet.training import BprSampler, TrainSettings, train
+
+LAYERS = LightGCN.layers
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Median seconds without and with the change, and what was compared."""
+
+    before: float
+    after: float
+    note: str
+
+
+def _ego(graph: Graph, width: int) -> Tensor:
+    return torch.randn(graph.n, width, generator=torch_generator(0, "ego"))
+
+
+def _csr(graph: Graph) -> Tensor:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(graph.indptr, graph.indices, graph.values, (graph.n, graph.n), check_invariants=False)
+
+
+def _same(before: Tensor, after: Tensor, tolerance: float = 1e-4) -> None:
+    torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance)
+
+
+def _steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> float:
+    """Seconds of ten LightGCN steps of a uniform table."""
+    graph = normalised_adjacency(split.train)
+    model = new_recommender(LightGCN, graph, split.train.shape[0], np.full(graph.n, width), D_MAX, torch_generator(0, "init"))
+    sampler = BprSampler(split.train)
+    sampler.indices = sampler.indices[: 10 * batch]  # an epoch is ten steps
+    return seconds(lambda: train(model, sampler, TrainSettings(batch_size=batch), 0, epochs=1), repeat)
+
+
+def kept_memory(split: Split, repeat: int) -> Factor:
+    """Freed blocks stay with the process. Must be the first row: there is no way back."""
+    before = _steps(split, D_MAX, repeat)
+    keep_freed_memory()
+    return Factor(before, _steps(split, D_MAX, repeat), f"ten steps, {D_MAX} columns; the arithmetic is the same")
+
+
+def used_columns(split: Split, repeat: int) -> Factor:
+    """Columns that nobody uses are not there."""
+    graph, n_users = normalised_adjacency(split.train), split.train.shape[0]
+    full = new_recommender(LightGCN, graph, n_users, np.full(graph.n, D_MAX), D_MAX, torch_generator(0, "init"), 0.1)
+    sizes = np.random.default_rng(0).integers(1, 30, graph.n, endpoint=True)
+    cut = masked_recommender(full, sizes)
+    kept = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]
+    zeroed = full.table.weight.detach() * kept  # type: ignore[union-attr]
+    with torch.no_grad():
+        wide, narrow = full.backbone.represent(zeroed), cut.backbone.represent(cut.table())
+        _same(wide[:, : narrow.shape[1]], narrow)
+        assert not wide[:, narrow.shape[1] :].any()
+        before = seconds(lambda: full.backbone.represent(zeroed), repeat)
+        after = seconds(lambda: cut.backbone.represent(cut.table()), repeat)
+    return Factor(before, after, "propagate an action whose largest size is 30")
+
+
+def product(split: Split, repeat: int) -> Factor:
+    """A weighted embedding_bag instead of torch's CSR product."""
+    graph = normalised_adjacency(split.train)
+    x = _ego(graph, 64)
+    csr = _csr(graph)
+    _same(csr @ x, graph.matmul(x))
+    return Factor(seconds(lambda: csr @ x, repeat), seconds(lambda: graph.matmul(x), repeat), "A X, 64 columns")
+
+
+def short_indices(split: Split, repeat: int) -> Factor:
+    """32-bit indices instead of 64-bit ones."""
+    graph = normalised_adjacency(split.train)
+    long = Graph(graph.indptr.long(), graph.indices.long(), graph.values)
+    x = _ego(graph, 16)
+    _same(long.matmul(x), graph.matmul(x))
+    return Factor(seconds(lambda: long.matmul(x), repeat), seconds(lambda: graph.matmul(x), repeat), "A X, 16 columns")
+
+
+def column_blocks(split: Split, repeat: int) -> Factor:
+    """All layers for a block of columns at a time, which stays in the cache, instead of layer by layer."""
+    graph = normalised_adjacency(split.train)
+    x = _ego(graph, D_MAX)
+
+    def whole() -> Tensor:
+        total = x
+        for _ in range(LAYERS):
+            total = graph.matmul(total).add_(x)
+        return total.div_(LAYERS + 1)
+
+    _same(whole(), propagate_mean(graph, x, LAYERS))
+    blocks = seconds(lambda: propagate_mean(graph, x, LAYERS), repeat)
+    return Factor(seconds(whole, repeat), blocks, f"three layers, {D_MAX} columns")
+
+
+def symmetric_backward(split: Split, repeat: int) -> Factor:
+    """One symmetric map with itself as its gradient instead of recorded products."""
+    graph = normalised_adjacency(split.train)
+    x = _ego(graph, 16).requires_grad_()
+    weights = _ego(graph, 16).flip(0)
+    csr = _csr(graph)
+
+    def recorded() -> Tensor:
+        layers = [x]
+        for _ in range(LAYERS):
+            layers.append(csr @ layers[-1])
+        return torch.autograd.grad((torch.stack(layers).mean(0) * weights).sum(), x)[0]
+
+    def symmetric() -> Tensor:
+        return torch.autograd.grad((propagate_mean(graph, x, LAYERS) * weights).sum(), x)[0]
+
+    _same(recorded(), symmetric())
+    return Factor(seconds(recorded, repeat), seconds(symmetric, repeat), "forward and backward, 16 columns, against torch's CSR")
+
+
+def gathered_rows(split: Split, repeat: int) -> Factor:
+    """Adding rows up instead of the backward pass of an embedding."""
+    n = sum(split.train.shape)
+    x = torch.randn(n, 64, generator=torch_generator(0, "ego")).requires_grad_()
+    rows = torch.randint(n, (3 * BATCH,), generator=torch_generator(0, "rows"))
+    weights = torch.randn(3 * BATCH, 64, generator=torch_generator(0, "weights"))
+
+    def gradient(take: Callable[[], Tensor]) -> Tensor:
+        return torch.autograd.grad((take() * weights).sum(), x)[0]
+
+    def embedding() -> Tensor:
+        return gradient(lambda: F.embedding(rows, x))
+
+    def ours() -> Tensor:
+        return gradient(lambda: take_rows(x, rows))
+
+    _same(embedding(), ours())
+    return Factor(seconds(embedding, repeat), seconds(ours, repeat), f"{3 * BATCH:,} rows of 64 columns, forward and backward")
+
+
+def large_batches(split: Split, repeat: int) -> Factor:
+    """The same number of triples in fewer, larger steps: a step on the graph costs little more with more triples."""
+    rounds = 9
+    before = _steps(split, 64, repeat) * rounds * BATCH / (10 * BATCH)
+    after = _steps(split, 64, repeat, rounds * BATCH) / 10
+    return Factor(before, after, f"{rounds * BATCH:,} triples, 64 columns, in {rounds} steps or in one")
+
+
+def ncf_ranking(split: Split, repeat: int) -> Factor:
+    """NCF's hidden layer over all pairs in a compiled loop instead of L1 distances."""
+    generator = torch_generator(0, "hidden")
+    x, y, a = (torch.randn(*shape, generator=generator) for shape in ((256, D_MAX), (split.train.shape[1], D_MAX), (D_MAX,)))
+    distances, loop = by_distances(y, a), compiled(y, a)
+    _same(distances(x), loop(x), 1e-3)
+    note = f"256 users, all items, {D_MAX} hidden units"
+    return Factor(seconds(lambda: distances(x), repeat), seconds(lambda: loop(x), repeat), note)
+
+
+FACTORS: dict[str, Callable[[Split, int], Factor]] = {
+    "freed memory is kept": kept_memory,
+    "only the columns in use": used_columns,
+    "embedding_bag for A X": product,
+    "32-bit indices": short_indices,
+    "blocks of columns": column_blocks,
+    "symmetric backward pass": symmetric_backward,
+    "rows gathered and added up": gathered_rows,
+    "large batches": large_batches,
+    "NCF ranking compiled": ncf_ranking,
+}
+
+
+def table(rows: dict[str, Factor]) -> str:
+    """Markdown, one line per factor."""
+    lines = ["| what | before | after | factor | measured on |", "|---|---|---|---|---|"]
+    for name, row in rows.items():
+        times = f"{1e3 * row.before:.1f} ms | {1e3 * row.after:.1f} ms | {row.before / row.after:.1f}"
+        lines.append(f"| {name} | {times} | {row.note} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.factors", description=__doc__)
+    parser.add_argument("--dataset", default="power-law", help="power-law (made up, Gowalla's size), or gowalla, yelp2018")
+    parser.add_argument("--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla")
+    parser.add_argument("--repeat", type=int, default=5)
+    options = parser.parse_args(arguments)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        split, rows = prepare(options.dataset, options.size), {}
+        # Before anything else keeps the freed memory.
+        for name, measure in tqdm(FACTORS.items(), desc="factors", disable=not sys.stderr.isatty()):
+            if measure is kept_memory:
+                rows[name] = measure(split, options.repeat)
+                continue
+            with one_thread():
+                rows[name] = measure(split, options.repeat)
+    finally:
+        torch.set_num_threads(threads)
+    print(f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()
