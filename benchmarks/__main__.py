@@ -30,6 +30,14 @@ def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     return vars(measured) | {"extra_mb": largest - before, "peak_mb": largest}
 
 
+def in_own_process(name: str, dataset: str, size: float, repeat: int) -> dict:
+    """``measure`` in a fresh process, whose memory is the row's alone."""
+    command = [sys.executable, "-m", "benchmarks", "--json", "--only", name, "--dataset", dataset]
+    command += ["--size", str(size), "--repeat", str(repeat)]
+    run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
 def _watch(done: Event) -> float:
     """Largest resident memory (MB) seen every millisecond until ``done``; the system's own peak includes loading the data."""
     largest = _resident()
@@ -53,12 +61,12 @@ def table(results: dict[str, dict]) -> str:
     for name, result in results.items():
         row = ROWS[name]
         measured = Measured(result["seconds"], result["reference"], result["note"])
-        memory = result["peak_mb"] if name == "evaluation" else result["extra_mb"]
+        memory = result["peak_mb"] if row.peak else result["extra_mb"]
         reference = (
             "" if measured.reference is None else f"{measured.reference:.2f} s (ours: {measured.seconds / measured.reference:.3f}x)"
         )
         parts = [row.label, row.published, row.target, f"{measured.seconds:.3f} s", reference]
-        parts += [f"{memory:.0f} MB{' peak' if name == 'evaluation' else ' more'}", "yes" if row.met(measured, memory) else "no"]
+        parts += [f"{memory:.0f} MB{' peak' if row.peak else ' more'}", "yes" if row.met(measured, memory) else "no"]
         lines.append("| " + " | ".join([*parts, measured.note]) + " |")
     return "\n".join(lines)
 
@@ -83,12 +91,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json:
         print(json.dumps(measure(options.only[0], options.dataset, options.size, options.repeat)))
         return
-    results = {}
-    for name in tqdm(options.only or list(ROWS), desc="benchmarks", disable=not sys.stderr.isatty()):
-        command = [sys.executable, "-m", "benchmarks", "--json", "--only", name, "--dataset", options.dataset]
-        command += ["--size", str(options.size), "--repeat", str(options.repeat)]
-        run = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        results[name] = json.loads(run.stdout.splitlines()[-1])
+    rows = tqdm(options.only or list(ROWS), desc="benchmarks", disable=not sys.stderr.isatty())
+    results = {name: in_own_process(name, options.dataset, options.size, options.repeat) for name in rows}
     print(f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(results)}")
 
 

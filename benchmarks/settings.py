@@ -1,14 +1,14 @@
-"""``python -m benchmarks.settings --backbone ncf``: the sweep behind the training settings of the embedded profiles.
+"""``python -m benchmarks.settings --profile default --backbone ncf``: the sweep behind a profile's training settings.
 
-Trains the full table (64 columns) and a uniform one of 6 columns on MovieLens-100K, seed 0, and prints validation quality; test
-data is never looked at. Chosen: a large mean of both at little cost. Finished rows are kept in the cache and not run again.
+Trains the full table and a uniform one of a tenth of its columns, seed 0, and prints validation quality; test data is never
+looked at. Chosen: a large mean of both at little cost. Finished rows are kept in the cache and not run again.
 """
 
 import argparse
 import itertools
 import json
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -23,27 +23,47 @@ from bet.search import Problem, SearchSettings, train_from_scratch
 from bet.study.profiles import PROFILES
 from bet.training import TrainSettings
 
-GRID = {
-    "lightgcn": {"learning_rate": (0.03, 0.1), "l2": (3e-4, 1e-3, 3e-3), "init_std": (0.01, 0.1)},
-    "ncf": {"learning_rate": (0.03, 0.1), "l2": (5e-3, 1e-2, 2e-2), "backbone_rate": (0.03, 0.1, 1.0)},
-    "ngcf": {"learning_rate": (0.02, 0.04, 0.06), "l2": (3e-3, 8e-3, 2e-2), "backbone_rate": (0.03, 0.3)},
+
+@dataclass(frozen=True)
+class Sweep:
+    """What is varied, by backbone, on which data, and the columns of the two tables."""
+
+    dataset: str
+    widths: tuple[int, int]
+    grid: dict[str, dict[str, tuple]]
+
+
+SWEEPS = {
+    "default": Sweep(
+        "movielens-100k",
+        (64, 6),
+        {
+            "lightgcn": {"learning_rate": (0.03, 0.1), "l2": (3e-4, 1e-3, 3e-3), "init_std": (0.01, 0.1)},
+            "ncf": {"learning_rate": (0.03, 0.1), "l2": (5e-3, 1e-2, 2e-2), "backbone_rate": (0.03, 0.1, 1.0)},
+            "ngcf": {"learning_rate": (0.02, 0.04, 0.06), "l2": (3e-3, 8e-3, 2e-2), "backbone_rate": (0.03, 0.3)},
+        },
+    ),
+    "paper": Sweep(
+        "gowalla",
+        (128, 13),
+        {"lightgcn": {"batch_size": (29_000, 87_000), "learning_rate": (0.03, 0.05, 0.1), "l2": (1e-5, 1e-4, 1e-3)}},
+    ),
 }
-WIDTHS = (64, 6)
 
 
-def candidates(backbone: str, base: TrainSettings) -> list[TrainSettings]:
+def candidates(profile: str, backbone: str, base: TrainSettings) -> list[TrainSettings]:
     """Every combination of the grid, as settings."""
-    names, values = zip(*GRID[backbone].items(), strict=True)
+    names, values = zip(*SWEEPS[profile].grid[backbone].items(), strict=True)
     return [replace(base, **dict(zip(names, combination, strict=True))) for combination in itertools.product(*values)]
 
 
-def quality(dataset: str, backbone: str, settings: TrainSettings, width: int) -> float:
+def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_max: int) -> float:
     """Validation quality of a uniform table of ``width`` columns, trained from scratch; kept in the cache."""
     path = cache_dir() / "sweep" / f"{dataset}-{backbone}-{width}-{'-'.join(map(str, asdict(settings).values()))}.json"
     if path.is_file():
         return json.loads(path.read_text())
     split = split_interactions(load_dataset(dataset), seed=0)
-    n, d_max = sum(split.train.shape), max(WIDTHS)
+    n = sum(split.train.shape)
     budget = Budget(n * width, n, d_max, copies=BACKBONES[backbone].copies)
     parts = (split.train, split.validation, backbone, budget, 0, settings, SearchSettings())
     problem = Problem(*parts, cache_dir(), cache_dir() / "sweep")
@@ -53,15 +73,15 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int) ->
     return found
 
 
-def sweep(dataset: str, backbone: str, grid: list[TrainSettings]) -> str:
+def sweep(profile: str, dataset: str, backbone: str, grid: list[TrainSettings]) -> str:
     """A Markdown table, best mean first."""
-    varied = list(GRID[backbone])
+    varied, widths = list(SWEEPS[profile].grid[backbone]), SWEEPS[profile].widths
     rows = []
     for settings in tqdm(grid, desc=f"sweep {backbone}", disable=not sys.stderr.isatty()):
-        found = [quality(dataset, backbone, settings, width) for width in WIDTHS]
+        found = [quality(dataset, backbone, settings, width, max(widths)) for width in widths]
         rows.append((float(np.mean(found)), found, [getattr(settings, name) for name in varied]))
     rows.sort(key=lambda row: -row[0])
-    head = [*varied, *(f"{width} columns" for width in WIDTHS), "mean"]
+    head = [*varied, *(f"{width} columns" for width in widths), "mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for mean, found, values in rows:
         lines.append("| " + " | ".join([*(f"{v:g}" for v in values), *(f"{q:.4f}" for q in found), f"{mean:.4f}"]) + " |")
@@ -71,12 +91,15 @@ def sweep(dataset: str, backbone: str, grid: list[TrainSettings]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.settings", description=__doc__)
-    parser.add_argument("--dataset", default="movielens-100k")
-    parser.add_argument("--backbone", choices=list(GRID), required=True)
+    parser.add_argument("--profile", choices=list(SWEEPS), default="default")
+    parser.add_argument("--backbone", choices=list(BACKBONES), required=True)
     options = parser.parse_args(arguments)
-    base = PROFILES["default"].training[options.backbone]
+    profile, backbone = options.profile, options.backbone
+    if backbone not in SWEEPS[profile].grid:
+        parser.error(f"profile {profile} has no sweep of {backbone}, only of {', '.join(SWEEPS[profile].grid)}")
     with one_thread():
-        print(sweep(options.dataset, options.backbone, candidates(options.backbone, base)))
+        grid = candidates(profile, backbone, PROFILES[profile].training[backbone])
+        print(sweep(profile, SWEEPS[profile].dataset, backbone, grid))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """What is measured: every row prepares its input, then times the package's own code, and checks what came out."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,8 +15,9 @@ from bet.actions import Action, Budget, FrequencyOrder, parse_budget, sample_act
 from bet.backbones import LightGCN, new_recommender, normalised_adjacency
 from bet.data import Interactions, Split, load_dataset, power_law, split_interactions
 from bet.predictor import DeepSets, stack_histograms
+from bet.search import PredictorSelector, Problem, SearchSettings, Trained, finetuned_quality, fresh_recommender, unbudgeted
 from bet.seeds import numpy_generator, torch_generator
-from bet.training import BprSampler, TrainSettings, evaluate, train
+from bet.training import BprSampler, TrainResult, TrainSettings, evaluate, train
 
 USERS, ITEMS, INTERACTIONS = 29_858, 40_981, 1_027_370  # Gowalla
 BATCH = 10_000
@@ -149,6 +152,27 @@ def step(split: Split, repeat: int, width: int) -> Measured:
     return Measured(taken / steps, None, f"{steps} steps per epoch")
 
 
+def iteration(split: Split, repeat: int) -> Measured:
+    """One search iteration at 90 %: sample 100, score 100, mask the cached full model, one epoch, evaluate half the users."""
+    budget = parse_budget("90%", sum(split.train.shape), D_MAX)
+    training = TrainSettings(batch_size=BATCH, validation_share=0.5, init_std=0.1)
+    settings = SearchSettings(finetune_epochs=1)
+    nowhere = Path(os.devnull)
+    problem = Problem(split.train, split.validation, "lightgcn", budget, 0, training, settings, nowhere, nowhere)
+    whole = unbudgeted(problem)
+    full = Trained(fresh_recommender(whole, np.full(budget.n, D_MAX, dtype=np.int16)), TrainResult())
+    largest = []
+
+    def work() -> None:
+        action = PredictorSelector(problem, DeepSets).choose(1, []).action
+        assert int(action.sizes.sum(dtype=np.int64)) == budget.target
+        assert finetuned_quality(problem, full, action.sizes) > 0
+        largest.append(int(action.sizes.max()))
+
+    taken = seconds(work, repeat)
+    return Measured(taken, None, f"the chosen action's largest size is {largest[-1]}; data, graph and full model are there already")
+
+
 @dataclass(frozen=True)
 class Row:
     """``published``: what the published code takes on a machine like ours; ``target`` in seconds, or a ratio to the reference."""
@@ -157,7 +181,8 @@ class Row:
     work: Callable[[Split, int], Measured]
     published: str
     target: str
-    met: Callable[[Measured, float], bool]  # of the measurement and the peak memory in MB
+    met: Callable[[Measured, float], bool]  # of the measurement and the memory in MB
+    peak: bool = False  # the memory is the whole process's peak, not what the work added
 
 
 ROWS: dict[str, Row] = {
@@ -178,12 +203,21 @@ ROWS: dict[str, Row] = {
         "53 s, 15.7 GB peak",
         "2x bare, < 1.5 GB",
         lambda m, mb: m.reference is not None and m.seconds <= 2 * m.reference and mb < 1500,
+        peak=True,
     ),
     "step-128": Row(
         "LightGCN step, batch 10,000, d = 128", lambda s, r: step(s, r, 128), "0.88 s", "0.4 s", lambda m, mb: m.seconds <= 0.4
     ),
     "step-13": Row(
         "LightGCN step, batch 10,000, d = 13", lambda s, r: step(s, r, 13), "", "0.035 s", lambda m, mb: m.seconds <= 0.035
+    ),
+    "iteration": Row(
+        "search iteration with one epoch",
+        iteration,
+        "240 s, 17 GB peak",
+        "30 s, < 3 GB",
+        lambda m, mb: m.seconds <= 30 and mb < 3000,
+        peak=True,
     ),
 }
 

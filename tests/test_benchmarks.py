@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import factors, settings
+from benchmarks import factors, scaling, settings
 from benchmarks.__main__ import main, table
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import FrequencyOrder, parse_budget
@@ -48,19 +48,20 @@ def test_command_prints_one_row_in_json_and_the_table(capsys):
 def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     base = dataclasses.replace(PROFILES["smoke"].training["ncf"], max_epochs=1)
-    grid = settings.candidates("ncf", base)[:2]
-    first = settings.sweep("tiny", "ncf", grid)
+    grid = settings.candidates("default", "ncf", base)[:2]
+    first = settings.sweep("default", "tiny", "ncf", grid)
     assert len(first.splitlines()) == 4
     means = [float(line.split("|")[-2]) for line in first.splitlines()[2:]]
     assert means == sorted(means, reverse=True)
     monkeypatch.setattr(settings, "train_from_scratch", None)  # nothing is trained again
-    assert settings.sweep("tiny", "ncf", grid) == first
+    assert settings.sweep("default", "tiny", "ncf", grid) == first
 
 
 def test_chosen_settings_are_in_the_grid():
-    for backbone in settings.GRID:
-        chosen = PROFILES["default"].training[backbone]
-        assert chosen in settings.candidates(backbone, chosen)
+    for profile, swept in settings.SWEEPS.items():
+        for backbone in swept.grid:
+            chosen = PROFILES[profile].training[backbone]
+            assert chosen in settings.candidates(profile, backbone, chosen)
 
 
 @pytest.mark.parametrize("name", factors.FACTORS)
@@ -74,3 +75,11 @@ def test_factor_refuses_unequal_results(monkeypatch):
     monkeypatch.setattr(factors, "take_rows", lambda x, rows: 2 * x[rows])
     with pytest.raises(AssertionError, match="not close"):
         factors.gathered_rows(prepare("power-law", 0.01), 1)
+
+
+def test_scaling_prints_and_draws(tmp_path, capsys):
+    figure = tmp_path / "scaling.png"
+    scaling.main(["--sizes", "0.005", "--entities", "1000", "1000000000", "--repeat", "1", "--figure", str(figure)])
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 2 + 2 + len(scaling.ROWS) + 2 and "1,000,000,000" in lines[-1]
+    assert figure.read_bytes().startswith(b"\x89PNG")

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Action, Budget, FrequencyOrder, sample_action, sample_actions
+from bet.actions import Action, Budget, FrequencyOrder, FrequencyRuns, sample_action, sample_actions, sample_histogram
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histograms
 from bet.seeds import torch_generator
 
@@ -92,3 +92,20 @@ def test_updates_learn_and_resume_exactly():
     again = PredictorTrainer(DeepSets(order, 32, torch_generator(9)))
     again.load_state_dict(copy.deepcopy(trainer.state_dict()))
     assert [trainer.update(histograms, fitness) for _ in range(3)] == [again.update(histograms, fitness) for _ in range(3)]
+
+
+def test_a_billion_entities_are_scored_from_frequency_runs():
+    order = FrequencyOrder(np.array([3, 1, 1, 0]), np.array([5, 5, 2]))
+    runs = FrequencyRuns((np.array([3, 1, 0]), np.array([1, 2, 1])), (np.array([5, 2]), np.array([2, 1])))
+    for ours, expected in zip((*order.runs.users, *order.runs.items), (*runs.users, *runs.items), strict=True):
+        assert (ours == expected).all()
+    histograms = stack_histograms(sample_actions(order, Budget(20, 7, 8), 5, np.random.default_rng(0)), 8)
+    listed, counted = (DeepSets(frequencies, 8, torch_generator(0))(histograms) for frequencies in (order, runs))
+    assert torch.equal(listed, counted)
+
+    frequency = np.arange(1000, 0, -1)
+    large = FrequencyRuns((frequency, np.full(1000, 200_000)), (frequency, np.full(1000, 800_000)))
+    budget = Budget(12_800_000_000, 1_000_000_000, 128)
+    drawn = np.stack([sample_histogram(budget, 200_000_000, np.random.default_rng(seed)) for seed in range(3)])
+    scores = DeepSets(large, 128, torch_generator(0))(torch.from_numpy(drawn))
+    assert torch.isfinite(scores).all() and len(set(scores.tolist())) == 3

@@ -14,10 +14,11 @@ from scipy import stats as scipy_stats
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.report import cell as cell_figures
-from bet.report import figures, tables
+from bet.report import choices, figures, tables
 from bet.report.build import build
 from bet.report.findings import findings, provenance
 from bet.report.frames import METRICS, RECORDS, Study, load_study, restore, write_bundle
+from bet.report.show import missing
 from bet.report.stats import best_competitor, compare, holm, paired
 from bet.report.style import use_style
 from bet.study.cell import Cell
@@ -126,6 +127,34 @@ def test_bootstrap_interval_covers_the_mean():
     rng = np.random.default_rng(1)
     inside = [(r := paired(rng.normal(0.05, 0.2, 150), seed=i)).low <= 0.05 <= r.high for i in range(100)]
     assert sum(inside) >= 88
+
+
+def test_paired_table_names_all_three_opponents(synthetic):
+    table = tables.paired_tests(synthetic(cells_of()))
+    kinds = table.data.groupby("kind")["opponent"].agg(lambda names: set(names)).to_dict()
+    assert kinds == {"best on validation": {"powerlaw"}, "tuned rule": {"powerlaw"}, "random selection": {"bet-random"}}
+    assert (table.data["seeds"] == 2).all() and table.text["ahead"].isin(["0 of 2", "1 of 2", "2 of 2"]).all()
+    assert (table.data["ahead"] == 2).sum() > len(table.data) / 2  # BET is made to be ahead
+
+
+def test_other_choices_are_computed(synthetic, template):
+    study = synthetic(cells_of(backbones=("lightgcn",), seeds=(0,)))
+    formula = choices.published_formula(study)
+    assert list(formula.text.index) == [("tiny", "80%"), ("tiny", "90%")]
+    assert formula.data["over budget"].between(0, 1).all() and (formula.data["unused, mean"] > 0).all()
+    three = choices.top_three(study)
+    ranked = sorted(template["search"]["retrained"], key=lambda row: (-row["fitness"], row["t"]))
+    loss = max(row["quality"] for row in ranked) - max(row["quality"] for row in ranked[:3])
+    assert (three.data["loss"] == loss).all() and three.text["searches"].sum() == len(three.data) > 0
+    nothing = Study("smoke", (), study.per_user.iloc[:0])
+    assert "missing" in choices.published_formula(nothing).html() and "missing" in choices.top_three(nothing).html()
+
+
+def test_missing_cells_are_named_or_counted(synthetic):
+    cells = cells_of(backbones=("lightgcn",))
+    study = synthetic(cells, [cell.id for cell in cells if cell.method == "sr"])
+    assert missing(study) == "**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)
+    assert missing(study, most=3).endswith("\n\n- tiny, lightgcn, clean, sr: 4 of 4")
 
 
 def test_holm_by_hand():
@@ -274,7 +303,7 @@ def test_build_from_results_and_again_from_the_bundle(tmp_path, monkeypatch):
     html = build("smoke")
     folder = tmp_path / "reports" / "smoke"
     assert html == folder / "report.html"
-    names = {"comparison", "paired", "ablation", "budget", "cost"}
+    names = {"comparison", "paired", "ablation", "budget", "cost", "published_formula", "top_three"}
     assert {path.name for path in (folder / "tables").iterdir()} == {f"{n}.{s}" for n in names for s in ("html", "csv", "tex")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {path.stem for path in (folder / "figures").glob("*.pdf")}
     page = html.read_text()

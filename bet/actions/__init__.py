@@ -1,6 +1,6 @@
 """Budgets, and actions that meet them exactly."""
 
-from bet.actions.action import Action, FrequencyOrder
+from bet.actions.action import Action, FrequencyOrder, FrequencyRuns
 from bet.actions.budget import Budget, parse_budget
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
@@ -12,6 +12,7 @@ __all__ = [
     "Budget",
     "Family",
     "FrequencyOrder",
+    "FrequencyRuns",
     "allocate",
     "allocate_histogram",
     "parse_budget",

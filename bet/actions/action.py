@@ -6,6 +6,17 @@ import numpy as np
 
 
 @dataclass(frozen=True)
+class FrequencyRuns:
+    """Of each side the distinct training frequencies, largest first, and how many entities have each: values, counts, both (runs,).
+
+    All that a predictor needs of the data, and small for any number of entities.
+    """
+
+    users: tuple[np.ndarray, np.ndarray]
+    items: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
 class FrequencyOrder:
     """Training frequency of both sides, and the ids of each side from most to least frequent (ties by id)."""
 
@@ -17,6 +28,12 @@ class FrequencyOrder:
     def __post_init__(self):
         object.__setattr__(self, "users", np.argsort(-self.user_frequency, kind="stable"))
         object.__setattr__(self, "items", np.argsort(-self.item_frequency, kind="stable"))
+
+    @property
+    def runs(self) -> FrequencyRuns:
+        """Distinct frequencies and their counts."""
+        sides = (np.unique(side, return_counts=True) for side in (self.user_frequency, self.item_frequency))
+        return FrequencyRuns(*((values[::-1], counts[::-1]) for values, counts in sides))
 
     @property
     def n_users(self) -> int:

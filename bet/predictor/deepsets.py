@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.actions import Action, FrequencyOrder
+from bet.actions import Action, FrequencyOrder, FrequencyRuns
 
 
 class MLP(nn.Module):
@@ -38,12 +38,10 @@ class MLP(nn.Module):
 class _RankedSide:
     """Frequencies of one side in rank order, as runs of equal frequency."""
 
-    def __init__(self, frequency: np.ndarray):
-        values, counts = np.unique(frequency, return_counts=True)
-        values, counts = values[::-1].copy(), counts[::-1].copy()  # most frequent first
+    def __init__(self, values: np.ndarray, counts: np.ndarray):
         scaled = values / max(values[0], 1)
         self.frequency = torch.from_numpy(scaled.astype(np.float32))[:, None]  # (runs, 1)
-        self.counts = torch.from_numpy(counts)
+        self.counts = torch.from_numpy(counts.astype(np.int64))
         self.ends = torch.from_numpy(np.cumsum(counts))  # rank after each run
 
     def prefix_sums(self, encodings: Tensor, ranks: Tensor) -> Tensor:
@@ -61,10 +59,11 @@ class DeepSets(nn.Module):
     The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU.
     """
 
-    def __init__(self, order: FrequencyOrder, d_max: int, generator: torch.Generator):
+    def __init__(self, order: FrequencyOrder | FrequencyRuns, d_max: int, generator: torch.Generator):
         super().__init__()
         self.d_max = d_max
-        self.sides = (_RankedSide(order.user_frequency), _RankedSide(order.item_frequency))
+        runs = order.runs if isinstance(order, FrequencyOrder) else order
+        self.sides = (_RankedSide(*runs.users), _RankedSide(*runs.items))
         self.encode_user = MLP((1, 16, 16), generator)  # rho_U
         self.encode_item = MLP((1, 16, 16), generator)  # rho_V
         self.encode_set = MLP((17, 64, 64), generator)  # mu
@@ -97,7 +96,7 @@ class SizesOnly(nn.Module):
     h is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h each.
     """
 
-    def __init__(self, order: FrequencyOrder, d_max: int, generator: torch.Generator):
+    def __init__(self, order: FrequencyOrder | FrequencyRuns, d_max: int, generator: torch.Generator):
         super().__init__()
         self.encode_user = MLP((1, 64, 32), generator)
         self.encode_item = MLP((1, 64, 32), generator)

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from bet.files import atomic_path
 from bet.report.frames import Study
+from bet.report.published import published
 from bet.report.style import METHOD_COLOURS, METHOD_MARKERS
 from bet.report.tables import in_group
 
@@ -33,8 +34,10 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
             mean, deviation = by_budget.mean(), by_budget.std()
             apart = 1.03 ** (i - (len(methods) - 1) / 2)  # so that error bars do not hide each other
             axis.errorbar(mean.index * apart, mean, yerr=_bars(deviation), capsize=2, **_look(str(method)))
-        axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
         shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
+        for method, values in _published(dataset, backbone, shares).items():
+            axis.plot(values.index, values, linestyle=":", mfc="white", **(_look(method) | {"label": f"{method}, published"}))
+        axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
         axis.set_xticks(shares, [f"{share:g}" for share in shares], minor=False)
         axis.minorticks_off()
         if shares:
@@ -42,6 +45,20 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
         _nothing(axis, own)
     _share_legend(figure, panels.values(), LABEL)
     return figure
+
+
+def _published(dataset: str, backbone: str, shares: list[float]) -> dict[str, pd.Series]:
+    """The paper's SU and BET by share of parameters kept, where it has them at these shares."""
+    printed = published()
+    own = printed[(printed["dataset"] == dataset) & (printed["backbone"] == backbone) & (printed["metric"] == METRIC)]
+    found = {}
+    for method in ("su", "bet"):
+        values = own[(own["method"] == method)].set_index("budget")["value"]
+        values.index = [100.0 - float(budget.rstrip("%")) for budget in values.index]
+        values = values[[any(abs(share - kept) < 0.01 for share in shares) for kept in values.index]].sort_index()
+        if len(values):
+            found[method] = values
+    return found
 
 
 def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure:

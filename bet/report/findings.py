@@ -49,7 +49,12 @@ def findings(study: Study) -> str:
 def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
     where = f"{dataset}, protocol {protocol}"
     lines = []
-    for opponent, name in ((None, "the best of su, sr and powerlaw (chosen on validation)"), ("bet-random", "random selection")):
+    opponents = {
+        None: "the best of su, sr and powerlaw (chosen on validation)",
+        "powerlaw": "the tuned power-law rule",
+        "bet-random": "random selection",
+    }
+    for opponent, name in opponents.items():
         tests = compare(study, METRIC, opponent=opponent)
         tests = in_group(tests, dataset, protocol) if len(tests) else tests
         if len(tests):

@@ -18,7 +18,16 @@ def show_provenance(study: Study) -> None:
     """Where the numbers come from, and which cells are missing."""
     display(HTML(provenance(study).to_html(header=False)))
     if study.missing:
-        display(Markdown("**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)))
+        display(Markdown(missing(study)))
+
+
+def missing(study: Study, most: int = 30) -> str:
+    """Markdown: the ids of the missing cells or, when they are more than ``most``, how many of which kind."""
+    if len(study.missing) <= most:
+        return "**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)
+    kinds = study.cells.groupby(["dataset", "backbone", "protocol", "method"], sort=False)["finished"]
+    lines = [f"- {', '.join(kind)}: {(~done).sum()} of {len(done)}" for kind, done in kinds if not done.all()]
+    return "**Missing cells**, all budgets and seeds together:\n\n" + "\n".join(lines)
 
 
 def show_findings(study: Study) -> None:

@@ -75,8 +75,10 @@ def compare(study: Study, metric: str, method: str = "bet", opponent: str | None
             continue
         means = [user_means(study, list(side.index[side["seed"].isin(seeds)]), metric) for side in (ours, theirs)]
         result = paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
-        names = dict(zip(keys, key, strict=True))
-        rows.append(names | {"method": method, "opponent": rival, "metric": metric, "seeds": len(seeds)} | vars(result))
+        by_seed = [side[side["seed"].isin(seeds)].set_index("seed")[metric] for side in (ours, theirs)]
+        counts = {"seeds": len(seeds), "ahead": int((by_seed[0] > by_seed[1].reindex(by_seed[0].index)).sum())}
+        names = dict(zip(keys, key, strict=True)) | {"method": method, "opponent": rival, "metric": metric}
+        rows.append(names | counts | vars(result))
     frame = pd.DataFrame(rows)
     if len(frame):
         frame["p_holm"] = holm(frame["p"].to_numpy())

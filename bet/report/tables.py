@@ -120,13 +120,14 @@ def _significant(tests: pd.DataFrame, dataset: str, protocol: str, backbone: str
 
 
 def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
-    """BET against its best competitor and against the random ablation, per user, whichever way it falls."""
-    data = pd.concat([compare(study, metric), compare(study, metric, opponent="bet-random")], ignore_index=True)
+    """BET against its best competitor, the tuned rule and the random ablation, per user, whichever way it falls."""
+    kinds = {"best on validation": None, "tuned rule": "powerlaw", "random selection": "bet-random"}
+    data = pd.concat([compare(study, metric, opponent=name).assign(kind=kind) for kind, name in kinds.items()], ignore_index=True)
     caption = (
         f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over "
         "users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of "
-        "opponent. The first opponent is the best of su, sr, powerlaw on validation, the second the random ablation. "
-        "With several seeds a user's metric is first averaged over seeds."
+        "opponent. Best on validation: of su, sr and powerlaw. With several seeds a user's metric is first averaged "
+        "over seeds; ahead: seeds in which BET's mean is higher."
     )
     if data.empty:
         return Table("paired", caption, pd.DataFrame({"result": [MISSING]}), data)
@@ -135,15 +136,16 @@ def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
             "dataset": data["dataset"] + ", " + data["protocol"],
             "backbone": data["backbone"],
             "sparsity": data["budget"],
+            "kind": data["kind"],
             "opponent": data["opponent"],
             "difference": [f"{x:+.4f}" for x in data["difference"]],
             "interval": [f"[{low:+.4f}, {high:+.4f}]" for low, high in zip(data["low"], data["high"], strict=True)],
             "p (Holm)": [f"{p:.3g}" for p in data["p_holm"]],
             "users": data["users"],
-            "seeds": data["seeds"],
+            "ahead": [f"{ahead} of {seeds}" for ahead, seeds in zip(data["ahead"], data["seeds"], strict=True)],
         }
     )
-    return Table("paired", caption, text.set_index(["dataset", "backbone", "sparsity", "opponent"]), data)
+    return Table("paired", caption, text.set_index(["dataset", "backbone", "sparsity", "kind"]), data)
 
 
 def ablation(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
