@@ -14,14 +14,14 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.work import ROWS, prepare
-from bet.process import one_thread
+from bet.process import steady
 
 
 def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     """Run one row in this process: seconds, reference, extra and whole peak memory (MB)."""
     split = prepare(dataset, size)
     before = _resident()
-    with one_thread(), ThreadPoolExecutor(1) as pool:
+    with steady(), ThreadPoolExecutor(1) as pool:
         done = Event()
         peak = pool.submit(_watch, done)
         measured = ROWS[name].work(split, repeat)

@@ -21,7 +21,7 @@ from bet.backbones import Graph, LightGCN, masked_recommender, new_recommender, 
 from bet.backbones.graph import propagate_mean
 from bet.backbones.hinge import by_distances, compiled
 from bet.data import Split
-from bet.process import keep_freed_memory, one_thread
+from bet.process import keep_freed_memory, steady
 from bet.seeds import torch_generator
 from bet.training import BprSampler, TrainSettings, train
 
@@ -166,6 +166,17 @@ def large_batches(split: Split, repeat: int) -> Factor:
     return Factor(before, after, f"{rounds * BATCH:,} triples, 64 columns, in {rounds} steps or in one")
 
 
+def two_threads(split: Split, repeat: int) -> Factor:
+    """A cell that runs alone may use two cores (``--threads 2``)."""
+    graph = normalised_adjacency(split.train)
+    x = _ego(graph, D_MAX)
+    before, alone = _steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
+    with steady(2):
+        _same(alone, propagate_mean(graph, x, LAYERS))
+        after = _steps(split, D_MAX, repeat)
+    return Factor(before, after, f"ten steps, {D_MAX} columns")
+
+
 def ncf_ranking(split: Split, repeat: int) -> Factor:
     """NCF's hidden layer over all pairs in a compiled loop instead of L1 distances."""
     generator = torch_generator(0, "hidden")
@@ -186,6 +197,7 @@ FACTORS: dict[str, Callable[[Split, int], Factor]] = {
     "rows gathered and added up": gathered_rows,
     "large batches": large_batches,
     "NCF ranking compiled": ncf_ranking,
+    "two threads": two_threads,
 }
 
 
@@ -214,7 +226,7 @@ def main(arguments: list[str] | None = None) -> None:
             if measure is kept_memory:
                 rows[name] = measure(split, options.repeat)
                 continue
-            with one_thread():
+            with steady():
                 rows[name] = measure(split, options.repeat)
     finally:
         torch.set_num_threads(threads)

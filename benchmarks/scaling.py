@@ -18,7 +18,7 @@ from benchmarks.__main__ import in_own_process, machine
 from benchmarks.work import D_MAX, ITEMS, USERS, seconds
 from bet.actions import parse_budget, sample_histogram
 from bet.files import atomic_path
-from bet.process import one_thread
+from bet.process import steady
 from bet.report.style import use_style
 from bet.seeds import numpy_generator
 
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--figure", type=Path, default=Path(__file__).with_name("scaling.png"))
     options = parser.parse_args(arguments)
     use_style()
-    with one_thread():
+    with steady():
         drawn = histograms(tuple(options.entities), options.repeat)
     frame = pd.concat([listed(tuple(options.sizes), options.repeat), drawn])
     with atomic_path(options.figure) as temporary:

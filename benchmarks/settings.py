@@ -18,7 +18,7 @@ from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
 from bet.files import atomic_path
 from bet.paths import cache_dir
-from bet.process import one_thread
+from bet.process import steady
 from bet.search import Problem, SearchSettings, train_from_scratch
 from bet.study.profiles import PROFILES
 from bet.training import TrainSettings
@@ -97,7 +97,7 @@ def main(arguments: list[str] | None = None) -> None:
     profile, backbone = options.profile, options.backbone
     if backbone not in SWEEPS[profile].grid:
         parser.error(f"profile {profile} has no sweep of {backbone}, only of {', '.join(SWEEPS[profile].grid)}")
-    with one_thread():
+    with steady():
         grid = candidates(profile, backbone, PROFILES[profile].training[backbone])
         print(sweep(profile, SWEEPS[profile].dataset, backbone, grid))
 

@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
 
     for command in (run, cell):
         command.add_argument("--notebook", action="store_true", help="run notebooks/cell.ipynb and keep the executed copy")
+        command.add_argument("--threads", type=int, default=1, help="CPU threads; more for a cell that runs alone")
         command.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
     for command in (run, cell, grid, report, restore):
         command.add_argument("--profile", choices=list(PROFILES), default="default", help="whose settings and results folder")
@@ -96,12 +97,12 @@ def _finish(cell: Cell, options: argparse.Namespace, **details) -> None:
     if options.notebook:
         from bet.study.notebook import run_cell_notebook
 
-        if details.get("table"):
-            raise BetError("--table needs a plain call; leave out --notebook")
+        if details.get("table") or options.threads != 1:
+            raise BetError("--table and --threads need a plain call; leave out --notebook")
         print(f"  notebook {run_cell_notebook(cell, options.device)}")
         record = read_record(cell)
     else:
-        record = run_cell(cell, device=options.device, progress=sys.stderr.isatty(), **details)
+        record = run_cell(cell, device=options.device, progress=sys.stderr.isatty(), threads=options.threads, **details)
     size, test = record["size"], record["metrics"]["test"]
     print(f"{cell.id}: {size['parameters']:,} parameters, {size['bytes']:,} bytes; limit {size['limit']} parameters")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))

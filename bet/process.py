@@ -1,4 +1,4 @@
-"""How this process uses the machine: one thread, no denormals, and memory that is kept for the next step."""
+"""How this process uses the machine: a fixed number of threads, no denormals, and memory that is kept for the next step."""
 
 import ctypes
 from collections.abc import Iterator
@@ -6,21 +6,28 @@ from contextlib import contextmanager
 
 import torch
 
+from bet.errors import BetError
+
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 _KEEP = 2**31 - 1  # bytes
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread and no denormals: the same numbers however the cell is started, and no slow multiplications."""
+def steady(threads: int = 1) -> Iterator[None]:
+    """``threads`` threads and no denormals: the same numbers however the cell is started, and no slow multiplications.
+
+    Sums are rounded differently with another number of threads. Raises BetError for fewer than one.
+    """
+    if threads < 1:
+        raise BetError(f"threads must be at least 1, got {threads}")
     keep_freed_memory()
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)
         torch.set_flush_denormal(False)
 
 

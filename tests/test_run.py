@@ -154,6 +154,15 @@ def test_a_cell_leaves_the_process_as_it_was(folders):
     assert 1e-320 * 1.0 > 0.0 and float(torch.tensor(1e-40) * 0.5) > 0.0  # denormals are back
 
 
+def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
+    with pytest.raises(BetError, match="threads must be at least 1, got 0"):
+        run_cell(cell, threads=0)
+    assert run_cell(cell, threads=2)["host"]["threads"] == 2
+
+
 def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))

@@ -23,7 +23,7 @@ from bet.data import Interactions, Split, load_dataset, split_interactions
 from bet.files import locked
 from bet.methods import METHODS
 from bet.paths import cache_dir, project_root
-from bet.process import one_thread
+from bet.process import steady
 from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES, SCHEMA
@@ -38,11 +38,13 @@ def run_cell(
     device: str = "auto",
     progress: bool = False,
     table: Path | None = None,
+    threads: int = 1,
 ) -> dict:
     """The cell's record; computed unless a record of the same cell, numbers and data is there already.
 
     interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by name.
     table: also save the trained table to this file, which needs the model and so runs the cell even if its record exists.
+    threads: of the CPU; one is right where other cells run beside it, and rounding differs with another number.
     Writes ``results/<profile>/<id>.json`` and, before it, the per-user test metrics as Parquet beside it.
     """
     path = record_path(cell)
@@ -52,7 +54,7 @@ def run_cell(
         record = read_record(cell)
         if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
-    with one_thread():
+    with steady(threads):
         device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         split = split_interactions(interactions, cell.seed)
         problem = cell_problem(cell, split, device, progress)
