@@ -16,6 +16,7 @@ from bet.methods.fixed import random_sizes, uniform_sizes
 from bet.methods.powerlaw import ALPHA, USER_SHARE, PowerlawSelector
 from bet.predictor import DeepSets
 from bet.search import (
+    Evaluated,
     PredictorSelector,
     Problem,
     RandomSelector,
@@ -125,6 +126,15 @@ def test_powerlaw_is_exact_in_range_and_starts_uniform(problem):
         assert USER_SHARE[0] - 0.1 <= origin["user_share"] <= USER_SHARE[1] + 0.1
         assert int(member.action.sizes.sum()) == problem.budget.target
     assert np.ptp(population[0].action.sizes) <= 1
+
+
+def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(problem):
+    selector, population = PowerlawSelector(replace(problem, search=replace(problem.search, iterations=30))), []
+    for t in range(1, 31):  # the best is in a corner, where steps lead out of the allowed range
+        action = selector.choose(t, population).action
+        fitness = action.origin["user_share"] - action.origin["alpha"]
+        population.append(Evaluated(t, action, "", None, fitness, fitness, None, 0.0))
+    assert len({member.action.sizes.tobytes() for member in population}) == 30
 
 
 @pytest.mark.parametrize("sparsity", ["1%", "40%", "80%", "93%"])

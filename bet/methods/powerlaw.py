@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import qmc
 
-from bet.actions import ranked_action
+from bet.actions import Action, ranked_action
 from bet.search import Choice, Evaluated, Outcome, Problem, StatelessSelector, search_and_retrain
 from bet.seeds import derive, numpy_generator
 
 ALPHA = (0.0, 1.5)
 USER_SHARE = (0.05, 0.95)
 STEP = 0.15  # of both ranges, in the local half of the tuning
+DRAWS = 20  # of a step, until it leads to an action that was not evaluated yet
 
 
 class PowerlawSelector(StatelessSelector):
@@ -30,26 +31,27 @@ class PowerlawSelector(StatelessSelector):
         order = self.problem.order
         low, high = np.array([ALPHA, USER_SHARE]).T
         if t == 1:
-            alpha, share = 0.0, order.n_users / order.n
-            strategy = "uniform"
-        elif t <= len(self.points):
-            alpha, share = low + self.points[t - 1] * (high - low)
-            strategy = "Sobol"
-        else:
-            best = max(population, key=lambda member: member.fitness).action.origin
-            rng = numpy_generator(self.problem.seed, "powerlaw", t)
-            step = rng.normal(0.0, STEP, 2) * (high - low)
-            alpha, share = np.clip(np.array([best["alpha"], best["user_share"]]) + step, low, high)
-            strategy = "near the best"
-        return Choice(powerlaw_action(self.problem, float(alpha), float(share)), strategy)
+            return Choice(powerlaw_action(self.problem, 0.0, order.n_users / order.n), "uniform")
+        if t <= len(self.points):
+            return Choice(powerlaw_action(self.problem, *(low + self.points[t - 1] * (high - low))), "Sobol")
+        best = max(population, key=lambda member: member.fitness).action.origin
+        rng = numpy_generator(self.problem.seed, "powerlaw", t)
+        for _ in range(DRAWS):
+            point = np.array([best["alpha"], best["user_share"]]) + rng.normal(0.0, STEP, 2) * (high - low)
+            # Reflected at the bounds: clipped, most steps from a corner would end in the corner again.
+            point = np.clip(high - np.abs(high - (low + np.abs(point - low))), low, high)
+            action = powerlaw_action(self.problem, *point)
+            if not any(np.array_equal(action.sizes, member.action.sizes) for member in population):
+                break
+        return Choice(action, "near the best")
 
 
-def powerlaw_action(problem: Problem, alpha: float, user_share: float):
+def powerlaw_action(problem: Problem, alpha: float, user_share: float) -> Action:
     """Exact sizes proportional to frequency^alpha on each side, ``user_share`` of the budget for users."""
     order = problem.order
     users = np.sort(order.user_frequency)[::-1] ** float(alpha)
     items = np.sort(order.item_frequency)[::-1] ** float(alpha)
-    return ranked_action(order, problem.budget, users, items, user_share, alpha=float(alpha))
+    return ranked_action(order, problem.budget, users, items, float(user_share), alpha=float(alpha))
 
 
 def powerlaw(problem: Problem) -> Outcome:
