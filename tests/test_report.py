@@ -154,7 +154,8 @@ def test_missing_cells_are_named_or_counted(synthetic):
     cells = cells_of(backbones=("lightgcn",))
     study = synthetic(cells, [cell.id for cell in cells if cell.method == "sr"])
     assert missing(study) == "**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)
-    assert missing(study, most=3).endswith("\n\n- tiny, lightgcn, clean, sr: 4 of 4")
+    assert missing(study, most=3).endswith("\n\n- tiny, lightgcn: 4 of 4 of sr")
+    assert missing(synthetic(cells, [cell.id for cell in cells]), most=3).endswith(f"- tiny, lightgcn: all {len(cells)}")
 
 
 def test_holm_by_hand():

@@ -22,7 +22,7 @@ LABEL = "NDCG@20 on test"
 def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
     """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is the dashed ceiling."""
     cells = in_group(study.main, dataset, protocol)
-    figure, panels = _panels(list(dict.fromkeys(cells["backbone"])), sharey=False)
+    figure, panels = _panels(_backbones(cells), sharey=False)
     for backbone, axis in panels.items():
         own = cells[(cells["backbone"] == backbone) & cells["finished"]]
         ceiling = own.loc[own["method"] == "full", METRIC]
@@ -35,20 +35,23 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
             apart = 1.03 ** (i - (len(methods) - 1) / 2)  # so that error bars do not hide each other
             axis.errorbar(mean.index * apart, mean, yerr=_bars(deviation), capsize=2, **_look(str(method)))
         shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
-        for method, values in _published(dataset, backbone, shares).items():
+        for method, values in _published(dataset, protocol, backbone, shares).items():
             axis.plot(values.index, values, linestyle=":", mfc="white", **(_look(method) | {"label": f"{method}, published"}))
         axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
-        axis.set_xticks(shares, [f"{share:g}" for share in shares], minor=False)
+        axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
         axis.minorticks_off()
         if shares:
             axis.set_xlim(shares[0] / 1.3, shares[-1] * 1.3)
         _nothing(axis, own)
+    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     _share_legend(figure, panels.values(), LABEL)
     return figure
 
 
-def _published(dataset: str, backbone: str, shares: list[float]) -> dict[str, pd.Series]:
-    """The paper's SU and BET by share of parameters kept, where it has them at these shares."""
+def _published(dataset: str, protocol: str, backbone: str, shares: list[float]) -> dict[str, pd.Series]:
+    """The paper's SU and BET by share of parameters kept, where it has them; its models see as much data as ``merged``'s."""
+    if protocol != "merged":
+        return {}
     printed = published()
     own = printed[(printed["dataset"] == dataset) & (printed["backbone"] == backbone) & (printed["metric"] == METRIC)]
     found = {}
@@ -67,7 +70,7 @@ def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != "none"]
     budget = budgets[len(budgets) // 2]
     chosen = cells[(cells["budget"] == budget) & cells["finished"] & (cells["seed"] == cells["seed"].min())]
-    backbones = list(dict.fromkeys(cells["backbone"]))
+    backbones = _backbones(cells)
     figure, axes = plt.subplots(2, len(backbones), figsize=(2.6 * len(backbones) + 0.8, 4.6), sharey="row", squeeze=False)
     for column, backbone in enumerate(backbones):
         own = chosen[chosen["backbone"] == backbone]
@@ -83,7 +86,7 @@ def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure
             _nothing(axis, own)
     for axis in axes[:, 0]:
         axis.set(ylabel="size (columns kept)", ylim=(0, None))
-    figure.suptitle(f"sparsity {budget}", fontsize=9)
+    figure.suptitle(f"{dataset}, protocol {protocol}, sparsity {budget}", fontsize=9)
     _share_legend(figure, axes.flat)
     return figure
 
@@ -113,7 +116,7 @@ def budget_use(study: Study, dataset: str, protocol: str) -> Figure:
 def cost(study: Study, dataset: str, protocol: str) -> Figure:
     """Mean wall-clock seconds of a cell by stage, a panel per backbone."""
     cells = in_group(study.main, dataset, protocol)
-    figure, panels = _panels(list(dict.fromkeys(cells["backbone"])), sharey=False)
+    figure, panels = _panels(_backbones(cells), sharey=False)
     for backbone, axis in panels.items():
         own = cells[(cells["backbone"] == backbone) & cells["finished"]]
         stages = own.groupby("method", sort=False)[["pretrain_seconds", "search_seconds", "retrain_seconds"]].mean()
@@ -124,6 +127,7 @@ def cost(study: Study, dataset: str, protocol: str) -> Figure:
         axis.invert_yaxis()
         axis.set(title=backbone, xlabel="seconds per cell")
         _nothing(axis, own)
+    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     _share_legend(figure, panels.values())
     return figure
 
@@ -197,6 +201,12 @@ def write(figure: Figure, name: str, folder: Path) -> None:
             # Without dates in it, the same figure is the same file.
             metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
             figure.savefig(temporary, metadata=metadata)
+
+
+def _backbones(cells: pd.DataFrame) -> list[str]:
+    """The backbones with a finished cell; all of them while there is none."""
+    finished = cells.loc[cells["finished"], "backbone"]
+    return list(dict.fromkeys(finished if len(finished) else cells["backbone"]))
 
 
 def _panels(names: list[str], sharey: bool) -> tuple[Figure, dict[str, Axes]]:

@@ -60,9 +60,10 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
         if len(tests):
             difference = tests["difference"]
             above, below = (int(((tests["p_holm"] < SIGNIFICANT) & (sign * difference > 0)).sum()) for sign in (1, -1))
+            pairs = f"{len(tests)} {'pair' if len(tests) == 1 else 'pairs'} of backbone and budget"
             lines.append(
-                f"**BET against {name}** ({where}): mean difference in NDCG@20 {difference.mean():+.4f} over {len(tests)} pairs "
-                f"of backbone and budget, from {difference.min():+.4f} to {difference.max():+.4f}; BET is ahead in "
+                f"**BET against {name}** ({where}): mean difference in NDCG@20 {difference.mean():+.4f} over {pairs}, "
+                f"from {difference.min():+.4f} to {difference.max():+.4f}; BET is ahead in "
                 f"{int((difference > 0).sum())}, significantly in {above}, and significantly behind in {below}."
             )
     lines += statements(study, dataset, protocol)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
@@ -25,9 +26,19 @@ def missing(study: Study, most: int = 30) -> str:
     """Markdown: the ids of the missing cells or, when they are more than ``most``, how many of which kind."""
     if len(study.missing) <= most:
         return "**Missing cells:** " + ", ".join(f"`{cell}`" for cell in study.missing)
-    kinds = study.cells.groupby(["dataset", "backbone", "protocol", "method"], sort=False)["finished"]
-    lines = [f"- {', '.join(kind)}: {(~done).sum()} of {len(done)}" for kind, done in kinds if not done.all()]
-    return "**Missing cells**, all budgets and seeds together:\n\n" + "\n".join(lines)
+    kinds = study.cells.groupby(["dataset", "backbone"], sort=False)
+    lines = [f"- {', '.join(kind)}: {_unfinished(cells)}" for kind, cells in kinds if not cells["finished"].all()]
+    return "**Missing cells**, all budgets, protocols, seeds, T and m together:\n\n" + "\n".join(lines)
+
+
+def _unfinished(cells: pd.DataFrame) -> str:
+    if not cells["finished"].any():
+        return f"all {len(cells)}"
+    return ", ".join(
+        f"{(~done).sum()} of {len(done)} of {method}"
+        for method, done in cells.groupby("method", sort=False)["finished"]
+        if not done.all()
+    )
 
 
 def show_findings(study: Study) -> None:

@@ -51,9 +51,13 @@ class Table:
 
 
 def groups(study: Study) -> list[tuple[str, str, str]]:
-    """(dataset, protocol, suffix of file names) of every group of comparable cells; no suffix when there is only one."""
+    """(dataset, protocol, suffix of file names) of every group of comparable cells; no suffix when a profile has only one.
+
+    Groups without a finished cell are left out, unless there is no other.
+    """
     pairs = list(dict.fromkeys(zip(study.main["dataset"], study.main["protocol"], strict=True)))
-    return [(dataset, protocol, f"_{dataset}_{protocol}" if len(pairs) > 1 else "") for dataset, protocol in pairs]
+    started = [pair for pair in pairs if in_group(study.main, *pair)["finished"].any()]
+    return [(dataset, protocol, f"_{dataset}_{protocol}" if len(pairs) > 1 else "") for dataset, protocol in started or pairs]
 
 
 def in_group(frame: pd.DataFrame, dataset: str, protocol: str) -> pd.DataFrame:
