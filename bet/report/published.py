@@ -122,7 +122,22 @@ def statements(study: Study, dataset: str, protocol: str) -> list[str]:
         ]
         where = f"{dataset}, protocol {protocol}, Recall@20, ours against published"
         lines.append(f"**{backbone} beside the paper** ({where}): {'; '.join(parts)}.")
-    return lines
+    return lines + _convergence(study, dataset, protocol)
+
+
+def _convergence(study: Study, dataset: str, protocol: str) -> list[str]:
+    """Whether training had ended to improve: one of the reasons why numbers differ from the paper's."""
+    chosen = set(in_group(study.main, dataset, protocol).index)
+    curves = [record["learning_curve"] for record in study.records if record["cell_id"] in chosen]
+    curves = [curve for curve in curves if len(curve) > 1]
+    if not curves:
+        return []
+    gain = sum(curve[-1]["quality"] / curve[-2]["quality"] - 1 for curve in curves) / len(curves)
+    last = sum(max(curve, key=lambda row: row["quality"]) is curve[-1] for curve in curves)
+    return [
+        f"**Training length** ({dataset}, protocol {protocol}): in {last} of {len(curves)} reported models the last epoch was the "
+        f"best on validation, and the last interval between evaluations added {gain:.1%} of quality on average."
+    ]
 
 
 def _against(row) -> str:

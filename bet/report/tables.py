@@ -214,10 +214,10 @@ def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
     cells = cells[cells["finished"]]
     stages = [f"{name}_seconds" for name in ("pretrain", "search", "retrain", "total")]
     caption = (
-        f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as "
-        "measured where the cells ran, several at a time. The full table that a search starts from is trained once "
-        "and shared: its seconds appear where it was trained or waited for. Fine-tunings and trainings from scratch "
-        "are counts per cell; memory is the largest peak of a process."
+        f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as measured where the "
+        "cells ran, several at a time. The full table that a search starts from (pretrain) is trained once and shared by all cells "
+        "of a backbone and seed; total is what the cell itself took. Fine-tunings and trainings from scratch are counts per "
+        "cell; memory is the largest peak of a process."
     )
     if cells.empty:
         return Table(f"cost{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
