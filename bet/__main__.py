@@ -75,9 +75,12 @@ def _run(options: argparse.Namespace) -> None:
     names = ("dataset", "backbone", "budget", "method", "seed", "protocol", "profile", "iterations", "actions")
     cell = Cell(**{name: getattr(options, name) for name in names})
     interactions = None
-    if cell.dataset not in DATASETS:
-        columns = {name: getattr(options, f"{name}_column") for name in ("user", "item", "rating", "timestamp")}
-        filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
+    columns = {name: getattr(options, f"{name}_column") for name in ("user", "item", "rating", "timestamp")}
+    filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
+    if cell.dataset in DATASETS:
+        if any(name != column for name, column in columns.items()) or any(filters.values()):
+            raise BetError(f"{cell.dataset} is a named dataset: columns, minimum rating and k-core are for a file of your own")
+    else:
         interactions = load_dataset(cell.dataset, **columns, **filters)
         if options.notebook:
             raise BetError("--notebook runs named datasets only; leave it out for a file of your own")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,14 +16,16 @@ import pytest
 import torch
 
 import bet.__main__
-from bet.data import planted, split_interactions
+from bet.backbones import MaskedTable
+from bet.data import load_dataset, planted, split_interactions
 from bet.errors import BetError
-from bet.search import loop
+from bet.search import Trained, loop
 from bet.study.cell import Cell
 from bet.study.notebook import run_cell_notebook
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
 from bet.study.run import cell_problem, run_cell
+from bet.training import TrainResult
 
 CELL = "tiny_lightgcn_80_bet_s0"
 
@@ -134,7 +137,7 @@ def test_own_file_leaves_a_table_within_the_byte_budget(folders, tmp_path, capsy
     table = tmp_path / "mine.table"
     assert bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--table={table}"]) == 0
     assert 4_900 < table.stat().st_size <= 5_000
-    assert "mine_lightgcn_5kB_su_s0" in capsys.readouterr().out
+    assert re.search(r"mine-[0-9a-f]{8}_lightgcn_5kB_su_s0", capsys.readouterr().out)
     assert bet.__main__.main(["run", *options, "--budget=1 kB", "--profile=smoke"]) == 1
     assert "smallest possible" in capsys.readouterr().err
 
@@ -161,6 +164,61 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
     with pytest.raises(BetError, match="threads must be at least 1, got 0"):
         run_cell(cell, threads=0)
     assert run_cell(cell, threads=2)["host"]["threads"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "tiny", "--k-core", "5"], "tiny is a named dataset"),
+        (["--dataset", "tiny", "--item-column", "product"], "tiny is a named dataset"),
+        (["--dataset", "{file}", "--item-column", "user"], "cannot hold both the user and the item"),
+        (["--dataset", "{file}"], "no user has three interactions"),
+        (["--dataset", "tiny", "--device", "banana"], "device 'banana' cannot be used here"),
+        (["--dataset", "tiny", "--table", "{folder}"], "it is a folder; name a file"),
+        (["--dataset", "tiny", "--table", "{file}/x/table.bet"], "choose another file"),
+        (["--dataset", "tiny", "--budget", "1,8 MB"], "cannot read the budget '1,8 MB'"),
+    ],
+)
+def test_bad_requests_are_refused_before_any_work(folders, tmp_path, capsys, arguments, message):
+    file, folder = tmp_path / "tiny.csv", tmp_path / "folder"
+    file.write_text("user,item\na,1\na,2\nb,1\nb,3\nc,2\n")
+    folder.mkdir()
+    given = [argument.format(file=file, folder=folder) for argument in arguments]
+    assert bet.__main__.main(["run", "--profile", "smoke", "--method", "su", "--budget", "80%", *given]) == 1
+    assert message in capsys.readouterr().err
+    assert not list(tmp_path.rglob("*.json")) and not list(folder.iterdir())
+
+
+def test_own_files_and_budgets_have_names_of_their_own(tmp_path):
+    files = [tmp_path / "tiny.csv", tmp_path / "other" / "tiny.csv"]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("user,item\na,1\n")
+    datasets = ["tiny", *map(str, files)]
+    ids = {Cell(dataset, "lightgcn", budget, "su").id for dataset in datasets for budget in ("80%", "80")}
+    assert len(ids) == 6
+
+
+def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
+    file, table = tmp_path / "ratings.csv", tmp_path / "out" / "table.bet"
+    data = planted()
+    users, items = data.matrix.nonzero()
+    file.write_text("user,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
+    interactions = load_dataset(str(file))
+    record = run_cell(Cell(str(file), "ncf", "80%", "su", profile="smoke"), interactions=interactions, table=table)
+    ids = pd.read_parquet(table.with_name("table.bet.ids.parquet"))
+    saved = MaskedTable.load(table)
+    assert len(ids) == saved.n and list(ids["row"]) == list(range(saved.n))
+    assert list(ids.loc[ids["side"] == "user", "id"]) == list(interactions.user_ids)
+    assert list(ids.loc[ids["side"] == "item", "id"]) == list(interactions.item_ids)
+    weights = torch.load(table.with_name("table.bet.backbone.pt"), weights_only=True)
+    assert sum(weight.numel() for weight in weights.values()) == record["size"]["backbone_parameters"] > 0
+
+
+def test_a_worthless_full_model_is_refused(folders, monkeypatch):
+    monkeypatch.setattr(loop, "pretrained", lambda problem: Trained(None, TrainResult(1, 0.0)))
+    with pytest.raises(BetError, match="quality on validation is 0"):
+        run_cell(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke"))
 
 
 def test_both_protocols_share_one_selection(tmp_path, monkeypatch):

@@ -97,7 +97,9 @@ def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d
 
 def _read(text: str | int | float) -> tuple[Fraction, str]:
     # Fraction of the decimal text: (1 - 0.9) in floats is below a tenth and would lose a column.
-    match = re.fullmatch(r"\s*([0-9][0-9_,]*\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+)\s*(%|[a-zA-Z]*)\s*", str(text))
+    # A comma separates thousands only: "1,8 MB" is not 18 MB.
+    digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
+    match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*)\s*", str(text))
     unit = match[2].lower() if match else ""
     if isinstance(text, bool) or not match or unit not in {"", "%", *UNITS}:
         raise BetError(f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB')")

@@ -117,6 +117,10 @@ def _check_columns(
         if columns[role] not in frame:
             present = ", ".join(map(str, frame.columns))
             raise BetError(f"{path}: no column {columns[role]!r}; it has {present}; say which one holds the {role}")
+        if list(frame.columns).count(columns[role]) > 1:
+            raise BetError(f"{path}: two columns are called {columns[role]!r}; rename the one that is not the {role}")
+    if columns["user"] == columns["item"]:
+        raise BetError(f"{path}: column {columns['user']!r} cannot hold both the user and the item; name two columns")
     if not len(frame):
         raise BetError(f"{path}: a header but no rows; it needs at least one interaction")
 

@@ -6,6 +6,7 @@ from bet.report.frames import Study
 from bet.report.published import statements
 from bet.report.stats import compare
 from bet.report.tables import SIGNIFICANT, groups, in_group
+from bet.study.profiles import PROFILES
 
 METRIC = "ndcg@20"
 
@@ -17,6 +18,7 @@ def provenance(study: Study) -> pd.DataFrame:
     def distinct(values) -> str:
         return "; ".join(dict.fromkeys(str(value) for value in values)) or "none yet"
 
+    keys = {cell.id: PROFILES[study.profile].key(cell) for cell in PROFILES[study.profile].cells}
     rows = {
         "command": f"make reproduce PROFILE={study.profile}",
         "cells": f"{len(records)} of {len(study.cells)} finished",
@@ -27,6 +29,7 @@ def provenance(study: Study) -> pd.DataFrame:
         "columns of the full table": distinct(record["settings"]["d_max"] for record in records),
         "machine": distinct(f"{r['host']['kind']}, {r['host']['cpus']} cores, on {r['host']['device']}" for r in records),
         "versions": distinct(", ".join(f"{name} {v}" for name, v in record["versions"].items()) for record in records),
+        "records of other settings than now": sum(r["key"] != keys[r["cell_id"]] for r in records),
         "hours of all cells together": f"{sum(record['seconds']['total'] for record in records) / 3600:.1f}",
     }
     return pd.DataFrame({"": rows})
@@ -59,7 +62,9 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
         tests = in_group(tests, dataset, protocol) if len(tests) else tests
         if len(tests):
             difference = tests["difference"]
-            above, below = (int(((tests["p_holm"] < SIGNIFICANT) & (sign * difference > 0)).sum()) for sign in (1, -1))
+            # Wilcoxon's test looks at ranks, the interval at the mean that is reported: both must say so.
+            significant = tests["p_holm"] < SIGNIFICANT
+            above, below = int((significant & (tests["low"] > 0)).sum()), int((significant & (tests["high"] < 0)).sum())
             pairs = f"{len(tests)} {'pair' if len(tests) == 1 else 'pairs'} of backbone and budget"
             lines.append(
                 f"**BET against {name}** ({where}): mean difference in NDCG@20 {difference.mean():+.4f} over {pairs}, "

@@ -1,6 +1,7 @@
 """A study's records as data frames, read from its results folder or from the bundle that a report commits."""
 
 import json
+import logging
 import os
 import time
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from bet.errors import BetError
 from bet.files import atomic_path
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, write_record
+
+log = logging.getLogger(__name__)
 
 RECORDS, PER_USER = "records.jsonl", "per_user.parquet"
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
@@ -120,7 +123,10 @@ def restore(profile: str, bundle: Path, results: Path) -> int:
     restored, now = 0, time.time()
     for record in study.records:
         path = results / f"{record['cell_id']}.json"
-        if path.is_file() or record["key"] != keys[record["cell_id"]]:
+        if path.is_file():
+            continue
+        if record["key"] != keys[record["cell_id"]]:
+            log.warning("%s has other settings than the profile now and is left out", record["cell_id"])
             continue
         rows = study.per_user[study.per_user["cell_id"] == record["cell_id"]].drop(columns="cell_id")
         write_record(path, record, rows)

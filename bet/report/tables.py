@@ -94,7 +94,7 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
                 block = own[(own["method"] == method) & (own["budget"] == ("none" if method == "full" else budget))]
                 rivals = means.loc[[budget]] if budget in means.index.get_level_values(0) else means.iloc[:0]
                 for metric in METRICS:
-                    entry = mean_sd(block[metric]) if len(block) else "not in profile"
+                    entry = mean_sd(block[metric]) if len(block) else "–"
                     best = method != "full" and len(rivals) > 1 and (budget, method) in rivals.index
                     best = bool(best and rivals[metric].max() == rivals.loc[(budget, method), metric])
                     if method == "bet" and _significant(tests[metric], dataset, protocol, backbone, budget):
@@ -108,8 +108,8 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
         f"Test quality on {dataset}, protocol {protocol}: mean and, with several seeds, standard deviation over seeds."
-        " Bold: best method with a budget. full: the whole table, for reference. *: BET differs from its best "
-        "competitor (su, sr or powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < "
+        " Bold: best method with a budget. full: the whole table, for reference. –: not in the profile. *: BET differs from its "
+        "best competitor (su, sr or powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < "
         f"{SIGNIFICANT}."
     )
     return Table(f"comparison{suffix}", caption, pd.DataFrame(text, rows, columns), data, pd.DataFrame(bold, rows, columns))

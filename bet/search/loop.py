@@ -9,6 +9,7 @@ import torch
 from tqdm import tqdm
 
 from bet.actions import Action
+from bet.errors import BetError
 from bet.search.fitness import finetuned_quality, pretrained
 from bet.search.problem import Problem, Trained, train_from_scratch
 from bet.search.selectors import Evaluated, Selector
@@ -35,6 +36,8 @@ def search(problem: Problem, selector: Selector) -> list[Evaluated]:
     path = problem.work / "search.pt"
     key = repr((problem.key, selector.name, asdict(problem.budget), asdict(problem.search)))
     full, population = pretrained(problem), []
+    if not full.result.quality > 0:
+        raise BetError("the full table's quality on validation is 0, so no action can be compared with it; give more interactions")
     saved = load_state(path, key)
     if saved:
         population = [_from_plain(member, problem.n_users) for member in saved["population"]]

@@ -1,5 +1,6 @@
 """One cell of the study: what is run, by name."""
 
+import hashlib
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -48,9 +49,14 @@ class Cell:
     @property
     def id(self) -> str:
         """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
-        budget = re.sub(r"[^\w.-]", "", self.budget)
-        dataset = self.dataset if self.dataset in DATASETS else Path(self.dataset).stem
+        budget = re.sub(r"[^\w.-]", "", self.budget) + "p" * self.budget.isdigit()  # 80 parameters are not 80 %
+        dataset = self.dataset if self.dataset in DATASETS else _name_of(Path(self.dataset))
         parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
         parts += ["merged"] * (self.protocol == "merged")
         parts += [f"T{self.iterations}"] * bool(self.iterations) + [f"m{self.actions}"] * bool(self.actions)
         return "_".join(parts)
+
+
+def _name_of(file: Path) -> str:
+    """A file's name and a hash of its place: no two files, and no file and a named dataset, have the same."""
+    return f"{file.stem}-{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"

@@ -20,7 +20,8 @@ import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
 from bet.data import Interactions, Split, load_dataset, split_interactions
-from bet.files import locked
+from bet.errors import BetError
+from bet.files import atomic_path, locked
 from bet.methods import METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
@@ -43,7 +44,8 @@ def run_cell(
     """The cell's record; computed unless a record of the same cell, numbers and data is there already.
 
     interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by name.
-    table: also save the trained table to this file, which needs the model and so runs the cell even if its record exists.
+    table: also save the trained table to this file, which needs the model and so runs the cell even if its record exists; beside
+    it the ids of its rows (``.ids.parquet``) and, where the backbone has weights of its own, those (``.backbone.pt``).
     threads: of the CPU; one is right where other cells run beside it, and rounding differs with another number.
     Writes ``results/<profile>/<id>.json`` and, before it, the per-user test metrics as Parquet beside it.
     """
@@ -54,9 +56,13 @@ def run_cell(
         record = read_record(cell)
         if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
+    if table is not None:
+        _check_writable(table)
     with steady(threads):
-        device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        device = _usable(device)
         split = split_interactions(interactions, cell.seed)
+        if not split.validation.nnz or not split.test.nnz:
+            raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
         problem = cell_problem(cell, split, device, progress)
         with locked(problem.work):  # a cell of the other protocol may do the same work
             outcome = METHODS[cell.method](problem)
@@ -69,12 +75,44 @@ def run_cell(
         record = json.loads(json.dumps(_record(cell, split, problem, outcome, model, ranked, seconds), allow_nan=False))
     check_record(record)
     if table is not None:
-        model.table.save(table)
+        _save_table(table, model, interactions)
     per_user = {"user": ranked.users.astype(np.int32)} | {name: v.astype(np.float32) for name, v in ranked.values.items()}
     write_record(path, record, pd.DataFrame(per_user))
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
         shutil.rmtree(problem.work, ignore_errors=True)
     return record
+
+
+def _check_writable(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BetError(f"cannot write the table to {path} ({error}); choose another file") from error
+    if path.is_dir():
+        raise BetError(f"cannot write the table to {path}: it is a folder; name a file")
+
+
+def _save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
+    n_users, n_items = interactions.n_users, interactions.n_items
+    ids = (interactions.user_ids, interactions.item_ids)
+    named = [range(n) if own is None else own for own, n in zip(ids, (n_users, n_items), strict=True)]
+    rows = {"row": range(n_users + n_items), "side": ["user"] * n_users + ["item"] * n_items}
+    with atomic_path(path.with_name(f"{path.name}.ids.parquet")) as temporary:
+        pd.DataFrame(rows | {"id": [str(own) for side in named for own in side]}).to_parquet(temporary, index=False)
+    if model.backbone.n_parameters():
+        with atomic_path(path.with_name(f"{path.name}.backbone.pt")) as temporary:
+            torch.save(model.backbone.state_dict(), temporary)
+    model.table.save(path)
+
+
+def _usable(device: str) -> str:
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BetError(f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); take cpu or auto") from error
+    return device
 
 
 def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool = False) -> Problem:
