@@ -16,15 +16,13 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from benchmarks.__main__ import machine
-from benchmarks.work import BATCH, D_MAX, prepare, seconds
+from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
 from bet.backbones import Graph, LightGCN, masked_recommender, new_recommender, normalised_adjacency, take_rows
 from bet.backbones.graph import propagate_mean
 from bet.backbones.hinge import by_distances, compiled
 from bet.data import Split
 from bet.process import keep_freed_memory, steady
 from bet.seeds import torch_generator
-from bet.training import BprSampler
-from bet.training.trainer import bpr_loss
 
 LAYERS = LightGCN.layers
 
@@ -52,28 +50,11 @@ def _same(before: Tensor, after: Tensor, tolerance: float = 1e-4) -> None:
     torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance)
 
 
-def _steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> float:
-    """Seconds of ten LightGCN steps of a uniform table."""
-    graph = normalised_adjacency(split.train)
-    model = new_recommender(LightGCN, graph, split.train.shape[0], np.full(graph.n, width), D_MAX, torch_generator(0, "init"))
-    sampler, generator = BprSampler(split.train), torch_generator(0, "draws")
-    optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
-
-    def ten() -> None:
-        for _ in range(10):
-            loss = bpr_loss(model, *sampler.draw(batch, generator), 1e-4, None)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-
-    return seconds(ten, repeat)
-
-
 def kept_memory(split: Split, repeat: int) -> Factor:
     """Freed blocks stay with the process. Must be the first row: there is no way back."""
-    before = _steps(split, D_MAX, repeat)
+    before = ten_steps(split, D_MAX, repeat)
     keep_freed_memory()
-    return Factor(before, _steps(split, D_MAX, repeat), f"ten steps, {D_MAX} columns; the arithmetic is the same")
+    return Factor(before, ten_steps(split, D_MAX, repeat), f"ten steps, {D_MAX} columns; the arithmetic is the same")
 
 
 def used_columns(split: Split, repeat: int) -> Factor:
@@ -170,8 +151,8 @@ def gathered_rows(split: Split, repeat: int) -> Factor:
 def large_batches(split: Split, repeat: int) -> Factor:
     """The same number of triples in fewer, larger steps: a step on the graph costs little more with more triples."""
     rounds = 9
-    before = _steps(split, 64, repeat) * rounds * BATCH / (10 * BATCH)
-    after = _steps(split, 64, repeat, rounds * BATCH) / 10
+    before = ten_steps(split, 64, repeat) * rounds * BATCH / (10 * BATCH)
+    after = ten_steps(split, 64, repeat, rounds * BATCH) / 10
     return Factor(before, after, f"{rounds * BATCH:,} triples, 64 columns, in {rounds} steps or in one")
 
 
@@ -179,10 +160,10 @@ def two_threads(split: Split, repeat: int) -> Factor:
     """A cell that runs alone may use two cores (``--threads 2``)."""
     graph = normalised_adjacency(split.train)
     x = _ego(graph, D_MAX)
-    before, alone = _steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
+    before, alone = ten_steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
     with steady(2):
         _same(alone, propagate_mean(graph, x, LAYERS))
-        after = _steps(split, D_MAX, repeat)
+        after = ten_steps(split, D_MAX, repeat)
     return Factor(before, after, f"ten steps, {D_MAX} columns")
 
 

@@ -49,6 +49,11 @@ class Study:
         """The cells that run with the profile's own T and m."""
         return self.cells[(self.cells["iterations"] == 0) & (self.cells["actions"] == 0)]
 
+    @cached_property
+    def comparisons(self) -> dict[tuple, pd.DataFrame]:
+        """Paired tests by what they compare: tables and sentences ask for the same ones."""
+        return {}
+
     @property
     def missing(self) -> list[str]:
         """Ids of the cells without a record."""

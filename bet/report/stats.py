@@ -29,8 +29,7 @@ def paired(differences: np.ndarray, seed: int = 0) -> Paired:
     """Compare from per-user ``differences`` (u,); the percentile bootstrap resamples users."""
     u = len(differences)
     rng = numpy_generator(seed, "bootstrap")
-    # Multinomial weights are the same as drawing users with replacement, without the (resamples, u) array of values.
-    means = np.array([rng.multinomial(u, np.full(u, 1 / u)) @ differences / u for _ in range(RESAMPLES)])
+    means = np.array([differences[rng.integers(u, size=u)].mean() for _ in range(RESAMPLES)])
     tail = (1 - CONFIDENCE) / 2
     low, high = np.quantile(means, [tail, 1 - tail])
     p = float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
@@ -64,6 +63,13 @@ def compare(study: Study, metric: str, method: str = "bet", opponent: str | None
 
     Only seeds that both have count; users' metrics are averaged over seeds first. p is adjusted by Holm over all rows.
     """
+    known = study.comparisons
+    if (metric, method, opponent) not in known:
+        known[metric, method, opponent] = _compare(study, metric, method, opponent)
+    return known[metric, method, opponent].copy()
+
+
+def _compare(study: Study, metric: str, method: str, opponent: str | None) -> pd.DataFrame:
     rows = []
     keys = ["dataset", "protocol", "backbone", "budget"]
     for key, block in study.main[study.main["budget"] != "none"].groupby(keys, sort=False):
