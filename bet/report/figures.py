@@ -231,7 +231,8 @@ def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = Non
         axes[0].set_ylabel(ylabel)
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=min(len(handles), 7), fontsize=8)
+        columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.2)))
+        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
 def _nothing(axis: Axes, frame: pd.DataFrame) -> None:
