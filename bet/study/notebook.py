@@ -1,6 +1,7 @@
 """Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained HTML file."""
 
 import ast
+import json
 import logging
 import os
 import re
@@ -103,8 +104,18 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             failure = error
+        if temporary.is_file():
+            _forget_folders(temporary)
     if failure is not None:
         raise BetError(f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}") from failure
+
+
+def _forget_folders(notebook: Path) -> None:
+    """Papermill notes where the files were on this machine; an executed notebook is for others to read."""
+    content = json.loads(notebook.read_text(encoding="utf-8"))
+    for name in ("input_path", "output_path"):
+        content["metadata"].get("papermill", {}).pop(name, None)
+    notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def run_cell_notebook(cell: Cell, device: str = "auto") -> Path:
