@@ -6,7 +6,8 @@ import pandas as pd
 from bet.actions import FrequencyOrder, parse_budget
 from bet.report.frames import Study
 from bet.report.tables import MISSING, Table
-from bet.report.walkthrough import budget_shares
+from bet.report.walkthrough import floor_and_raise
+from bet.seeds import numpy_generator
 
 DRAWS = 200
 
@@ -20,7 +21,8 @@ def published_formula(study: Study) -> Table:
     rows = []
     for (dataset, budget), (n_users, n_items, d_max) in _shapes(study).items():
         order = FrequencyOrder(np.zeros(n_users, dtype=np.int64), np.zeros(n_items, dtype=np.int64))
-        used = budget_shares(order, parse_budget(budget, order.n, d_max), seed=0, draws=DRAWS)["published"]
+        limit, rng = parse_budget(budget, order.n, d_max), numpy_generator(0, "published")
+        used = pd.Series([floor_and_raise(order, limit, rng) for _ in range(DRAWS)]) / limit.total
         over = used > 1
         row = {"dataset": dataset, "sparsity": budget, "over budget": over.mean()}
         rows.append(row | {"largest excess": max(0.0, used.max() - 1), "unused, mean": (1 - used[~over]).mean()})

@@ -132,11 +132,10 @@ def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Traine
     path = problem.work / f"{name}.pt"
     key = repr((problem.key, asdict(problem.budget), hashlib.sha256(sizes.astype(np.int64).tobytes()).hexdigest()))
     saved = load_state(path, key)
+    model = fresh_recommender(problem, sizes)
     if saved is not None:
-        model = fresh_recommender(problem, sizes)
         model.load_state_dict(saved["model"])
         return Trained(model, TrainResult(**saved["result"]))
-    model = fresh_recommender(problem, sizes)
     result = train(
         model,
         problem.sampler,
