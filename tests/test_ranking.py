@@ -57,9 +57,9 @@ def test_full_ranking_equals_pair_scores(name):
     model = masked_recommender(full, sizes)
     representations = model.backbone.represent(model.table())
     users, items = torch.meshgrid(torch.arange(train.shape[0]), torch.arange(train.shape[1]), indexing="ij")
-    plain = model.backbone.score(
-        representations[users.flatten()], representations[train.shape[0] + items.flatten()]
-    ).reshape(users.shape)
+    plain = model.backbone.score(representations[users.flatten()], representations[train.shape[0] + items.flatten()]).reshape(
+        users.shape
+    )
     torch.testing.assert_close(model.ranker()(torch.arange(train.shape[0])), plain, rtol=1e-4, atol=1e-5)
     # Masked against compact: zeroed columns of the full table are the same model as columns that are not there.
     with torch.no_grad():

@@ -249,12 +249,16 @@ def test_bundle_gives_the_study_back(template, tmp_path, monkeypatch):
     path.write_text(json.dumps(template))
     with pytest.raises(BetError, match="per-user metrics"):
         load_study("smoke", results, tmp_path)
-    frame = pd.DataFrame({"user": np.arange(3, dtype=np.int32)} | {m: np.float32([0.1, 0.2, 0.3]) for m in METRICS})
+    frame = pd.DataFrame({"user": [0, 1, 3], "positives": [1, 2, 3], "hits": [0b1, 0b10, 0]}, dtype=np.int32)
+    frame.drop(columns="hits").to_parquet(results / template["per_user"])
+    with pytest.raises(BetError, match="lacks hits"):
+        load_study("smoke", results, tmp_path)
     frame.to_parquet(results / template["per_user"])
     study = load_study("smoke", results, tmp_path)
     write_bundle(study, tmp_path / "bundle")
     again = load_study("smoke", tmp_path / "nothing", tmp_path / "bundle")
     assert again.records == study.records
+    assert list(study.per_user["recall@5"]) == [1.0, 0.5, 0.0]
     pd.testing.assert_frame_equal(again.per_user, study.per_user, check_categorical=False)
     path.write_text(json.dumps(template)[:-20])
     with pytest.raises(BetError, match="not a readable record"):

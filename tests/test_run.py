@@ -22,6 +22,7 @@ from bet.errors import BetError
 from bet.search import Trained, loop
 from bet.study.cell import Cell
 from bet.study.notebook import run_cell_notebook
+from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
 from bet.study.run import cell_problem, run_cell
@@ -107,11 +108,11 @@ def test_call_command_line_and_notebook_give_equal_results(folders):
 def test_per_user_metrics_have_the_recorded_means(folders):
     cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
     record = run_cell(cell)
-    frame = pd.read_parquet(folders("first") / "smoke" / record["per_user"])
-    assert frame["user"].is_unique
+    frame = unpack(pd.read_parquet(folders("first") / "smoke" / record["per_user"]))
+    assert frame["user"].is_unique and frame["positives"].sum() == record["data"]["test"]
     for name, value in record["metrics"]["test"].items():
         if name != "quality":
-            assert frame[name].mean() == pytest.approx(value, abs=1e-6)
+            assert frame[name].mean() == pytest.approx(value, abs=1e-12)
 
 
 def test_merged_protocol_refits_and_changes_the_test_score_only(folders):

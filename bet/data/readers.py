@@ -159,8 +159,7 @@ def _check_columns(
 def _negative(ids: pd.Series) -> np.ndarray:
     """Which ids (k,) are below zero; none where some are no numbers, since a text may start with a minus."""
     if pd.api.types.is_bool_dtype(ids.dtype) or not (
-        pd.api.types.is_numeric_dtype(ids.dtype)
-        or (pd.api.types.is_string_dtype(ids.dtype) and ids.str.startswith("-").any())
+        pd.api.types.is_numeric_dtype(ids.dtype) or (pd.api.types.is_string_dtype(ids.dtype) and ids.str.startswith("-").any())
     ):
         return np.zeros(len(ids), dtype=bool)
     numbers = pd.to_numeric(ids, errors="coerce")

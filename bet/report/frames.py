@@ -12,6 +12,7 @@ import pandas as pd
 
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.study.per_user import COLUMNS, unpack, write_rows
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, write_record
 
@@ -26,7 +27,7 @@ _EFFORT = ("finetunings", "trainings", "peak_memory_bytes")
 
 @dataclass(frozen=True)
 class Study:
-    """``records`` of a profile's finished cells in the profile's order; ``per_user``: cell_id, user and test metrics in rows."""
+    """``records`` of a profile's finished cells in the profile's order; ``per_user``: cell_id, user, hits and test metrics."""
 
     profile: str
     records: tuple[dict, ...]
@@ -86,13 +87,13 @@ def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
     records, per_user = _from_results(results) if results else [], None
     if not records and (bundle / RECORDS).is_file():
         records = [json.loads(line) for line in (bundle / RECORDS).read_text().splitlines()]
-        per_user = pd.read_parquet(bundle / PER_USER)
+        per_user = unpack(pd.read_parquet(bundle / PER_USER))
     records = sorted((record for record in records if record["cell_id"] in known), key=lambda record: known[record["cell_id"]])
     for record in records:
         check_record(record)
     if per_user is None:
         frames = [_read_per_user(results, record) for record in records] if results else []
-        per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", "user", *METRICS])
+        per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
         per_user["cell_id"] = per_user["cell_id"].astype("category")
     return Study(profile, tuple(records), per_user)
 
@@ -111,7 +112,7 @@ def _read_per_user(folder: Path, record: dict) -> pd.DataFrame:
     path = folder / record["per_user"]
     if not path.is_file():
         raise BetError(f"{path}: the per-user metrics of {record['cell_id']} are missing; delete its record and run the cell again")
-    frame = pd.read_parquet(path)
+    frame = unpack(pd.read_parquet(path))
     frame.insert(0, "cell_id", record["cell_id"])
     return frame
 
@@ -133,7 +134,7 @@ def restore(profile: str, bundle: Path, results: Path) -> int:
         if record["key"] != keys[record["cell_id"]]:
             log.warning("%s has other settings than the profile now and is left out", record["cell_id"])
             continue
-        rows = study.per_user[study.per_user["cell_id"] == record["cell_id"]].drop(columns="cell_id")
+        rows = study.per_user.loc[study.per_user["cell_id"] == record["cell_id"], COLUMNS]
         write_record(path, record, rows)
         for part in (path, path.with_name(record["per_user"])):
             os.utime(part, (now, now))  # one of them newer than another that depends on it would be run again
@@ -142,8 +143,7 @@ def restore(profile: str, bundle: Path, results: Path) -> int:
 
 
 def write_bundle(study: Study, folder: Path) -> None:
-    """What a report was made from, in two files: all records as JSON lines, all per-user test metrics as one Parquet."""
+    """What a report was made from, in two files: all records as JSON lines, all per-user rows as one Parquet."""
     with atomic_path(folder / RECORDS) as temporary:
         temporary.write_text("".join(json.dumps(record) + "\n" for record in study.records))
-    with atomic_path(folder / PER_USER) as temporary:
-        study.per_user.to_parquet(temporary, index=False, compression="zstd")
+    write_rows(study.per_user[["cell_id", *COLUMNS]], folder / PER_USER)

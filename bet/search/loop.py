@@ -77,8 +77,7 @@ def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
     candidates = {member.t: member for members in tops.values() for member in members}
     retrained = {t: train_from_scratch(problem, candidates[t].action.sizes, f"retrain-{t}") for t in sorted(candidates)}
     winners = {
-        count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t
-        for count, members in tops.items()
+        count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t for count, members in tops.items()
     }
     return Outcome(
         trained=retrained[winners[len(population)]],

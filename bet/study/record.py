@@ -10,6 +10,7 @@ from bet.errors import BetError
 from bet.files import atomic_path
 from bet.paths import results_dir
 from bet.study.cell import Cell
+from bet.study.per_user import write_rows
 
 SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
 
@@ -30,10 +31,9 @@ def read_record(cell: Cell) -> dict:
     return record
 
 
-def write_record(path: Path, record: dict, per_user: pd.DataFrame) -> None:
-    """Write the ``per_user`` test metrics beside ``path`` and, last, the record itself; both whole or not at all."""
-    with atomic_path(path.with_name(record["per_user"])) as temporary:
-        per_user.to_parquet(temporary, index=False)
+def write_record(path: Path, record: dict, rows: pd.DataFrame) -> None:
+    """Write the per-user ``rows`` beside ``path`` and, last, the record itself; both whole or not at all."""
+    write_rows(rows, path.with_name(record["per_user"]))
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
 

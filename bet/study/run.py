@@ -27,6 +27,7 @@ from bet.paths import cache_dir, project_root
 from bet.process import steady
 from bet.search import Outcome, Problem, fresh_recommender
 from bet.study.cell import Cell
+from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
 from bet.study.record import check_record, read_record, record_path, write_record
 from bet.training import RankingMetrics, evaluate, train
@@ -47,7 +48,7 @@ def run_cell(
     table: also save the trained table to this file, which needs the model and so runs the cell even if its record exists; beside
     it the ids of its rows (``.ids.parquet``) and, where the backbone has weights of its own, those (``.backbone.pt``).
     threads: of the CPU; one is right where other cells run beside it, and rounding differs with another number.
-    Writes ``results/<profile>/<id>.json`` and, before it, the per-user test metrics as Parquet beside it.
+    Writes ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet (``per_user.py``) beside it.
     """
     path = record_path(cell)
     started = time.perf_counter()
@@ -76,8 +77,7 @@ def run_cell(
     check_record(record)
     if table is not None:
         _save_table(table, model, interactions)
-    per_user = {"user": ranked.users.astype(np.int32)} | {name: v.astype(np.float32) for name, v in ranked.values.items()}
-    write_record(path, record, pd.DataFrame(per_user))
+    write_record(path, record, pack(ranked))
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
         shutil.rmtree(problem.work, ignore_errors=True)
     return record

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,10 +19,20 @@ CUTOFFS = (5, 10, 20)  # Eq. 13
 
 @dataclass(frozen=True)
 class RankingMetrics:
-    """``users`` (u,) int64, those with at least one positive; ``values["recall@5"]`` etc., each (u,) float64."""
+    """What every user got: ``users`` (u,) int64, those with at least one positive, and ``n_positives`` (u,) how many.
+
+    ``hits`` (u, depth) bool: whether the item at each rank, best first, is a positive.
+    """
 
     users: np.ndarray
-    values: dict[str, np.ndarray]
+    n_positives: np.ndarray
+    hits: np.ndarray
+    cutoffs: Sequence[int] = CUTOFFS
+
+    @cached_property
+    def values(self) -> dict[str, np.ndarray]:
+        """``recall@5`` etc. of every user, each (u,) float64."""
+        return _metrics(self.hits, self.n_positives, self.cutoffs)
 
     def means(self) -> dict[str, float]:
         """Mean over users of every metric, and ``quality``, the mean of them all (Eq. 13)."""
@@ -72,7 +83,7 @@ def evaluate(
                 raise
             block //= 2
             log.warning("not enough GPU memory to rank for so many users at once; going on with blocks of %d", block)
-    return RankingMetrics(users, _metrics(hits, n_positives[users], cutoffs))
+    return RankingMetrics(users, n_positives[users], hits, cutoffs)
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
