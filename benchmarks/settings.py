@@ -46,7 +46,10 @@ SWEEPS = {
     "paper": Sweep(
         "gowalla",
         (128, 13),
-        {"lightgcn": {"batch_size": (29_000, 87_000), "learning_rate": (0.03, 0.05, 0.1), "l2": (1e-5, 1e-4, 1e-3)}},
+        {
+            "lightgcn": {"batch_size": (29_000, 87_000), "learning_rate": (0.03, 0.05, 0.1), "l2": (1e-5, 1e-4, 1e-3)},
+            "ncf": {"l2": (2e-3, 4e-3, 1e-2), "backbone_rate": (0.005, 0.03), "learning_rate": (0.03, 0.05)},
+        },
     ),
 }
 

@@ -15,7 +15,7 @@ from bet.actions import Action, Budget, FrequencyOrder, parse_budget, sample_act
 from bet.backbones import LightGCN, new_recommender, normalised_adjacency
 from bet.data import Interactions, Split, load_dataset, power_law, split_interactions
 from bet.predictor import DeepSets, stack_histograms
-from bet.search import PredictorSelector, Problem, SearchSettings, Trained, finetuned_quality, fresh_recommender, unbudgeted
+from bet.search import PredictorSelector, Problem, SearchSettings, Trained, finetuned, fresh_recommender, unbudgeted
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import BprSampler, TrainResult, TrainSettings, evaluate
 from bet.training.trainer import bpr_loss
@@ -178,7 +178,7 @@ def iteration(split: Split, repeat: int) -> Measured:
     def work() -> None:
         action = PredictorSelector(problem, DeepSets).choose(1, []).action
         assert int(action.sizes.sum(dtype=np.int64)) == budget.target
-        assert finetuned_quality(problem, full, action.sizes) > 0
+        assert finetuned(problem, full, action.sizes).means()["quality"] > 0
         largest.append(int(action.sizes.max()))
 
     taken = seconds(work, repeat)

@@ -232,7 +232,7 @@ def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
     work = tmp_path / "cache" / "work" / f"smoke-{clean.id}"
     first = run_cell(clean)
     assert work.is_dir(), "kept for the other protocol"
-    monkeypatch.setattr(loop, "finetuned_quality", None)  # nothing is searched a second time
+    monkeypatch.setattr(loop, "finetuned", None)  # nothing is searched a second time
     second = run_cell(merged)
     assert not work.exists()
     for part in ("search", "sizes", "learning_curve"):

@@ -2,6 +2,7 @@
 
 from bet.actions.action import Action, FrequencyOrder, FrequencyRuns
 from bet.actions.budget import Budget, parse_budget
+from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
@@ -15,6 +16,7 @@ __all__ = [
     "FrequencyRuns",
     "allocate",
     "allocate_histogram",
+    "keep_largest",
     "parse_budget",
     "ranked_action",
     "sample_action",

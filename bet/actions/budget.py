@@ -56,9 +56,25 @@ class Budget:
         """What an exact action uses: the budget, or the full table where the budget is larger."""
         return min(self.total, self.n * self.d_max)
 
-    def check(self, sizes: np.ndarray) -> None:
-        """Raise BetError unless ``sizes`` (n,) obeys the bounds and the budget; called wherever a table is made or reported."""
-        used = int(np.sum(sizes, dtype=np.int64))
+    @property
+    def binding(self) -> bool:
+        """Whether it is below the full table."""
+        return self.total < self.n * self.d_max
+
+    def check(self, kept: np.ndarray) -> None:
+        """Raise BetError unless ``kept`` obeys the budget and, if it is sizes (n,) and not a mask, the bounds.
+
+        Called wherever a table is made or reported.
+        """
+        used = int(np.sum(kept, dtype=np.int64))
+        if kept.ndim == 2:
+            if kept.shape != (self.n, self.copies * self.d_max) or used > self.parameters:
+                raise BetError(
+                    f"a mask of shape {kept.shape} keeps {used} numbers; allowed are {self.parameters} of "
+                    f"({self.n}, {self.copies * self.d_max})"
+                )
+            return
+        sizes = kept
         if len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max or used > self.total:
             raise BetError(
                 f"sizes of {len(sizes)} entities in [{sizes.min()}, {sizes.max()}] sum to {used}; allowed are {self.n} entities "

@@ -1,19 +1,22 @@
 """Backbones G and the tables they read. A new backbone is one file and one line in ``BACKBONES``."""
 
 from bet.backbones.base import Backbone, Ranker
+from bet.backbones.element import ElementTable
 from bet.backbones.graph import Graph, normalised_adjacency, take_rows
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
 from bet.backbones.recommender import Recommender, masked_recommender, new_recommender
-from bet.backbones.table import MaskedTable, Table, masked_table_bytes
+from bet.backbones.table import LearnedTable, MaskedTable, Table, masked_table_bytes
 
 BACKBONES: dict[str, type[Backbone]] = {"ncf": NCF, "ngcf": NGCF, "lightgcn": LightGCN}
 
 __all__ = [
     "BACKBONES",
     "Backbone",
+    "ElementTable",
     "Graph",
+    "LearnedTable",
     "MaskedTable",
     "Ranker",
     "Recommender",

@@ -32,6 +32,11 @@ class Backbone(nn.Module):
         """Scores (B,) of representation rows ``users`` (B, D) with ``items`` (B, D)."""
         return (users * items).sum(1)
 
+    def triple_scores(self, rows: Tensor) -> Tensor:
+        """(2, B) scores of B users with their positives, with their negatives; ``rows`` (3B, D) representations in this order."""
+        users, positives, negatives = rows.chunk(3)
+        return torch.stack([self.score(users, positives), self.score(users, negatives)])
+
     def ranker(self, representations: Tensor) -> Ranker:
         """A function that scores any block of users against all items."""
         items = representations[self.n_users :].T.contiguous()  # (D, |V|)

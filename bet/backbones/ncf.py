@@ -37,6 +37,11 @@ class NCF(Backbone):
         hidden = F.relu(mlp_u @ self.w_user[:, :width].T + mlp_v @ self.w_item[:, :width].T + self.bias)
         return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]
 
+    def triple_scores(self, rows: Tensor) -> Tensor:
+        width = rows.shape[1] // 2
+        weights = (self.w_user[:, :width], self.w_item[:, :width], self.bias, self.a, self.c[:width])
+        return _TripleScores.apply(rows, *weights)
+
     def ranker(self, representations: Tensor) -> Ranker:
         """Full ranking through the separable first layer: each side is projected once; hidden units are summed over all pairs."""
         width = representations.shape[1] // 2
@@ -45,3 +50,41 @@ class NCF(Backbone):
         hinge = pairwise_hinge(mlp[self.n_users :] @ self.w_item[:, :width].T, self.a)
         items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()  # (width, |V|)
         return lambda users: hinge(x[users]).addmm_(gmf[users], items_gmf)
+
+
+class _TripleScores(torch.autograd.Function):
+    """NCF's scores of B triples: a user is projected once for both items, and no (3B, width) product is formed twice."""
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, w_user: Tensor, w_item: Tensor, bias: Tensor, a: Tensor, c: Tensor) -> Tensor:
+        b, width = len(rows) // 3, len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
+        items = (mlp[b:] @ w_item.T).view(2, b, -1)
+        hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (2, B, hidden)
+        weighted = gmf[:b] * c
+        gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (2, b)))
+        ctx.save_for_backward(rows, w_user, w_item, a, c, hidden)
+        return hidden @ a + gmf_scores
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor):  # (2, B)
+        rows, w_user, w_item, a, c, hidden = ctx.saved_tensors
+        b, width = len(rows) // 3, len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
+        out = torch.empty_like(rows)
+        at_hidden = (hidden > 0) * a * gradient[:, :, None]  # (2, B, hidden)
+        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)
+        out[:b, :width] = at_users @ w_user
+        out[b:, :width] = at_items @ w_item
+        items = gmf[b:].unflatten(0, (2, b)) * gradient[:, :, None]
+        for_users = items.sum(0)  # (B, width)
+        torch.mul(for_users, c, out=out[:b, width:])
+        torch.mul((gmf[:b] * c)[None], gradient[:, :, None], out=out[b:, width:].unflatten(0, (2, b)))
+        return (
+            out,
+            at_users.T @ mlp[:b],
+            at_items.T @ mlp[b:],
+            at_users.sum(0),
+            hidden.flatten(0, 1).T @ gradient.flatten(),
+            (gmf[:b] * for_users).sum(0),
+        )

@@ -1,10 +1,13 @@
 """A backbone together with its embedding table: the thing that is trained, ranked with and measured."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bet.backbones.base import Backbone, Ranker
+from bet.backbones.element import ElementTable
 from bet.backbones.graph import Graph
 from bet.backbones.table import MaskedTable, Table
 
@@ -38,19 +41,22 @@ def new_recommender(
     backbone: type[Backbone],
     graph: Graph,
     n_users: int,
-    sizes: np.ndarray,
+    kept: np.ndarray,
     d_max: int,
     generator: torch.Generator,
     init_std: float | None = None,
+    table: Callable[..., Table] | None = None,
 ) -> Recommender:
-    """A recommender with fresh weights from ``generator`` (CPU) and a masked table of ``sizes`` (n,), on the graph's device.
+    """A recommender with fresh weights from ``generator`` (CPU) on the graph's device.
 
-    Rows start as N(0, init_std^2); None takes the backbone's own scale.
+    kept: sizes (n,), or a mask (n, copies * d_max) of single numbers; what the table keeps of the full one.
+    init_std: rows start as N(0, init_std^2); None takes the backbone's own scale.
+    table: makes the table; None takes the one that ``kept`` is the form of.
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
-    table = MaskedTable(sizes, d_max, copies=body.copies, std=std, generator=generator)
-    return Recommender(body, table).to(graph.values.device)
+    make = table or (MaskedTable if kept.ndim == 1 else ElementTable)
+    return Recommender(body, make(kept, d_max, copies=body.copies, std=std, generator=generator)).to(graph.values.device)
 
 
 def masked_recommender(full: Recommender, sizes: np.ndarray) -> Recommender:

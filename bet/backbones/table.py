@@ -6,7 +6,7 @@ in the columns of the ego matrix.
 """
 
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 import torch
@@ -15,30 +15,59 @@ from torch import Tensor, nn
 from bet.errors import BetError
 from bet.files import atomic_path
 
-_NPY_HEADER = 128  # bytes numpy writes before a one-dimensional array
+NPY_HEADER = 128  # bytes numpy writes before a one-dimensional array
 _FORMAT = 1
 
 
-class Table(Protocol):
-    """What a backbone, the trainer and the accounting need of a table; quantised or hashed tables fit here too."""
+class Table(nn.Module):
+    """What a backbone, the trainer and the accounting need of a table; quantised or hashed tables fit here too.
+
+    A table whose form is learned in training overrides the last three methods.
+    """
 
     n: int
     copies: int
-    sizes: np.ndarray  # (n,) columns per entity
 
-    def __call__(self) -> Tensor:
+    @property
+    def sizes(self) -> np.ndarray:
+        """Numbers per entity and copy, (n,)."""
+        raise NotImplementedError
+
+    @property
+    def kept(self) -> np.ndarray:
+        """What it keeps of the full table: its sizes, or a mask (n, copies * d_max) bool. A table can be made anew from it."""
+        raise NotImplementedError
+
+    def forward(self) -> Tensor:
         """Ego embeddings (n, copies * width) float32; columns from ``width`` up to d_max are zero and left out."""
+        raise NotImplementedError
 
     def n_parameters(self) -> int:
         """Numbers kept, over all copies."""
+        raise NotImplementedError
 
     def n_bytes(self) -> int:
         """Exact length in bytes of the file that ``save`` writes."""
+        raise NotImplementedError
 
-    def save(self, path: Path) -> None: ...
+    def save(self, path: Path) -> None:
+        """Write the table to a file of its own format, whole or not at all."""
+        raise NotImplementedError
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Parameters and their learning rate relative to the embeddings'."""
+        return [(list(self.parameters()), 1.0)]
+
+    def penalty(self) -> Tensor | float:
+        """A term of the training loss."""
+        return 0.0
+
+    def before_step(self, step: int, steps: int) -> bool:
+        """Called before training step ``step`` (from 0) of at most ``steps``; True ends the training."""
+        return False
 
 
-class MaskedTable(nn.Module):
+class MaskedTable(Table):
     """Row n keeps its first ``sizes[n]`` columns of d_max: E * M with a prefix mask M (BET, section 3.1).
 
     Only the ``width = max(sizes)`` columns that somebody uses exist, so a narrow table is cheap to train.
@@ -55,15 +84,23 @@ class MaskedTable(nn.Module):
         if sizes.min() < 0 or sizes.max() > d_max:
             raise BetError(f"sizes must lie in [0, {d_max}], got [{sizes.min()}, {sizes.max()}]")
         self.n, self.copies, self.d_max = len(sizes), copies, d_max
-        self.sizes = sizes.astype(np.int16)
+        self._sizes = sizes.astype(np.int16)
         self.width = int(sizes.max())
         weight = torch.zeros(self.n, copies * self.width)
         if std:
             weight.normal_(0.0, std, generator=generator)
-        kept = torch.arange(self.width) < torch.from_numpy(self.sizes)[:, None]
+        kept = torch.arange(self.width) < torch.from_numpy(self._sizes)[:, None]
         kept = kept.repeat(1, copies)
         self.weight = nn.Parameter(weight * kept)
         self.register_buffer("mask", None if bool(kept.all()) else kept, persistent=False)
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self._sizes
+
+    @property
+    def kept(self) -> np.ndarray:
+        return self._sizes
 
     @classmethod
     def from_full(cls, full: Tensor, sizes: np.ndarray, d_max: int, copies: int = 1) -> Self:
@@ -91,7 +128,7 @@ class MaskedTable(nn.Module):
         kept = torch.ones_like(self.weight, dtype=torch.bool) if self.mask is None else self.mask
         with atomic_path(path) as temporary, open(temporary, "wb") as handle:
             np.save(handle, np.array([_FORMAT, self.copies, self.d_max], dtype=np.int32))
-            np.save(handle, self.sizes.astype(_size_dtype(self.d_max)))
+            np.save(handle, self.sizes.astype(count_dtype(self.d_max)))
             np.save(handle, self.weight.detach()[kept].cpu().numpy())
 
     @classmethod
@@ -113,10 +150,28 @@ class MaskedTable(nn.Module):
         return table
 
 
-def _size_dtype(d_max: int) -> type[np.unsignedinteger]:
+class LearnedTable(Table):
+    """Base of tables that learn in training what to keep: all numbers are there, and start as those of a full table.
+
+    A subclass yields what is kept for now in its ``forward``; it is thrown away once its choice is known.
+    """
+
+    def __init__(self, sizes: np.ndarray, d_max: int, *, copies: int, std: float, generator: torch.Generator):
+        """``sizes`` (n,): d_max for everybody."""
+        super().__init__()
+        self.n, self.copies, self.d_max = len(sizes), copies, d_max
+        self.weight = nn.Parameter(torch.empty(self.n, copies * d_max).normal_(0.0, std, generator=generator))
+
+    @property
+    def kept(self) -> np.ndarray:
+        return np.full(self.n, self.d_max, dtype=np.int16)
+
+
+def count_dtype(d_max: int) -> type[np.unsignedinteger]:
+    """The smallest type for numbers up to ``d_max``."""
     return np.uint8 if d_max < 256 else np.uint16
 
 
 def masked_table_bytes(n: int, parameters: int, d_max: int) -> int:
     """Length of a saved masked table: three npy headers, three int32, a size per entity, 4 bytes per parameter."""
-    return 3 * _NPY_HEADER + 12 + n * np.dtype(_size_dtype(d_max)).itemsize + 4 * parameters
+    return 3 * NPY_HEADER + 12 + n * np.dtype(count_dtype(d_max)).itemsize + 4 * parameters

@@ -1,9 +1,10 @@
 """Algorithm 1: fitness by fine-tuning, selection of actions, selective retraining."""
 
-from bet.search.fitness import finetuned_quality, pretrained, unbudgeted
+from bet.search.fitness import finetuned, full_sizes, pretrained, unbudgeted
 from bet.search.loop import Outcome, search, search_and_retrain, top_actions
-from bet.search.problem import Problem, SearchSettings, Trained, fresh_recommender, train_from_scratch
+from bet.search.problem import Problem, SearchSettings, Trained, fresh_recommender, train_from_scratch, without_minimum
 from bet.search.selectors import Choice, Evaluated, PredictorSelector, RandomSelector, Selector, StatelessSelector
+from bet.search.trials import Trial, best_trial, learning_recommender, remembered, train_whole_schedule
 
 __all__ = [
     "Choice",
@@ -16,12 +17,19 @@ __all__ = [
     "Selector",
     "StatelessSelector",
     "Trained",
-    "finetuned_quality",
+    "Trial",
+    "best_trial",
+    "finetuned",
     "fresh_recommender",
+    "full_sizes",
+    "learning_recommender",
     "pretrained",
+    "remembered",
     "search",
     "search_and_retrain",
     "top_actions",
     "train_from_scratch",
+    "train_whole_schedule",
     "unbudgeted",
+    "without_minimum",
 ]

@@ -8,7 +8,7 @@ from bet.actions import Budget
 from bet.backbones import masked_recommender
 from bet.files import locked
 from bet.search.problem import Problem, Trained, train_from_scratch
-from bet.training import train
+from bet.training import RankingMetrics, train
 
 
 def unbudgeted(problem: Problem) -> Problem:
@@ -18,22 +18,26 @@ def unbudgeted(problem: Problem) -> Problem:
     return replace(problem, budget=full)
 
 
+def full_sizes(problem: Problem) -> np.ndarray:
+    """d_max columns for everybody: (n,) int16."""
+    return np.full(problem.budget.n, problem.budget.d_max, dtype=np.int16)
+
+
 def pretrained(problem: Problem) -> Trained:
     """The backbone with its full table, trained to convergence once per data set, settings and seed, and cached.
 
     Cells that start together wait for the first one to train it; a damaged or foreign cache file is rebuilt.
     """
     full = unbudgeted(problem)
-    sizes = np.full(full.budget.n, full.budget.d_max, dtype=np.int16)
     folder = problem.cache / "backbones"
     name = f"{problem.backbone}-{problem.key}"
     with locked(folder / name):
-        return train_from_scratch(replace(full, work=folder), sizes, name)
+        return train_from_scratch(replace(full, work=folder), full_sizes(full), name)
 
 
-def finetuned_quality(problem: Problem, full: Trained, sizes: np.ndarray) -> float:
-    """Validation quality after ``finetune_epochs`` from the full model with the mask of ``sizes`` (n,) by entity id."""
+def finetuned(problem: Problem, full: Trained, sizes: np.ndarray) -> RankingMetrics:
+    """What validation users get after ``finetune_epochs`` from the full model with the mask of ``sizes`` (n,) by entity id."""
     problem.budget.check(sizes)
     model = masked_recommender(full.model, sizes)
     train(model, problem.sampler, problem.finetuning, problem.seed, epochs=problem.search.finetune_epochs)
-    return problem.quality(model)
+    return problem.ranked(model)

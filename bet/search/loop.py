@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from bet.actions import Action
 from bet.errors import BetError
-from bet.search.fitness import finetuned_quality, pretrained
+from bet.search.fitness import finetuned, pretrained
 from bet.search.problem import Problem, Trained, train_from_scratch
 from bet.search.selectors import Evaluated, Selector
 from bet.training import load_state, save_state
@@ -29,6 +29,8 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)  # pretrain, search, retrain; of every run that had a part in it
     finetunings: int = 0
     trainings: int = 1  # from scratch, the shared pre-training not counted
+    evaluations: int = 0  # on validation, of models that were not trained for it
+    trials: list[dict] = field(default_factory=list)  # plain values: a method's own knobs and what each led to
 
 
 def search(problem: Problem, selector: Selector) -> list[Evaluated]:
@@ -49,10 +51,11 @@ def search(problem: Problem, selector: Selector) -> list[Evaluated]:
         for t in range(len(population) + 1, total + 1):
             started = time.perf_counter()
             choice = selector.choose(t, population)
-            quality = finetuned_quality(problem, full, choice.action.sizes)
+            ranked = finetuned(problem, full, choice.action.sizes)
+            quality = ranked.means()["quality"]
             fitness = quality / full.result.quality
             plain = (t, choice.action, choice.strategy, choice.predicted, fitness, quality)
-            loss = selector.learn(t, [*population, Evaluated(*plain, None, 0.0)])
+            loss = selector.learn(t, [*population, Evaluated(*plain, None, 0.0)], ranked)
             population.append(Evaluated(*plain, loss, time.perf_counter() - started))
             saved = {"population": [_to_plain(member) for member in population], "selector": selector.state_dict()}
             save_state(path, key, saved)

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -10,11 +11,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bet.actions import Budget, FrequencyOrder
-from bet.backbones import BACKBONES, Graph, Recommender, new_recommender, normalised_adjacency
+from bet.backbones import BACKBONES, Graph, Recommender, Table, new_recommender, normalised_adjacency
 from bet.data import keep_rows
 from bet.errors import BetError
 from bet.seeds import numpy_generator, torch_generator
-from bet.training import BprSampler, TrainResult, TrainSettings, evaluate, load_state, save_state, train
+from bet.training import BprSampler, RankingMetrics, TrainResult, TrainSettings, evaluate, load_state, save_state, train
 
 CACHE_VERSION = 2  # raise when training changes what cached weights would be
 
@@ -63,6 +64,10 @@ class Problem:
     def sampler(self) -> BprSampler:
         return BprSampler(self.train, self.device)
 
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(self.sampler.n_interactions / self.training.batch_size)
+
     @cached_property
     def order(self) -> FrequencyOrder:
         items = np.bincount(self.train.indices, minlength=self.train.shape[1])
@@ -82,10 +87,13 @@ class Problem:
         chosen = numpy_generator(self.seed, "validation users").permutation(users)[: math.ceil(share * len(users))]
         return keep_rows(self.validation, chosen)
 
+    def ranked(self, model: Recommender) -> RankingMetrics:
+        """Metrics of every user of ``selection``."""
+        return evaluate(model.ranker(), self.selection, [self.train], device=self.device)
+
     def quality(self, model: Recommender) -> float:
         """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over the users of ``selection`` (Eq. 13)."""
-        ranked = evaluate(model.ranker(), self.selection, [self.train], device=self.device)
-        return ranked.means()["quality"]
+        return self.ranked(model).means()["quality"]
 
     @cached_property
     def key(self) -> str:
@@ -108,6 +116,11 @@ class Problem:
         return what if self.progress else None
 
 
+def without_minimum(problem: Problem) -> Problem:
+    """The same problem for methods that may remove whole rows."""
+    return replace(problem, budget=replace(problem.budget, d_min=0))
+
+
 @dataclass
 class Trained:
     """A recommender trained to convergence, and how that went."""
@@ -116,23 +129,27 @@ class Trained:
     result: TrainResult
 
 
-def fresh_recommender(problem: Problem, sizes: np.ndarray) -> Recommender:
-    """An untrained recommender with a table of ``sizes`` (n,); the budget is asserted."""
-    problem.budget.check(sizes)
+def fresh_recommender(problem: Problem, kept: np.ndarray, table: Callable[..., Table] | None = None) -> Recommender:
+    """An untrained recommender with a table that keeps ``kept``, sizes (n,) or a mask (n, copies * d_max); the budget is asserted.
+
+    A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes a table of another kind.
+    """
+    problem.budget.check(kept)
     generator = torch_generator(problem.seed, "init")
     backbone, std = BACKBONES[problem.backbone], problem.training.init_std
-    return new_recommender(backbone, problem.graph, problem.n_users, sizes, problem.budget.d_max, generator, std)
+    return new_recommender(backbone, problem.graph, problem.n_users, kept, problem.budget.d_max, generator, std, table)
 
 
-def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Trained:
-    """Train a table of ``sizes`` (n,) until validation stops improving, or take what ``problem.work`` has of an earlier run.
+def train_from_scratch(problem: Problem, kept: np.ndarray, name: str) -> Trained:
+    """Train a table that keeps ``kept`` until validation stops improving, or take what ``problem.work`` has of an earlier run.
 
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or settings, is not used.
     """
     path = problem.work / f"{name}.pt"
-    key = repr((problem.key, asdict(problem.budget), hashlib.sha256(sizes.astype(np.int64).tobytes()).hexdigest()))
+    plain = kept.astype(np.int64) if kept.ndim == 1 else kept
+    key = repr((problem.key, asdict(problem.budget), hashlib.sha256(plain.tobytes()).hexdigest()))
     saved = load_state(path, key)
-    model = fresh_recommender(problem, sizes)
+    model = fresh_recommender(problem, kept)
     if saved is not None:
         model.load_state_dict(saved["model"])
         return Trained(model, TrainResult(**saved["result"]))
@@ -145,6 +162,6 @@ def train_from_scratch(problem: Problem, sizes: np.ndarray, name: str) -> Traine
         checkpoint=problem.work / f"{name}.checkpoint.pt",
         progress=problem.description(name),
     )
-    problem.budget.check(model.table.sizes)
+    problem.budget.check(model.table.kept)
     save_state(path, key, {"model": model.state_dict(), "result": asdict(result)})
     return Trained(model, result)

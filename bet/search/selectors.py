@@ -11,6 +11,7 @@ from bet.actions import Action, FrequencyOrder, sample_actions
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histograms
 from bet.search.problem import Problem
 from bet.seeds import numpy_generator, torch_generator
+from bet.training import RankingMetrics
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Selector(Protocol):
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice: ...
 
-    def learn(self, t: int, population: Sequence[Evaluated]) -> float | None:
-        """Update on the population after iteration t; the mean loss before the updates, if something learns."""
+    def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float | None:
+        """Update after iteration t, whose action gave users ``ranked``; the mean loss before the updates, if something learns."""
 
     def state_dict(self) -> dict: ...
 
@@ -54,7 +55,7 @@ class Selector(Protocol):
 class StatelessSelector:
     """Base of selectors that learn nothing."""
 
-    def learn(self, t: int, population: Sequence[Evaluated]) -> None:
+    def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> None:
         return None
 
     def state_dict(self) -> dict:
@@ -105,7 +106,7 @@ class PredictorSelector:
             strategy, best = "I best predicted", int(predicted.argmax())
         return Choice(actions[best], strategy, float(predicted[best]))
 
-    def learn(self, t: int, population: Sequence[Evaluated]) -> float:
+    def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
         search, losses = self.problem.search, []
         histograms = stack_histograms([member.action for member in population], self.problem.budget.d_max)
         fitness = torch.tensor([member.fitness for member in population])

@@ -8,7 +8,7 @@ from pathlib import Path
 from bet.backbones import BACKBONES
 from bet.data import DATASETS
 from bet.errors import BetError
-from bet.methods import METHODS
+from bet.methods import METHODS, UNBUDGETED
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,11 @@ class Cell:
                 raise BetError(f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}")
         if self.dataset not in DATASETS and not Path(self.dataset).is_file():
             raise BetError(f"unknown dataset {self.dataset!r}: no such file, and known are {', '.join(DATASETS)}")
-        if (self.budget == "none") != (self.method == "full"):
-            raise BetError(f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', all others a budget")
+        if (self.method == "full" and self.budget != "none") or (self.budget == "none" and self.method not in UNBUDGETED):
+            raise BetError(
+                f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
+                "budget, all others a budget"
+            )
 
     @property
     def selection_id(self) -> str:

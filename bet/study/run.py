@@ -25,7 +25,7 @@ from bet.files import atomic_path, locked
 from bet.methods import METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
-from bet.search import Outcome, Problem, fresh_recommender
+from bet.search import Outcome, Problem, fresh_recommender, without_minimum
 from bet.study.cell import Cell
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
@@ -68,7 +68,7 @@ def run_cell(
         with locked(problem.work):  # a cell of the other protocol may do the same work
             outcome = METHODS[cell.method](problem)
         model = _final_model(cell, problem, split, outcome)
-        problem.budget.check(model.table.sizes)
+        without_minimum(problem).budget.check(model.table.kept)
         test_started = time.perf_counter()
         ranked = _test(model, problem, split)
         seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
@@ -145,8 +145,8 @@ def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -
     trained = outcome.trained
     if cell.protocol == "clean":
         return trained.model
-    merged = replace(problem, train=split.merged())
-    model = fresh_recommender(merged, trained.model.table.sizes)
+    merged = replace(without_minimum(problem), train=split.merged())
+    model = fresh_recommender(merged, trained.model.table.kept)
     train(
         model,
         merged.sampler,
@@ -205,10 +205,11 @@ def _record(
             "tables": budget.copies,
             "backbone_parameters": model.backbone.n_parameters(),
         },
-        "effort": {"finetunings": outcome.finetunings, "trainings": outcome.trainings},
+        "effort": {name: getattr(outcome, name) for name in ("finetunings", "trainings", "evaluations")},
         "metrics": {"validation": validation.means(), "test": ranked.means()},
         "learning_curve": outcome.trained.result.curve,
         "search": _search_record(problem, split, outcome),
+        "trials": outcome.trials,
         "sizes": {"users": _binned(problem, table.sizes, 0), "items": _binned(problem, table.sizes, 1)},
         "per_user": f"{cell.id}.parquet",
     }

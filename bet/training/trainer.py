@@ -76,15 +76,16 @@ class TrainResult:
 def bpr_loss(
     model: Recommender, users: Tensor, positives: Tensor, negatives: Tensor, l2: float, dropout: torch.Generator | None
 ) -> Tensor:
-    """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three ego rows (Eq. 2)."""
+    """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three ego rows (Eq. 2),
+    plus the table's own penalty."""
     ego = model.table()
     representations = model.backbone.represent(ego, dropout)
     rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])
     picked = take_rows(representations, rows)  # (3B, D), one gather
-    user, positive, negative = picked.chunk(3)
-    loss = F.softplus(model.backbone.score(user, negative) - model.backbone.score(user, positive)).mean()
+    for_positives, for_negatives = model.backbone.triple_scores(picked)
+    loss = F.softplus(for_negatives - for_positives).mean()
     ego_rows = picked if representations is ego else take_rows(ego, rows)
-    return loss + l2 * ego_rows.square().sum() / len(users)
+    return loss + l2 * ego_rows.square().sum() / len(users) + model.table.penalty()
 
 
 def train(
@@ -102,19 +103,18 @@ def train(
     With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement and the best
     weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names a file that lets a killed run
     continue to the same result; it is removed at the end, and not used where data, sizes, settings or seed differ.
-    Raises BetError when the loss is no longer finite.
+    A table may end its training earlier. Raises BetError when the loss is no longer finite.
     """
     total = epochs if epochs is not None else settings.max_epochs
     steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
     l2 = model.backbone.l2 if settings.l2 is None else settings.l2
     device = model.device
     # A fresh dense layer takes far smaller steps than a sparse row that few batches touch.
-    own = list(model.backbone.parameters())
-    groups = [{"params": [weight for weight in model.parameters() if all(weight is not w for w in own)], "rate": 1.0}]
-    groups += [{"params": own, "rate": settings.backbone_rate}] if own else []
+    parts = [*model.table.groups(), (list(model.backbone.parameters()), settings.backbone_rate)]
+    groups = [{"params": weights, "rate": rate} for weights, rate in parts if weights]
     optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
     result, best, bad, first = TrainResult(), None, 0, 0
-    key = repr((asdict(settings), seed, total, sampler.fingerprint(), hashlib.sha256(model.table.sizes.tobytes()).hexdigest()))
+    key = repr((asdict(settings), seed, total, sampler.fingerprint(), hashlib.sha256(model.table.kept.tobytes()).hexdigest()))
     state = load_state(checkpoint, key)
     if state:
         model.load_state_dict(state["model"])
@@ -129,6 +129,8 @@ def train(
         generator = torch_generator(seed, "epoch", epoch, device=device)
         losses = torch.zeros((), device=device)
         for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
+            if ended := model.table.before_step(step, total * steps_per_epoch):
+                break
             for group in optimizer.param_groups:
                 group["lr"] = group["rate"] * settings.rate(step, total * steps_per_epoch)
             loss = bpr_loss(model, *sampler.draw(settings.batch_size, generator), l2, generator)
@@ -150,6 +152,9 @@ def train(
                 result.epoch, result.quality, best, bad = epoch + 1, quality, model.snapshot(), 0
             else:
                 bad += 1
+        if ended:
+            result.epoch = epoch + 1
+            break
         if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
             result.seconds = saved - started
@@ -158,7 +163,7 @@ def train(
     if best is not None:
         model.load_state_dict(best)
     else:
-        result.epoch = total
+        result.epoch = result.epoch or total
     result.seconds = time.perf_counter() - started
     if checkpoint:
         checkpoint.unlink(missing_ok=True)

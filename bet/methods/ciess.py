@@ -1,0 +1,203 @@
+"""CIESS (Qu et al., SIGIR 2023): an actor and twin critics choose a size for every entity (TD3)."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_array
+from torch import Tensor, nn
+
+from bet.actions import Action, Budget, allocate
+from bet.search import Choice, Evaluated, Outcome, Problem, pretrained, search_and_retrain
+from bet.seeds import numpy_generator, torch_generator
+from bet.training import RankingMetrics
+
+EPISODE = 5  # steps, then all sizes start from d_max again
+MEMORY_PRICE = 0.4  # lambda of the reward, best of the paper's on MovieLens
+NOISE = 6 / 128  # standard deviation of the exploration, of d_max
+WALK_STEPS, WALK_REACH = 5, 5
+UPDATES, BATCH = 50, 1024  # of the networks after every step of the environment
+ACTOR_RATE, CRITIC_RATE, DISCOUNT, TAU, DELAY = 1e-3, 3e-3, 0.99, 0.005, 2
+TARGET_NOISE, TARGET_CLIP = 2 / 128, 5 / 128
+HIDDEN = 256
+FLOOR = 1e-5  # of qualities, in their ratio
+SIDES = ("users", "items")
+
+
+class Agent(nn.Module):
+    """One side's actor mu: (b, 3) -> (b, 1) and twin critics Q: (b, 3), (b, 1) -> (b, 1), with targets; sizes in units of d_max."""
+
+    def __init__(self, generator: torch.Generator):
+        super().__init__()
+        self.actor = _mlp(3, generator)
+        self.critics = nn.ModuleList(_mlp(4, generator) for _ in range(2))
+        self.target_actor, self.target_critics = deepcopy(self.actor), deepcopy(self.critics)
+        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=ACTOR_RATE)
+        self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=CRITIC_RATE)
+
+    def act(self, state: Tensor) -> Tensor:
+        """mu(s) in [0, 1]."""
+        return (self.actor(state).tanh() + 1) / 2
+
+    def update(self, transitions: Tensor, generator: torch.Generator) -> float:
+        """``UPDATES`` of TD3 on ``transitions`` (N, 8): state, size, reward, next state. Mean loss of the critics."""
+        total = 0.0
+        for step in range(UPDATES):
+            rows = torch.randint(len(transitions), (min(BATCH, len(transitions)),), generator=generator)
+            state, size, reward, following = transitions[rows].split([3, 1, 1, 3], dim=1)
+            with torch.no_grad():
+                noise = (TARGET_NOISE * torch.randn(size.shape, generator=generator)).clamp(-TARGET_CLIP, TARGET_CLIP)
+                next_size = ((self.target_actor(following).tanh() + 1) / 2 + noise).clamp(0, 1)
+                values = torch.stack([critic(torch.cat([following, next_size], 1)) for critic in self.target_critics])
+                target = reward + DISCOUNT * values.min(0).values
+            inputs = torch.cat([state, size], 1)
+            loss = torch.stack([F.mse_loss(critic(inputs), target) for critic in self.critics]).sum()
+            self.critic_optimizer.zero_grad()
+            loss.backward()
+            self.critic_optimizer.step()
+            total += float(loss.detach())
+            if step % DELAY == DELAY - 1:
+                gain = self.critics[0](torch.cat([state, self.act(state)], 1)).mean()
+                self.actor_optimizer.zero_grad()
+                (-gain).backward()
+                self.actor_optimizer.step()
+                self._follow()
+        return total / UPDATES
+
+    def parts(self) -> list[Any]:
+        """All that changes: networks and optimizers."""
+        return [self, self.actor_optimizer, self.critic_optimizer]
+
+    @torch.no_grad()
+    def _follow(self) -> None:
+        for target, source in ((self.target_actor, self.actor), (self.target_critics, self.critics)):
+            for slow, weight in zip(target.parameters(), source.parameters(), strict=True):
+                slow.lerp_(weight, TAU)
+
+
+def _mlp(inputs: int, generator: torch.Generator) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for a, b in ((inputs, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 1)):
+        linear = nn.Linear(a, b)
+        bound = a**-0.5
+        nn.init.uniform_(linear.weight, -bound, bound, generator=generator)
+        nn.init.uniform_(linear.bias, -bound, bound, generator=generator)
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+class CiessSelector:
+    """The environment: sizes from both actors, scaled to the budget; rewards from what users and items get after fine-tuning."""
+
+    name = "ciess"
+
+    def __init__(self, problem: Problem):
+        self.problem, order = problem, problem.order
+        self.agents = {side: Agent(torch_generator(problem.seed, "agent", side)) for side in SIDES}
+        frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
+        self.frequency = torch.from_numpy(frequency).float()
+        self.reference = entity_quality(problem, problem.ranked(pretrained(problem).model))  # (n,) of the full table
+        self.replay: list[Tensor] = []  # (n, 8) per step
+        self.state = self._reset()
+
+    def _reset(self) -> Tensor:
+        """The full table: (n, 3) normalised frequency, size over d_max, quality over the full table's."""
+        return torch.stack([self.frequency, torch.ones_like(self.frequency), torch.ones_like(self.frequency)], 1)
+
+    def _sides(self) -> list[tuple[str, slice]]:
+        n_users = self.problem.n_users
+        return [("users", slice(None, n_users)), ("items", slice(n_users, None))]
+
+    @torch.no_grad()
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
+        problem, d_max = self.problem, self.problem.budget.d_max
+        if (t - 1) % EPISODE == 0:
+            self.state = self._reset()
+        wanted = np.empty(problem.budget.n)
+        rng = numpy_generator(problem.seed, "ciess", t)
+        for side, rows in self._sides():
+            agent, state = self.agents[side], self.state[rows]
+            mean = agent.act(state)[:, 0].numpy() * d_max
+            start = np.clip(np.rint(mean + NOISE * d_max * rng.standard_normal(len(mean))), 1, d_max)
+            wanted[rows] = best_of_walk(agent, state, start, d_max, rng)
+        action = Action(scale_to_budget(wanted, problem.budget), problem.n_users, {"wanted_mean": float(wanted.mean())})
+        return Choice(action, "actor, noise and walk")
+
+    def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
+        problem = self.problem
+        size = torch.from_numpy(population[-1].action.sizes).float() / problem.budget.d_max
+        ratio = (entity_quality(problem, ranked) + FLOOR) / (self.reference + FLOOR)
+        quality = torch.from_numpy(np.minimum(ratio, 1.0)).float()
+        reward = quality - MEMORY_PRICE * size.square()
+        following = torch.stack([self.frequency, size, quality], 1)
+        self.replay.append(torch.cat([self.state, size[:, None], reward[:, None], following], 1))
+        self.state = following
+        losses = []
+        for side, rows in self._sides():
+            generator = torch_generator(problem.seed, "ciess", t, side)
+            losses.append(self.agents[side].update(torch.cat([step[rows] for step in self.replay]), generator))
+        return float(np.mean(losses))
+
+    def state_dict(self) -> dict:
+        agents = {side: [part.state_dict() for part in agent.parts()] for side, agent in self.agents.items()}
+        return {"agents": agents, "replay": self.replay, "state": self.state}
+
+    def load_state_dict(self, state: dict) -> None:
+        for side, agent in self.agents.items():
+            for part, saved in zip(agent.parts(), state["agents"][side], strict=True):
+                part.load_state_dict(saved)
+        self.replay, self.state = list(state["replay"]), state["state"]
+
+
+def _unit(frequency: np.ndarray) -> np.ndarray:
+    low, high = frequency.min(), frequency.max()
+    return (frequency - low) / max(1, high - low)
+
+
+def entity_quality(problem: Problem, ranked: RankingMetrics) -> np.ndarray:
+    """(n,) mean of a user's six metrics; for an item the mean over the users who have it in training; 0 where nobody counts."""
+    n_users, n_items = problem.train.shape
+    by_user, counted = np.zeros(n_users), np.zeros(n_users)
+    by_user[ranked.users] = np.mean(list(ranked.values.values()), axis=0)
+    counted[ranked.users] = 1.0
+    train = csr_array(problem.train, dtype=np.float64)
+    by_item = (by_user @ train) / np.maximum(counted @ train, 1.0)
+    return np.concatenate([by_user, by_item])
+
+
+@torch.no_grad()
+def best_of_walk(agent: Agent, state: Tensor, start: np.ndarray, d_max: int, rng: np.random.Generator) -> np.ndarray:
+    """Walk over sizes from ``start`` (k,), steps of up to 5 being likely as 1 / length; the visited size of the largest Q, (k,)."""
+    lengths = np.concatenate([np.arange(-WALK_REACH, 0), np.arange(1, WALK_REACH + 1)])
+    chance = 1 / np.abs(lengths)
+    sizes, best = start.copy(), start.copy()
+    value = np.full(len(start), -np.inf)
+    for step in range(WALK_STEPS + 1):
+        if step:
+            sizes = np.clip(sizes + rng.choice(lengths, len(sizes), p=chance / chance.sum()), 1, d_max)
+        inputs = torch.cat([state, torch.from_numpy(sizes / d_max).float()[:, None]], 1)
+        found = agent.critics[0](inputs)[:, 0].numpy()
+        best, value = np.where(found > value, sizes, best), np.maximum(value, found)
+    return best
+
+
+def scale_to_budget(wanted: np.ndarray, budget: Budget) -> np.ndarray:
+    """Sizes (n,) int16 proportional to ``wanted`` within the bounds that sum to exactly the budget."""
+    order = np.argsort(-wanted, kind="stable")
+    sizes = np.empty(budget.n, dtype=np.int16)
+    sizes[order] = allocate(wanted[order], budget.target, budget.d_min, budget.d_max)
+    return sizes
+
+
+def ciess(problem: Problem) -> Outcome:
+    """T steps of the environment, each fine-tuned as BET's actions are; then the five best retrained.
+
+    Changed: T steps in all (as many as BET evaluates) instead of 300, from the fine-tuned full model instead of fresh ones trained
+    for five epochs, so the networks are updated more often per step; every visited mask is scaled to exactly the budget before it
+    is evaluated, where the original filters those that happen to be small enough; noise is drawn per entity and the quality in the
+    reward is relative to the full table's, as the paper says and its code does not.
+    """
+    return search_and_retrain(problem, CiessSelector(problem))

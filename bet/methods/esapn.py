@@ -1,0 +1,192 @@
+"""ESAPN (Liu et al., SIGIR 2020): policy networks decide, while the model trains, whose embedding is enlarged."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bet.backbones import LearnedTable, Recommender
+from bet.errors import Unreached
+from bet.search import Outcome, Problem, Trial, best_trial, pretrained, remembered
+from bet.seeds import torch_generator
+from bet.training import train
+
+SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
+PRICES = (0.0, 0.01, 0.03, 0.1, 0.3)  # of a column in the reward, relative to d_max
+GROWTHS = 10  # moments at which the policies act
+POLICY_RATE, HIDDEN = 1e-3, 64
+STAY = 1.0  # initial logit of not enlarging
+
+
+class GrowingTable(LearnedTable):
+    """Row i has the first SIZES[level_i] columns of ``weight``; levels only rise."""
+
+    level: Tensor  # (n,) int64
+    candidates: Tensor  # (c,) int64
+
+    def __init__(self, weight: Tensor, d_max: int, copies: int):
+        nn.Module.__init__(self)
+        self.n, self.copies, self.d_max = len(weight), copies, d_max
+        self.weight = nn.Parameter(weight.clone())
+        self.register_buffer("candidates", torch.tensor(candidate_sizes(d_max), device=weight.device))
+        self.register_buffer("level", torch.zeros(self.n, dtype=torch.int64, device=weight.device))
+        self.on_step: Callable[[int, int], None] = lambda step, steps: None
+
+    @property
+    def sizes(self) -> np.ndarray:
+        return self.candidates[self.level].to(torch.int16).cpu().numpy()
+
+    def forward(self) -> Tensor:
+        mask = torch.arange(self.d_max, device=self.weight.device) < self.candidates[self.level][:, None]
+        return self.weight * mask.repeat(1, self.copies)
+
+    def growth(self) -> Tensor:
+        """Columns that one more level would add, (n,); 0 at the largest."""
+        larger = self.candidates[(self.level + 1).clamp(max=len(self.candidates) - 1)]
+        return larger - self.candidates[self.level]
+
+    def before_step(self, step: int, steps: int) -> bool:
+        self.on_step(step, steps)
+        return False
+
+
+def candidate_sizes(d_max: int) -> list[int]:
+    """The published sizes up to d_max, and d_max."""
+    return sorted({size for size in SIZES if size < d_max} | {d_max})
+
+
+class Policies:
+    """One network per side: (normalised log frequency, level) -> logits of (stay, enlarge); REINFORCE."""
+
+    def __init__(self, problem: Problem, model: Recommender, price: float):
+        assert isinstance(model.table, GrowingTable)
+        self.problem, self.model, self.table, self.price = problem, model, model.table, price
+        order = problem.order
+        logs = [np.log1p(side) for side in (order.user_frequency, order.item_frequency)]
+        popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
+        self.popularity = torch.from_numpy(popularity).float().to(model.device)
+        generator = torch_generator(problem.seed, "policies")
+        self.nets = [_policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)]
+        self.optimizer = torch.optim.Adam([w for net in self.nets for w in net.parameters()], lr=POLICY_RATE)
+
+    def logits(self, entities: Tensor) -> Tensor:
+        """(k, 2) for entity ids (k,), users and items."""
+        levels = F.one_hot(self.table.level[entities], len(self.table.candidates)).float()
+        state = torch.cat([self.popularity[entities][:, None], levels], 1)
+        return torch.where((entities < self.problem.n_users)[:, None], self.nets[0](state), self.nets[1](state))
+
+    def enlarge_probability(self) -> Tensor:
+        """(n,) of every entity; 0 at the largest size."""
+        with torch.no_grad():
+            everyone = torch.arange(self.table.n, device=self.popularity.device)
+            return self.logits(everyone).softmax(1)[:, 1] * (self.table.growth() > 0)
+
+    def step(self, step: int, steps: int) -> None:
+        """Learn from one batch; at every tenth of the training, act on it."""
+        entities = self.learn(step)
+        if step * GROWTHS // steps != (step + 1) * GROWTHS // steps:
+            self.act(entities)
+
+    def learn(self, step: int) -> Tensor:
+        """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised their rewards; their ids."""
+        generator = torch_generator(self.problem.seed, "esapn", step, device=self.model.device)
+        triples = self.problem.sampler.draw(self.problem.training.batch_size, generator)
+        users, positives, _ = triples
+        seen = torch.cat([users, positives + self.problem.n_users])
+        entities, place, times = seen.unique(return_inverse=True, return_counts=True)
+        before = self._reward(triples)
+        logits, growth = self.logits(entities), self.table.growth()[entities]
+        chosen = torch.rand(len(entities), generator=generator, device=logits.device) < logits.softmax(1)[:, 1].detach()
+        can_grow = growth > 0  # at the largest size there is nothing to choose and nothing to learn
+        kept = self.table.level.clone()
+        self.table.level[entities] += (chosen & can_grow).long()
+        gain = self._reward(triples) - before
+        self.table.level.copy_(kept)
+        mean_gain = torch.zeros(len(entities), device=gain.device).index_add_(0, place, gain.repeat(2)) / times
+        advantage = mean_gain - self.price * growth * chosen / self.table.d_max
+        loss = (F.cross_entropy(logits, chosen.long(), reduction="none") * advantage)[can_grow].sum() / len(entities)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return entities
+
+    @torch.no_grad()
+    def _reward(self, triples: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """1 - loss of every triple with the sizes of now, (B,)."""
+        users, positives, negatives = triples
+        representations = self.model.backbone.represent(self.model.table())
+        rows = torch.cat([users, positives + self.problem.n_users, negatives + self.problem.n_users])
+        for_positives, for_negatives = self.model.backbone.triple_scores(representations[rows])
+        return 1 - F.softplus(for_negatives - for_positives)
+
+    def act(self, entities: Tensor) -> None:
+        """Enlarge those of ``entities`` for whom the policy prefers it, the surest first, as long as the budget lasts."""
+        probability = self.enlarge_probability()[entities]
+        order = torch.argsort(-probability, stable=True)
+        wanting = entities[order[probability[order] > 0.5]]
+        left = self.problem.budget.target - int(self.table.candidates[self.table.level].sum())
+        self.table.level[wanting[self.table.growth()[wanting].cumsum(0) <= left]] += 1
+
+
+def _policy(inputs: int, generator: torch.Generator) -> nn.Sequential:
+    first, second = nn.Linear(inputs, HIDDEN), nn.Linear(HIDDEN, 2)
+    with torch.no_grad():
+        for layer in (first, second):
+            nn.init.xavier_uniform_(layer.weight, generator=generator)
+        nn.init.zeros_(first.bias)
+        second.bias.copy_(torch.tensor([STAY, 0.0]))
+    return nn.Sequential(first, nn.Tanh(), second)
+
+
+def esapn(problem: Problem) -> Outcome:
+    """Grow sizes from 2 columns while the model is fine-tuned; freeze them, train again from scratch.
+
+    Changed: BPR for squared error; a masked table instead of one table per size, cut from the pre-trained full one, so that an
+    enlargement has an effect at once, as the published linear maps give it; the policies see log-frequency and size and learn from
+    the change of a triple's reward; sizes are restored after a trial, which the published code means to do and does not. All prices
+    together get as many epochs as BET's fine-tunings. Without a budget sizes are what the policies choose, as published. With one,
+    growth stops at the budget, and what is left goes to those the policies would enlarge next. Tuned on validation: five prices.
+    """
+    smallest = candidate_sizes(problem.budget.d_max)[0] * problem.budget.n
+    if smallest > problem.budget.target:
+        raise Unreached("columns", problem.budget.target, smallest, f"every entity starts with {smallest // problem.budget.n}")
+    trials, seconds = [], 0.0
+    prices = PRICES[: problem.search.top]
+    for price in prices:
+        found = remembered(problem, f"esapn-{price:g}", _grow, price, len(prices))
+        seconds += found["seconds"]
+        trials.append(Trial(found["sizes"].numpy(), {"price": price, "grown_columns": found["grown"]}))
+    return best_trial(problem, trials, seconds={"search": seconds, "pretrain": pretrained(problem).result.seconds})
+
+
+def _grow(problem: Problem, price: float, shares: int) -> dict:
+    full = pretrained(problem).model
+    backbone = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
+    backbone.load_state_dict(full.backbone.state_dict())
+    table = GrowingTable(full.table().detach().cpu(), problem.budget.d_max, backbone.copies)
+    model = Recommender(backbone, table).to(full.device)
+    policies = Policies(problem, model, price)
+    table.on_step = policies.step
+    epochs = max(1, problem.search.iterations * problem.search.finetune_epochs // shares)
+    train(model, problem.sampler, problem.finetuning, problem.seed, epochs=epochs)
+    grown = table.sizes
+    sizes = fill(policies, problem.budget.target) if problem.budget.binding else grown
+    return {"sizes": torch.from_numpy(sizes), "grown": int(grown.sum())}
+
+
+def fill(policies: Policies, target: int) -> np.ndarray:
+    """Sizes (n,) int16 that sum to exactly ``target``: level by level to those the policies would enlarge next."""
+    table = policies.table
+    while left := target - int(table.candidates[table.level].sum()):
+        order = torch.argsort(-policies.enlarge_probability(), stable=True)
+        growth = table.growth()[order]
+        whole = growth.cumsum(0) <= left
+        table.level[order[whole & (growth > 0)]] += 1
+        if not bool(whole.all()):
+            first = int((~whole).nonzero()[0])
+            sizes = table.sizes
+            sizes[int(order[first])] += left - int(growth[:first].sum())
+            return sizes
+    return table.sizes

@@ -1,0 +1,188 @@
+"""OptEmbed (Lyu et al., CIKM 2022): learned thresholds remove rows, evolution on a supernet finds a size per field."""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bet.backbones import LearnedTable, MaskedTable, Recommender
+from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule, without_minimum
+from bet.seeds import numpy_generator, torch_generator
+
+ALPHA = 1e-2  # weight of sum exp(-t), which raises the thresholds
+RATE = 0.1  # learning rate of the thresholds, relative to the embeddings'
+POPULATION, KEPT, MUTANTS, CROSSOVERS, MUTATION, GENERATIONS = 20, 15, 10, 10, 0.1, 10
+
+Candidate = tuple[int, int]
+"""Columns of a user and of an item."""
+
+
+class _Step(torch.autograd.Function):
+    """1[x > 0]; the gradient is the published surrogate: 2 - 4|x| up to |x| = 0.4, 0.4 up to 1, then 0."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:
+        size = ctx.saved_tensors[0].abs()
+        slope = torch.where(size <= 0.4, 2 - 4 * size, torch.where(size <= 1, 0.4, 0.0))
+        return gradient * slope
+
+
+class Supernet(LearnedTable):
+    """Rows whose norm is above their field's threshold, cut to a number of columns that is drawn anew for every step and field."""
+
+    field: Tensor  # (n,) 0: user, 1: item
+    scale: Tensor  # () mean L1 norm of a row at the start
+
+    def __init__(self, *full, n_users: int, seed: int, **options):
+        super().__init__(*full, **options)
+        self.seed, d_max = seed, self.d_max
+        self.threshold = nn.Parameter(torch.zeros(2))
+        self.register_buffer("field", (torch.arange(self.n) >= n_users).long(), persistent=False)
+        # Norms start at about 1, inside the surrogate's support, whatever d_max and the initial scale are.
+        self.register_buffer("scale", self.weight.detach().abs().sum(1).mean())
+        self.columns: Candidate = (d_max, d_max)
+
+    def margins(self) -> Tensor:
+        """||V_i||_1 / scale - t of its field, (n,)."""
+        return self.weight.abs().sum(1) / self.scale - self.threshold[self.field]
+
+    def forward(self) -> Tensor:
+        columns = torch.tensor(self.columns, device=self.weight.device)[self.field]
+        mask = torch.arange(self.d_max, device=self.weight.device) < columns[:, None]
+        return self.weight * _Step.apply(self.margins())[:, None] * mask.repeat(1, self.copies)
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        return [([self.weight], 1.0), ([self.threshold], RATE)]
+
+    def penalty(self) -> Tensor:
+        return ALPHA * (-self.threshold).exp().sum()
+
+    def before_step(self, step: int, steps: int) -> bool:
+        users, items = torch.randint(1, self.d_max + 1, (2,), generator=torch_generator(self.seed, "columns", step)).tolist()
+        self.columns = (users, items)
+        return False
+
+
+def optembed(problem: Problem) -> Outcome:
+    """Train a supernet with thresholds and random column masks, evolve (columns of users, columns of items), retrain the five best.
+
+    Changed: BPR for log-loss; two fields, users and items; one column mask per step and field instead of per sample, because
+    embeddings are propagated; norms relative to their mean at the start; the thresholds' optimizer is Adam, too; elitism and clones
+    in the evolution, whose published code lacks both. Without a budget rows go where the thresholds say, as published. With one,
+    candidates below the budget are rejected, and rows are kept by their margin above the threshold until the budget is used to the
+    last number. A removed row is the zero vector: on a graph it still sees its neighbours, NCF gives a removed user the same scores
+    as any other removed user.
+    """
+    problem = without_minimum(problem)
+    supernet = remembered(problem, "supernet", _train_supernet)
+    found = remembered(problem, "evolution", _evolve, supernet)
+    trials = []
+    for (users, items), quality in found["best"][: problem.search.top]:
+        sizes = candidate_sizes(problem, supernet["margins"].numpy(), (users, items))
+        rows = sizes > 0
+        removed = {"removed_users": int((~rows[: problem.n_users]).sum()), "removed_items": int((~rows[problem.n_users :]).sum())}
+        trials.append(Trial(sizes, {"user_columns": users, "item_columns": items, "supernet_quality": quality} | removed))
+    seconds = {"search": supernet["seconds"] + found["seconds"]}
+    outcome = best_trial(problem, trials, trainings=1, seconds=seconds)
+    outcome.evaluations = found["evaluations"]
+    return outcome
+
+
+def supernet_recommender(problem: Problem) -> Recommender:
+    """A fresh recommender whose table is a supernet."""
+    table = partial(Supernet, n_users=problem.n_users, seed=problem.seed)
+    return learning_recommender(problem, table)
+
+
+def _train_supernet(problem: Problem) -> dict:
+    model = supernet_recommender(problem)
+    train_whole_schedule(problem, model, "supernet")
+    assert isinstance(model.table, Supernet)
+    return {"model": model.state_dict(), "margins": model.table.margins().detach().cpu()}
+
+
+def candidate_sizes(problem: Problem, margins: np.ndarray, candidate: Candidate) -> np.ndarray:
+    """Sizes (n,) int16 of a candidate: its field's columns for the rows that stay, 0 for the others.
+
+    With a budget, the last row that stays gets the columns that are left.
+    """
+    budget = problem.budget
+    columns = np.repeat(candidate, [problem.n_users, budget.n - problem.n_users])
+    if not problem.budget.binding:
+        return np.where(margins > 0, columns, 0).astype(np.int16)
+    order = np.argsort(-margins, kind="stable")
+    before = np.cumsum(columns[order]) - columns[order]
+    sizes = np.empty(budget.n, dtype=np.int16)
+    sizes[order] = np.clip(budget.target - before, 0, columns[order])
+    return sizes
+
+
+def _evolve(problem: Problem, supernet: dict) -> dict:
+    """The best candidates by quality on validation with the supernet's weights, best first; and how many were evaluated."""
+    model = supernet_recommender(problem)
+    model.load_state_dict(supernet["model"])
+    assert isinstance(model.table, Supernet)
+    weight, margins = model.table.weight.detach().cpu(), supernet["margins"].numpy()
+    rng, d_max = numpy_generator(problem.seed, "evolution"), problem.budget.d_max
+
+    def quality(candidate: Candidate) -> float:
+        table = MaskedTable.from_full(weight, candidate_sizes(problem, margins, candidate), d_max, model.table.copies)
+        return problem.quality(Recommender(model.backbone, table).to(model.device))
+
+    return evolve(quality, partial(allowed, problem), d_max, rng)
+
+
+def allowed(problem: Problem, candidate: Candidate) -> bool:
+    """Whether a candidate can use the whole budget."""
+    users, items = candidate
+    return (
+        not problem.budget.binding
+        or users * problem.n_users + items * (problem.budget.n - problem.n_users) >= problem.budget.target
+    )
+
+
+def evolve(quality, allowed, d_max: int, rng: np.random.Generator) -> dict:
+    """Evolution over pairs of column numbers: {"best": [(candidate, quality), ...], "evaluations": int}, each evaluated once.
+
+    quality: Candidate -> float; allowed: Candidate -> bool, others are drawn again. The best are never lost: parents stay.
+    """
+    known: dict[Candidate, float] = {}
+
+    def draw(make) -> None:
+        for _ in range(100):
+            candidate = make()
+            if allowed(candidate):
+                break
+        else:
+            candidate = (d_max, d_max)
+        if candidate not in known:
+            known[candidate] = quality(candidate)
+
+    def random() -> Candidate:
+        users, items = rng.integers(1, d_max, 2, endpoint=True)
+        return int(users), int(items)
+
+    def ranking() -> list[tuple[Candidate, float]]:
+        return sorted(known.items(), key=lambda pair: (-pair[1], pair[0]))
+
+    def mutant() -> Candidate:
+        (users, items), (new_users, new_items) = parents[rng.integers(len(parents))], random()
+        return (new_users if rng.random() < MUTATION else users, new_items if rng.random() < MUTATION else items)
+
+    def crossover() -> Candidate:
+        first, second = (parents[i] for i in rng.integers(len(parents), size=2))
+        return first[0], second[1]
+
+    for _ in range(POPULATION):
+        draw(random)
+    for _ in range(GENERATIONS):
+        parents = [candidate for candidate, _ in ranking()[:KEPT]]
+        for make in [mutant] * MUTANTS + [crossover] * CROSSOVERS:
+            draw(make)
+    return {"best": [(list(candidate), value) for candidate, value in ranking()[:KEPT]], "evaluations": len(known)}

@@ -1,0 +1,75 @@
+"""How competitors are tuned: a method proposes up to ``SearchSettings.top`` tables, each is trained from scratch as BET's are."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from bet.backbones import LearnedTable, Recommender
+from bet.search.fitness import full_sizes, unbudgeted
+from bet.search.loop import Outcome
+from bet.search.problem import Problem, fresh_recommender, train_from_scratch
+from bet.training import TrainResult, load_state, save_state, train
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a setting of a method's own knobs led to: ``kept``, sizes (n,) or a mask, and ``facts`` for the record, plain values."""
+
+    kept: np.ndarray
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+def best_trial(problem: Problem, trials: Sequence[Trial], *, trainings: int = 0, seconds: dict[str, float]) -> Outcome:
+    """Train every trial's table from scratch and keep the one with the best validation quality, the earlier one among equals.
+
+    ``trainings`` and ``seconds`` are those of the search before.
+    """
+    assert 0 < len(trials) <= problem.search.top, "every method gets the same number of retrainings"
+    trained = [train_from_scratch(problem, trial.kept, f"trial-{i}") for i, trial in enumerate(trials)]
+    qualities = [one.result.quality for one in trained]
+    facts = [
+        trial.facts | {"quality": one.result.quality, "epochs": one.result.epoch, "parameters": one.model.table.n_parameters()}
+        for trial, one in zip(trials, trained, strict=True)
+    ]
+    return Outcome(
+        trained[int(np.argmax(qualities))],
+        seconds=seconds | {"retrain": sum(one.result.seconds for one in trained)},
+        trainings=trainings + len(trained),
+        trials=facts,
+    )
+
+
+def remembered(problem: Problem, name: str, make: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
+    """What ``make(problem, *arguments)`` returns (tensors, plain values), and its ``seconds``; kept in ``problem.work``."""
+    path = problem.work / f"{name}.pt"
+    key = repr((problem.key, asdict(problem.budget), asdict(problem.search), name))
+    found = load_state(path, key)
+    if found is None:
+        started = time.perf_counter()
+        found = make(problem, *arguments) | {"seconds": time.perf_counter() - started}
+        save_state(path, key, found)
+    return found
+
+
+def learning_recommender(problem: Problem, table: Callable[..., LearnedTable]) -> Recommender:
+    """A fresh recommender with a full-width ``table`` that learns what to keep of it."""
+    return fresh_recommender(unbudgeted(problem), full_sizes(problem), table)
+
+
+def train_whole_schedule(problem: Problem, model: Recommender, name: str) -> TrainResult:
+    """Train ``model``, whose table learns its own form, for all epochs, or until the table ends it; no look at validation."""
+    return train(
+        model,
+        problem.sampler,
+        problem.training,
+        problem.seed,
+        epochs=problem.training.max_epochs,
+        checkpoint=problem.work / f"{name}.checkpoint.pt",
+        progress=problem.description(name),
+    )
