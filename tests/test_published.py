@@ -41,8 +41,9 @@ def test_ours_stand_beside_the_published(study):
     row = table.text.loc[("lightgcn", "bet")]
     assert list(row[:3]) == [".2000", ".1753", "+0.0247"] and list(row[3:6]) == ["missing", ".1620", ""]
     assert list(table.text.loc[("lightgcn", "full")][:4]) == [".3000", "", "", ".3000"]
-    assert list(table.text.loc[("lightgcn", "pep")][:3]) == ["", ".1588", ""]
-    assert table.text.loc[("lightgcn", "esapn (at 75 %)")].tolist() == ["", ".1579", ""] * 3
+    assert list(table.text.loc[("lightgcn", "pep")][:3]) == ["missing", ".1588", ""]
+    assert table.text.loc[("lightgcn", "esapn (own; paper 75%)")].tolist() == ["missing", ".1579", ""] * 3
+    assert table.text.loc[("ncf", "esapn (own; paper 74%)")].tolist() == ["", ".1280", ""] * 3  # not in the profile
     data = table.data.set_index(["backbone", "budget", "method", "metric"])
     assert data.loc[("lightgcn", "80%", "bet", "ndcg@5"), "difference"] == pytest.approx(0.2 - 0.1303)
     second = published.table_2(study, "gowalla", "merged", "recall@20")

@@ -308,12 +308,12 @@ def test_build_from_results_and_again_from_the_bundle(tmp_path, monkeypatch):
     html = build("smoke")
     folder = tmp_path / "reports" / "smoke"
     assert html == folder / "report.html"
-    names = {"comparison", "paired", "ablation", "budget", "cost", "published_formula", "top_three"}
+    names = {"comparison", "paired", "ranks", "ablation", "budget", "cost", "trials", "published_formula", "top_three"}
     assert {path.name for path in (folder / "tables").iterdir()} == {f"{n}.{s}" for n in names for s in ("html", "csv", "tex")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {path.stem for path in (folder / "figures").glob("*.pdf")}
     page = html.read_text()
-    assert "2 of 7 finished" in page and "Missing cells" in page and page.count("data:image/png;base64") >= 4
+    assert "2 of 16 finished" in page and "Missing cells" in page and page.count("data:image/png;base64") >= 4
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "none"))
     before = (folder / RECORDS).read_text()
     build("smoke")
-    assert (folder / RECORDS).read_text() == before and "2 of 7 finished" in html.read_text()
+    assert (folder / RECORDS).read_text() == before and "2 of 16 finished" in html.read_text()

@@ -12,18 +12,12 @@ from bet.errors import Unreached
 from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule
 
 START = -15.0  # of s: thresholds sigmoid(s) of nearly zero
-DECAYS = (
-    1e-5,
-    1e-4,
-    1e-3,
-    1e-2,
-    1e-1,
-)  # L2 of s: what raises the thresholds, against the task once they are large enough to feel it
+DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # L2 of s: raises the thresholds, against the task once they are large enough
 SPEED = 2.0  # of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole training
 
 
 class ThresholdTable(LearnedTable):
-    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends with ``limit`` numbers left, or fewer."""
+    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends when ``limit`` are left."""
 
     def __init__(self, *full, limit: int, rate: float, decay: float, **options):
         super().__init__(*full, **options)

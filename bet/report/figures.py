@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from bet.files import atomic_path
 from bet.report.frames import Study
 from bet.report.published import published
+from bet.report.stats import average_ranks
 from bet.report.style import METHOD_COLOURS, METHOD_MARKERS
-from bet.report.tables import in_group
+from bet.report.tables import in_group, rank_blocks
 
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
@@ -34,6 +35,11 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
             mean, deviation = by_budget.mean(), by_budget.std()
             apart = 1.03 ** (i - (len(methods) - 1) / 2)  # so that error bars do not hide each other
             axis.errorbar(mean.index * apart, mean, yerr=_bars(deviation), capsize=2, **_look(str(method)))
+        free = own[(own["budget"] == "none") & (own["method"] != "full")]
+        for method, block in free.groupby("method", sort=False):
+            share = 100 * (block["parameters"] / block["full_parameters"]).mean()
+            look = _look(str(method)) | {"label": f"{method}, own size"}
+            axis.errorbar([share], [block[METRIC].mean()], yerr=_bars(pd.Series([block[METRIC].std()])), mfc="white", **look)
         shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
         for method, values in _published(dataset, protocol, backbone, shares).items():
             axis.plot(values.index, values, linestyle=":", mfc="white", **(_look(method) | {"label": f"{method}, published"}))
@@ -41,7 +47,7 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
         axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
         axis.minorticks_off()
         if shares:
-            axis.set_xlim(shares[0] / 1.3, shares[-1] * 1.3)
+            axis.set_xlim(shares[0] / 1.3, 120 if len(free) else shares[-1] * 1.3)
         _nothing(axis, own)
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     _share_legend(figure, panels.values(), LABEL)
@@ -100,11 +106,11 @@ def budget_use(study: Study, dataset: str, protocol: str) -> Figure:
     for i, method in enumerate(methods := list(dict.fromkeys(cells["method"]))):
         values = share[cells["method"] == method]
         axis.plot(np.full(len(values), i), values, linestyle="", **(_look(method) | {"label": None}))
-        note = f"min {values.min():.4f}\n{len(values)} tables"
+        note = f"min {values.min():.4f}\n{len(values)} tables" if len(methods) <= 8 else f"{values.min():.3f}"
         axis.annotate(note, (i, values.min()), (0, -26), textcoords="offset points", ha="center")
     axis.axhline(1.0, color="0.4", linestyle=":", label="the budget")
     axis.set(ylim=(0.9, 1.02), ylabel="parameters used / limit", xlabel="method")
-    axis.set_xticks(range(len(methods)), methods)
+    axis.set_xticks(range(len(methods)), methods, rotation=30 if len(methods) > 8 else 0)
     axis.margins(x=0.08)
     if len(share) and share.min() < 0.95:
         axis.set_ylim(share.min() - 0.1, 1.02)
@@ -129,6 +135,22 @@ def cost(study: Study, dataset: str, protocol: str) -> Figure:
         _nothing(axis, own)
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     _share_legend(figure, panels.values())
+    return figure
+
+
+def ranks(study: Study) -> Figure:
+    """Average rank of every budgeted method with a bar as long as the critical difference: where bars part, methods differ."""
+    found = average_ranks(rank_blocks(study, METRIC))
+    figure, axis = plt.subplots(figsize=(5.2, 3.2))
+    if found is None:
+        _nothing(axis, study.main.iloc[:0])
+        return figure
+    for i, (method, rank) in enumerate(found.mean.items()):
+        look = _look(str(method)) | {"label": None, "linestyle": ""}
+        axis.errorbar([rank], [i], xerr=found.difference / 2, capsize=2, **look)
+    axis.set_yticks(range(len(found.mean)), found.mean.index)
+    axis.invert_yaxis()
+    axis.set_xlabel(f"average rank by NDCG@20 over {found.blocks} cells, 1 is best; bars: critical difference", fontsize=8)
     return figure
 
 

@@ -4,8 +4,8 @@ import pandas as pd
 
 from bet.report.frames import Study
 from bet.report.published import statements
-from bet.report.stats import compare
-from bet.report.tables import SIGNIFICANT, groups, in_group
+from bet.report.stats import average_ranks, compare
+from bet.report.tables import SIGNIFICANT, groups, in_group, rank_blocks
 from bet.study.profiles import PROFILES
 
 METRIC = "ndcg@20"
@@ -44,6 +44,13 @@ def findings(study: Study) -> str:
     if not study.records:
         return "No cell has finished yet; nothing can be said."
     lines = [line for dataset, protocol, _ in groups(study) for line in _findings(study, dataset, protocol)]
+    found = average_ranks(rank_blocks(study, METRIC))
+    if found is not None:
+        order = ", ".join(f"{method} {rank:.1f}" for method, rank in found.mean.items())
+        lines.append(
+            f"**Average ranks** by NDCG@20 over {found.blocks} cells: {order}; those less than {found.difference:.1f} apart do not "
+            f"differ at the 5 % level (Nemenyi); Friedman's p = {found.p:.2g}."
+        )
     if study.missing:
         lines.append(f"{len(study.missing)} of {len(study.cells)} cells are missing; statements cover the finished ones only.")
     return "\n".join(f"- {line}" for line in lines)
@@ -53,7 +60,7 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
     where = f"{dataset}, protocol {protocol}"
     lines = []
     opponents = {
-        None: "the best of su, sr and powerlaw (chosen on validation)",
+        None: "its best competitor (chosen on validation)",
         "powerlaw": "the tuned power-law rule",
         "bet-random": "random selection",
     }

@@ -18,11 +18,11 @@ from bet.study.record import check_record, write_record
 
 log = logging.getLogger(__name__)
 
-RECORDS, PER_USER = "records.jsonl", "per_user.parquet"
+RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
 _SIZE = ("limit", "parameters", "bytes", "full_parameters", "tables")
 _SECONDS = ("pretrain", "search", "retrain", "evaluate", "total")
-_EFFORT = ("finetunings", "trainings", "peak_memory_bytes")
+_EFFORT = ("finetunings", "trainings", "evaluations", "peak_memory_bytes")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Study:
     profile: str
     records: tuple[dict, ...]
     per_user: pd.DataFrame
+    unreached: tuple[dict, ...] = ()  # cells that ended above their budget: target, reached, why
 
     @cached_property
     def cells(self) -> pd.DataFrame:
@@ -73,6 +74,7 @@ def _row(record: dict) -> dict:
         "validation": record["metrics"]["validation"]["quality"],
         **{name: size[name] for name in _SIZE},
         **{f"{name}_seconds": seconds.get(name, 0.0) for name in _SECONDS},
+        "evaluations": 0,  # older records have none
         **record["effort"],
         "peak_memory_bytes": record["peak_memory_bytes"],
     }
@@ -84,9 +86,11 @@ def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
     Raises BetError when a record does not have the form of ``record.schema.json`` or lacks its per-user file.
     """
     known = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
-    records, per_user = _from_results(results) if results else [], None
+    records, per_user = _read(results, "*.json") if results else [], None
+    unreached = _read(results, "*.unreached") if results else []
     if not records and (bundle / RECORDS).is_file():
-        records = [json.loads(line) for line in (bundle / RECORDS).read_text().splitlines()]
+        records = _lines(bundle / RECORDS)
+        unreached = _lines(bundle / UNREACHED) if (bundle / UNREACHED).is_file() else []
         per_user = unpack(pd.read_parquet(bundle / PER_USER))
     records = sorted((record for record in records if record["cell_id"] in known), key=lambda record: known[record["cell_id"]])
     for record in records:
@@ -95,12 +99,16 @@ def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
         frames = [_read_per_user(results, record) for record in records] if results else []
         per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
         per_user["cell_id"] = per_user["cell_id"].astype("category")
-    return Study(profile, tuple(records), per_user)
+    return Study(profile, tuple(records), per_user, tuple(found for found in unreached if found["cell_id"] in known))
 
 
-def _from_results(folder: Path) -> list[dict]:
+def _lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def _read(folder: Path, pattern: str) -> list[dict]:
     records = []
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted(folder.glob(pattern)):
         try:
             records.append(json.loads(path.read_text()))
         except ValueError as error:
@@ -143,7 +151,10 @@ def restore(profile: str, bundle: Path, results: Path) -> int:
 
 
 def write_bundle(study: Study, folder: Path) -> None:
-    """What a report was made from, in two files: all records as JSON lines, all per-user rows as one Parquet."""
-    with atomic_path(folder / RECORDS) as temporary:
-        temporary.write_text("".join(json.dumps(record) + "\n" for record in study.records))
+    """What a report was made from: records and cells above their budget as JSON lines, all per-user rows as one Parquet."""
+    for name, records in ((RECORDS, study.records), (UNREACHED, study.unreached)):
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text("".join(json.dumps(record) + "\n" for record in records))
+    if not study.unreached:
+        (folder / UNREACHED).unlink()
     write_rows(study.per_user[["cell_id", *COLUMNS]], folder / PER_USER)

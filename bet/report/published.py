@@ -10,9 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from bet.report.frames import METRICS, Study
-from bet.report.tables import MISSING, SHORT, Table, in_group, mean_sd
+from bet.report.tables import MISSING, SHORT, Table, in_group, mean_sd, own_sparsity
 
-TABLE_1 = ("full", "su", "sr", "powerlaw", "bet", "pep", "ciess", "esapn", "optembed")
+TABLE_1 = ("full", "esapn", "optembed", "amtl", "magnitude", "pep", "su", "sr", "powerlaw", "ciess", "bet")
 TABLE_2 = {"bet-random": "random", "bet-simple": "simple (sizes only)", "bet": "DeepSets"}
 
 
@@ -30,7 +30,8 @@ def has_published(dataset: str) -> bool:
 def beside_published(study: Study, dataset: str, protocol: str) -> pd.DataFrame:
     """Every cell that we or the paper have: ours (mean over seeds), published, difference, seeds; methods without a budget once."""
     keys = ["backbone", "budget", "method", "metric"]
-    cells = in_group(study.main, dataset, protocol)
+    cells = in_group(study.main, dataset, protocol).copy()
+    cells.loc[(cells["budget"] == "none") & (cells["method"] != "full"), "budget"] = "own"
     ours = cells.melt([*keys[:3], "seed"], list(METRICS), "metric", "ours").dropna(subset="ours")
     ours = ours.groupby(keys)["ours"].agg(["mean", "count"]).rename(columns={"mean": "ours", "count": "seeds"})
     printed = published()
@@ -47,9 +48,9 @@ def table_1(study: Study, dataset: str, protocol: str, metric: str, suffix: str 
     """Methods x backbones x budgets: ours, published, and the difference (Table 1)."""
     caption = (
         f"{SHORT[metric]} on {dataset}, ours under protocol {protocol} beside Table 1 of the paper: ours, published, difference. "
-        "full, powerlaw: not in the paper. pep, ciess, esapn, optembed: published numbers only; the last two have no budget, "
-        "their one result, at the sparsity they reached, is repeated. The paper's split, seeds and training length are not "
-        "known. Two evident misprints of the paper are repaired, see the CSV."
+        "full, powerlaw, magnitude, amtl: not in the paper. Rows (own): without a budget, at the sparsity that the method "
+        "reached; their one result is repeated. The paper's split, seeds and training length are not known. Two evident "
+        "misprints of the paper are repaired, see the CSV."
     )
     name = f"published_{metric.replace('@', '_')}{suffix}"
     return _table(study, dataset, protocol, metric, {method: method for method in TABLE_1}, name, caption)
@@ -82,26 +83,36 @@ def _table(
     own = data[data["metric"] == metric].set_index(["backbone", "method", "budget"])
     rows, index = [], []
     for backbone in backbones or dict.fromkeys(cells["backbone"]):
-        planned = set(cells.loc[cells["backbone"] == backbone, "method"])
+        block = cells[cells["backbone"] == backbone]
         for method, label in methods.items():
-            free = "own" if (backbone, method, "own") in own.index else None
-            if method not in planned and not any(key[:2] == (backbone, method) for key in own.index):
-                continue
-            row = []
-            for budget in budgets:
-                key = (backbone, method, "none" if method == "full" else free or budget)
-                found = own.loc[key] if key in own.index else pd.Series({"ours": float("nan"), "published": float("nan")})
-                ours = mean_sd(pd.Series([found["ours"]], dtype=float))
-                row += [ours if method in planned else "", _printed(found["published"])]
-                row.append(f"{found['difference']:+.4f}" if pd.notna(found.get("difference")) else "")
-            rows.append(row)
-            sparsity = own.loc[(backbone, method, "own"), "reported_sparsity"] if free else ""
-            index.append((backbone, f"{label} (at {sparsity} %)" if free else label))
+            for free in (False, True):
+                kind = ("none" if method == "full" else "own") if free else None
+                planned = ((block["method"] == method) & ((block["budget"] == "none") == free)).any()
+                printed = any(key[:2] == (backbone, method) and (key[2] in ("none", "own")) == free for key in own.index)
+                if not planned and not printed:
+                    continue
+                row = []
+                for budget in budgets:
+                    key = (backbone, method, kind or budget)
+                    found = own.loc[key] if key in own.index else pd.Series({"ours": float("nan"), "published": float("nan")})
+                    ours = mean_sd(pd.Series([found["ours"]], dtype=float))
+                    row += [ours if planned else "", _printed(found["published"])]
+                    row.append(f"{found['difference']:+.4f}" if pd.notna(found.get("difference")) else "")
+                rows.append(row)
+                index.append((backbone, label + (_own_label(block, own, backbone, method) if kind == "own" else "")))
     columns = pd.MultiIndex.from_product([[f"sparsity {b}" for b in budgets], ["ours", "paper", "diff."]])
     if not rows:
         return Table(name, caption, pd.DataFrame({"result": [MISSING]}), data)
     text = pd.DataFrame(rows, pd.MultiIndex.from_tuples(index, names=["backbone", "method"]), columns)
     return Table(name, caption, text, data)
+
+
+def _own_label(cells: pd.DataFrame, data: pd.DataFrame, backbone: str, method: str) -> str:
+    """The sparsity reached without a budget, ours and the paper's."""
+    key = (backbone, method, "own")
+    printed = data.loc[key, "reported_sparsity"] if key in data.index else float("nan")
+    paper = f"; paper {float(printed):.0f}%" if pd.notna(pd.to_numeric(printed, errors="coerce")) else ""
+    return f" ({own_sparsity(cells, method)}{paper})"
 
 
 def _printed(value: float) -> str:

@@ -20,6 +20,10 @@ def show_provenance(study: Study) -> None:
     display(HTML(provenance(study).to_html(header=False)))
     if study.missing:
         display(Markdown(missing(study)))
+    if study.unreached:
+        display(
+            Markdown("**Above the budget:**\n\n" + "\n".join(f"- `{cell['cell_id']}`: {cell['why']}" for cell in study.unreached))
+        )
 
 
 def missing(study: Study, most: int = 30) -> str:
@@ -73,7 +77,7 @@ def show_published(study: Study, save: bool = False) -> None:
 def show_figures(study: Study, make: Callable[..., Figure], save: bool = False) -> None:
     """The figure that ``make`` gives for every dataset and protocol; saved as PNG and PDF."""
     for dataset, protocol, suffix in groups(study):
-        _show(study, make(study, dataset, protocol), f"{make.__name__}{suffix}", save)
+        show_figure(study, make(study, dataset, protocol), f"{make.__name__}{suffix}", save)
 
 
 def show_curve(study: Study, make: Callable[[Study], Figure], save: bool = False) -> None:
@@ -81,10 +85,11 @@ def show_curve(study: Study, make: Callable[[Study], Figure], save: bool = False
     if len(study.cells) == len(study.main):
         display(Markdown(f"Profile {study.profile} has no such cells."))
         return
-    _show(study, make(study), make.__name__, save)
+    show_figure(study, make(study), make.__name__, save)
 
 
-def _show(study: Study, figure: Figure, name: str, save: bool) -> None:
+def show_figure(study: Study, figure: Figure, name: str, save: bool = False) -> None:
+    """One figure; saved as PNG and PDF."""
     display(figure, metadata={"image/png": {"alt": name.replace("_", " ")}})
     if save:
         write(figure, name, report_dir(study.profile) / "figures")

@@ -9,7 +9,8 @@ from scipy import stats
 from bet.report.frames import Study
 from bet.seeds import numpy_generator
 
-COMPETITORS = ("su", "sr", "powerlaw")  # budgeted, and neither BET nor its ablations
+# Budgeted, and neither BET nor its ablations.
+COMPETITORS = ("su", "sr", "powerlaw", "magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
 
@@ -89,3 +90,24 @@ def _compare(study: Study, metric: str, method: str, opponent: str | None) -> pd
     if len(frame):
         frame["p_holm"] = holm(frame["p"].to_numpy())
     return frame
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """``mean`` rank by method (1 is best) over ``blocks``, Friedman's ``p``, and Nemenyi's critical ``difference`` at 95 %."""
+
+    mean: pd.Series
+    blocks: int
+    p: float
+    difference: float
+
+
+def average_ranks(scores: pd.DataFrame) -> Ranks | None:
+    """Rank methods (columns) within every block (row) of ``scores``, larger being better (Demsar, JMLR 2006); None below 3 x 2."""
+    n, k = scores.shape
+    if k < 3 or n < 2:
+        return None
+    p = float(stats.friedmanchisquare(*(scores[name] for name in scores)).pvalue)
+    quantile = float(stats.studentized_range.ppf(CONFIDENCE, k, np.inf)) / np.sqrt(2)
+    mean = scores.rank(axis=1, ascending=False).mean().sort_values()
+    return Ranks(mean, n, p, quantile * np.sqrt(k * (k + 1) / (6 * n)))

@@ -6,8 +6,10 @@ import matplotlib as mpl
 import seaborn as sns
 
 _METHODS = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
+_COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 METHOD_COLOURS = dict(zip(_METHODS, ("black", *sns.color_palette("colorblind", 6)), strict=True))
-METHOD_MARKERS = dict(zip(_METHODS, "Xsv^oDP", strict=True))
+METHOD_COLOURS |= dict(zip(_COMPETITORS, sns.color_palette("dark", 6), strict=True))
+METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS), "Xsv^oDP<>pdh*", strict=True))
 
 
 def use_style() -> None:

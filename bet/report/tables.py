@@ -7,7 +7,7 @@ import pandas as pd
 
 from bet.files import atomic_path
 from bet.report.frames import METRICS, Study
-from bet.report.stats import compare
+from bet.report.stats import average_ranks, compare
 
 MISSING = "missing"
 SIGNIFICANT = 0.05
@@ -78,24 +78,22 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     """Methods x backbones x budgets (Table 1): mean and deviation over seeds, best budgeted method in bold, * as tested."""
     cells = in_group(study.main, dataset, protocol)
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != "none"]
-    methods, backbones = list(dict.fromkeys(cells["method"])), list(dict.fromkeys(cells["backbone"]))
+    backbones = list(dict.fromkeys(cells["backbone"]))
     tests = {metric: compare(study, metric) for metric in METRICS}
     columns = pd.MultiIndex.from_tuples([(f"sparsity {b}", SHORT[m]) for b in budgets for m in METRICS])
     index, text, bold, data = [], [], [], []
     for backbone in backbones:
         own = cells[cells["backbone"] == backbone]
         means = own[own["finished"]].groupby(["budget", "method"])[list(METRICS)].mean()
-        for method in methods:
-            if not (own["method"] == method).any():
-                continue
-            index.append((backbone, method))
+        for method, free in rows_of(own):
+            index.append((backbone, method if not free or method == "full" else f"{method} ({own_sparsity(own, method)})"))
             line, marks = [], []
             for budget in budgets:
-                block = own[(own["method"] == method) & (own["budget"] == ("none" if method == "full" else budget))]
+                block = own[(own["method"] == method) & (own["budget"] == ("none" if free else budget))]
                 rivals = means.loc[[budget]] if budget in means.index.get_level_values(0) else means.iloc[:0]
                 for metric in METRICS:
                     entry = mean_sd(block[metric]) if len(block) else "–"
-                    best = method != "full" and len(rivals) > 1 and (budget, method) in rivals.index
+                    best = not free and len(rivals) > 1 and (budget, method) in rivals.index
                     best = bool(best and rivals[metric].max() == rivals.loc[(budget, method), metric])
                     if method == "bet" and _significant(tests[metric], dataset, protocol, backbone, budget):
                         entry += "*"
@@ -108,11 +106,83 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
         f"Test quality on {dataset}, protocol {protocol}: mean and, with several seeds, standard deviation over seeds."
-        " Bold: best method with a budget. full: the whole table, for reference. –: not in the profile. *: BET differs from its "
-        "best competitor (su, sr or powerlaw, chosen on validation), Wilcoxon signed-rank over users, Holm-adjusted p < "
-        f"{SIGNIFICANT}."
+        " Bold: best method with a budget. full: the whole table, for reference; other rows without a budget: as published, at the "
+        "sparsity that the method chose itself. –: not in the profile. *: BET differs from its best competitor (chosen on "
+        f"validation, neither full nor an ablation), Wilcoxon signed-rank over users, Holm-adjusted p < {SIGNIFICANT}."
     )
     return Table(f"comparison{suffix}", caption, pd.DataFrame(text, rows, columns), data, pd.DataFrame(bold, rows, columns))
+
+
+def rows_of(cells: pd.DataFrame) -> list[tuple[str, bool]]:
+    """The rows of a table of one backbone's ``cells``: (method, whether it is the variant without a budget)."""
+    kinds = [(method, budget == "none") for method, budget in zip(cells["method"], cells["budget"], strict=True)]
+    methods = list(dict.fromkeys(cells["method"]))
+    return sorted(dict.fromkeys(kinds), key=lambda kind: (methods.index(kind[0]), kind[1]))
+
+
+def own_sparsity(cells: pd.DataFrame, method: str) -> str:
+    """``own, 75%``: the mean sparsity that ``method`` reached without a budget."""
+    own = cells[(cells["method"] == method) & (cells["budget"] == "none") & cells["finished"]]
+    share = (1 - own["parameters"] / own["full_parameters"]).mean()
+    return "own" if own.empty else f"own, {share:.0%}"
+
+
+def ranks(study: Study, metric: str = "ndcg@20") -> Table:
+    """Average ranks of all budgeted methods over the cells that all of them have finished, with a critical difference."""
+    blocks = rank_blocks(study, metric)
+    found = average_ranks(blocks)
+    caption = f"Average rank by {SHORT[metric]} on test, 1 is best."
+    if found is None:
+        return Table("ranks", caption, pd.DataFrame({"result": [MISSING]}), blocks.reset_index())
+    caption = (
+        f"Average rank by {SHORT[metric]} on test, 1 is best, over {found.blocks} cells (dataset, backbone, budget; protocol "
+        f"clean, mean over seeds) that all methods have finished. Friedman's test: p = {found.p:.2g}. Two methods differ at the "
+        f"5 % level if their average ranks are more than {found.difference:.2f} apart (Nemenyi's critical difference)."
+    )
+    wins = (blocks.rank(axis=1, ascending=False) == 1).sum()
+    best = found.mean.iloc[0]
+    text = pd.DataFrame(
+        {
+            "average rank": found.mean.map("{:.2f}".format),
+            "first in": wins[found.mean.index],
+            "apart from the first": ["yes" if rank - best > found.difference else "no" for rank in found.mean],
+        }
+    ).rename_axis("method")
+    return Table("ranks", caption, text, blocks.reset_index())
+
+
+def rank_blocks(study: Study, metric: str) -> pd.DataFrame:
+    """Mean of ``metric`` over seeds, protocol clean: a row per (dataset, backbone, budget), a column per method.
+
+    Methods without any finished cell are left out, then the seeds that lack a method.
+    """
+    cells = study.main[(study.main["budget"] != "none") & (study.main["protocol"] == "clean") & study.main["finished"]]
+    keys = ["dataset", "backbone", "budget"]
+    wide = cells.pivot_table(metric, [*keys, "seed"], "method", sort=False, observed=True).dropna()
+    return wide[[name for name in dict.fromkeys(cells["method"]) if name in wide]].groupby(keys, sort=False).mean()
+
+
+def trials(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """What the competitors' own knobs were set to: of the values tried, the best on validation."""
+    cells = in_group(study.main, dataset, protocol)
+    rows = []
+    for cell_id in cells.index[cells["finished"]]:
+        record = study.record(str(cell_id))
+        tried = (record or {}).get("trials")
+        if tried:
+            best = max(range(len(tried)), key=lambda i: tried[i]["quality"])
+            facts = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in tried[best].items())
+            cell = cells.loc[cell_id]
+            place = {name: cell[name] for name in ("backbone", "method", "budget", "seed")}
+            rows.append(place | {"tried": len(tried), "best on validation": facts})
+    data = pd.DataFrame(rows)
+    caption = (
+        f"Tuning of the competitors on {dataset}, protocol {protocol}: how many settings were trained from scratch, and what the "
+        "best one on validation was. BET, its ablations, powerlaw and ciess retrain as many of their actions; su, sr train once."
+    )
+    if data.empty:
+        return Table(f"trials{suffix}", caption, pd.DataFrame({"result": [MISSING]}), data)
+    return Table(f"trials{suffix}", caption, data.set_index(["backbone", "method", "budget", "seed"]), data)
 
 
 def _significant(tests: pd.DataFrame, dataset: str, protocol: str, backbone: str, budget: str) -> bool:
@@ -130,7 +200,7 @@ def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
     caption = (
         f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over "
         "users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of "
-        "opponent. Best on validation: of su, sr and powerlaw. With several seeds a user's metric is first averaged "
+        "opponent. Best on validation: of all competitors, ablations apart. With several seeds a user's metric is first averaged "
         "over seeds; ahead: seeds in which BET's mean is higher."
     )
     if data.empty:
@@ -217,16 +287,17 @@ def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
         f"Cost per cell on {dataset}, protocol {protocol}: wall-clock seconds, mean over budgets and seeds, as measured where the "
         "cells ran, several at a time. The full table that a search starts from (pretrain) is trained once and shared by all cells "
         "of a backbone and seed; total is what the cell itself took. Fine-tunings and trainings from scratch are counts per "
-        "cell; memory is the largest peak of a process."
+        "cell, evaluations those of a supernet on validation; memory is the largest peak of a process."
     )
     if cells.empty:
         return Table(f"cost{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
-    numbers = {name: (name, "mean") for name in [*stages, "finetunings", "trainings"]}
+    counts = ["finetunings", "trainings", "evaluations"]
+    numbers = {name: (name, "mean") for name in [*stages, *counts]}
     grouped = cells.groupby(["backbone", "method"], sort=False)
     data = grouped.agg(cells=("finished", "size"), **numbers, peak_memory_MB=("peak_memory_bytes", "max")).reset_index()
     data["peak_memory_MB"] /= 1e6
     text = data.copy()
-    for name in [*stages, "finetunings", "trainings"]:
+    for name in [*stages, *counts]:
         text[name] = [f"{value:.1f}" for value in data[name]]
     text["peak_memory_MB"] = [f"{value:.0f}" for value in data["peak_memory_MB"]]
     shown = {name: name.replace("_seconds", " (s)") for name in stages} | {"peak_memory_MB": "peak memory (MB)"}

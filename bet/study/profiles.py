@@ -85,6 +85,15 @@ def _grid(profile: str, dataset: str, backbones, budgets, methods, seeds=(0,), p
                         yield Cell(dataset, backbone, budget, method, seed, protocol, profile)
 
 
+def _competitors(profile: str, dataset: str, backbones, budgets, seeds=(0,)) -> Iterator[Cell]:
+    """The competitors under the budgets and, as published, those that have none."""
+    yield from _grid(profile, dataset, backbones, budgets, _COMPETITORS, seeds)
+    for seed in seeds:
+        for backbone in backbones:
+            for method in _OWN:
+                yield Cell(dataset, backbone, "none", method, seed, profile=profile)
+
+
 def _curves(profile: str, dataset: str, seeds=(0,)) -> Iterator[Cell]:
     """LightGCN at the middle budget: a long search (quality against T), and fewer actions to choose from (against m)."""
     for seed in seeds:
@@ -104,12 +113,15 @@ def _paper_cells() -> Iterator[Cell]:
         *_grid("paper", "gowalla", ("ngcf",), _BUDGETS, table1),
         *_grid("paper", "yelp2018", ("ngcf",), _BUDGETS, table1),
         *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, table1, seeds=(1, 2)),
+        *_competitors("paper", "gowalla", ("lightgcn",), _BUDGETS),
     ]
     for cell in cells:
         yield from (cell, replace(cell, protocol="merged"))
     yield from _curves("paper", "gowalla")
 
 
+_OWN = ("esapn", "optembed", "amtl")
+_COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
 _BUDGETS = ("80%", "90%", "95%")
 _SOME = ("full", "su", "powerlaw", "bet")
@@ -119,7 +131,7 @@ _SEEDS = (0, 1, 2)
 
 PROFILES: dict[str, Profile] = {
     "smoke": Profile(
-        tuple(_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL)),
+        (*_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL), *_competitors("smoke", "tiny", ("lightgcn",), ("80%",))),
         dict.fromkeys(_BACKBONES, _TINY),
         dict.fromkeys(_BACKBONES, SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)),
         16,
@@ -137,6 +149,7 @@ PROFILES: dict[str, Profile] = {
     "full": Profile(
         (
             *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, _ALL, _SEEDS),
+            *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
             *_curves("full", "movielens-100k", _SEEDS),
         ),
         _EMBEDDED,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from bet.errors import BetError
+from bet.errors import BetError, Unreached
 from bet.files import atomic_path
 from bet.paths import results_dir
 from bet.study.cell import Cell
@@ -36,6 +36,18 @@ def write_record(path: Path, record: dict, rows: pd.DataFrame) -> None:
     write_rows(rows, path.with_name(record["per_user"]))
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def unreached_path(cell: Cell) -> Path:
+    """Where it is written that ``cell`` ended above its budget."""
+    return record_path(cell).with_suffix(".unreached")
+
+
+def write_unreached(cell: Cell, key: str, commit: str | None, error: Unreached) -> None:
+    """Record a result that is not a table: what was to be reached, what was, and why no more."""
+    plain = {"cell_id": cell.id, "key": key, "commit": commit, "target": error.target, "reached": error.reached, "why": str(error)}
+    with atomic_path(unreached_path(cell)) as temporary:
+        temporary.write_text(json.dumps(plain, indent=1) + "\n")
 
 
 def check_record(record: dict) -> None:

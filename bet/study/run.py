@@ -20,16 +20,16 @@ import bet
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, Recommender
 from bet.data import Interactions, Split, load_dataset, split_interactions
-from bet.errors import BetError
+from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
-from bet.methods import METHODS
+from bet.methods import ELEMENTWISE, METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
 from bet.search import Outcome, Problem, fresh_recommender, without_minimum
 from bet.study.cell import Cell
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
-from bet.study.record import check_record, read_record, record_path, write_record
+from bet.study.record import check_record, read_record, record_path, unreached_path, write_record, write_unreached
 from bet.training import RankingMetrics, evaluate, train
 
 
@@ -49,6 +49,7 @@ def run_cell(
     it the ids of its rows (``.ids.parquet``) and, where the backbone has weights of its own, those (``.backbone.pt``).
     threads: of the CPU; one is right where other cells run beside it, and rounding differs with another number.
     Writes ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet (``per_user.py``) beside it.
+    Raises Unreached when the method ends above the budget; ``<id>.unreached`` says with how much.
     """
     path = record_path(cell)
     started = time.perf_counter()
@@ -66,7 +67,11 @@ def run_cell(
             raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
         problem = cell_problem(cell, split, device, progress)
         with locked(problem.work):  # a cell of the other protocol may do the same work
-            outcome = METHODS[cell.method](problem)
+            try:
+                outcome = METHODS[cell.method](problem)
+            except Unreached as error:
+                write_unreached(cell, PROFILES[cell.profile].key(cell), commit(), error)
+                raise
         model = _final_model(cell, problem, split, outcome)
         without_minimum(problem).budget.check(model.table.kept)
         test_started = time.perf_counter()
@@ -78,6 +83,7 @@ def run_cell(
     if table is not None:
         _save_table(table, model, interactions)
     write_record(path, record, pack(ranked))
+    unreached_path(cell).unlink(missing_ok=True)
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
         shutil.rmtree(problem.work, ignore_errors=True)
     return record
@@ -120,6 +126,8 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
     profile = PROFILES[cell.profile]
     n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
     full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
+    if cell.method in ELEMENTWISE and cell.budget.rstrip().lower().endswith("b"):
+        raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
     budget = full if cell.budget == "none" else parse_budget(cell.budget, n, profile.d_max, copies)
     return Problem(
         split.train,

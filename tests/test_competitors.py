@@ -1,0 +1,334 @@
+"""What is characteristic of each competitor, and what all of them promise."""
+
+import json
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bet.actions import Budget, FrequencyOrder, keep_largest, parse_budget
+from bet.backbones import ElementTable, MaskedTable
+from bet.data import planted, split_interactions
+from bet.errors import BetError, Unreached
+from bet.methods import ELEMENTWISE, METHODS, UNBUDGETED
+from bet.methods.amtl import FrequencyGroups, TwinTable, at_least, project, twin_recommender
+from bet.methods.ciess import Agent, CiessSelector, entity_quality, scale_to_budget
+from bet.methods.esapn import GrowingTable, Policies
+from bet.methods.optembed import allowed, candidate_sizes, evolve, supernet_recommender
+from bet.methods.pep import DECAYS, ThresholdTable, pruning_recommender
+from bet.search import Problem, SearchSettings, fresh_recommender, full_sizes, pretrained, search, unbudgeted
+from bet.seeds import numpy_generator, torch_generator
+from bet.study import record
+from bet.study.cell import Cell
+from bet.study.run import run_cell
+from bet.training import TrainSettings, bpr_loss, train
+
+COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
+TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
+SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_interactions(planted(), 0)
+
+
+@pytest.fixture
+def make(split, tmp_path):
+    """A problem by backbone and budget."""
+
+    def problem(backbone="lightgcn", budget="80%", training=TRAINING):
+        n, copies = sum(split.train.shape), 2 if backbone == "ncf" else 1
+        exact = Budget(n * 16, n, 16, copies=copies) if budget == "none" else parse_budget(budget, n, 16, copies)
+        parts = (split.train, split.validation, backbone, exact, 0, training, SEARCH)
+        return Problem(*parts, tmp_path / "cache", tmp_path / "work")
+
+    return problem
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
+@pytest.mark.parametrize("method", COMPETITORS)
+def test_every_competitor_uses_the_budget_exactly_and_trains_no_more_than_bet(make, method, backbone):
+    problem = make(backbone)
+    outcome = METHODS[method](problem)
+    model = outcome.trained.model
+    assert model.table.n_parameters() == problem.budget.parameters
+    ego = model.table()
+    outside = ~torch.from_numpy(model.table.kept) if method in ELEMENTWISE else None
+    if outside is not None:
+        assert (ego[outside] == 0).all()
+    else:
+        columns = torch.arange(ego.shape[1] // problem.budget.copies).repeat(problem.budget.copies)
+        assert (ego[columns >= torch.from_numpy(model.table.sizes)[:, None]] == 0).all()
+    retrained = outcome.retrained or outcome.trials
+    assert 1 <= len(retrained) <= problem.search.top
+    qualities = [trial["quality"] for trial in outcome.trials] or [one.result.quality for one in outcome.retrained.values()]
+    assert outcome.trained.result.quality == max(qualities) == pytest.approx(problem.quality(model))
+
+
+@pytest.mark.parametrize("method", UNBUDGETED[1:])
+def test_without_a_budget_a_method_chooses_its_own_total(make, method):
+    problem = make(budget="none")
+    assert METHODS[method](problem).trained.model.table.n_parameters() <= problem.budget.parameters
+
+
+def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
+    whole = METHODS["amtl"](make()).trained
+    problem = replace(make(), work=make().work / "second")
+    import bet.search.trials as trials
+
+    plain, calls = trials.train_from_scratch, []
+
+    def stopped(*arguments):
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        calls.append(arguments)
+        return plain(*arguments)
+
+    monkeypatch.setattr(trials, "train_from_scratch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        METHODS["amtl"](problem)
+    monkeypatch.setattr(trials, "train_from_scratch", plain)
+    monkeypatch.setattr(trials, "train", None)  # the twins are not trained again
+    again = METHODS["amtl"](problem).trained
+    assert torch.equal(again.model.table(), whole.model.table())
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(0, 50))
+def test_keep_largest_is_exact_and_keeps_the_largest(values, k):
+    scores = np.array(values, dtype=float).reshape(1, -1)
+    mask = keep_largest(scores, k)
+    assert mask.sum() == min(k, scores.size)
+    if 0 < mask.sum() < scores.size:
+        assert scores[mask].min() >= scores[~mask].max()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 2), st.floats(0, 1), st.integers(0, 2**32))
+def test_element_table_is_read_back_and_as_long_as_announced(tmp_path_factory, n, d_max, copies, density, seed):
+    path = tmp_path_factory.mktemp("table") / "table.bet"
+    mask = np.random.default_rng(seed).random((n, copies * d_max)) < density
+    table = ElementTable(mask, d_max, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
+    table.save(path)
+    assert path.stat().st_size == table.n_bytes()
+    loaded = ElementTable.load(path)
+    assert torch.equal(loaded(), table()) and (loaded.kept == mask).all() and loaded.copies == copies
+    assert table.n_parameters() == mask.sum() == pytest.approx(copies * table.sizes.sum())
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(BetError, match="save the table again"):
+        ElementTable.load(path)
+
+
+def test_pruning_by_elements_costs_its_places(tmp_path):
+    """At a tenth of the numbers indices are shorter than bits, at half of them bits are."""
+    rng = np.random.default_rng(0)
+    for density, places in ((0.05, 100 * (1 + 0.05 * 128)), (0.5, 100 * 16)):
+        mask = keep_largest(rng.random((100, 128)), int(density * 12_800))
+        plain = MaskedTable(np.full(100, int(density * 128), dtype=np.int16), 128)
+        extra = ElementTable(mask, 128).n_bytes() - 4 * int(mask.sum())
+        assert extra == pytest.approx(places, abs=4 * 128 + 16) and plain.n_bytes() - 4 * plain.n_parameters() < extra
+
+
+def test_magnitude_keeps_the_largest_numbers_and_starts_again_from_the_initial_ones(make):
+    problem = replace(make(), search=replace(SEARCH, top=1))  # gamma = 0: over the whole table
+    kept = METHODS["magnitude"](problem).trained.model.table.kept
+    full = pretrained(problem).model.table().detach().abs().numpy()
+    assert full[kept].min() >= full[~kept].max()
+    assert_rewound(problem, kept)
+
+
+def assert_rewound(problem, kept):
+    initial = fresh_recommender(unbudgeted(problem), full_sizes(problem)).table()
+    rewound = fresh_recommender(problem, kept).table()
+    assert torch.equal(rewound, initial * torch.from_numpy(kept))
+
+
+def test_thresholds_only_prune_and_the_mask_is_rewound(make):
+    problem = make()
+    model = pruning_recommender(problem, DECAYS[-1])
+    table = model.table
+    assert isinstance(table, ThresholdTable) and table.n_parameters() == table.weight.numel()
+    initial = table.weight.detach().clone()
+    assert torch.equal(initial, fresh_recommender(unbudgeted(problem), full_sizes(problem)).table())
+    train(model, problem.sampler, problem.training, 0, epochs=problem.training.max_epochs)
+    assert table.n_parameters() <= problem.budget.parameters
+    shrunk, weight = table().detach(), table.weight.detach()
+    assert (shrunk.abs() <= weight.abs()).all() and ((shrunk == 0) | (shrunk.sign() == weight.sign())).all()
+    model.zero_grad()
+    bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    pruned = shrunk == 0
+    assert (table.weight.grad[pruned] == 0).all() and table.weight.grad[~pruned].abs().sum() > 0  # what is dead stays dead
+    before = table.n_parameters()
+    with torch.no_grad():
+        table.s += 1
+    assert table.n_parameters() < before
+    assert_rewound(problem, keep_largest(table.margins().numpy(), problem.budget.parameters))
+
+
+def test_evolution_keeps_its_best_and_leaves_parents_alone():
+    evaluated = []
+
+    def quality(candidate):
+        return -abs(candidate[0] - 7) - abs(candidate[1] - 30) / 10
+
+    def counted(candidate):
+        evaluated.append(candidate)
+        return quality(candidate)
+
+    found = evolve(counted, lambda candidate: sum(candidate) >= 20, 64, numpy_generator(0))
+    assert len(set(evaluated)) == len(evaluated) == found["evaluations"]
+    assert all(sum(candidate) >= 20 for candidate in evaluated)
+    best = max(evaluated, key=quality)
+    assert tuple(found["best"][0][0]) == best and found["best"][0][1] == quality(best)
+    assert quality(best) > max(map(quality, evaluated[:20]))  # better than the random start
+
+
+def test_supernet_thresholds_feel_the_task_and_rows_are_cut_to_the_budget(make):
+    problem = make("lightgcn", "90%")
+    model = supernet_recommender(problem)
+    model.table.before_step(0, 10)
+    drawn = model.table.columns
+    model.table.before_step(1, 10)
+    assert model.table.columns != drawn and (model.table()[0, model.table.columns[0] :] == 0).all()
+    loss = bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None) - model.table.penalty()
+    loss.backward()
+    assert (model.table.threshold.grad != 0).all()
+    margins = np.random.default_rng(0).normal(size=problem.budget.n)
+    for candidate in ((16, 16), (3, 9), (2, 2)):
+        assert allowed(problem, candidate)
+        sizes = candidate_sizes(problem, margins, candidate)
+        assert sizes.sum() == problem.budget.target
+        stay, go = margins[sizes > 0], margins[sizes == 0]
+        assert not len(go) or stay.min() >= go.max()
+    assert not allowed(problem, (1, 1))
+
+
+def test_actor_moves_sizes_up_on_a_reward_that_wants_them_up():
+    rng = torch_generator(0, "toy")
+    for direction in (1.0, -1.0):
+        agent = Agent(torch_generator(0, "agent"))
+        state = torch.rand(500, 3, generator=rng)
+        start = agent.act(state).mean().detach()
+        for _ in range(6):
+            size = torch.rand(500, 1, generator=rng)
+            agent.update(torch.cat([state, size, direction * size, state], 1), rng)
+        moved = float(agent.act(state).mean().detach() - start)
+        assert moved * direction > 0.2
+
+
+def test_environment_is_exact_and_its_state_can_be_saved(make):
+    problem = make()
+    selector = CiessSelector(problem)
+    population = search(problem, selector)
+    assert all(int(member.action.sizes.sum()) == problem.budget.target for member in population)
+    assert len(selector.replay) == len(population) and selector.replay[0].shape == (problem.budget.n, 8)
+    copy = CiessSelector(problem)
+    copy.load_state_dict(selector.state_dict())
+    assert (copy.choose(4, population).action.sizes == selector.choose(4, population).action.sizes).all()
+    wanted = np.random.default_rng(0).uniform(1, 16, problem.budget.n)
+    sizes = scale_to_budget(wanted, problem.budget)
+    assert sizes.sum() == problem.budget.target and (np.diff(sizes[np.argsort(wanted)]) >= 0).all()
+
+
+def test_quality_of_an_item_is_the_mean_over_its_users(make):
+    problem = make()
+    ranked = problem.ranked(pretrained(problem).model)
+    quality = entity_quality(problem, ranked)
+    by_user = dict(zip(ranked.users, np.mean(list(ranked.values.values()), axis=0), strict=True))
+    item = int(problem.order.items[0])
+    users = [u for u in problem.train[:, [item]].nonzero()[0] if u in by_user]
+    assert quality[problem.n_users + item] == pytest.approx(np.mean([by_user[u] for u in users]))
+
+
+def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
+    problem = make()
+    model = pretrained(problem).model
+    model.table = GrowingTable(model.table().detach(), 16, 1)
+    policies = Policies(problem, model, price=0.0)
+    policies.nets[0][2].bias.data = policies.nets[1][2].bias.data = torch.tensor([0.0, 5.0])  # enlarge everybody
+    before, weight = model.table.sizes.copy(), model.table.weight.detach().clone()
+    entities = policies.learn(0)
+    assert (model.table.sizes == before).all() and torch.equal(model.table.weight, weight)
+    assert not torch.equal(policies.nets[0][2].bias, torch.tensor([0.0, 5.0]))
+    policies.act(entities)
+    grown = model.table.sizes
+    assert (grown >= before).all() and grown.sum() > before.sum()
+    for _ in range(5):
+        policies.act(entities)
+    assert model.table.sizes.sum() <= problem.budget.target
+
+
+def test_twins_differ_and_both_learn_through_the_hard_choice(make):
+    problem = make()
+    groups = FrequencyGroups(problem.order)
+    assert groups.counts.sum() == problem.budget.n and (np.bincount(groups.group) == groups.counts).all()
+    model = twin_recommender(problem, groups, 0.1)
+    table = model.table
+    assert isinstance(table, TwinTable)
+    frequent, rare = (twin(table.features) for twin in table.twins)
+    assert not torch.allclose(frequent, rare)
+    ego = table()
+    assert ((ego != 0).sum(1) == torch.from_numpy(table.sizes)).all()  # the forward pass is hard
+    bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    assert all(twin[0].weight.grad.abs().sum() > 0 for twin in table.twins)
+    for _ in range(3):
+        table.price += 1.0
+    model.zero_grad()
+    table.penalty().backward()
+    assert all(twin[2].bias.grad.abs().sum() > 0 for twin in table.twins) or table.excess() == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.integers(1, 6), st.floats(0, 1), st.integers(0, 2**32))
+def test_projection_is_exact_a_prefix_and_takes_the_likeliest(frequencies, d_max, share, seed):
+    half = len(frequencies) // 2
+    groups = FrequencyGroups(FrequencyOrder(np.array(frequencies[:half]), np.array(frequencies[half:])))
+    n = len(frequencies)
+    keep = at_least(torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(d_max), len(groups.counts)))).numpy()
+    target = n + int(share * n * (d_max - 1))
+    sizes = project(keep.copy(), groups, target)
+    assert sizes.sum() == target and sizes.min() >= 1 and sizes.max() <= d_max
+    # No column that was left out is likelier than one that was kept, beyond the first.
+    kept = [keep[g, s - 1] for g, s in zip(groups.group, sizes, strict=True) if s > 1]
+    left = [keep[g, s] for g, s in zip(groups.group, sizes, strict=True) if s < d_max]
+    assert not kept or not left or min(kept) >= max(left) - 1e-12
+
+
+def test_an_unreachable_budget_leaves_a_record_that_says_so(tmp_path, monkeypatch):
+    for name in ("BET_CACHE", "BET_RESULTS"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    cell = Cell("tiny", "lightgcn", "92%", "esapn", profile="smoke")
+    with pytest.raises(Unreached, match="starts with 2"):
+        run_cell(cell)
+    found = json.loads(record.unreached_path(cell).read_text())
+    assert found["cell_id"] == cell.id and found["reached"] > found["target"] and "starts with 2" in found["why"]
+    assert not record.record_path(cell).exists()
+
+
+def test_pep_that_prunes_too_little_says_how_far_it_came(make, monkeypatch):
+    monkeypatch.setattr(sys.modules["bet.methods.pep"], "SPEED", 0.01)  # by name it is the function
+    with pytest.raises(Unreached, match="thresholds did not rise") as caught:
+        METHODS["pep"](make())
+    assert caught.value.reached > caught.value.target == make().budget.parameters
+
+
+def test_budgets_that_a_method_cannot_take_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    with pytest.raises(BetError, match="not of bytes"):
+        run_cell(Cell("tiny", "lightgcn", "10 kB", "pep", profile="smoke"))
+    with pytest.raises(BetError, match="'none' or a budget"):
+        Cell("tiny", "lightgcn", "none", "pep", profile="smoke")
+
+
+def test_a_nan_stops_training_with_step_and_learning_rate(make):
+    problem = make()
+    model = fresh_recommender(problem, np.full(problem.budget.n, 3, dtype=np.int16))
+    with torch.no_grad():
+        model.table.weight[0, 0] = torch.nan
+    with pytest.raises(BetError, match=r"diverged: loss nan .* step \d+, learning rate"):
+        train(model, problem.sampler, problem.training, 0, epochs=1)
