@@ -6,7 +6,9 @@ import pytest
 
 from bet.actions import parse_budget, sample_actions
 from bet.data import planted, split_interactions
+from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
 from bet.predictor import DeepSets
+from bet.report import twins
 from bet.report import walkthrough as show
 from bet.search import PredictorSelector, search
 from bet.seeds import numpy_generator
@@ -75,3 +77,17 @@ def test_search_pictures(data, split, tmp_path, monkeypatch):
         show.plot_found_sizes(population, order),
     ):
         assert labelled(figure)
+
+
+def test_pictures_of_a_competitor(split, tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    problem = show.small_problem(split, "tiny", 0, 1)
+    groups = FrequencyGroups(problem.order)
+    table = twin_recommender(problem, groups, 0.1).table
+    sizes = project(at_least(table.choice()).detach().numpy(), groups, problem.budget.target)
+    totals = twins.totals(table, sizes, problem.budget)["columns"]
+    assert totals["projected"] == totals["budget"] == problem.budget.target and totals["hard choice"] == table.sizes.sum()
+    assert labelled(twins.plot_sizes({"projected": sizes}, problem.order))
+    figure = twins.plot_choice(table, groups, problem.order)
+    assert figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel() and figure.axes[2].get_ylabel()
+    plt.close(figure)
