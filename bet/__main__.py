@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bet.data import DATASETS, load_dataset
 from bet.errors import BetError
+from bet.methods import METHODS
 from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--dataset", default="movielens-100k", help=f"{', '.join(DATASETS)}, or a file of your own")
     run.add_argument("--backbone", default="lightgcn", help="lightgcn, ngcf or ncf")
     run.add_argument("--budget", default="90%", help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB), or none")
-    run.add_argument("--method", default="bet", help="full (with --budget none), su, sr, powerlaw, bet, bet-random, bet-simple")
+    run.add_argument("--method", default="bet", help=f"{', '.join(METHODS)}; full takes --budget none")
     run.add_argument("--seed", type=int, default=0)
     run.add_argument("--protocol", default="clean", help="clean, or merged: refit on train and validation before the test")
     run.add_argument("--iterations", type=int, default=0, help="T; 0: the profile's")

@@ -58,10 +58,10 @@ def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
 
 
 def test_chosen_settings_are_in_the_grid():
-    for profile, swept in settings.SWEEPS.items():
+    for name, swept in settings.SWEEPS.items():
         for backbone in swept.grid:
-            chosen = PROFILES[profile].training[backbone]
-            assert chosen in settings.candidates(profile, backbone, chosen)
+            chosen = PROFILES[swept.profile].training[backbone]
+            assert chosen in settings.candidates(name, backbone, chosen)
 
 
 @pytest.mark.parametrize("name", factors.FACTORS)
