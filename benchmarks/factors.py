@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.__main__ import machine
 from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
-from bet.backbones import Graph, LightGCN, masked_recommender, new_recommender, normalised_adjacency, take_rows
+from bet.backbones import NCF, Backbone, Graph, LightGCN, masked_recommender, new_recommender, normalised_adjacency, take_rows
 from bet.backbones.graph import propagate_mean
 from bet.backbones.hinge import by_distances, compiled
 from bet.data import Split
@@ -177,6 +177,24 @@ def ncf_ranking(split: Split, repeat: int) -> Factor:
     return Factor(seconds(lambda: distances(x), repeat), seconds(lambda: loop(x), repeat), note)
 
 
+def ncf_triples(split: Split, repeat: int) -> Factor:
+    """NCF's scores of triples and their gradients by hand: a user is projected once for both items."""
+    model = NCF(normalised_adjacency(split.train), split.train.shape[0], D_MAX, torch_generator(0, "weights"))
+    rows = torch.randn(3 * BATCH, 2 * D_MAX, generator=torch_generator(0, "rows")).requires_grad_()
+
+    def gradient(scores: Callable[[Tensor], Tensor]) -> Tensor:
+        return torch.autograd.grad(scores(rows).diff(dim=0).square().mean(), [rows, *model.parameters()])[0]
+
+    def recorded() -> Tensor:
+        return gradient(lambda x: Backbone.triple_scores(model, x))
+
+    def by_hand() -> Tensor:
+        return gradient(model.triple_scores)
+
+    _same(recorded(), by_hand())
+    return Factor(seconds(recorded, repeat), seconds(by_hand, repeat), f"{BATCH:,} triples, {D_MAX} columns, forward and backward")
+
+
 FACTORS: dict[str, Callable[[Split, int], Factor]] = {
     "freed memory is kept": kept_memory,
     "only the columns in use": used_columns,
@@ -187,6 +205,7 @@ FACTORS: dict[str, Callable[[Split, int], Factor]] = {
     "rows gathered and added up": gathered_rows,
     "large batches": large_batches,
     "NCF ranking compiled": ncf_ranking,
+    "NCF's triples at once": ncf_triples,
     "two threads": two_threads,
 }
 

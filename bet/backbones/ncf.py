@@ -72,7 +72,7 @@ class _TripleScores(torch.autograd.Function):
         b, width = len(rows) // 3, len(c)
         mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
         out = torch.empty_like(rows)
-        at_hidden = (hidden > 0) * a * gradient[:, :, None]  # (2, B, hidden)
+        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (2, B, hidden); hidden is nowhere negative
         at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)
         out[:b, :width] = at_users @ w_user
         out[b:, :width] = at_items @ w_item

@@ -137,18 +137,21 @@ def statements(study: Study, dataset: str, protocol: str) -> list[str]:
 
 
 def _convergence(study: Study, dataset: str, protocol: str) -> list[str]:
-    """Whether training had ended to improve: one of the reasons why numbers differ from the paper's."""
-    chosen = set(in_group(study.main, dataset, protocol).index)
-    curves = [record["learning_curve"] for record in study.records if record["cell_id"] in chosen]
-    curves = [curve for curve in curves if len(curve) > 1]
-    if not curves:
-        return []
-    gain = sum(curve[-1]["quality"] / curve[-2]["quality"] - 1 for curve in curves) / len(curves)
-    last = sum(max(curve, key=lambda row: row["quality"]) is curve[-1] for curve in curves)
-    return [
-        f"**Training length** ({dataset}, protocol {protocol}): in {last} of {len(curves)} reported models the last epoch was the "
-        f"best on validation, and the last interval between evaluations added {gain:.1%} of quality on average."
-    ]
+    """Whether training had ended to improve, per backbone: one of the reasons why numbers differ from the paper's."""
+    cells = in_group(study.main, dataset, protocol)
+    lines = []
+    for backbone, own in cells.groupby("backbone", sort=False):
+        curves = [record["learning_curve"] for record in study.records if record["cell_id"] in own.index]
+        curves = [curve for curve in curves if len(curve) > 1]
+        if curves:
+            gain = sum(curve[-1]["quality"] / curve[-2]["quality"] - 1 for curve in curves) / len(curves)
+            last = sum(max(curve, key=lambda row: row["quality"]) is curve[-1] for curve in curves)
+            lines.append(
+                f"**Training length of {backbone}** ({dataset}, protocol {protocol}): in {last} of {len(curves)} reported models "
+                f"the last epoch was the best on validation, and the last interval between evaluations added {gain:.1%} of quality "
+                "on average."
+            )
+    return lines
 
 
 def _against(row) -> str:
