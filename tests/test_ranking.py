@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from bet.backbones import BACKBONES, hinge, masked_recommender, new_recommender, normalised_adjacency
+from bet.backbones import BACKBONES, NCF, Backbone, hinge, masked_recommender, new_recommender, normalised_adjacency
 from bet.data import planted, split_interactions
 from bet.seeds import torch_generator
 from bet.training import evaluate
@@ -45,6 +45,19 @@ def test_equals_ir_measures_with_ties_and_empty_users(n_users, n_items, seed):
 
 def _measures(ir):
     return {"recall": lambda k: ir.R @ k, "ndcg": lambda k: ir.nDCG @ k}
+
+
+@pytest.mark.parametrize("width", [3, 8])
+def test_ncf_scores_and_gradients_of_triples_equal_the_recorded_ones(width):
+    model = NCF(None, 4, 8, torch_generator(0)).double()
+    rows = torch.randn(15, 2 * width, dtype=torch.double, generator=torch_generator(1)).requires_grad_()
+    weights = torch.randn(2, 5, dtype=torch.double, generator=torch_generator(2))
+    wanted = [rows, *model.parameters()]
+    ours, plain = model.triple_scores(rows), Backbone.triple_scores(model, rows)
+    torch.testing.assert_close(ours, plain)
+    pairs = zip(*(torch.autograd.grad((scores * weights).sum(), wanted) for scores in (ours, plain)), strict=True)
+    for gradient, expected in pairs:
+        torch.testing.assert_close(gradient, expected)
 
 
 @pytest.mark.parametrize("name", sorted(BACKBONES))

@@ -10,7 +10,7 @@ from bet.actions import FrequencyOrder
 from bet.backbones import LearnedTable, Recommender
 from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule
 
-RATES = (0.01, 0.03, 0.1, 0.3, 1.0)  # learning rate of the twins, relative to the embeddings'
+RATES = (0.1, 0.03, 0.3, 0.01, 1.0)  # learning rate of the twins, relative to the embeddings'
 HIDDEN = 32
 COLDEST = 0.1  # temperature of the soft choice at the end; 1 at the start
 ASCENT = 0.02  # added to the price of a parameter per step and relative excess
@@ -50,6 +50,7 @@ class TwinTable(LearnedTable):
     group: Tensor  # (n,)
     counts: Tensor  # (g,)
     price: Tensor  # ()
+    temperature: Tensor  # ()
 
     def __init__(self, *full, groups: FrequencyGroups, target: int, rate: float, generator: torch.Generator, **options):
         super().__init__(*full, generator=generator, **options)
@@ -63,7 +64,7 @@ class TwinTable(LearnedTable):
         self.register_buffer("group", torch.from_numpy(groups.group), persistent=False)
         self.register_buffer("counts", torch.from_numpy(groups.counts).float(), persistent=False)
         self.register_buffer("price", torch.zeros(()))
-        self.temperature = 1.0
+        self.register_buffer("temperature", torch.ones(()))  # a buffer, so that a resumed run has it
 
     @property
     def sizes(self) -> np.ndarray:
@@ -93,7 +94,7 @@ class TwinTable(LearnedTable):
         return self.price * self.excess() if self.budgeted else 0.0
 
     def before_step(self, step: int, steps: int) -> bool:
-        self.temperature = COLDEST ** (step / steps)
+        self.temperature.fill_(COLDEST ** (step / steps))
         if self.budgeted:
             with torch.no_grad():
                 self.price += ASCENT * self.excess()
@@ -138,14 +139,14 @@ def project(keep: np.ndarray, groups: FrequencyGroups, target: int, d_min: int =
 def amtl(problem: Problem) -> Outcome:
     """Train the table and the twins jointly, fix the sizes, train again with them.
 
-    Changed: BPR for log-loss; one set of twins for users and items, which see the side; initial choices are centred on the
-    budget's mean size. Without a budget sizes are what the twins choose, as published. With one, the expected excess is charged
-    (dual ascent), and at the end the columns with the largest P(k >= j) are kept, which is exact. Tuned on validation: five
-    learning rates of the twins.
+    Changed: BPR for log-loss; the table is trained again from scratch; the temperature falls from 1 to 0.1; one set of twins for
+    users and items, which see the side; initial choices are centred on the budget's mean size. Without a budget sizes are what the
+    twins choose, as published. With one, the expected excess is charged (dual ascent), and at the end the columns with the largest
+    P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the twins.
     """
     groups, trials, seconds, trainings = FrequencyGroups(problem.order), [], 0.0, 0
     for rate in RATES[: problem.search.top]:
-        found = remembered(problem, f"amtl-{rate:g}", _learn_sizes, groups, rate)
+        found = remembered(problem, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=(COLDEST, ASCENT))
         trainings += 1
         seconds += found["seconds"]
         chosen = found["chosen"].numpy()
@@ -160,11 +161,11 @@ def amtl(problem: Problem) -> Outcome:
 
 def _learn_sizes(problem: Problem, groups: FrequencyGroups, rate: float) -> dict:
     model = twin_recommender(problem, groups, rate)
-    train_whole_schedule(problem, model, f"twins-{rate:g}")
+    result = train_whole_schedule(problem, model, f"twins-{rate:g}")
     table = model.table
     assert isinstance(table, TwinTable)
     keep = at_least(table.choice()).detach().cpu()
-    return {"keep": keep, "chosen": torch.from_numpy(table.sizes), "price": float(table.price)}
+    return {"keep": keep, "chosen": torch.from_numpy(table.sizes), "price": float(table.price), "seconds": result.seconds}
 
 
 def twin_recommender(problem: Problem, groups: FrequencyGroups, rate: float) -> Recommender:

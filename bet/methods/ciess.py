@@ -100,6 +100,8 @@ class CiessSelector:
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
         self.reference = entity_quality(problem, problem.ranked(pretrained(problem).model))  # (n,) of the full table
+        # For whom even the full table finds nothing, or nobody looks, no size is better than another: nothing to learn from.
+        self.measured = self.reference > 0
         self.replay: list[Tensor] = []  # (n, 8) per step
         self.state = self._reset()
 
@@ -116,12 +118,13 @@ class CiessSelector:
         problem, d_max = self.problem, self.problem.budget.d_max
         if (t - 1) % EPISODE == 0:
             self.state = self._reset()
-        wanted = np.empty(problem.budget.n)
+        # Noise and walk start from the budget's scale: that is where the critics have seen sizes.
+        means = np.concatenate([self.agents[side].act(self.state[rows])[:, 0].numpy() for side, rows in self._sides()])
+        scaled, wanted = scale_to_budget(means, problem.budget), np.empty(problem.budget.n)
         rng = numpy_generator(problem.seed, "ciess", t)
         for side, rows in self._sides():
             agent, state = self.agents[side], self.state[rows]
-            mean = agent.act(state)[:, 0].numpy() * d_max
-            start = np.clip(np.rint(mean + NOISE * d_max * rng.standard_normal(len(mean))), 1, d_max)
+            start = np.clip(np.rint(scaled[rows] + NOISE * d_max * rng.standard_normal(len(scaled[rows]))), 1, d_max)
             wanted[rows] = best_of_walk(agent, state, start, d_max, rng)
         action = Action(scale_to_budget(wanted, problem.budget), problem.n_users, {"wanted_mean": float(wanted.mean())})
         return Choice(action, "actor, noise and walk")
@@ -129,8 +132,8 @@ class CiessSelector:
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
         problem = self.problem
         size = torch.from_numpy(population[-1].action.sizes).float() / problem.budget.d_max
-        ratio = (entity_quality(problem, ranked) + FLOOR) / (self.reference + FLOOR)
-        quality = torch.from_numpy(np.minimum(ratio, 1.0)).float()
+        ratio = entity_quality(problem, ranked) / np.maximum(self.reference, FLOOR)
+        quality = torch.from_numpy(np.where(self.measured, np.minimum(ratio, 1.0), 1.0)).float()
         reward = quality - MEMORY_PRICE * size.square()
         following = torch.stack([self.frequency, size, quality], 1)
         self.replay.append(torch.cat([self.state, size[:, None], reward[:, None], following], 1))
@@ -138,7 +141,8 @@ class CiessSelector:
         losses = []
         for side, rows in self._sides():
             generator = torch_generator(problem.seed, "ciess", t, side)
-            losses.append(self.agents[side].update(torch.cat([step[rows] for step in self.replay]), generator))
+            measured = torch.from_numpy(self.measured[rows])
+            losses.append(self.agents[side].update(torch.cat([step[rows][measured] for step in self.replay]), generator))
         return float(np.mean(losses))
 
     def state_dict(self) -> dict:
@@ -196,8 +200,9 @@ def ciess(problem: Problem) -> Outcome:
     """T steps of the environment, each fine-tuned as BET's actions are; then the five best retrained.
 
     Changed: T steps in all (as many as BET evaluates) instead of 300, from the fine-tuned full model instead of fresh ones trained
-    for five epochs, so the networks are updated more often per step; every visited mask is scaled to exactly the budget before it
-    is evaluated, where the original filters those that happen to be small enough; noise is drawn per entity and the quality in the
-    reward is relative to the full table's, as the paper says and its code does not.
+    for five epochs, in episodes of five instead of ten, so the networks are updated more often per step; the actor's sizes are
+    scaled to the budget before noise and walk, and the result again, exactly, before it is evaluated, where the original filters
+    masks that happen to be small enough; entities for whom the full table finds nothing on validation get sizes but teach nothing;
+    noise is drawn per entity and the quality in the reward is relative to the full table's: what the paper says, not its code.
     """
     return search_and_retrain(problem, CiessSelector(problem))

@@ -5,7 +5,7 @@ import torch
 from bet.actions import keep_largest
 from bet.search import Outcome, Problem, Trial, best_trial, pretrained
 
-EXPONENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+EXPONENTS = (0.0, 0.5, 0.25, 0.75, 1.0)  # the plain method first
 
 
 def magnitude(problem: Problem) -> Outcome:

@@ -73,15 +73,16 @@ def optembed(problem: Problem) -> Outcome:
     """Train a supernet with thresholds and random column masks, evolve (columns of users, columns of items), retrain the five best.
 
     Changed: BPR for log-loss; two fields, users and items; one column mask per step and field instead of per sample, because
-    embeddings are propagated; norms relative to their mean at the start; the thresholds' optimizer is Adam, too; elitism and clones
-    in the evolution, whose published code lacks both. Without a budget rows go where the thresholds say, as published. With one,
+    embeddings are propagated; norms relative to their mean at the start; the thresholds' optimizer is Adam, too; ten generations
+    instead of 30, with elitism and clones, which the published code lacks; retraining starts from fresh numbers, not from the
+    supernet's initial ones. Without a budget rows go where the thresholds say, as published. With one,
     candidates below the budget are rejected, and rows are kept by their margin above the threshold until the budget is used to the
     last number. A removed row is the zero vector: on a graph it still sees its neighbours, NCF gives a removed user the same scores
     as any other removed user.
     """
     problem = without_minimum(problem)
-    supernet = remembered(problem, "supernet", _train_supernet)
-    found = remembered(problem, "evolution", _evolve, supernet)
+    supernet = remembered(problem, "supernet", _train_supernet, settings=(ALPHA, RATE))
+    found = remembered(problem, "evolution", _evolve, supernet, settings=(POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE))
     trials = []
     for (users, items), quality in found["best"][: problem.search.top]:
         sizes = candidate_sizes(problem, supernet["margins"].numpy(), (users, items))
@@ -102,9 +103,9 @@ def supernet_recommender(problem: Problem) -> Recommender:
 
 def _train_supernet(problem: Problem) -> dict:
     model = supernet_recommender(problem)
-    train_whole_schedule(problem, model, "supernet")
+    result = train_whole_schedule(problem, model, "supernet")
     assert isinstance(model.table, Supernet)
-    return {"model": model.state_dict(), "margins": model.table.margins().detach().cpu()}
+    return {"model": model.state_dict(), "margins": model.table.margins().detach().cpu(), "seconds": result.seconds}
 
 
 def candidate_sizes(problem: Problem, margins: np.ndarray, candidate: Candidate) -> np.ndarray:

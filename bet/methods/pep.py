@@ -12,16 +12,17 @@ from bet.errors import Unreached
 from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule
 
 START = -15.0  # of s: thresholds sigmoid(s) of nearly zero
-DECAYS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2)  # L2 of s: raises the thresholds, against the task once they are large enough
-SPEED = 2.0  # of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole training
+DECAY = 1e-5  # L2 of s: raises the thresholds, against the task once they are large enough to feel it
+# Of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole training. The last is a reserve.
+SPEEDS = (2.0, 1.5, 3.0, 4.0, 1.25, 6.0)
 
 
 class ThresholdTable(LearnedTable):
     """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends when ``limit`` are left."""
 
-    def __init__(self, *full, limit: int, rate: float, decay: float, **options):
+    def __init__(self, *full, limit: int, rate: float, **options):
         super().__init__(*full, **options)
-        self.limit, self.rate, self.decay = limit, rate, decay
+        self.limit, self.rate = limit, rate
         self.s = nn.Parameter(torch.full_like(self.weight, START))
 
     def forward(self) -> Tensor:
@@ -39,7 +40,7 @@ class ThresholdTable(LearnedTable):
         return [([self.weight], 1.0), ([self.s], self.rate)]
 
     def penalty(self) -> Tensor:
-        return self.decay / 2 * self.s.square().sum()
+        return DECAY / 2 * self.s.square().sum()
 
     def before_step(self, step: int, steps: int) -> bool:
         return int((self.margins() > 0).sum()) <= self.limit
@@ -51,37 +52,40 @@ class ThresholdTable(LearnedTable):
 def pep(problem: Problem) -> Outcome:
     """Train the table and its thresholds jointly until the budget is met, rewind to the initial numbers, train with the mask.
 
-    Changed: BPR for log-loss; s has a learning rate and an L2 of its own, five values of which are tried on validation;
-    thresholds are relative to the largest number; the first
+    Changed: BPR for log-loss; s has a learning rate of its own, stated as the speed of its drift, which is tuned on validation (a
+    speed that does not come down to the budget is replaced by another); thresholds are relative to the largest number; the first
     step at which no more than B numbers are left ends the run and the B largest margins are kept, so the budget is met exactly;
     retraining stops early on validation, not on test as the published code does. Users and items, and NCF's two tables, share one
-    budget. Rows may end empty. Raises Unreached when no value comes down to the budget.
+    budget. Rows may end empty. Raises Unreached when no speed comes down to the budget.
     """
     trials, reached, seconds = [], [], 0.0
-    for decay in DECAYS[: problem.search.top]:
-        found = remembered(problem, f"pep-{decay:g}", _prune, decay)
+    for speed in SPEEDS:
+        found = remembered(problem, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
         seconds += found["seconds"]
         reached.append(found["left"])
         if found["left"] <= problem.budget.parameters:
-            facts = {"decay": decay, "left": found["left"], "pruning_epochs": found["epochs"]}
+            facts = {"speed": speed, "left": found["left"], "pruning_epochs": found["epochs"]}
             trials.append(Trial(keep_largest(found["margins"].numpy(), problem.budget.parameters), facts))
+        if len(trials) == problem.search.top:
+            break
     if not trials:
         raise Unreached("numbers", problem.budget.parameters, min(reached), "the thresholds did not rise far enough in all epochs")
     return best_trial(problem, trials, trainings=len(reached), seconds={"search": seconds})
 
 
-def _prune(problem: Problem, decay: float) -> dict:
-    model = pruning_recommender(problem, decay)
-    result = train_whole_schedule(problem, model, f"prune-{decay:g}")
+def _prune(problem: Problem, speed: float) -> dict:
+    model = pruning_recommender(problem, speed)
+    result = train_whole_schedule(problem, model, f"prune-{speed:g}")
     table = model.table
     assert isinstance(table, ThresholdTable)
-    return {"margins": table.margins().cpu(), "left": table.n_parameters(), "epochs": result.epoch}
+    facts = {"left": table.n_parameters(), "epochs": result.epoch, "seconds": result.seconds}
+    return {"margins": table.margins().cpu()} | facts
 
 
-def pruning_recommender(problem: Problem, decay: float) -> Recommender:
-    """A fresh recommender whose thresholds are pulled towards 1/2 by ``decay``."""
+def pruning_recommender(problem: Problem, speed: float) -> Recommender:
+    """A fresh recommender whose thresholds drift at ``speed``."""
     training = problem.training
     steps = training.max_epochs * problem.steps_per_epoch
     travelled = sum(training.rate(step, steps) for step in range(steps))
-    table = partial(ThresholdTable, limit=problem.budget.parameters, rate=SPEED * -START / travelled, decay=decay)
+    table = partial(ThresholdTable, limit=problem.budget.parameters, rate=speed * -START / travelled)
     return learning_recommender(problem, table)

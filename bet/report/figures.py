@@ -47,7 +47,8 @@ def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
         axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
         axis.minorticks_off()
         if shares:
-            axis.set_xlim(shares[0] / 1.3, 120 if len(free) else shares[-1] * 1.3)
+            drawn = [*shares, *(100 * free["parameters"] / free["full_parameters"])]
+            axis.set_xlim(min(drawn) / 1.3, max(drawn) * 1.3)
         _nothing(axis, own)
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     _share_legend(figure, panels.values(), LABEL)
@@ -125,6 +126,7 @@ def cost(study: Study, dataset: str, protocol: str) -> Figure:
     figure, panels = _panels(_backbones(cells), sharey=False)
     for backbone, axis in panels.items():
         own = cells[(cells["backbone"] == backbone) & cells["finished"]]
+        own = own[(own["budget"] != "none") | (own["method"] == "full")]
         stages = own.groupby("method", sort=False)[["pretrain_seconds", "search_seconds", "retrain_seconds"]].mean()
         left = np.zeros(len(stages))
         for stage, hatch in zip(stages.columns, ("", "//", ".."), strict=True):

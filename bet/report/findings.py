@@ -5,7 +5,7 @@ import pandas as pd
 from bet.report.frames import Study
 from bet.report.published import statements
 from bet.report.stats import average_ranks, compare
-from bet.report.tables import SIGNIFICANT, groups, in_group, rank_blocks
+from bet.report.tables import SIGNIFICANT, groups, in_group, leaders, rank_blocks
 from bet.study.profiles import PROFILES
 
 METRIC = "ndcg@20"
@@ -85,6 +85,7 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
         full = own.loc[own["method"] == "full", METRIC].mean()
         kept = []
         for budget, block in own[own["budget"] != "none"].groupby("budget", sort=False):
+            block = leaders(block)
             best = block.groupby("method")["validation"].mean().idxmax()
             quality = block.loc[block["method"] == best, METRIC].mean()
             kept.append(f"{quality / full:.0%} at sparsity {budget} ({best})")

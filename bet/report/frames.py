@@ -88,7 +88,7 @@ def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
     known = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
     records, per_user = _read(results, "*.json") if results else [], None
     unreached = _read(results, "*.unreached") if results else []
-    if not records and (bundle / RECORDS).is_file():
+    if not records and not unreached and (bundle / RECORDS).is_file():
         records = _lines(bundle / RECORDS)
         unreached = _lines(bundle / UNREACHED) if (bundle / UNREACHED).is_file() else []
         per_user = unpack(pd.read_parquet(bundle / PER_USER))
@@ -99,7 +99,9 @@ def load_study(profile: str, results: Path | None, bundle: Path) -> Study:
         frames = [_read_per_user(results, record) for record in records] if results else []
         per_user = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
         per_user["cell_id"] = per_user["cell_id"].astype("category")
-    return Study(profile, tuple(records), per_user, tuple(found for found in unreached if found["cell_id"] in known))
+    keys = {cell.id: PROFILES[profile].key(cell) for cell in PROFILES[profile].cells}
+    current = tuple(found for found in unreached if keys.get(found["cell_id"]) == found["key"])
+    return Study(profile, tuple(records), per_user, current)
 
 
 def _lines(path: Path) -> list[dict]:
@@ -134,6 +136,9 @@ def restore(profile: str, bundle: Path, results: Path) -> int:
         raise BetError(f"no records in {bundle}; a report of profile {profile} puts them there")
     study = load_study(profile, None, bundle)
     keys = {cell.id: PROFILES[profile].key(cell) for cell in PROFILES[profile].cells}
+    for found in study.unreached:
+        with atomic_path(results / f"{found['cell_id']}.unreached") as temporary:
+            temporary.write_text(json.dumps(found, indent=1) + "\n")
     restored, now = 0, time.time()
     for record in study.records:
         path = results / f"{record['cell_id']}.json"

@@ -54,8 +54,14 @@ def user_means(study: Study, cell_ids: list[str], metric: str) -> pd.Series:
 
 
 def best_competitor(block: pd.DataFrame) -> str | None:
-    """The method of ``COMPETITORS`` with the best mean validation quality among the finished cells of ``block``."""
-    rivals = block[block["method"].isin(COMPETITORS) & block["finished"]]
+    """The method of ``COMPETITORS`` with the best mean validation quality in ``block``, of those with all of BET's seeds.
+
+    Every seed has its own split: means over different seeds cannot be compared.
+    """
+    finished = block[block["finished"]]
+    seeds = set(finished.loc[finished["method"] == "bet", "seed"])
+    complete = [name for name, own in finished.groupby("method") if seeds <= set(own["seed"])]
+    rivals = finished[finished["method"].isin(COMPETITORS) & finished["method"].isin(complete) & finished["seed"].isin(seeds)]
     return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
 
 

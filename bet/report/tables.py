@@ -11,6 +11,7 @@ from bet.report.stats import average_ranks, compare
 
 MISSING = "missing"
 SIGNIFICANT = 0.05
+ENOUGH = 0.8  # share of su's cells that a method must have to be ranked
 SHORT = {"recall@5": "R@5", "ndcg@5": "N@5", "recall@20": "R@20", "ndcg@20": "N@20"}
 
 
@@ -84,7 +85,8 @@ def comparison(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     index, text, bold, data = [], [], [], []
     for backbone in backbones:
         own = cells[cells["backbone"] == backbone]
-        means = own[own["finished"]].groupby(["budget", "method"])[list(METRICS)].mean()
+        blocks = [leaders(block).assign(budget=budget) for budget, block in own.groupby("budget", sort=False)]
+        means = pd.concat(blocks).groupby(["budget", "method"])[list(METRICS)].mean()
         for method, free in rows_of(own):
             index.append((backbone, method if not free or method == "full" else f"{method} ({own_sparsity(own, method)})"))
             line, marks = [], []
@@ -136,8 +138,8 @@ def ranks(study: Study, metric: str = "ndcg@20") -> Table:
         return Table("ranks", caption, pd.DataFrame({"result": [MISSING]}), blocks.reset_index())
     caption = (
         f"Average rank by {SHORT[metric]} on test, 1 is best, over {found.blocks} cells (dataset, backbone, budget; protocol "
-        f"clean, mean over seeds) that all methods have finished. Friedman's test: p = {found.p:.2g}. Two methods differ at the "
-        f"5 % level if their average ranks are more than {found.difference:.2f} apart (Nemenyi's critical difference)."
+        f"clean, mean over seeds) that all methods shown have finished. Friedman's test: p = {found.p:.2g}. Two methods differ at "
+        f"the 5 % level if their average ranks are more than {found.difference:.2f} apart (Nemenyi's critical difference)."
     )
     wins = (blocks.rank(axis=1, ascending=False) == 1).sum()
     best = found.mean.iloc[0]
@@ -154,12 +156,21 @@ def ranks(study: Study, metric: str = "ndcg@20") -> Table:
 def rank_blocks(study: Study, metric: str) -> pd.DataFrame:
     """Mean of ``metric`` over seeds, protocol clean: a row per (dataset, backbone, budget), a column per method.
 
-    Methods without any finished cell are left out, then the seeds that lack a method.
+    Methods that have finished less than four fifths of the cells that ``su`` has are left out, then the cells that lack a method.
     """
     cells = study.main[(study.main["budget"] != "none") & (study.main["protocol"] == "clean") & study.main["finished"]]
     keys = ["dataset", "backbone", "budget"]
-    wide = cells.pivot_table(metric, [*keys, "seed"], "method", sort=False, observed=True).dropna()
-    return wide[[name for name in dict.fromkeys(cells["method"]) if name in wide]].groupby(keys, sort=False).mean()
+    wide = cells.pivot_table(metric, [*keys, "seed"], "method", sort=False, observed=True)
+    ours = wide[wide["su"].notna()] if "su" in wide else wide
+    often = [name for name in dict.fromkeys(cells["method"]) if len(ours) and ours[name].notna().mean() >= ENOUGH]
+    return ours[often].dropna().groupby(keys, sort=False).mean()
+
+
+def leaders(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one block's finished cells of methods that have every seed that any method has: others saw other splits."""
+    finished = cells[cells["finished"]]
+    seeds = finished.groupby("method")["seed"].transform("nunique")
+    return finished[seeds == seeds.max()] if len(finished) else finished
 
 
 def trials(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
@@ -174,7 +185,7 @@ def trials(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table
             facts = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in tried[best].items())
             cell = cells.loc[cell_id]
             place = {name: cell[name] for name in ("backbone", "method", "budget", "seed")}
-            rows.append(place | {"tried": len(tried), "best on validation": facts})
+            rows.append(place | {"retrained": len(tried), "best on validation": facts})
     data = pd.DataFrame(rows)
     caption = (
         f"Tuning of the competitors on {dataset}, protocol {protocol}: how many settings were trained from scratch, and what the "
@@ -293,6 +304,8 @@ def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
         return Table(f"cost{suffix}", caption, pd.DataFrame({"result": [MISSING]}), cells)
     counts = ["finetunings", "trainings", "evaluations"]
     numbers = {name: (name, "mean") for name in [*stages, *counts]}
+    free = (cells["budget"] == "none") & (cells["method"] != "full")
+    cells = cells.assign(method=cells["method"].where(~free, cells["method"] + " (own)"))
     grouped = cells.groupby(["backbone", "method"], sort=False)
     data = grouped.agg(cells=("finished", "size"), **numbers, peak_memory_MB=("peak_memory_bytes", "max")).reset_index()
     data["peak_memory_MB"] /= 1e6

@@ -25,10 +25,12 @@ class Trial:
     facts: dict[str, float] = field(default_factory=dict)
 
 
-def best_trial(problem: Problem, trials: Sequence[Trial], *, trainings: int = 0, seconds: dict[str, float]) -> Outcome:
+def best_trial(
+    problem: Problem, trials: Sequence[Trial], *, trainings: int = 0, finetunings: int = 0, seconds: dict[str, float]
+) -> Outcome:
     """Train every trial's table from scratch and keep the one with the best validation quality, the earlier one among equals.
 
-    ``trainings`` and ``seconds`` are those of the search before.
+    ``trainings``, ``finetunings`` and ``seconds`` are those of the search before.
     """
     assert 0 < len(trials) <= problem.search.top, "every method gets the same number of retrainings"
     trained = [train_from_scratch(problem, trial.kept, f"trial-{i}") for i, trial in enumerate(trials)]
@@ -40,19 +42,27 @@ def best_trial(problem: Problem, trials: Sequence[Trial], *, trainings: int = 0,
     return Outcome(
         trained[int(np.argmax(qualities))],
         seconds=seconds | {"retrain": sum(one.result.seconds for one in trained)},
+        finetunings=finetunings,
         trainings=trainings + len(trained),
         trials=facts,
     )
 
 
-def remembered(problem: Problem, name: str, make: Callable[..., dict[str, Any]], *arguments: object) -> dict[str, Any]:
-    """What ``make(problem, *arguments)`` returns (tensors, plain values), and its ``seconds``; kept in ``problem.work``."""
+def remembered(
+    problem: Problem, name: str, make: Callable[..., dict[str, Any]], *arguments: object, settings: tuple = ()
+) -> dict[str, Any]:
+    """What ``make(problem, *arguments)`` returns (tensors, plain values), kept in ``problem.work``.
+
+    ``seconds`` are added unless it returns those of a training that may have been interrupted; ``settings``: the method's
+    constants that the result depends on.
+    """
     path = problem.work / f"{name}.pt"
-    key = repr((problem.key, asdict(problem.budget), asdict(problem.search), name))
+    key = repr((problem.key, asdict(problem.budget), asdict(problem.search), name, settings))
     found = load_state(path, key)
     if found is None:
         started = time.perf_counter()
-        found = make(problem, *arguments) | {"seconds": time.perf_counter() - started}
+        found = make(problem, *arguments)
+        found.setdefault("seconds", time.perf_counter() - started)
         save_state(path, key, found)
     return found
 
