@@ -19,7 +19,7 @@ from bet.report.build import build
 from bet.report.findings import findings, provenance
 from bet.report.frames import METRICS, RECORDS, Study, load_study, restore, write_bundle
 from bet.report.show import missing
-from bet.report.stats import best_competitor, compare, holm, paired
+from bet.report.stats import average_ranks, best_competitor, compare, holm, paired
 from bet.report.style import use_style
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -135,6 +135,93 @@ def test_paired_table_names_all_three_opponents(synthetic):
     assert kinds == {"best on validation": {"powerlaw"}, "tuned rule": {"powerlaw"}, "random selection": {"bet-random"}}
     assert (table.data["seeds"] == 2).all() and table.text["ahead"].isin(["0 of 2", "1 of 2", "2 of 2"]).all()
     assert (table.data["ahead"] == 2).sum() > len(table.data) / 2  # BET is made to be ahead
+
+
+RIVALS = BASE | {"magnitude": 0.40, "esapn": 0.20, "amtl": 0.31}
+
+
+def with_rivals(seeds=(0, 1)):
+    """``cells_of`` with three competitors, two of them also without a budget."""
+    more = [
+        Cell("tiny", backbone, budget, method, seed, profile="smoke")
+        for seed in seeds
+        for backbone in ("lightgcn", "ncf")
+        for budget in ("80%", "90%", "none")
+        for method in ("magnitude", "esapn", "amtl")
+        if budget != "none" or method != "magnitude"
+    ]
+    return (*cells_of(), *more)
+
+
+def test_own_sizes_have_rows_of_their_own_and_are_never_the_best(synthetic):
+    study = synthetic(with_rivals(), base=RIVALS | {"esapn": 0.9})
+    for record in study.records:
+        if record["cell"]["budget"] == "none" and record["cell"]["method"] == "esapn":
+            record["size"]["parameters"] = record["size"]["full_parameters"] // 4
+    table = tables.comparison(study, "tiny", "clean")
+    assert {("ncf", "esapn"), ("ncf", "esapn (own, 75%)"), ("ncf", "amtl (own, 0%)"), ("ncf", "full")} <= set(table.text.index)
+    assert table.bold.loc[("ncf", "esapn")].all() and not table.bold.loc[("ncf", "esapn (own, 75%)")].any()
+    assert {"esapn", "esapn (own)"} <= set(tables.cost(study, "tiny", "clean").data["method"])
+
+
+def test_ranks_equal_scipy_and_leave_out_methods_that_hardly_ran(synthetic):
+    cells = with_rivals()
+    hardly = [cell.id for cell in cells if cell.method == "esapn" and cell.budget != "none"][1:]
+    one = next(cell.id for cell in cells if (cell.method, cell.backbone, cell.budget) == ("amtl", "ncf", "90%") and cell.seed == 1)
+    study = synthetic(cells, left_out=[*hardly, one], base=RIVALS)
+    blocks = tables.rank_blocks(study, "ndcg@20")
+    assert "esapn" not in blocks and {"magnitude", "amtl", "bet"} <= set(blocks) and len(blocks) == 4
+    found = average_ranks(blocks)
+    assert found.mean.index[0] == "magnitude" and found.mean["magnitude"] == 1 and found.mean.index[-1] == "sr"
+    assert found.p == pytest.approx(scipy_stats.friedmanchisquare(*blocks.to_numpy().T).pvalue)
+    # Demsar, JMLR 2006, table 5: q = 3.031 for eight methods.
+    assert found.difference == pytest.approx(3.031 * np.sqrt(8 * 9 / (6 * 4)), rel=1e-3)
+    assert tables.ranks(study).text.index[0] == "magnitude" and "Average ranks" in findings(study)
+    figure = figures.ranks(study)
+    assert len(figure.axes[0].get_yticks()) == 8 and figure.axes[0].get_xlabel()
+    plt.close(figure)
+    nothing = Study("smoke", (), study.per_user.iloc[:0])
+    assert "missing" in tables.ranks(nothing).html() and figures.ranks(nothing).axes[0].texts
+
+
+def test_methods_with_fewer_seeds_are_not_compared(synthetic):
+    """Every seed has its own split: one lucky seed must neither be bold nor the best competitor."""
+    cells = [cell for cell in with_rivals() if cell.method != "magnitude" or cell.seed == 0]
+    study = synthetic(tuple(cells), base=RIVALS)
+    assert best_competitor(study.main[study.main["budget"] == "80%"]) == "powerlaw"
+    table = tables.comparison(study, "tiny", "clean")
+    assert table.bold.loc[("ncf", "bet")].all() and not table.bold.loc[("ncf", "magnitude")].any()
+
+
+def test_tuning_of_competitors_is_shown(synthetic):
+    study = synthetic(with_rivals(), base=RIVALS)
+    assert "missing" in tables.trials(study, "tiny", "clean").html()
+    tried = [{"gamma": 0.0, "quality": 0.2}, {"gamma": 0.5, "quality": 0.3}]
+    for record in study.records:
+        if record["cell"]["method"] == "magnitude":
+            record["trials"] = tried
+    text = tables.trials(study, "tiny", "clean").text
+    assert len(text) == 8 and (text["retrained"] == 2).all() and text["best on validation"].str.contains("gamma 0.5").all()
+
+
+def test_cells_above_their_budget_survive_bundle_and_restore(synthetic, tmp_path):
+    cells = with_rivals()
+    study = synthetic(cells, base=RIVALS)
+    key = PROFILES["smoke"].key(cells[-1])
+    plain = {"cell_id": cells[-1].id, "key": key, "commit": None, "target": 5, "reached": 9, "why": "9 are left"}
+    results, bundle = tmp_path / "results", tmp_path / "bundle"
+    results.mkdir()
+    (results / f"{cells[-1].id}.unreached").write_text(json.dumps(plain))
+    (results / f"{cells[0].id}.unreached").write_text(json.dumps(plain | {"cell_id": cells[0].id, "key": "of other settings"}))
+    found = load_study("smoke", results, bundle)
+    assert found.unreached == (plain,) and not found.records
+    write_bundle(
+        dataclasses.replace(study, records=(), per_user=study.per_user.iloc[:0].assign(positives=0, hits=0), unreached=(plain,)),
+        bundle,
+    )
+    restore("smoke", bundle, tmp_path / "again")
+    assert load_study("smoke", tmp_path / "again", bundle).unreached == (plain,)
+    assert load_study("smoke", tmp_path / "nothing", bundle).unreached == (plain,)
 
 
 def test_other_choices_are_computed(synthetic, template):
