@@ -256,6 +256,8 @@ def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = Non
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if handles:
         columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.2)))
+        rows = -(-len(handles) // columns)
+        figure.set_figheight(figure.get_figheight() + 0.18 * max(0, rows - 2))  # so that a long legend does not flatten the panels
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8)
 
 
