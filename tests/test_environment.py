@@ -90,7 +90,7 @@ def test_package_metadata_names_the_direct_dependencies(direct, lock, torch_vers
 def test_light_core_is_light():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     names = {Requirement(line).name for line in project["dependencies"]}
-    assert names == {"numpy", "scipy", "pandas", "pyarrow", "torch", "tqdm"}
+    assert names == {"numpy", "scipy", "pandas", "pyarrow", "safetensors", "torch", "tqdm"}
 
 
 @pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the lock has other versions for other Pythons")

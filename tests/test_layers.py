@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"errors", "files", "paths", "process", "seeds"},
     {"data"},
+    {"packed"},
     {"backbones"},
     {"training"},
     {"actions"},
