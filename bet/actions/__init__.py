@@ -1,7 +1,7 @@
 """Budgets, and actions that meet them exactly."""
 
 from bet.actions.action import Action, FrequencyOrder, FrequencyRuns
-from bet.actions.budget import Budget, parse_budget
+from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
 from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
@@ -9,6 +9,7 @@ from bet.actions.sampler import allocate, ranked_action, sample_action, sample_a
 
 __all__ = [
     "FAMILIES",
+    "PER_ENTITY",
     "Action",
     "Budget",
     "Family",
@@ -18,6 +19,7 @@ __all__ = [
     "allocate_histogram",
     "keep_largest",
     "parse_budget",
+    "parse_bytes",
     "ranked_action",
     "sample_action",
     "sample_actions",

@@ -20,11 +20,15 @@ UNITS = {
 }
 
 
+PER_ENTITY = "/entity"  # after a unit of bytes
+
+
 @dataclass(frozen=True)
 class Budget:
     """At most ``total`` columns over all entities: sum_n d_n <= total, with d_min <= d_n <= d_max.
 
-    ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters.
+    ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters. All d_n are multiples of ``step``:
+    a row of less than eight bits per number ends on a whole byte.
     """
 
     total: int
@@ -32,8 +36,11 @@ class Budget:
     d_max: int
     d_min: int = 1
     copies: int = 1
+    step: int = 1
 
     def __post_init__(self):
+        if self.step < 1 or self.d_min % self.step or self.d_max % self.step:
+            raise BetError(f"d_min={self.d_min} and d_max={self.d_max} must be multiples of step={self.step}")
         if not 0 <= self.d_min <= self.d_max or self.d_max < 1 or self.n < 1 or self.copies < 1:
             raise BetError(
                 f"need n >= 1, copies >= 1 and 0 <= d_min <= d_max, got n={self.n}, copies={self.copies}, "
@@ -54,7 +61,7 @@ class Budget:
     @property
     def target(self) -> int:
         """What an exact action uses: the budget, or the full table where the budget is larger."""
-        return min(self.total, self.n * self.d_max)
+        return min(self.total, self.n * self.d_max) // self.step * self.step
 
     @property
     def binding(self) -> bool:
@@ -75,10 +82,11 @@ class Budget:
                 )
             return
         sizes = kept
-        if len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max or used > self.total:
+        outside = len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max
+        if outside or used > self.total or (sizes % self.step).any():
             raise BetError(
                 f"sizes of {len(sizes)} entities in [{sizes.min()}, {sizes.max()}] sum to {used}; allowed are {self.n} entities "
-                f"in [{self.d_min}, {self.d_max}] with a sum of at most {self.total}"
+                f"in [{self.d_min}, {self.d_max}], multiples of {self.step} with a sum of at most {self.total}"
             )
 
 
@@ -87,13 +95,12 @@ def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d
 
     * a sparsity: ``0.8``, ``"0.8"`` or ``"80 %"``; at most floor((1 - c) * d_max * n) columns are kept (BET, 4.2);
     * a number of parameters over all copies: ``850068`` or ``"850068"``;
-    * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``; sizes and header count.
+    * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and header count.
 
     Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
     """
     number, unit = _read(text)
-    if unit in UNITS:
-        limit = int(number * UNITS[unit])
+    if limit := _bytes(number, unit, n):
         overhead = masked_table_bytes(n, 0, d_max)
         smallest = overhead + 4 * copies * n * d_min
         if limit < smallest:
@@ -111,12 +118,24 @@ def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d
     return Budget(int(number) // copies, n, d_max, d_min, copies)
 
 
+def parse_bytes(text: str | int | float, n: int) -> int | None:
+    """The bytes that ``text`` states for ``n`` entities, None when it states something else. Raises BetError as above."""
+    return None if text == "none" else _bytes(*_read(text), n)
+
+
+def _bytes(number: Fraction, unit: str, n: int) -> int | None:
+    if unit in ("", "%"):
+        return None
+    plain = unit.removesuffix(PER_ENTITY)
+    return int(number * UNITS[plain] * (n if plain != unit else 1))
+
+
 def _read(text: str | int | float) -> tuple[Fraction, str]:
     # Fraction of the decimal text: (1 - 0.9) in floats is below a tenth and would lose a column.
     # A comma separates thousands only: "1,8 MB" is not 18 MB.
     digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
-    match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*)\s*", str(text))
+    match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", str(text))
     unit = match[2].lower() if match else ""
-    if isinstance(text, bool) or not match or unit not in {"", "%", *UNITS}:
+    if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *UNITS} or unit == PER_ENTITY:
         raise BetError(f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB')")
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

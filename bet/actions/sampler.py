@@ -55,10 +55,10 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
 
 def split_budget(budget: Budget, n_users: int, user_share: float) -> tuple[int, int]:
     """Columns for users and for items; ``user_share`` in [0, 1] is clipped to what both sides can hold."""
-    n_items, total = budget.n - n_users, budget.target
+    n_items, total, step = budget.n - n_users, budget.target, budget.step
     low = max(n_users * budget.d_min, total - n_items * budget.d_max)
     high = min(n_users * budget.d_max, total - n_items * budget.d_min)
-    users = min(max(round(user_share * total), low), high)
+    users = min(max(round(user_share * total / step) * step, low), high)
     return users, total - users
 
 
@@ -67,8 +67,10 @@ def ranked_action(
 ) -> Action:
     """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both non-increasing, by rank."""
     for_users, for_items = split_budget(budget, order.n_users, user_share)
-    users = allocate(user_values, for_users, budget.d_min, budget.d_max)
-    items = allocate(item_values, for_items, budget.d_min, budget.d_max)
+    step = budget.step
+    low, high = budget.d_min // step, budget.d_max // step
+    users = step * allocate(user_values, for_users // step, low, high)
+    items = step * allocate(item_values, for_items // step, low, high)
     action = Action.from_ranked(order, users, items, user_share=for_users / max(budget.target, 1), **origin)
     budget.check(action.sizes)
     return action

@@ -6,6 +6,7 @@ from bet.backbones.graph import Graph, normalised_adjacency, take_rows
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
+from bet.backbones.quantised import Packing, QuantisedTable
 from bet.backbones.recommender import Recommender, masked_recommender, new_recommender
 from bet.backbones.table import LearnedTable, MaskedTable, Table, masked_table_bytes
 
@@ -18,6 +19,8 @@ __all__ = [
     "Graph",
     "LearnedTable",
     "MaskedTable",
+    "Packing",
+    "QuantisedTable",
     "Ranker",
     "Recommender",
     "Table",

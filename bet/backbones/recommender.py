@@ -59,10 +59,10 @@ def new_recommender(
     return Recommender(body, make(kept, d_max, copies=body.copies, std=std, generator=generator)).to(graph.values.device)
 
 
-def masked_recommender(full: Recommender, sizes: np.ndarray) -> Recommender:
-    """A copy of ``full`` (trained with the whole table) whose table is cut to ``sizes`` (n,)."""
+def masked_recommender(full: Recommender, sizes: np.ndarray, table: Callable[..., MaskedTable] = MaskedTable) -> Recommender:
+    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to ``sizes`` (n,)."""
     body = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
-    table = MaskedTable.from_full(full.table.weight.detach().cpu(), sizes, body.d_max, body.copies)
-    return Recommender(body, table).to(full.device)
+    cut = table(sizes, body.d_max, copies=body.copies).take_prefixes(full.table.weight.detach().cpu())
+    return Recommender(body, cut).to(full.device)

@@ -54,6 +54,11 @@ class Table(nn.Module):
         """Write the table to a file of its own format, whole or not at all."""
         raise NotImplementedError
 
+    @property
+    def rows(self) -> np.ndarray:
+        """Entity id of every row of the file that ``save`` writes, (n,)."""
+        return np.arange(self.n)
+
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters and their learning rate relative to the embeddings'."""
         return [(list(self.parameters()), 1.0)]
@@ -102,14 +107,12 @@ class MaskedTable(Table):
     def kept(self) -> np.ndarray:
         return self._sizes
 
-    @classmethod
-    def from_full(cls, full: Tensor, sizes: np.ndarray, d_max: int, copies: int = 1) -> Self:
-        """A table of ``sizes`` whose rows are the prefixes of ``full`` (n, copies * d_max)."""
-        table = cls(sizes, d_max, copies=copies)
+    def take_prefixes(self, full: Tensor) -> Self:
+        """Set the rows to the prefixes of ``full`` (n, copies * d_max)."""
         with torch.no_grad():
-            prefix = full.reshape(table.n, copies, -1)[:, :, : table.width].reshape(table.n, -1)
-            table.weight.copy_(prefix if table.mask is None else prefix * table.mask)
-        return table
+            prefix = full.reshape(self.n, self.copies, -1)[:, :, : self.width].reshape(self.n, -1)
+            self.weight.copy_(prefix if self.mask is None else prefix * self.mask)
+        return self
 
     def forward(self) -> Tensor:
         # The product also masks the gradient: unused columns stay exactly zero.

@@ -1,6 +1,7 @@
 """Methods: functions from a problem (data, backbone, budget, seed) to an outcome. A new one is one file and one line here."""
 
 from collections.abc import Callable
+from functools import partial
 
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
@@ -12,6 +13,7 @@ from bet.methods.magnitude import magnitude
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
 from bet.methods.powerlaw import powerlaw
+from bet.methods.quantised import bet_packed, uniform_packed
 from bet.search import Outcome, Problem
 
 METHODS: dict[str, Callable[[Problem], Outcome]] = {
@@ -29,7 +31,14 @@ METHODS: dict[str, Callable[[Problem], Outcome]] = {
     "ciess": ciess,
     "amtl": amtl,
 }
+_PACKED: dict[str, Callable[[Problem], Outcome]] = {
+    "uniform-fp16": partial(uniform_packed, bits=16),
+    **{f"uniform-int{bits}": partial(uniform_packed, bits=bits) for bits in (8, 4, 2, 1)},
+    **{f"bet-int{bits}": partial(bet_packed, bits=bits) for bits in (8, 4)},
+}
+METHODS |= _PACKED
 UNBUDGETED = ("full", "esapn", "optembed", "amtl")  # can run without a budget: the last three choose a total of their own
+QUANTISED = tuple(_PACKED)  # meet a number of bytes, of a packed file
 ELEMENTWISE = ("magnitude", "pep")  # prune single numbers, whose places cost bytes
 
-__all__ = ["ELEMENTWISE", "METHODS", "UNBUDGETED"]
+__all__ = ["ELEMENTWISE", "METHODS", "QUANTISED", "UNBUDGETED"]

@@ -9,22 +9,22 @@ from bet.seeds import numpy_generator
 
 def su(problem: Problem) -> Outcome:
     """Single and uniform: floor(B / n) columns each; what the floor leaves goes one column each to the most frequent."""
-    return _train_once(problem, uniform_sizes(problem).sizes)
+    return train_once(problem, uniform_sizes(problem).sizes)
 
 
 def sr(problem: Problem) -> Outcome:
     """Single and random: sizes uniform on 1..E, unrelated to frequency, repaired at random to exactly B."""
-    return _train_once(problem, random_sizes(problem))
+    return train_once(problem, random_sizes(problem))
 
 
 def uniform_sizes(problem: Problem) -> Action:
-    """The uniform action, the remainder by frequency rank over both sides."""
+    """The uniform action, the remainder one step each by frequency rank over both sides."""
     order, budget = problem.order, problem.budget
-    each, left = divmod(budget.target, budget.n)
+    each, left = divmod(budget.target // budget.step, budget.n)
     frequency = np.concatenate([order.user_frequency, order.item_frequency])
     sizes = np.full(budget.n, each, dtype=np.int16)
     sizes[np.argsort(-frequency, kind="stable")[:left]] += 1
-    return Action(sizes, order.n_users)
+    return Action(sizes * np.int16(budget.step), order.n_users)
 
 
 def random_sizes(problem: Problem) -> np.ndarray:
@@ -44,6 +44,7 @@ def random_sizes(problem: Problem) -> np.ndarray:
     return sizes
 
 
-def _train_once(problem: Problem, sizes: np.ndarray) -> Outcome:
+def train_once(problem: Problem, sizes: np.ndarray) -> Outcome:
+    """Train a table of ``sizes`` (n,), nothing else."""
     trained = train_from_scratch(problem, sizes, "train")
     return Outcome(trained, seconds={"retrain": trained.result.seconds})

@@ -133,7 +133,7 @@ def _evolve(problem: Problem, supernet: dict) -> dict:
     rng, d_max = numpy_generator(problem.seed, "evolution"), problem.budget.d_max
 
     def quality(candidate: Candidate) -> float:
-        table = MaskedTable.from_full(weight, candidate_sizes(problem, margins, candidate), d_max, model.table.copies)
+        table = MaskedTable(candidate_sizes(problem, margins, candidate), d_max, copies=model.table.copies).take_prefixes(weight)
         return problem.quality(Recommender(model.backbone, table).to(model.device))
 
     return evolve(quality, partial(allowed, problem), d_max, rng)

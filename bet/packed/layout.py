@@ -126,12 +126,23 @@ class Layout:
         numbers = f"users={self.n_users};items={self.n - self.n_users};copies={self.copies};rows_per_step={self.rows_per_step}"
         return {KEY: f"table;version={VERSION};order={order};{numbers};{CHECKSUM}"}
 
-    def byte_report(self) -> ByteReport:
-        """Bytes by part; their sum is the length of the file."""
-        by_name = {name: _WIDTH[dtype] * int(np.prod(shape)) for name, (dtype, shape) in self.tensors.items()}
+    def byte_report(self, row_bytes: int | None = None) -> ByteReport:
+        """Bytes by part; their sum is the length of the file. ``row_bytes``: as if the rows' values took so many."""
+        tensors = self.tensors
+        if row_bytes is not None:
+            tensors["rows"] = ("U8", (row_bytes,))
+        by_name = {name: _WIDTH[dtype] * int(np.prod(shape)) for name, (dtype, shape) in tensors.items()}
         kinds = sum(by_name.get(name, 0) for name in ("kinds", "counts", "kind"))
         ids = sum(by_name[name] for name, _, _ in self.ids)
-        return ByteReport(header_bytes(self.tensors, self.metadata), kinds, by_name.get("steps", 0), by_name["rows"], ids)
+        return ByteReport(header_bytes(tensors, self.metadata), kinds, by_name.get("steps", 0), by_name["rows"], ids)
+
+
+def most_row_bytes(layout: Layout, limit: int) -> int:
+    """The most bytes of rows in a file of at most ``limit`` bytes, all else as in ``layout``; below 0: none."""
+    found = limit - layout.byte_report(0).total
+    while found > 0 and layout.byte_report(found).total > limit:  # the header may grow by a digit or two
+        found -= 1
+    return found
 
 
 def header_bytes(tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> int:

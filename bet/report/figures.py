@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bet.files import atomic_path
+from bet.methods import QUANTISED
 from bet.report.frames import Study
 from bet.report.published import published
 from bet.report.stats import average_ranks
@@ -18,6 +19,8 @@ from bet.report.tables import in_group, rank_blocks
 
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
+BYTES_SHOWN = ("su", "powerlaw", "bet", *QUANTISED)  # by name where bytes are compared, the others in grey
+OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1, "label": "other float32 methods"}
 
 
 def quality_against_budget(study: Study, dataset: str, protocol: str) -> Figure:
@@ -69,6 +72,40 @@ def _published(dataset: str, protocol: str, backbone: str, shares: list[float]) 
         if len(values):
             found[method] = values
     return found
+
+
+def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
+    """Test NDCG@20 against what a file takes, a panel per backbone: float32 and quantised tables; the full table is the ceiling."""
+    cells = in_group(study.by_bytes, dataset, protocol)
+    figure, panels = _panels(_backbones(cells), sharey=False)
+    for backbone, axis in panels.items():
+        own = cells[cells["backbone"] == backbone]
+        ceiling = own[own["method"] == "full"]
+        if len(ceiling):
+            size = f"{ceiling['bytes_per_entity'].mean():.0f} bytes per entity"
+            axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label=f"full table, {size}")
+        for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
+            points = block.groupby("budget")[["bytes_per_entity", METRIC]].agg(
+                {"bytes_per_entity": "mean", METRIC: ["mean", "std"]}
+            )
+            points = points.sort_values(("bytes_per_entity", "mean"))
+            look = _look(str(method)) if method in BYTES_SHOWN else OTHERS
+            mean, deviation = points[METRIC, "mean"], points[METRIC, "std"]
+            axis.errorbar(points["bytes_per_entity", "mean"], mean, yerr=_bars(deviation), capsize=2, **look)
+        shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
+        if len(ceiling):
+            whole = 4 * float((ceiling["full_parameters"] / ceiling["entities"]).mean())
+            for method, values in _published(dataset, protocol, backbone, shares).items():
+                look = _look(method) | {"label": f"{method}, published (numbers only)"}
+                axis.plot(values.index / 100 * whole, values, linestyle=":", mfc="white", **look)
+        axis.set(title=backbone, xlabel="bytes per entity (file)", xscale="log")
+        ticks = [2.0**i for i in range(10) if len(own) and own["bytes_per_entity"].min() / 1.5 < 2**i < 150]
+        axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
+        axis.minorticks_off()
+        _nothing(axis, own)
+    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
+    _share_legend(figure, panels.values(), LABEL)
+    return figure
 
 
 def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure:

@@ -56,9 +56,33 @@ def findings(study: Study) -> str:
     return "\n".join(f"- {line}" for line in lines)
 
 
+def _bytes(study: Study, dataset: str, protocol: str) -> list[str]:
+    """The best quantised table beside the best float32 one of no fewer bytes, both chosen on validation; a line per backbone."""
+    cells, lines = in_group(study.by_bytes, dataset, protocol), []
+    for backbone, own in cells.groupby("backbone", sort=False):
+        full, parts = own.loc[own["method"] == "full", METRIC].mean(), []
+        for budget, floats in own[own["limit"].notna()].groupby("budget", sort=False):
+            # The float32 numbers alone take as many bytes as the whole quantised file.
+            per_entity = 4 * floats["limit"] / floats["entities"]
+            packed = own[(own["limit_bytes"] / own["entities"]).sub(per_entity.iloc[0]).abs() < 0.05]
+            best = [leaders(block).groupby("method")["validation"].mean().idxmax() for block in (packed, floats) if len(block)]
+            if len(best) < 2:
+                continue
+            values = [block.loc[block["method"] == name, METRIC].mean() for name, block in zip(best, (packed, floats), strict=True)]
+            shares = f"{values[0] / full:.0%} of the full table's NDCG@20 against {values[1] / full:.0%}"
+            parts.append(f"{per_entity.iloc[0]:.1f} bytes per entity ({budget}): {best[0]} {shares} ({best[1]})")
+        if parts:
+            lines.append(
+                f"**The same bytes, quantised or float32** ({dataset}, protocol {protocol}, {backbone}; best on validation): "
+                + "; ".join(parts)
+                + "."
+            )
+    return lines
+
+
 def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
     where = f"{dataset}, protocol {protocol}"
-    lines = []
+    lines = _bytes(study, dataset, protocol)
     opponents = {
         None: "its best competitor (chosen on validation)",
         "powerlaw": "the tuned power-law rule",

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from bet.actions import PER_ENTITY
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.study.per_user import COLUMNS, unpack, write_rows
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
-_SIZE = ("limit", "parameters", "bytes", "full_parameters", "tables")
+_SIZE = ("limit", "limit_bytes", "bits", "parameters", "bytes", "full_parameters", "tables")
 _SECONDS = ("pretrain", "search", "retrain", "evaluate", "total")
 _EFFORT = ("finetunings", "trainings", "evaluations", "peak_memory_bytes")
 
@@ -43,13 +44,20 @@ class Study:
             {"cell_id": cell.id} | {name: getattr(cell, name) for name in plain} | finished.get(cell.id, {"finished": False})
             for cell in PROFILES[self.profile].cells
         ]
-        numbers = [*METRICS, "quality", "validation", *_SIZE, *(f"{name}_seconds" for name in _SECONDS), *_EFFORT]
+        numbers = [*METRICS, "quality", "validation", "entities", *_SIZE, *(f"{name}_seconds" for name in _SECONDS), *_EFFORT]
         return pd.DataFrame(rows, columns=["cell_id", *plain, "finished", *numbers]).set_index("cell_id")
 
     @cached_property
     def main(self) -> pd.DataFrame:
-        """The cells that run with the profile's own T and m."""
-        return self.cells[(self.cells["iterations"] == 0) & (self.cells["actions"] == 0)]
+        """The cells that run with the profile's own T and m, under a budget of parameters or none."""
+        own = (self.cells["iterations"] == 0) & (self.cells["actions"] == 0)
+        return self.cells[own & ~self.cells["budget"].str.endswith(PER_ENTITY)]
+
+    @cached_property
+    def by_bytes(self) -> pd.DataFrame:
+        """The finished cells that run with the profile's own T and m, with what their file takes, ``bytes_per_entity``."""
+        own = self.cells[(self.cells["iterations"] == 0) & (self.cells["actions"] == 0) & self.cells["finished"].astype(bool)]
+        return own.assign(bytes_per_entity=own["bytes"] / own["entities"])
 
     @cached_property
     def comparisons(self) -> dict[tuple, pd.DataFrame]:
@@ -72,7 +80,8 @@ def _row(record: dict) -> dict:
         "finished": True,
         **record["metrics"]["test"],
         "validation": record["metrics"]["validation"]["quality"],
-        **{name: size[name] for name in _SIZE},
+        "entities": record["data"]["users"] + record["data"]["items"],
+        **{name: size.get(name) for name in _SIZE},
         **{f"{name}_seconds": seconds.get(name, 0.0) for name in _SECONDS},
         "evaluations": 0,  # older records have none
         **record["effort"],

@@ -289,6 +289,38 @@ def budget_use(study: Study, dataset: str, protocol: str, suffix: str = "") -> T
     return Table(f"budget{suffix}", caption, text.rename(columns={"full_parameters": "full table"}).set_index(keys), data)
 
 
+def quality_by_bytes(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """Every table with a budget by what its file takes: quality on test, also relative to the full table's."""
+    cells = in_group(study.by_bytes, dataset, protocol)
+    own = cells[cells["budget"] != "none"]
+    caption = (
+        f"Quality and bytes on {dataset}, protocol {protocol}, mean over seeds. Bytes per entity: length of the table's file over "
+        "the number of entities; of full: NDCG@20 relative to the full table's. Quantised rows: bits per number in the name; "
+        "everything in the file counts. Backbones' own weights and LightGCN's and NGCF's graph come on top for all methods alike."
+    )
+    if own.empty:
+        return Table(f"bytes{suffix}", caption, pd.DataFrame({"result": [MISSING]}), own)
+    keys = ["backbone", "budget", "method"]
+    mean = {name: (name, "mean") for name in ("bytes_per_entity", "recall@20", "ndcg@20", "validation", "entities")}
+    data = own.groupby(keys, sort=False).agg(seeds=("seed", "nunique"), columns=("parameters", "mean"), **mean).reset_index()
+    data["columns"] /= data.pop("entities") * data["backbone"].map(own.groupby("backbone")["tables"].first())
+    ceiling = cells[cells["method"] == "full"].groupby("backbone")["ndcg@20"].mean()
+    data["of full"] = data["ndcg@20"] / data["backbone"].map(ceiling)
+    order = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
+    data = data.sort_values(["backbone", "bytes_per_entity"], key=lambda x: x.map(order) if x.name == "backbone" else x)
+    text = pd.DataFrame(
+        {
+            **{name: data[name] for name in ("backbone", "method", "budget", "seeds")},
+            "columns per entity": data["columns"].map("{:.1f}".format),
+            "bytes per entity": data["bytes_per_entity"].map("{:.2f}".format),
+            "R@20": data["recall@20"].map("{:.4f}".format),
+            "N@20": data["ndcg@20"].map("{:.4f}".format),
+            "of full": data["of full"].map("{:.0%}".format),
+        }
+    )
+    return Table(f"bytes{suffix}", caption, text.set_index(["backbone", "method", "budget"]), data)
+
+
 def cost(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
     """What a cell took: seconds by stage, models trained, memory; means over budgets and seeds."""
     cells = in_group(study.main, dataset, protocol)

@@ -12,10 +12,10 @@ from bet.training import RankingMetrics, train
 
 
 def unbudgeted(problem: Problem) -> Problem:
-    """The same problem with room for the full table."""
+    """The same problem with room for the full table, in full precision."""
     budget = problem.budget
-    full = Budget(budget.n * budget.d_max, budget.n, budget.d_max, budget.d_min, budget.copies)
-    return replace(problem, budget=full)
+    full = Budget(budget.n * budget.d_max, budget.n, budget.d_max, budget.d_min // budget.step, budget.copies)
+    return replace(problem, budget=full, packing=None)
 
 
 def full_sizes(problem: Problem) -> np.ndarray:
@@ -38,6 +38,6 @@ def pretrained(problem: Problem) -> Trained:
 def finetuned(problem: Problem, full: Trained, sizes: np.ndarray) -> RankingMetrics:
     """What validation users get after ``finetune_epochs`` from the full model with the mask of ``sizes`` (n,) by entity id."""
     problem.budget.check(sizes)
-    model = masked_recommender(full.model, sizes)
+    model = masked_recommender(full.model, sizes, problem.sized_table)
     train(model, problem.sampler, problem.finetuning, problem.seed, epochs=problem.search.finetune_epochs)
     return problem.ranked(model)

@@ -31,6 +31,7 @@ class Outcome:
     trainings: int = 1  # from scratch, the shared pre-training not counted
     evaluations: int = 0  # on validation, of models that were not trained for it
     trials: list[dict] = field(default_factory=list)  # plain values: a method's own knobs and what each led to
+    problem: Problem | None = None  # that the table was trained for, where a method changes it
 
 
 def search(problem: Problem, selector: Selector) -> list[Evaluated]:

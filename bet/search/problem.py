@@ -4,14 +4,24 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from bet.actions import Budget, FrequencyOrder
-from bet.backbones import BACKBONES, Graph, Recommender, Table, new_recommender, normalised_adjacency
+from bet.backbones import (
+    BACKBONES,
+    Graph,
+    MaskedTable,
+    Packing,
+    QuantisedTable,
+    Recommender,
+    Table,
+    new_recommender,
+    normalised_adjacency,
+)
 from bet.data import keep_rows
 from bet.errors import BetError
 from bet.seeds import numpy_generator, torch_generator
@@ -55,6 +65,13 @@ class Problem:
     work: Path  # this cell's unfinished work
     device: str = "cpu"
     progress: bool = False
+    byte_limit: int | None = None  # of a packed file
+    packing: Packing | None = None  # of the tables that are trained; None: plain float32
+
+    @property
+    def sized_table(self) -> Callable[..., MaskedTable]:
+        """Makes a table of given sizes."""
+        return MaskedTable if self.packing is None else partial(QuantisedTable, packing=self.packing)
 
     @cached_property
     def graph(self) -> Graph:
@@ -137,6 +154,7 @@ def fresh_recommender(problem: Problem, kept: np.ndarray, table: Callable[..., T
     problem.budget.check(kept)
     generator = torch_generator(problem.seed, "init")
     backbone, std = BACKBONES[problem.backbone], problem.training.init_std
+    table = table or (problem.sized_table if kept.ndim == 1 else None)
     return new_recommender(backbone, problem.graph, problem.n_users, kept, problem.budget.d_max, generator, std, table)
 
 
@@ -147,7 +165,7 @@ def train_from_scratch(problem: Problem, kept: np.ndarray, name: str) -> Trained
     """
     path = problem.work / f"{name}.pt"
     plain = kept.astype(np.int64) if kept.ndim == 1 else kept
-    key = repr((problem.key, asdict(problem.budget), hashlib.sha256(plain.tobytes()).hexdigest()))
+    key = repr((problem.key, asdict(problem.budget), hashlib.sha256(plain.tobytes()).hexdigest(), problem.packing))
     saved = load_state(path, key)
     model = fresh_recommender(problem, kept)
     if saved is not None:

@@ -94,6 +94,11 @@ def _competitors(profile: str, dataset: str, backbones, budgets, seeds=(0,)) -> 
                 yield Cell(dataset, backbone, "none", method, seed, profile=profile)
 
 
+def _packed(profile: str, dataset: str, backbones, points, methods, seeds=(0,)) -> Iterator[Cell]:
+    """Quantised tables at ``points``, bytes per entity."""
+    yield from _grid(profile, dataset, backbones, [f"{point} B/entity" for point in points], methods, seeds)
+
+
 def _curves(profile: str, dataset: str, seeds=(0,)) -> Iterator[Cell]:
     """LightGCN at the middle budget: a long search (quality against T), and fewer actions to choose from (against m)."""
     for seed in seeds:
@@ -114,12 +119,14 @@ def _paper_cells() -> Iterator[Cell]:
         *_grid("paper", "yelp2018", ("ngcf",), _BUDGETS, table1),
         *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, table1, seeds=(1, 2)),
         *_competitors("paper", "gowalla", ("lightgcn",), _BUDGETS),
+        *_packed("paper", "gowalla", ("lightgcn",), ("25.6", "51.2", "12.8", "102.4"), _PACKED),
     ]
     for cell in cells:
         yield from (cell, replace(cell, protocol="merged"))
     yield from _curves("paper", "gowalla")
 
 
+_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4")
 _OWN = ("esapn", "optembed", "amtl")
 _COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
@@ -131,7 +138,11 @@ _SEEDS = (0, 1, 2)
 
 PROFILES: dict[str, Profile] = {
     "smoke": Profile(
-        (*_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL), *_competitors("smoke", "tiny", ("lightgcn",), ("80%",))),
+        (
+            *_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL),
+            *_competitors("smoke", "tiny", ("lightgcn",), ("80%",)),
+            *_packed("smoke", "tiny", ("lightgcn",), ("12.8",), _PACKED),
+        ),
         dict.fromkeys(_BACKBONES, _TINY),
         dict.fromkeys(_BACKBONES, SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)),
         16,
@@ -151,6 +162,7 @@ PROFILES: dict[str, Profile] = {
             *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, _ALL, _SEEDS),
             *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
             *_curves("full", "movielens-100k", _SEEDS),
+            *_packed("full", "movielens-100k", _BACKBONES, ("6.4", "12.8", "25.6", "51.2"), _PACKED, _SEEDS),
         ),
         _EMBEDDED,
         _SEARCH,

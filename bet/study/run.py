@@ -17,12 +17,12 @@ import scipy
 import torch
 
 import bet
-from bet.actions import Budget, parse_budget
-from bet.backbones import BACKBONES, Recommender
+from bet.actions import Budget, parse_budget, parse_bytes
+from bet.backbones import BACKBONES, Recommender, Table
 from bet.data import Interactions, Split, load_dataset, split_interactions
 from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
-from bet.methods import ELEMENTWISE, METHODS
+from bet.methods import ELEMENTWISE, METHODS, QUANTISED
 from bet.paths import cache_dir, project_root
 from bet.process import steady
 from bet.search import Outcome, Problem, fresh_recommender, without_minimum
@@ -72,8 +72,9 @@ def run_cell(
             except Unreached as error:
                 write_unreached(cell, PROFILES[cell.profile].key(cell), commit(), error)
                 raise
+        problem = outcome.problem or problem
         model = _final_model(cell, problem, split, outcome)
-        without_minimum(problem).budget.check(model.table.kept)
+        check_table(problem, model.table)
         test_started = time.perf_counter()
         ranked = _test(model, problem, split)
         seconds = outcome.seconds | {"evaluate": time.perf_counter() - test_started, "total": time.perf_counter() - started}
@@ -89,6 +90,13 @@ def run_cell(
     return record
 
 
+def check_table(problem: Problem, table: Table) -> None:
+    """Raise BetError unless ``table`` obeys the budget: its sizes or mask and, if it is packed, the bytes of its file."""
+    without_minimum(problem).budget.check(table.kept)
+    if problem.packing and problem.byte_limit is not None and table.n_bytes() > problem.byte_limit:
+        raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {problem.byte_limit:,}")
+
+
 def _check_writable(path: Path) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,9 +110,10 @@ def _save_table(path: Path, model: Recommender, interactions: Interactions) -> N
     n_users, n_items = interactions.n_users, interactions.n_items
     ids = (interactions.user_ids, interactions.item_ids)
     named = [range(n) if own is None else own for own, n in zip(ids, (n_users, n_items), strict=True)]
-    rows = {"row": range(n_users + n_items), "side": ["user"] * n_users + ["item"] * n_items}
+    entities = {"side": ["user"] * n_users + ["item"] * n_items, "id": [str(own) for side in named for own in side]}
+    frame = pd.DataFrame(entities).iloc[model.table.rows].reset_index(names="entity").rename_axis("row").reset_index()
     with atomic_path(path.with_name(f"{path.name}.ids.parquet")) as temporary:
-        pd.DataFrame(rows | {"id": [str(own) for side in named for own in side]}).to_parquet(temporary, index=False)
+        frame[["row", "side", "id"]].to_parquet(temporary, index=False)
     if model.backbone.n_parameters():
         with atomic_path(path.with_name(f"{path.name}.backbone.pt")) as temporary:
             torch.save(model.backbone.state_dict(), temporary)
@@ -126,9 +135,11 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
     profile = PROFILES[cell.profile]
     n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
     full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
-    if cell.method in ELEMENTWISE and cell.budget.rstrip().lower().endswith("b"):
+    stated = parse_bytes(cell.budget, n)
+    if cell.method in ELEMENTWISE and stated:
         raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
-    budget = full if cell.budget == "none" else parse_budget(cell.budget, n, profile.d_max, copies)
+    packed = cell.method in QUANTISED
+    budget = full if cell.budget == "none" or (packed and stated) else parse_budget(cell.budget, n, profile.d_max, copies)
     return Problem(
         split.train,
         split.validation,
@@ -141,6 +152,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
         cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}",
         device,
         progress,
+        byte_limit=(stated or 4 * budget.parameters) if packed else None,
     )
 
 
@@ -206,7 +218,8 @@ def _record(
         "seconds": seconds,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024),
         "size": {
-            "limit": None if cell.budget == "none" else budget.parameters,
+            "limit": None if cell.budget == "none" or problem.packing else budget.parameters,
+            **({"limit_bytes": problem.byte_limit, "bits": problem.packing.bits} if problem.packing else {}),
             "parameters": table.n_parameters(),
             "bytes": table.n_bytes(),
             "full_parameters": budget.n * budget.d_max * budget.copies,

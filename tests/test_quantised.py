@@ -1,0 +1,196 @@
+"""Quantised tables: trained as their file gives them back, filled up to the byte, within every limit."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bet.actions import Budget, FrequencyOrder, parse_budget, parse_bytes, sample_action
+from bet.backbones import BACKBONES, QuantisedTable, normalised_adjacency
+from bet.data import planted, split_interactions
+from bet.errors import BetError
+from bet.methods import METHODS, QUANTISED
+from bet.methods.fixed import uniform_sizes
+from bet.methods.quantised import packed_problem
+from bet.packed import PackedTable
+from bet.search import Problem, SearchSettings, fresh_recommender
+from bet.seeds import torch_generator
+from bet.study.cell import Cell
+from bet.study.run import check_table, run_cell
+from bet.training import BprSampler, TrainSettings, bpr_loss, train
+
+TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
+SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
+BITS = (1, 2, 4, 8, 16)
+
+
+@pytest.fixture(scope="module")
+def split():
+    return split_interactions(planted(), 0)
+
+
+@pytest.fixture
+def make(split, tmp_path):
+    def problem(backbone="lightgcn", limit=5_000):
+        n, copies = sum(split.train.shape), BACKBONES[backbone].copies
+        parts = (split.train, split.validation, backbone, Budget(n * 16, n, 16, copies=copies), 0, TRAINING, SEARCH)
+        return Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
+
+    return problem
+
+
+class Ordered:
+    """What ``packed_problem`` reads of a problem."""
+
+    def __init__(self, order, budget, limit):
+        self.order, self.budget, self.byte_limit, self.packing = order, budget, limit, None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.integers(8, 130),
+    st.sampled_from(BITS),
+    st.integers(1, 2),
+    st.booleans(),
+    st.floats(0, 1.1),
+    st.integers(0, 2**32),
+)
+def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, bits, copies, uniform, share, seed):
+    rng = np.random.default_rng(seed)
+    order, n = FrequencyOrder(rng.integers(0, 20, users), rng.integers(0, 20, items)), users + items
+    limit = round(300 + share * n * (d_max * copies * 2.2 + 30))
+    problem = Ordered(order, Budget(n * d_max, n, d_max, copies=copies), limit)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bet.methods.quantised.replace", lambda old, budget, packing: (budget, packing))
+        try:
+            budget, packing = packed_problem(problem, bits, uniform)
+        except BetError as error:
+            assert f"{limit:,} bytes is below the smallest file" in str(error)
+            return
+    stand_in = Ordered(order, budget, limit)
+    sizes = (uniform_sizes(stand_in) if uniform else sample_action(order, budget, rng)).sizes
+    budget.check(sizes)
+    table = QuantisedTable(sizes, d_max, copies=copies, std=1.0, generator=torch_generator(seed), packing=packing)
+    path = tmp_path_factory.mktemp("packed") / "t"
+    table.save(path)
+    length = path.stat().st_size
+    assert length == table.n_bytes() <= limit
+    # Safetensors pads its header to whole words, and a digit more in it may cost one.
+    if budget.target < n * (d_max // budget.step * budget.step):
+        assert limit - length < budget.step * bits * copies // 8 + 8
+    packed = PackedTable(path)
+    ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
+    np.testing.assert_allclose(packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6)
+    np.testing.assert_array_equal(packed.layout.kinds[packed.layout.kind_of_rows(), 0], sizes[table.rows])
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("method", QUANTISED)
+def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, method, backbone):
+    problem = make(backbone)
+    outcome = METHODS[method](problem)
+    model = outcome.trained.model
+    check_table(outcome.problem, model.table)
+    model.table.save(tmp_path / "t")
+    packed = PackedTable(tmp_path / "t")
+    assert (tmp_path / "t").stat().st_size <= 5_000
+    ego = np.zeros((model.table.n, model.table.copies, model.table.width), dtype=np.float32)
+    ego[model.table.rows, :, : packed.layout.width] = packed.rows(range(model.table.n))
+    users = torch.arange(20)
+    with torch.no_grad():
+        read = model.backbone.ranker(model.backbone.represent(torch.from_numpy(ego.reshape(len(ego), -1))))(users)
+        torch.testing.assert_close(read, model.ranker()(users), rtol=1e-4, atol=1e-5)
+    assert outcome.trained.result.quality == pytest.approx(problem.quality(model))
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, bits):
+    own = packed_problem(make(limit=4_000), bits)
+    sizes = sample_action(own.order, own.budget, np.random.default_rng(0)).sizes
+    model = fresh_recommender(own, sizes)
+    assert isinstance(model.table, QuantisedTable)
+    generator = torch_generator(0, "batch")
+    bpr_loss(model, *BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
+    inside = torch.arange(model.table.width) < torch.from_numpy(sizes)[:, None]
+    gradient = model.table.weight.grad
+    assert (gradient[inside] != 0).float().mean() > 0.9 and (gradient[~inside] == 0).all()
+    train(model, BprSampler(split.train), TRAINING, 0, epochs=1)
+    assert (model.table.weight.detach()[~inside] == 0).all()
+    assert (model.table().detach()[~inside] == 0).all()
+    if bits <= 8:
+        rows = model.table().detach()
+        assert max(len(row[row != 0].unique()) for row in rows) <= 2**bits
+
+
+def test_training_sees_the_rounded_table(make):
+    """Loss and scores are those of a plain table that holds the rounded numbers."""
+    own = packed_problem(make(limit=4_000), 2)
+    model = fresh_recommender(own, uniform_sizes(own).sizes)
+    with torch.no_grad():
+        rounded_ego = model.table()
+        assert not torch.equal(rounded_ego, model.table.weight)
+        expected = model.backbone.ranker(model.backbone.represent(rounded_ego))(torch.arange(5))
+    assert torch.equal(model.ranker()(torch.arange(5)), expected)
+
+
+def test_too_few_bytes_are_refused_with_the_smallest_file(make):
+    problem = make()
+    with pytest.raises(BetError, match="below the smallest file at 8 bits, ([0-9,]+) bytes") as error:
+        packed_problem(replace(problem, byte_limit=300), 8, uniform=True)
+    smallest = int(str(error.value).split("bits, ")[1].split(" bytes")[0].replace(",", ""))
+    fits = packed_problem(replace(problem, byte_limit=smallest), 8, uniform=True)
+    assert (uniform_sizes(fits).sizes == 1).all()
+    with pytest.raises(BetError, match="below the smallest"):
+        packed_problem(replace(problem, byte_limit=smallest - 1), 8, uniform=True)
+    with pytest.raises(BetError, match="needs a budget"):
+        packed_problem(replace(problem, byte_limit=None), 8)
+    narrow = replace(problem, budget=Budget(problem.budget.n * 4, problem.budget.n, 4))
+    with pytest.raises(BetError, match="1 bits per number need at least 8 columns, the full table has 4"):
+        packed_problem(narrow, 1)
+
+
+def test_bytes_per_entity_are_read():
+    assert parse_bytes("25.6 B/entity", 1_000) == parse_bytes("25.6 kB", 7) == 25_600
+    assert parse_bytes("90%", 10) is parse_bytes("none", 10) is parse_bytes(5_000, 10) is None
+    assert parse_budget("40 B/entity", 100, 16) == parse_budget("4 kB", 100, 16)
+    for wrong in ("5/entity", "5 %/entity", "5 parsecs/entity"):
+        with pytest.raises(BetError, match="cannot read the budget"):
+            parse_bytes(wrong, 10)
+
+
+def test_a_budget_in_steps_is_exact():
+    order = FrequencyOrder(np.arange(10), np.arange(10))
+    budget = Budget(101, 20, 16, 4, step=4)
+    sizes = sample_action(order, budget, np.random.default_rng(0)).sizes
+    assert sizes.sum() == budget.target == 100 and (sizes % 4 == 0).all() and sizes.min() >= 4
+    with pytest.raises(BetError, match="multiples of 4"):
+        budget.check(np.full(20, 5))
+    with pytest.raises(BetError, match="multiples of step"):
+        Budget(100, 10, 10, step=4)
+
+
+@pytest.mark.parametrize("protocol", ["clean", "merged"])
+def test_a_cell_writes_a_file_within_its_bytes_whose_rows_are_named(tmp_path, monkeypatch, protocol):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "table.safetensors"
+    cell = Cell("tiny", "ncf", "20 B/entity", "bet-int8", protocol=protocol, profile="smoke")
+    record = run_cell(cell, table=file)
+    n = record["data"]["users"] + record["data"]["items"]
+    assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"] == 20 * n
+    assert record["size"]["bits"] == 8 and record["size"]["limit"] is None
+    ids = pd.read_parquet(tmp_path / "table.safetensors.ids.parquet")
+    packed = PackedTable(file)
+    assert len(ids) == n and list(ids["row"]) == list(range(n)) and list(ids["side"][: packed.n_users].unique()) == ["user"]
+    data = planted()
+    assert sorted(ids.loc[ids["side"] == "item", "id"], key=int) == [str(i) for i in range(data.n_items)]
+    # Rows stand in the order of the frequencies that the sizes followed.
+    frequency = np.diff(normalised_adjacency(split_interactions(data, 0).train).indptr.numpy())
+    by_row = frequency[: packed.n_users][ids.loc[ids["side"] == "user", "id"].astype(int)]
+    assert (np.diff(by_row) <= 0).all()
