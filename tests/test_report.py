@@ -97,6 +97,48 @@ def test_comparison_shows_means_deviations_best_and_missing(synthetic):
     assert r"80\%" in table.latex()
 
 
+def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synthetic, monkeypatch):
+    """The template's tiny data: 16 columns, so that 90 % leaves 1.6 numbers, 6.4 bytes, per entity."""
+    base = BASE | {"uniform-int4": 0.45, "bet-int8": 0.40}
+    plain = cells_of(backbones=("lightgcn",))
+    packed = tuple(
+        Cell("tiny", "lightgcn", f"{point} B/entity", name, seed, profile="smoke")
+        for seed in (0, 1)
+        for point in ("6.4", "3.2")
+        for name in ("uniform-int4", "bet-int8")
+    )
+    study = synthetic(plain, base=base)
+    entities = template["data"]["users"] + template["data"]["items"]
+    # Quantised cells that chose better on validation, and whose files take what they may.
+    more = []
+    for cell in packed:
+        record = copy.deepcopy(study.records[1])
+        record |= {"cell_id": cell.id, "cell": dataclasses.asdict(cell)}
+        point = float(cell.budget.split()[0])
+        record["metrics"]["validation"]["quality"] = record["metrics"]["test"]["ndcg@20"] = base[cell.method]
+        record["size"] |= {"limit": None, "limit_bytes": int(point * entities), "bits": 4, "bytes": int(point * entities)}
+        more.append(record)
+    monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], cells=plain + packed))
+    both = Study("smoke", study.records + tuple(more), study.per_user)
+    assert list(both.main.index) == list(study.main.index) and len(both.by_bytes) == len(study.by_bytes) + len(packed)
+    assert tables.comparison(both, "tiny", "clean").text.equals(tables.comparison(study, "tiny", "clean").text)
+    assert tables.budget_use(both, "tiny", "clean").data.equals(tables.budget_use(study, "tiny", "clean").data)
+    data = tables.quality_by_bytes(both, "tiny", "clean").data.set_index(["budget", "method"])
+    assert data.loc[("6.4 B/entity", "uniform-int4"), "bytes_per_entity"] == pytest.approx(6.4, abs=1 / entities)
+    ceiling = both.by_bytes.loc[both.by_bytes["method"] == "full", "ndcg@20"].mean()
+    assert data.loc[("6.4 B/entity", "bet-int8"), "of full"] == pytest.approx(0.40 / ceiling)
+    first = findings(both).splitlines()[0]
+    assert first.startswith(
+        "- **The same bytes, quantised or float32** (tiny, protocol clean, lightgcn; best on validation): 6.4 bytes"
+    )
+    assert f"(90%): uniform-int4 {0.45 / ceiling:.0%} of the full table's NDCG@20 against " in first and first.endswith("(bet).")
+    assert "quantised" not in findings(study)
+    figure = figures.quality_against_bytes(both, "tiny", "clean")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"uniform-int4", "bet-int8", "bet", "other float32 methods"} <= set(labels)
+    plt.close(figure)
+
+
 def test_one_seed_has_no_deviation(synthetic):
     table = tables.comparison(synthetic(cells_of(seeds=(0,))), "tiny", "clean")
     assert not table.text.map(lambda entry: "±" in entry).any().any()
@@ -395,12 +437,12 @@ def test_build_from_results_and_again_from_the_bundle(tmp_path, monkeypatch):
     html = build("smoke")
     folder = tmp_path / "reports" / "smoke"
     assert html == folder / "report.html"
-    names = {"comparison", "paired", "ranks", "ablation", "budget", "cost", "trials", "published_formula", "top_three"}
+    names = {"comparison", "paired", "ranks", "ablation", "budget", "bytes", "cost", "trials", "published_formula", "top_three"}
     assert {path.name for path in (folder / "tables").iterdir()} == {f"{n}.{s}" for n in names for s in ("html", "csv", "tex")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {path.stem for path in (folder / "figures").glob("*.pdf")}
     page = html.read_text()
-    assert "2 of 16 finished" in page and "Missing cells" in page and page.count("data:image/png;base64") >= 4
+    assert "2 of 23 finished" in page and "Missing cells" in page and page.count("data:image/png;base64") >= 4
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "none"))
     before = (folder / RECORDS).read_text()
     build("smoke")
-    assert (folder / RECORDS).read_text() == before and "2 of 16 finished" in html.read_text()
+    assert (folder / RECORDS).read_text() == before and "2 of 23 finished" in html.read_text()
