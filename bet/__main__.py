@@ -1,4 +1,4 @@
-"""Command line: ``python -m bet run``, ``cell``, ``grid``, ``report``, ``restore``; each has ``--help``."""
+"""Command line: ``python -m bet table``, ``run``, ``cell``, ``grid``, ``report``, ``restore``; each has ``--help``."""
 
 import argparse
 import logging
@@ -6,14 +6,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bet.data import DATASETS, load_dataset
+from bet.actions import parse_bytes
+from bet.data import DATASETS, Interactions, load_dataset
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.paths import results_dir
+from bet.process import steady
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import read_record, record_path
-from bet.study.run import run_cell
+from bet.study.run import check_writable, run_cell, usable
+from bet.study.ship import ship
+
+COLUMNS = ("user", "item", "rating", "timestamp")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,12 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--protocol", default="clean", help="clean, or merged: refit on train and validation before the test")
     run.add_argument("--iterations", type=int, default=0, help="T; 0: the profile's")
     run.add_argument("--actions", type=int, default=0, help="m; 0: the profile's")
-    own = run.add_argument_group("a file of your own (csv, tsv, parquet, RecBole .inter, LightGCN .txt)")
-    for column in ("user", "item", "rating", "timestamp"):
-        own.add_argument(f"--{column}-column", default=column, metavar="NAME")
-    own.add_argument("--minimum-rating", type=float, default=None, help="drop interactions rated lower")
-    own.add_argument("--k-core", type=int, default=0, help="drop users and items with fewer interactions")
+    _own_file(run)
     run.add_argument("--table", type=Path, default=None, metavar="FILE", help="save the trained table here")
+
+    table = commands.add_parser("table", help="your interactions and a number of bytes in, a table file out", formatter_class=shown)
+    table.set_defaults(run=_table)
+    table.add_argument("--data", default="movielens-100k", help=f"{', '.join(DATASETS)}, or a file of your own")
+    table.add_argument("--budget", required=True, help="bytes of the file: '2 MB', '512 KiB', '25.6 B/entity'")
+    table.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table; a page about it goes to FILE.html")
+    table.add_argument("--backbone", default="lightgcn", help="lightgcn, ngcf or ncf")
+    table.add_argument("--seed", type=int, default=0)
+    table.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
+    _own_file(table)
 
     cell = commands.add_parser("cell", help="run the cell of a profile that has this id")
     cell.set_defaults(run=_cell)
@@ -67,24 +78,54 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--notebook", action="store_true", help="run notebooks/cell.ipynb and keep the executed copy")
         command.add_argument("--threads", type=int, default=1, help="CPU threads; more for a cell that runs alone")
         command.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
-    for command in (run, cell, grid, report, restore):
+    for command in (run, table, cell, grid, report, restore):
         command.add_argument("--profile", choices=list(PROFILES), default="default", help="whose settings and results folder")
     return parser
+
+
+def _own_file(parser: argparse.ArgumentParser) -> None:
+    own = parser.add_argument_group("a file of your own (csv, tsv, parquet, RecBole .inter, LightGCN .txt)")
+    for column in COLUMNS:
+        own.add_argument(f"--{column}-column", default=column, metavar="NAME")
+    own.add_argument("--minimum-rating", type=float, default=None, help="drop interactions rated lower")
+    own.add_argument("--k-core", type=int, default=0, help="drop users and items with fewer interactions")
+
+
+def _own_interactions(dataset: str, options: argparse.Namespace) -> Interactions | None:
+    """What the file of your own holds; None for a named dataset, which takes no columns or filters."""
+    columns = {name: getattr(options, f"{name}_column") for name in COLUMNS}
+    filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
+    if dataset not in DATASETS:
+        return load_dataset(dataset, **columns, **filters)
+    if any(name != column for name, column in columns.items()) or any(filters.values()):
+        raise BetError(f"{dataset} is a named dataset: columns, minimum rating and k-core are for a file of your own")
+    return None
+
+
+def _table(options: argparse.Namespace) -> None:
+    from bet.report.shipment import load_lines, verdict_sentence, write_page
+
+    interactions = _own_interactions(options.data, options) or load_dataset(options.data)
+    limit = parse_bytes(options.budget, interactions.n_users + interactions.n_items)
+    if limit is None:
+        raise BetError(f"a table file needs a budget in bytes, got {options.budget!r}; for example '2 MB' or '25.6 B/entity'")
+    check_writable(options.out)
+    names = ("backbone", "profile", "seed")
+    numbers = {name: getattr(options, name) for name in names}
+    with steady(1):
+        device = usable(options.device)
+        shipment = ship(interactions, limit, options.out, device=device, progress=sys.stderr.isatty(), **numbers)
+    print(f"{options.out}: {shipment.report.total:,} bytes of at most {limit:,}; {shipment.shipped}")
+    print(verdict_sentence(shipment))
+    print(f"page {write_page(shipment)}", load_lines(shipment), sep="\n")
 
 
 def _run(options: argparse.Namespace) -> None:
     names = ("dataset", "backbone", "budget", "method", "seed", "protocol", "profile", "iterations", "actions")
     cell = Cell(**{name: getattr(options, name) for name in names})
-    interactions = None
-    columns = {name: getattr(options, f"{name}_column") for name in ("user", "item", "rating", "timestamp")}
-    filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
-    if cell.dataset in DATASETS:
-        if any(name != column for name, column in columns.items()) or any(filters.values()):
-            raise BetError(f"{cell.dataset} is a named dataset: columns, minimum rating and k-core are for a file of your own")
-    else:
-        interactions = load_dataset(cell.dataset, **columns, **filters)
-        if options.notebook:
-            raise BetError("--notebook runs named datasets only; leave it out for a file of your own")
+    interactions = _own_interactions(cell.dataset, options)
+    if interactions is not None and options.notebook:
+        raise BetError("--notebook runs named datasets only; leave it out for a file of your own")
     _finish(cell, options, interactions=interactions, table=options.table)
 
 

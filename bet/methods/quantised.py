@@ -12,7 +12,7 @@ from bet.actions import Budget
 from bet.backbones import Packing
 from bet.errors import BetError
 from bet.methods.fixed import train_once, uniform_sizes
-from bet.packed import layout_of, most_row_bytes
+from bet.packed import Layout, layout_of, most_row_bytes
 from bet.predictor import DeepSets
 from bet.search import Outcome, PredictorSelector, Problem, search_and_retrain
 
@@ -42,23 +42,38 @@ def packed_problem(problem: Problem, bits: int, uniform: bool = False) -> Proble
     budget, order, limit = problem.budget, problem.order, problem.byte_limit
     if limit is None:
         raise BetError("a quantised table needs a budget; give a sparsity, parameters or bytes")
-    step = max(1, 8 // (bits * budget.copies))  # columns that fill whole bytes
-    d_max = budget.d_max // step * step
-    if not d_max:
-        raise BetError(f"{bits} bits per number need at least {step} columns, the full table has {budget.d_max}")
-    listed = (d_max, d_max - step) if uniform else tuple(range(d_max, 0, -step))
-    ids = np.concatenate([order.users, order.n_users + order.items])
-    kinds = np.array([(size, bits) for size in ((d_max, step) if uniform and d_max > step else listed)])
-    smallest = layout_of(np.full(budget.n, step), bits, order.n_users, budget.copies, by_rank=True, kinds=kinds)
-    per_step = step * bits * budget.copies // 8  # bytes
-    fitting = most_row_bytes(smallest, limit) // per_step
+    step, d_max, smallest = _smallest(problem, bits, uniform)
+    fitting = most_row_bytes(smallest, limit) // (step * bits * budget.copies // 8)
     if fitting < budget.n:
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest file at {bits} bits, {smallest.byte_report().total:,} bytes "
             f"({step} columns per entity); raise the budget"
         )
     columns = Budget(min(fitting * step, budget.n * d_max), budget.n, d_max, step, budget.copies, step)
+    listed = _listed(step, d_max)
     if uniform:
         top = min(columns.target // budget.n // step * step + step, d_max)
         listed = (top, top - step)
+    ids = np.concatenate([order.users, order.n_users + order.items])
     return replace(problem, budget=columns, packing=Packing(bits, order.n_users, ids, listed))
+
+
+def smallest_file(problem: Problem, bits: int, uniform: bool = False) -> int:
+    """Bytes of the smallest file at ``bits`` per number."""
+    return _smallest(problem, bits, uniform)[2].byte_report().total
+
+
+def _listed(step: int, d_max: int) -> tuple[int, ...]:
+    return tuple(range(d_max, 0, -step))
+
+
+def _smallest(problem: Problem, bits: int, uniform: bool) -> tuple[int, int, Layout]:
+    """Columns that fill whole bytes, the most columns that are a multiple of them, and the layout with as few as possible."""
+    budget, n_users = problem.budget, problem.order.n_users
+    step = max(1, 8 // (bits * budget.copies))
+    d_max = budget.d_max // step * step
+    if not d_max:
+        raise BetError(f"{bits} bits per number need at least {step} columns, the full table has {budget.d_max}")
+    sizes = (d_max, step) if uniform and d_max > step else (d_max, 0) if uniform else _listed(step, d_max)
+    kinds = np.array([(size, bits) for size in sizes])
+    return step, d_max, layout_of(np.full(budget.n, step), bits, n_users, budget.copies, by_rank=True, kinds=kinds)

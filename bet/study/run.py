@@ -59,9 +59,9 @@ def run_cell(
         if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
     if table is not None:
-        _check_writable(table)
+        check_writable(table)
     with steady(threads):
-        device = _usable(device)
+        device = usable(device)
         split = split_interactions(interactions, cell.seed)
         if not split.validation.nnz or not split.test.nnz:
             raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
@@ -82,7 +82,7 @@ def run_cell(
         record = json.loads(json.dumps(_record(cell, split, problem, outcome, model, ranked, seconds), allow_nan=False))
     check_record(record)
     if table is not None:
-        _save_table(table, model, interactions)
+        save_table(table, model, interactions)
     write_record(path, record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
@@ -97,7 +97,8 @@ def check_table(problem: Problem, table: Table) -> None:
         raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {problem.byte_limit:,}")
 
 
-def _check_writable(path: Path) -> None:
+def check_writable(path: Path) -> None:
+    """Raise BetError, before any work, unless a file can be written to ``path``."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -106,7 +107,8 @@ def _check_writable(path: Path) -> None:
         raise BetError(f"cannot write the table to {path}: it is a folder; name a file")
 
 
-def _save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
+def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
+    """Write the model's table and, beside it, the ids of its rows and the backbone's own weights, if it has any."""
     n_users, n_items = interactions.n_users, interactions.n_items
     ids = (interactions.user_ids, interactions.item_ids)
     named = [range(n) if own is None else own for own, n in zip(ids, (n_users, n_items), strict=True)]
@@ -120,7 +122,8 @@ def _save_table(path: Path, model: Recommender, interactions: Interactions) -> N
     model.table.save(path)
 
 
-def _usable(device: str) -> str:
+def usable(device: str) -> str:
+    """The torch device that ``device`` means here; raises BetError when it cannot be used."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -1,0 +1,175 @@
+"""From your own interactions and a number of bytes to a table file: train, search, gate, refit on everything, write."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from bet.actions import Budget
+from bet.backbones import BACKBONES, Recommender
+from bet.data import Interactions, keep_rows, split_interactions
+from bet.errors import BetError
+from bet.methods.quantised import bet_packed, smallest_file, uniform_packed
+from bet.packed import ByteReport, PackedTable
+from bet.paths import cache_dir
+from bet.search import Outcome, Problem, fresh_recommender, pretrained, without_minimum
+from bet.study.gate import Verdict, safe_select
+from bet.study.profiles import PROFILES
+from bet.study.run import check_table, save_table
+from bet.training import evaluate, train
+
+BITS = (16, 8, 4, 2, 1)
+GATE_METRIC = "ndcg@20"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A table that was trained: ``columns`` per entity and copy on average, ``file_bytes`` of its file, validation ``quality``."""
+
+    name: str
+    bits: int
+    columns: float
+    file_bytes: int
+    quality: float
+
+
+@dataclass(frozen=True)
+class Shipment:
+    """What was written and why. ``around``: the simple table at half and double the bytes; ``test``: of the shipped table, before
+    it was refitted on everything."""
+
+    file: Path
+    limit: int
+    n_users: int
+    n_items: int
+    backbone: str
+    backbone_parameters: int
+    full_bytes: int
+    full_quality: float
+    candidates: tuple[Candidate, ...]
+    around: tuple[Candidate, ...]
+    shipped: str
+    verdict: Verdict
+    test: dict[str, float]
+    report: ByteReport
+
+
+def ship(
+    interactions: Interactions,
+    limit: int,
+    file: Path,
+    *,
+    backbone: str = "lightgcn",
+    profile: str = "default",
+    seed: int = 0,
+    device: str = "cpu",
+    progress: bool = False,
+) -> Shipment:
+    """Write the best table of at most ``limit`` bytes that can be vouched for to ``file``.
+
+    Uniform tables at every number of bits are trained on half of the data, the best on validation is the simple one; sizes are
+    searched at its bits. Half of the validation users select, the others decide at the gate whether the searched table is shipped.
+    The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. Raises BetError,
+    with the smallest possible file, when ``limit`` is too small.
+    """
+    split, numbers = split_interactions(interactions, seed), PROFILES[profile]
+    if not split.validation.nnz or not split.test.nnz:
+        raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
+    n, copies = interactions.n_users + interactions.n_items, BACKBONES[backbone].copies
+    whole = Budget(n * numbers.d_max, n, numbers.d_max, copies=copies)
+    training = replace(numbers.training[backbone], validation_share=0.5)
+    what = repr((split.data_hash, backbone, asdict(whole), asdict(training), asdict(numbers.search[backbone]), limit, seed, device))
+    work = cache_dir() / "work" / f"table-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+    problem = Problem(
+        split.train,
+        split.validation,
+        backbone,
+        whole,
+        seed,
+        training,
+        numbers.search[backbone],
+        cache_dir(),
+        work,
+        device,
+        progress,
+        byte_limit=limit,
+    )
+    smallest = {bits: smallest_file(problem, bits, uniform=True) for bits in BITS if 8 // (bits * copies) <= numbers.d_max}
+    fitting = [bits for bits, size in smallest.items() if size <= limit]
+    if not fitting:
+        raise BetError(
+            f"a budget of {limit:,} bytes is below the smallest possible file, {min(smallest.values()):,} bytes; raise it"
+        )
+
+    def run(name: str, method: Callable[..., Outcome], bits: int, limit: int) -> tuple[Candidate, Outcome]:
+        own = replace(problem, byte_limit=limit, work=work / name)
+        outcome = method(own, bits=bits)
+        assert outcome.problem is not None
+        table = outcome.trained.model.table
+        check_table(outcome.problem, table)
+        columns = table.n_parameters() / (n * copies)
+        return Candidate(name, bits, columns, table.n_bytes(), outcome.trained.result.quality), outcome
+
+    trained = {f"uniform at {bits} bits": run(f"uniform at {bits} bits", uniform_packed, bits, limit) for bits in fitting}
+    simple = max((candidate for candidate, _ in trained.values()), key=lambda candidate: candidate.quality)
+    factors = (("half", limit // 2), ("double", 2 * limit))
+    around = tuple(
+        run(f"{word} the bytes", uniform_packed, simple.bits, bytes_)[0]
+        for word, bytes_ in factors
+        if smallest[simple.bits] <= bytes_
+    )
+    name = f"searched at {simple.bits} bits"
+    # The smallest file of a searched table lists more sizes; where it does not fit there is nothing to search.
+    if smallest_file(problem, simple.bits) <= limit:
+        trained[name] = run(name, bet_packed, simple.bits, limit)
+        verdict = safe_select(
+            _unseen(problem, trained[name][1].trained.model) - _unseen(problem, trained[simple.name][1].trained.model)
+        )
+    else:
+        verdict = Verdict(False, 0.0, 0.0, 0, 0.95, "t")
+    shipped = name if verdict.accepted else simple.name
+    outcome = trained[shipped][1]
+    tested = evaluate(outcome.trained.model.ranker(), split.test, [split.train, split.validation], device=device).means()
+    model = _refitted(interactions, outcome, work)
+    full = pretrained(problem)
+    save_table(file, model, interactions)
+    report = PackedTable(file).byte_report()
+    if report.total > limit:
+        raise BetError(f"{file} has {report.total:,} bytes, allowed are {limit:,}")
+    return Shipment(
+        file,
+        limit,
+        interactions.n_users,
+        interactions.n_items,
+        backbone,
+        model.backbone.n_parameters(),
+        4 * whole.parameters,
+        full.result.quality,
+        tuple(candidate for candidate, _ in trained.values()),
+        around,
+        shipped,
+        verdict,
+        tested,
+        report,
+    )
+
+
+def _unseen(problem: Problem, model: Recommender) -> np.ndarray:
+    """The gate's metric of every validation user that had no part in selection, (u,)."""
+    seen = np.diff(problem.selection.indptr) > 0
+    others = keep_rows(problem.validation, np.flatnonzero(~seen))
+    return evaluate(model.ranker(), others, [problem.train], device=problem.device).values[GATE_METRIC]
+
+
+def _refitted(interactions: Interactions, outcome: Outcome, work: Path) -> Recommender:
+    """The outcome's sizes, trained on all interactions for as many epochs."""
+    assert outcome.problem is not None
+    everything = replace(without_minimum(outcome.problem), train=interactions.matrix)
+    model = fresh_recommender(everything, outcome.trained.model.table.kept)
+    epochs = max(1, outcome.trained.result.epoch)
+    bar = everything.description("refit on all interactions")
+    path = work / "refit.checkpoint.pt"
+    train(model, everything.sampler, everything.training, everything.seed, epochs=epochs, checkpoint=path, progress=bar)
+    return model

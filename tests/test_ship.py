@@ -1,0 +1,150 @@
+"""From interactions and bytes to a file: the gate's promise, the file's, and what the page says."""
+
+import re
+from dataclasses import asdict
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bet.__main__
+from bet.data import planted, split_interactions
+from bet.errors import BetError
+from bet.packed import PackedTable
+from bet.report.shipment import expectations, load_lines, verdict_sentence, write_page
+from bet.study import ship as module
+from bet.study.gate import safe_select
+from bet.study.ship import ship
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.parametrize(("kind", "users"), [("t", 60), ("t", 400), ("bernstein", 5), ("bernstein", 400)])
+@pytest.mark.parametrize("mean", [0.0, -0.02])
+def test_a_table_that_is_no_better_is_accepted_no_more_often_than_promised(kind, users, mean):
+    """Differences of two metrics: many zeros, and jumps either way."""
+    rng, rounds = np.random.default_rng(0), 2_000
+    size = (
+        rng.uniform(0, 1 - abs(mean), (rounds, users)) * rng.choice([-1, 1], (rounds, users)) * (rng.random((rounds, users)) < 0.3)
+    )
+    accepted = np.mean([safe_select(row + mean, 0.95, kind).accepted for row in size])
+    assert accepted <= 0.05 + 3 * (0.05 * 0.95 / rounds) ** 0.5
+
+
+def test_a_better_table_is_accepted_and_the_guaranteed_bound_is_wider():
+    rng = np.random.default_rng(0)
+    better = np.clip(rng.normal(0.05, 0.1, 2_000), -1, 1)
+    found = {kind: safe_select(better, 0.95, kind) for kind in ("t", "bernstein")}
+    assert found["t"].accepted and found["bernstein"].accepted
+    assert found["bernstein"].bound < found["t"].bound < found["t"].difference == pytest.approx(better.mean())
+    assert safe_select(better, 0.99).bound < found["t"].bound
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.sampled_from(["t", "bernstein"]))
+def test_the_gate_never_accepts_a_worse_mean_or_a_single_user(differences, kind):
+    verdict = safe_select(np.array(differences), 0.95, kind)
+    assert verdict.bound <= verdict.difference + 1e-12 and verdict.accepted == (verdict.bound > 0)
+    assert len(differences) > 1 or not verdict.accepted
+
+
+@pytest.mark.parametrize(
+    "arguments", [([0.1], 0.95, "z"), ([0.1], 1.0, "t"), ([0.1], 0.4, "t"), ([], 0.95, "t"), ([1.5], 0.95, "t")]
+)
+def test_the_gate_refuses_what_it_cannot_judge(arguments):
+    differences, *others = arguments
+    with pytest.raises(BetError, match="the gate"):
+        safe_select(np.array(differences), *others)
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
+def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
+    data, file = planted(), tmp_path / "out" / "table.safetensors"
+    shipment = ship(data, 4_000, file, backbone=backbone, profile="smoke")
+    assert file.stat().st_size == shipment.report.total <= 4_000
+    assert all(candidate.file_bytes <= 4_000 for candidate in shipment.candidates)
+    simple = max((c for c in shipment.candidates if c.name.startswith("uniform")), key=lambda candidate: candidate.quality)
+    searched = shipment.candidates[-1]
+    assert searched.name == f"searched at {simple.bits} bits"
+    assert shipment.shipped == (searched.name if shipment.verdict.accepted else simple.name)
+    assert [c.name for c in shipment.around] == ["half the bytes", "double the bytes"] and shipment.around[1].file_bytes <= 8_000
+    packed = PackedTable(file)
+    assert packed.layout.n == data.n_users + data.n_items == len(pd.read_parquet(f"{file}.ids.parquet"))
+    assert set(packed.layout.kinds[packed.layout.kind_of_rows(), 1]) == {simple.bits}
+    page = write_page(shipment).read_text()
+    for words in (verdict_sentence(shipment), expectations(shipment)):
+        assert words.replace("'", "&#39;") in page
+    assert ("accepted" if shipment.verdict.accepted else "rejected") in page and f"{shipment.report.total:,}" in page
+    assert (backbone == "lightgcn") == (f"{file.name}.backbone.pt" not in page)
+    code = load_lines(shipment)
+    assert len(code.splitlines()) == 3
+    names: dict = {}
+    exec(code, names)
+    assert names["vectors"].shape[0] == 3
+
+
+def test_the_gate_sees_users_that_selection_did_not(tmp_path, monkeypatch):
+    seen = {}
+    original, selection = module._unseen, []
+
+    def spy(problem, model):
+        selection.append(set(np.flatnonzero(np.diff(problem.selection.indptr))))
+        return original(problem, model)
+
+    def metrics(ranker, positives, *rest, **options):
+        seen[len(seen)] = set(np.flatnonzero(np.diff(positives.indptr)))
+        return evaluate(ranker, positives, *rest, **options)
+
+    evaluate = module.evaluate
+    monkeypatch.setattr(module, "_unseen", spy)
+    monkeypatch.setattr(module, "evaluate", metrics)
+    data = planted()
+    ship(data, 4_000, tmp_path / "t", profile="smoke")
+    everyone = set(np.flatnonzero(np.diff(split_interactions(data, 0).validation.indptr)))
+    assert len(seen) == 3, "the gate twice, then test once"
+    assert seen[0] == seen[1] == everyone - selection[0] and selection[0] and not seen[0] & selection[0]
+
+
+def test_an_interrupted_call_continues_to_the_same_file(tmp_path, monkeypatch):
+    data = planted()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_refitted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            ship(data, 4_000, tmp_path / "t", profile="smoke")
+    assert not (tmp_path / "t").exists()
+    continued = ship(data, 4_000, tmp_path / "t", profile="smoke")
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "another"))
+    whole = ship(data, 4_000, tmp_path / "u", profile="smoke")
+    assert (tmp_path / "t").read_bytes() == (tmp_path / "u").read_bytes()
+    assert asdict(continued) | {"file": None} == asdict(whole) | {"file": None}
+
+
+def test_too_few_bytes_name_the_smallest_file_and_that_one_works(tmp_path):
+    data = planted()
+    with pytest.raises(BetError, match=r"50 bytes is below the smallest possible file, ([0-9,]+) bytes") as error:
+        ship(data, 50, tmp_path / "t", profile="smoke")
+    smallest = int(re.search(r"file, ([0-9,]+)", str(error.value))[1].replace(",", ""))
+    shipment = ship(data, smallest, tmp_path / "t", profile="smoke")
+    assert (tmp_path / "t").stat().st_size == smallest
+    assert "not tried" in verdict_sentence(shipment) or shipment.verdict.users
+
+
+def test_the_command_writes_table_and_page(tmp_path, capsys):
+    file = tmp_path / "ratings.csv"
+    users, items = planted().matrix.nonzero()
+    file.write_text("who,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
+    out = tmp_path / "table.safetensors"
+    command = ["table", "--data", str(file), "--user-column", "who", "--out", str(out), "--profile", "smoke"]
+    assert bet.__main__.main([*command, "--budget", "4 kB"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{out.stat().st_size:,} bytes of at most 4,000" in printed and "Searched table" in printed and "PackedTable(" in printed
+    assert (tmp_path / "table.safetensors.html").is_file()
+    assert set(pd.read_parquet(f"{out}.ids.parquet")["id"].str[0]) == {"u", "i"}
+    assert bet.__main__.main([*command, "--budget", "90%"]) == 1
+    assert "needs a budget in bytes" in capsys.readouterr().err
+    assert bet.__main__.main(["table", "--data", "movielens-100k", "--k-core", "5", "--budget", "1 MB", "--out", str(out)]) == 1
+    assert "named dataset" in capsys.readouterr().err
