@@ -89,7 +89,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 6 and {"cell.ipynb", "report.ipynb"} <= {path.name for path in NOTEBOOKS}
+    assert len(NOTEBOOKS) == 7 and {"cell.ipynb", "report.ipynb"} <= {path.name for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)

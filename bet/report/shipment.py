@@ -32,8 +32,8 @@ def verdict_sentence(shipment: Shipment) -> str:
     word = "accepted" if verdict.accepted else "rejected"
     return (
         f"Searched table {word}: its NDCG@20 minus the uniform table's is {verdict.difference:+.4f} on {verdict.users:,} "
-        f"validation users that the search never saw; with {verdict.confidence:.0%} confidence at least {verdict.bound:+.4f}, and it "
-        "must be above 0."
+        f"validation users that the search never saw; with {verdict.confidence:.0%} confidence at least {verdict.bound:+.4f}, and "
+        "it must be above 0."
     )
 
 
