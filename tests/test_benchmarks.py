@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import factors, scaling, settings
+from benchmarks import factors, lookup, scaling, settings
 from benchmarks.__main__ import main, table
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import FrequencyOrder, parse_budget
+from bet.packed import PackedTable
 from bet.study.profiles import PROFILES
 
 
@@ -83,3 +84,18 @@ def test_scaling_prints_and_draws(tmp_path, capsys):
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 2 + len(scaling.ROWS) + 2 and "1,000,000,000" in lines[-1]
     assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
+    found = lookup.rows(300, 1, tmp_path)
+    assert len(found) == 2 + len(lookup.PACKED) and all(row["microseconds"] > 0 for row in found)
+    by_name = {row["table"]: row["file"] for row in found}
+    assert (
+        by_name["packed, 48 columns, int4"] < by_name["packed, 128 columns, int8"] < by_name["nn.Embedding, 128 columns, float16"]
+    )
+    for name, (sizes_of, bits, _) in lookup.PACKED.items():
+        table = PackedTable(lookup.packed(name, 300, tmp_path))
+        assert table.layout.kinds[:, 1].tolist() == [bits] * len(table.layout.kinds)
+        assert int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0]) == sizes_of(np.arange(300) / 300).sum()
+    lookup.main(["--rows", "100", "--repeat", "1"])
+    assert capsys.readouterr().out.count("\n") == 4 + len(found)

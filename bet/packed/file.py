@@ -13,7 +13,7 @@ from safetensors.numpy import save as serialize
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.packed.layout import BITS, CHECKSUM, KEY, VERSION, ByteReport, Layout
-from bet.packed.quantiser import as_tensor, codes, pack, steps, unpack
+from bet.packed.quantiser import as_tensor, codes, levels, pack, steps
 
 _DTYPE = {"F32": np.float32, "U32": np.uint32, "F16": np.float16, "U16": np.uint16, "U8": np.uint8}
 BLOCK = 32  # rows, by id, that share an entry of the index
@@ -104,7 +104,7 @@ class PackedTable:
     def __init__(self, path: Path, check: bool = True):
         self.path = Path(path)
         try:
-            self._bytes = np.memmap(self.path, dtype=np.uint8, mode="r")
+            self._bytes = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
             length = int(self._bytes[:8].view("<u8")[0])
             header = json.loads(self._bytes[8 : 8 + length].tobytes())
             entry = header.pop("__metadata__")[KEY]
@@ -218,15 +218,25 @@ class PackedTable:
                 continue
             values = sizes[chosen] * copies
             longest = int(values.max())
-            places = starts[chosen, None] + np.arange((longest * bits + 7) // 8)
-            raw = self._bytes[np.minimum(places, len(self._bytes) - 1)]
+            raw = self._windows(starts[chosen], (longest * bits + 7) // 8)
             if bits > 8:
                 decoded = raw.view("<f4" if bits == 32 else "<f2").astype(np.float32)
             else:
                 step = self._steps[step_numbers[chosen]].astype(np.float32)
-                decoded = (unpack(raw, bits)[:, :longest].astype(np.float32) + np.float32(0.5 - 2 ** (bits - 1))) * step[:, None]
-            out[chosen, :longest] = np.where(np.arange(longest) < values[:, None], decoded, np.float32(0))
+                decoded = levels(bits).take(raw).view(np.float32)[:, :longest] * step[:, None]
+            if values.min() < longest:
+                decoded[np.arange(longest) >= values[:, None]] = 0
+            out[chosen, :longest] = decoded
         return out.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+
+    def _windows(self, starts: np.ndarray, length: int) -> np.ndarray:
+        """``length`` bytes from each of ``starts`` (k,) on, (k, length) uint8; what lies beyond the end of the file is zero."""
+        last = len(self._bytes) - length
+        # A window is copied at once, which is several times faster than byte by byte.
+        if last >= 0 and starts.max() <= last:
+            return np.lib.stride_tricks.sliding_window_view(self._bytes, length)[starts]
+        places = starts[:, None] + np.arange(length)
+        return np.where(places < len(self._bytes), self._bytes[np.minimum(places, len(self._bytes) - 1)], np.uint8(0))
 
     @cached_property
     def _row_of(self) -> tuple[dict[str, int], dict[str, int]]:
