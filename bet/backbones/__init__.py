@@ -3,6 +3,7 @@
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.element import ElementTable
 from bet.backbones.graph import Graph, normalised_adjacency, take_rows
+from bet.backbones.hashed import HashedTable, Hashing
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
@@ -17,6 +18,8 @@ __all__ = [
     "Backbone",
     "ElementTable",
     "Graph",
+    "HashedTable",
+    "Hashing",
     "LearnedTable",
     "MaskedTable",
     "Packing",

@@ -1,6 +1,8 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +22,11 @@ class Packing:
     n_users: int
     order: np.ndarray = field(repr=False)
     listed: tuple[int, ...]  # from the largest to the smallest
+
+    @property
+    def table(self) -> Callable[..., "QuantisedTable"]:
+        """Makes a table of this form."""
+        return partial(QuantisedTable, packing=self)
 
     def layout(self, sizes: np.ndarray, copies: int) -> Layout:
         """Of the file of a table of ``sizes`` (n,) by entity id; raises BetError unless they follow ``order``."""

@@ -9,6 +9,7 @@ from bet.methods.ciess import ciess
 from bet.methods.esapn import esapn
 from bet.methods.fixed import sr, su
 from bet.methods.full import full
+from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.magnitude import magnitude
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
@@ -35,10 +36,12 @@ _PACKED: dict[str, Callable[[Problem], Outcome]] = {
     "uniform-fp16": partial(uniform_packed, bits=16),
     **{f"uniform-int{bits}": partial(uniform_packed, bits=bits) for bits in (8, 4, 2, 1)},
     **{f"bet-int{bits}": partial(bet_packed, bits=bits) for bits in (8, 4)},
+    "hash": hashing_trick,
+    "memrec": memrec,
 }
 METHODS |= _PACKED
 UNBUDGETED = ("full", "esapn", "optembed", "amtl")  # can run without a budget: the last three choose a total of their own
-QUANTISED = tuple(_PACKED)  # meet a number of bytes, of a packed file
+IN_BYTES = tuple(_PACKED)  # meet a number of bytes, that of their file
 ELEMENTWISE = ("magnitude", "pep")  # prune single numbers, whose places cost bytes
 
-__all__ = ["ELEMENTWISE", "METHODS", "QUANTISED", "UNBUDGETED"]
+__all__ = ["ELEMENTWISE", "METHODS", "IN_BYTES", "UNBUDGETED"]

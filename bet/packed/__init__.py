@@ -1,18 +1,38 @@
 """Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
 
 from bet.packed.file import PackedTable, write_packed
-from bet.packed.layout import BITS, STEP_BYTES, ByteReport, Layout, layout_of, most_row_bytes, row_bytes
+from bet.packed.layout import (
+    BITS,
+    CHECKSUM,
+    KEY,
+    STEP_BYTES,
+    VERSION,
+    ByteReport,
+    Layout,
+    check_seal,
+    header_bytes,
+    layout_of,
+    most_row_bytes,
+    row_bytes,
+    sealed,
+)
 from bet.packed.quantiser import rounded
 
 __all__ = [
     "BITS",
+    "CHECKSUM",
+    "KEY",
     "STEP_BYTES",
+    "VERSION",
     "ByteReport",
     "Layout",
     "PackedTable",
+    "check_seal",
+    "header_bytes",
     "layout_of",
     "most_row_bytes",
     "rounded",
     "row_bytes",
+    "sealed",
     "write_packed",
 ]

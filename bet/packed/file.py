@@ -1,7 +1,6 @@
 """Packed tables on disk: written whole or not at all, checked before they are used, looked up without being loaded."""
 
 import json
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
-from bet.packed.layout import BITS, CHECKSUM, KEY, VERSION, ByteReport, Layout
+from bet.packed.layout import BITS, KEY, VERSION, ByteReport, Layout, check_seal, sealed
 from bet.packed.quantiser import as_tensor, codes, levels, pack, steps
 
 _DTYPE = {"F32": np.float32, "U32": np.uint32, "F16": np.float16, "U16": np.uint16, "U8": np.uint8}
@@ -60,11 +59,8 @@ def write_packed(path: Path, layout: Layout, values: np.ndarray, ids: Ids | None
     tensors |= {"counts": layout.counts} if layout.kind is None else {"kind": layout.kind}
     tensors["steps"] = row_steps[has_step][:: layout.rows_per_step]
     typed = {name: np.ascontiguousarray(tensors[name], dtype=_DTYPE[dtype]) for name, (dtype, _) in layout.tensors.items()}
-    whole = bytearray(serialize(typed, metadata=layout.metadata))
-    place = whole.index(CHECKSUM.encode())
-    whole[place : place + len(CHECKSUM)] = f"crc={zlib.crc32(whole):08x}".encode()
     with atomic_path(path) as temporary:
-        temporary.write_bytes(whole)
+        temporary.write_bytes(sealed(serialize(typed, metadata=layout.metadata)))
     return layout.byte_report()
 
 
@@ -108,6 +104,8 @@ class PackedTable:
             length = int(self._bytes[:8].view("<u8")[0])
             header = json.loads(self._bytes[8 : 8 + length].tobytes())
             entry = header.pop("__metadata__")[KEY]
+            if not entry.startswith("table;"):
+                raise ValueError(f"it holds a {entry.partition(';')[0]} table")
             facts = dict(part.partition("=")[::2] for part in entry.split(";"))
             version = facts["version"]
         except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -115,21 +113,13 @@ class PackedTable:
         if version != str(VERSION):
             raise BetError(f"{self.path}: version {version} of the format, this package reads {VERSION}; save the table again")
         if check:
-            self._check(entry)
+            check_seal(self.path, self._bytes)
         try:
             self.layout, self._data = self._read(header, facts, 8 + length), 8 + length + header["rows"]["data_offsets"][0]
             if self.layout.byte_report().total != len(self._bytes):
                 raise ValueError(f"{len(self._bytes)} bytes, its parts are {self.layout.byte_report().total}")
         except (ValueError, KeyError, IndexError, TypeError, OverflowError, BetError) as error:
             raise BetError(f"{self.path}: not a packed table ({error}); {_SPOILT}") from error
-
-    def _check(self, entry: str) -> None:
-        whole = bytearray(self._bytes)
-        written = entry[-len(CHECKSUM) :]
-        place = whole.find(written.encode())
-        whole[place : place + len(CHECKSUM)] = CHECKSUM.encode()
-        if f"crc={zlib.crc32(whole):08x}" != written:
-            raise BetError(f"{self.path}: its checksum is wrong: {_SPOILT}")
 
     def _read(self, header: dict, facts: dict[str, str], start: int) -> Layout:
         arrays = {}

@@ -11,7 +11,9 @@ whole byte. Rows of at most eight bits have a step (float16), each its own or ``
 """
 
 import json
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -154,6 +156,24 @@ def header_bytes(tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (offset, offset + length)}
         offset += length
     return 8 + -(-len(json.dumps(entries, separators=(",", ":"))) // 8) * 8
+
+
+def sealed(content: bytes) -> bytes:
+    """``content`` with its own checksum in the place that the metadata keep for it."""
+    whole = bytearray(content)
+    place = whole.index(CHECKSUM.encode())
+    whole[place : place + len(CHECKSUM)] = f"crc={zlib.crc32(whole):08x}".encode()
+    return bytes(whole)
+
+
+def check_seal(path: Path, content: bytes | np.ndarray) -> None:
+    """Raise BetError unless the first checksum in ``content`` is the right one."""
+    whole = bytearray(content)
+    place = whole.find(b"crc=")
+    written = bytes(whole[place : place + len(CHECKSUM)])
+    whole[place : place + len(CHECKSUM)] = CHECKSUM.encode()
+    if place < 0 or f"crc={zlib.crc32(whole):08x}".encode() != written:
+        raise BetError(f"{path}: its checksum is wrong: it is damaged or cut short; save the table again")
 
 
 def layout_of(

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bet.files import atomic_path
-from bet.methods import QUANTISED
+from bet.methods import IN_BYTES
 from bet.report.frames import Study
 from bet.report.published import published
 from bet.report.stats import average_ranks
@@ -19,7 +19,7 @@ from bet.report.tables import in_group, rank_blocks
 
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
-BYTES_SHOWN = ("su", "powerlaw", "bet", *QUANTISED)  # by name where bytes are compared, the others in grey
+BYTES_SHOWN = ("su", "powerlaw", "bet", *IN_BYTES)  # by name where bytes are compared, the others in grey
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1, "label": "other float32 methods"}
 
 

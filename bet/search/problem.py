@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from bet.actions import Budget, FrequencyOrder
 from bet.backbones import (
     BACKBONES,
     Graph,
+    Hashing,
     MaskedTable,
     Packing,
-    QuantisedTable,
     Recommender,
     Table,
     new_recommender,
@@ -66,12 +66,12 @@ class Problem:
     device: str = "cpu"
     progress: bool = False
     byte_limit: int | None = None  # of a packed file
-    packing: Packing | None = None  # of the tables that are trained; None: plain float32
+    packing: Packing | Hashing | None = None  # form of the tables that are trained; None: plain float32
 
     @property
-    def sized_table(self) -> Callable[..., MaskedTable]:
+    def sized_table(self) -> Callable[..., Table]:
         """Makes a table of given sizes."""
-        return MaskedTable if self.packing is None else partial(QuantisedTable, packing=self.packing)
+        return MaskedTable if self.packing is None else self.packing.table
 
     @cached_property
     def graph(self) -> Graph:

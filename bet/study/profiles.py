@@ -126,7 +126,7 @@ def _paper_cells() -> Iterator[Cell]:
     yield from _curves("paper", "gowalla")
 
 
-_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4")
+_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4", "hash", "memrec")
 _OWN = ("esapn", "optembed", "amtl")
 _COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")

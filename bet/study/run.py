@@ -22,7 +22,7 @@ from bet.backbones import BACKBONES, Recommender, Table
 from bet.data import Interactions, Split, load_dataset, split_interactions
 from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
-from bet.methods import ELEMENTWISE, METHODS, QUANTISED
+from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
 from bet.search import Outcome, Problem, fresh_recommender, without_minimum
@@ -141,7 +141,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
     stated = parse_bytes(cell.budget, n)
     if cell.method in ELEMENTWISE and stated:
         raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
-    packed = cell.method in QUANTISED
+    packed = cell.method in IN_BYTES
     budget = full if cell.budget == "none" or (packed and stated) else parse_budget(cell.budget, n, profile.d_max, copies)
     return Problem(
         split.train,
