@@ -30,6 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"error: {error}; check the disk and the folder's permissions, then run the same command again", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("stopped; the same command continues", file=sys.stderr)
         return 130
@@ -109,7 +112,7 @@ def _table(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.budget, interactions.n_users + interactions.n_items)
     if limit is None:
         raise BetError(f"a table file needs a budget in bytes, got {options.budget!r}; for example '2 MB' or '25.6 B/entity'")
-    check_writable(options.out)
+    check_writable(options.out, None if options.data in DATASETS else options.data)
     names = ("backbone", "profile", "seed")
     numbers = {name: getattr(options, name) for name in names}
     with steady(1):

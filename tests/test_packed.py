@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from bet.errors import BetError
-from bet.packed import BITS, PackedTable, layout_of, rounded, row_bytes, write_packed
+from bet.packed import BITS, PackedTable, layout_of, rounded, row_bytes, sealed, write_packed
 from bet.packed.quantiser import FACTOR, codes, pack, steps, unpack
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(BITS)), min_size=1, max_size=80)
@@ -196,6 +196,47 @@ def test_bad_tables_are_refused_and_nothing_is_left(tmp_path):
     for row in (-1, 2):
         with pytest.raises(BetError, match=f"row {row} does not exist: the table has rows 0 to 1"):
             PackedTable(tmp_path / "t").rows([row])
+
+
+def test_wrong_look_ups_are_refused(tmp_path):
+    write_packed(tmp_path / "t", layout_of(np.array([2, 1, 3]), 8, 1), np.ones((3, 1, 3), np.float32), (["a"], ["b", "c"]))
+    table = PackedTable(tmp_path / "t")
+    for wrong in (np.array([True, False, True]), [1.7], ["x"], None, [[0, 1]], 2**70, [2**70], [[0], [1, 2]]):
+        with pytest.raises(BetError, match="list of integers"):
+            table.rows(wrong)
+    with pytest.raises(BetError, match="not the text 'bc'"):
+        table.items("bc")
+    assert table.rows([]).shape == (0, 1, 3)
+
+
+def test_ids_and_numbers_that_the_format_cannot_hold_are_refused(tmp_path):
+    layout = layout_of(np.array([1, 1]), 16, 2)
+    for ids, words in ((([1, "1"], []), "both '1' as text"), ((["a", "\ud800"], []), "UTF-8")):
+        with pytest.raises(BetError, match=words):
+            write_packed(tmp_path / "t", layout, np.ones((2, 1, 1), np.float32), ids)
+    with pytest.raises(BetError, match="too large for 16 bits"):
+        write_packed(tmp_path / "t", layout, np.full((2, 1, 1), 1e6, np.float32))
+    with pytest.raises(BetError, match="not finite"):
+        write_packed(tmp_path / "t", layout_of(np.array([1]), 32, 1), np.full((1, 1, 1), 1e300))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_header_that_lies_is_refused_with_the_right_checksum_too(tmp_path):
+    path = tmp_path / "t"
+    write_packed(path, layout_of(np.array([4, 2, 3]), 8, 1), np.ones((3, 1, 4), np.float32))
+    whole = path.read_bytes()
+    place = whole.index(b"crc=")
+    for old, new in ((b"[15,24]", b"[14,23]"), (b'"U8","shape":[9]', b'"U8","shape":[8]'), (b'"F16"', b'"U16"')):
+        assert old in whole, whole[:400]
+        lying = bytearray(whole.replace(old, new))
+        lying[place : place + 12] = b"crc=00000000"
+        path.write_bytes(sealed(bytes(lying)))
+        for check in (True, False):
+            with pytest.raises(BetError, match="not a packed table"):
+                PackedTable(path, check)
+    path.write_bytes(len(b"[" * 100_000).to_bytes(8, "little") + b"[" * 100_000)
+    with pytest.raises(BetError, match="not a packed table"):
+        PackedTable(path)
 
 
 def test_a_listed_kind_costs_the_same_whether_it_is_used_or_not(tmp_path):

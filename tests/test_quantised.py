@@ -54,7 +54,7 @@ class Ordered:
 @given(
     st.integers(1, 40),
     st.integers(1, 40),
-    st.integers(8, 130),
+    st.one_of(st.integers(8, 130), st.integers(250, 400)),
     st.sampled_from(BITS),
     st.integers(1, 2),
     st.booleans(),
@@ -162,6 +162,17 @@ def test_bytes_per_entity_are_read():
     for wrong in ("5/entity", "5 %/entity", "5 parsecs/entity"):
         with pytest.raises(BetError, match="cannot read the budget"):
             parse_bytes(wrong, 10)
+
+
+@pytest.mark.parametrize("text", ["0 B", "0.5 B", "0.001 B/entity"])
+def test_less_than_a_byte_is_bytes_all_the_same(make, text):
+    assert parse_bytes(text, 110) == 0
+    with pytest.raises(BetError, match="0 bytes is below the smallest"):
+        parse_budget(text, 110, 64)
+    with pytest.raises(BetError, match="0 bytes is below the smallest"):
+        run_cell(Cell("tiny", "lightgcn", text, "uniform-int4", profile="smoke"))
+    with pytest.raises(BetError, match="cannot read the budget"):
+        parse_bytes("1e9999999 B", 10)
 
 
 def test_a_budget_in_steps_is_exact():

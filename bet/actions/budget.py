@@ -100,7 +100,7 @@ def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d
     Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
     """
     number, unit = _read(text)
-    if limit := _bytes(number, unit, n):
+    if (limit := _bytes(number, unit, n)) is not None:
         overhead = masked_table_bytes(n, 0, d_max)
         smallest = overhead + 4 * copies * n * d_min
         if limit < smallest:
@@ -133,9 +133,11 @@ def _bytes(number: Fraction, unit: str, n: int) -> int | None:
 def _read(text: str | int | float) -> tuple[Fraction, str]:
     # Fraction of the decimal text: (1 - 0.9) in floats is below a tenth and would lose a column.
     # A comma separates thousands only: "1,8 MB" is not 18 MB.
-    digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+"
+    digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]+"
     match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", str(text))
     unit = match[2].lower() if match else ""
     if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *UNITS} or unit == PER_ENTITY:
-        raise BetError(f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB')")
+        raise BetError(
+            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity')"
+        )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

@@ -1,7 +1,8 @@
 """The same bytes at fewer bits per number: uniform tables, and BET's sizes, over quantised rows.
 
-Both fill a packed file up to the limit in bytes, everything in it counted; where the budget is a sparsity the limit is that of the
-float32 numbers it leaves, 4 bytes each. Trained with straight-through rounding; the full-precision backbone starts the search.
+Both fill a packed file up to the limit in bytes, everything in it counted: what is left is less than a row and the eight bytes that
+the header is padded to, unless everybody has d_max columns. Where the budget is a sparsity the limit is that of the float32 numbers
+it leaves, 4 bytes each. Trained with straight-through rounding; the full-precision backbone starts the search.
 """
 
 from dataclasses import replace
@@ -43,19 +44,36 @@ def packed_problem(problem: Problem, bits: int, uniform: bool = False) -> Proble
     if limit is None:
         raise BetError("a quantised table needs a budget; give a sparsity, parameters or bytes")
     step, d_max, smallest = _smallest(problem, bits, uniform)
-    fitting = most_row_bytes(smallest, limit) // (step * bits * budget.copies // 8)
+    per_step = step * bits * budget.copies // 8  # bytes
+    fitting = most_row_bytes(smallest, limit) // per_step
     if fitting < budget.n:
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest file at {bits} bits, {smallest.byte_report().total:,} bytes "
             f"({step} columns per entity); raise the budget"
         )
-    columns = Budget(min(fitting * step, budget.n * d_max), budget.n, d_max, step, budget.copies, step)
     listed = _listed(step, d_max)
     if uniform:
-        top = min(columns.target // budget.n // step * step + step, d_max)
+        top = min(fitting // budget.n * step + step, d_max)
+        # Once the two sizes are known the list may take fewer or more bytes than it did with d_max in it.
+        fitting = _fitting(problem, bits, (top, top - step), limit) // per_step
+        if fitting < (top - step) // step * budget.n:
+            top -= step
+            fitting = _fitting(problem, bits, (top, top - step), limit) // per_step
         listed = (top, top - step)
+    columns = Budget(min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step)
     ids = np.concatenate([order.users, order.n_users + order.items])
     return replace(problem, budget=columns, packing=Packing(bits, order.n_users, ids, listed))
+
+
+def _fitting(problem: Problem, bits: int, sizes: tuple[int, ...], limit: int) -> int:
+    """Bytes that rows may take in a file that lists ``sizes``."""
+    return most_row_bytes(_layout(problem, bits, sizes, max(sizes)), limit)
+
+
+def _layout(problem: Problem, bits: int, sizes: tuple[int, ...], everybody: int) -> Layout:
+    """Of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
+    budget, kinds = problem.budget, np.array([(size, bits) for size in sizes])
+    return layout_of(np.full(budget.n, everybody), bits, problem.order.n_users, budget.copies, by_rank=True, kinds=kinds)
 
 
 def smallest_file(problem: Problem, bits: int, uniform: bool = False) -> int:
@@ -69,11 +87,10 @@ def _listed(step: int, d_max: int) -> tuple[int, ...]:
 
 def _smallest(problem: Problem, bits: int, uniform: bool) -> tuple[int, int, Layout]:
     """Columns that fill whole bytes, the most columns that are a multiple of them, and the layout with as few as possible."""
-    budget, n_users = problem.budget, problem.order.n_users
+    budget = problem.budget
     step = max(1, 8 // (bits * budget.copies))
     d_max = budget.d_max // step * step
     if not d_max:
         raise BetError(f"{bits} bits per number need at least {step} columns, the full table has {budget.d_max}")
     sizes = (d_max, step) if uniform and d_max > step else (d_max, 0) if uniform else _listed(step, d_max)
-    kinds = np.array([(size, bits) for size in sizes])
-    return step, d_max, layout_of(np.full(budget.n, step), bits, n_users, budget.copies, by_rank=True, kinds=kinds)
+    return step, d_max, _layout(problem, bits, sizes, step)

@@ -1,6 +1,7 @@
 """Packed tables on disk: written whole or not at all, checked before they are used, looked up without being loaded."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
-from bet.packed.layout import BITS, KEY, VERSION, ByteReport, Layout, check_seal, sealed
+from bet.packed.layout import BITS, KEY, VERSION, ByteReport, Layout, check_seal, header_entries, sealed
 from bet.packed.quantiser import as_tensor, codes, levels, pack, steps
 
 _DTYPE = {"F32": np.float32, "U32": np.uint32, "F16": np.float16, "U16": np.uint16, "U8": np.uint8}
@@ -30,9 +31,11 @@ def write_packed(path: Path, layout: Layout, values: np.ndarray, ids: Ids | None
     if values.ndim != 3 or values.shape[:2] != (layout.n, layout.copies) or values.shape[2] < layout.width:
         raise BetError(f"values of shape {values.shape} do not fill {layout.n} rows of {layout.copies} x {layout.width} numbers")
     inside = np.arange(values.shape[2]) < sizes[:, None]
-    values = np.where(inside[:, None], values, np.float32(0))
-    if not np.isfinite(values).all():
-        raise BetError("the table has numbers that are not finite; train it again with a lower learning rate")
+    with np.errstate(over="ignore"):  # what is too large for the format ends as infinite, and is refused
+        values = np.where(inside[:, None], values, 0).astype(np.float32)
+        halves = values[layout.kinds[kind, 1] == 16].astype(np.float16)
+    if not np.isfinite(values).all() or not np.isfinite(halves).all():
+        raise BetError("the table has numbers that are not finite, or too large for 16 bits; train it with a lower learning rate")
     named = _id_tensors(ids) if ids else {}
     if ids and tuple(map(len, ids)) != (layout.n_users, layout.n - layout.n_users):
         raise BetError(
@@ -50,7 +53,7 @@ def write_packed(path: Path, layout: Layout, values: np.ndarray, ids: Ids | None
         if bits == 32:
             packed = np.ascontiguousarray(flat, dtype="<f4").view(np.uint8)
         elif bits == 16:
-            packed = np.ascontiguousarray(flat.clip(-65504, 65504), dtype="<f2").view(np.uint8)
+            packed = np.ascontiguousarray(flat, dtype="<f2").view(np.uint8)
         else:
             own = as_tensor(row_steps[members])[:, None]
             packed = pack(codes(as_tensor(flat), own, bits).numpy() + 2.0 ** (bits - 1), bits)
@@ -85,7 +88,14 @@ def _steps(layout: Layout, kind: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _id_tensors(ids: Ids) -> dict[str, tuple[str, np.ndarray]]:
     """Ids as UTF-8 text one after the other, and where each ends."""
-    texts = [str(own).encode() for side in ids for own in side]
+    for side in ids:
+        counts = Counter(str(own) for own in side)
+        if len(counts) < len(side):
+            raise BetError(f"two ids are both {counts.most_common(1)[0][0]!r} as text; give different ones")
+    try:
+        texts = [str(own).encode() for side in ids for own in side]
+    except UnicodeEncodeError as error:
+        raise BetError(f"an id cannot be written as UTF-8 ({error}); give another one") from error
     ends = np.cumsum([len(text) for text in texts], dtype=np.uint32)
     return {"id_ends": ("U32", ends), "id_text": ("U8", np.frombuffer(b"".join(texts), dtype=np.uint8))}
 
@@ -108,7 +118,7 @@ class PackedTable:
                 raise ValueError(f"it holds a {entry.partition(';')[0]} table")
             facts = dict(part.partition("=")[::2] for part in entry.split(";"))
             version = facts["version"]
-        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise BetError(f"{self.path}: not a packed table ({error or type(error).__name__}); {_SPOILT}") from error
         if version != str(VERSION):
             raise BetError(f"{self.path}: version {version} of the format, this package reads {VERSION}; save the table again")
@@ -116,6 +126,8 @@ class PackedTable:
             check_seal(self.path, self._bytes)
         try:
             self.layout, self._data = self._read(header, facts, 8 + length), 8 + length + header["rows"]["data_offsets"][0]
+            if header != header_entries(self.layout.tensors):
+                raise ValueError("its header is not that of its rows")
             if self.layout.byte_report().total != len(self._bytes):
                 raise ValueError(f"{len(self._bytes)} bytes, its parts are {self.layout.byte_report().total}")
         except (ValueError, KeyError, IndexError, TypeError, OverflowError, BetError) as error:
@@ -191,9 +203,16 @@ class PackedTable:
     def rows(self, numbers: np.ndarray | Sequence[int]) -> np.ndarray:
         """Rows ``numbers`` (k,), in the file's order: (k, copies, width) float32, zero beyond a row's size.
 
-        Users' rows come first; item v is row ``n_users + v``. Raises BetError for a row that does not exist.
+        Users' rows come first; within a side rows stand by id or, where ``layout.kind`` is None, by rank: whoever wrote the file
+        knows which row is whose. Raises BetError for a row that does not exist.
         """
-        numbers = np.asarray(numbers, dtype=np.int64).reshape(-1)
+        try:
+            numbers = np.asarray(numbers)
+        except ValueError as error:
+            raise BetError(f"rows are looked up by a list of integers ({error})") from error
+        if numbers.ndim != 1 or (len(numbers) and not np.issubdtype(numbers.dtype, np.integer)):
+            raise BetError(f"rows are looked up by a list of integers, got {numbers.dtype} of shape {numbers.shape}")
+        numbers = numbers.astype(np.int64)
         layout, n = self.layout, self.layout.n
         if len(numbers) and (numbers.min() < 0 or numbers.max() >= n):
             wrong = numbers[(numbers < 0) | (numbers >= n)][0]
@@ -246,6 +265,8 @@ class PackedTable:
         return self.rows(self._numbers(self._row_of[1], ids, "item"))
 
     def _numbers(self, row_of: dict[str, int], ids: Sequence[object], side: str) -> list[int]:
+        if isinstance(ids, str):
+            raise BetError(f"give a list of {side} ids, not the text {ids!r}")
         try:
             return [row_of[str(own)] for own in ids]
         except KeyError as error:

@@ -24,7 +24,7 @@ BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
 STEP_BYTES = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
-_WIDTH = {"F32": 4, "U32": 4, "F16": 2, "U16": 2, "U8": 1}
+_WIDTH = {"F32": 4, "U32": 4, "F16": 2, "U16": 2, "U8": 1}  # bytes; in the order that safetensors stores them
 
 
 def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) -> np.ndarray:
@@ -147,14 +147,19 @@ def most_row_bytes(layout: Layout, limit: int) -> int:
     return found
 
 
+def header_entries(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, dict]:
+    """What a safetensors header says of ``tensors``: the widest numbers first, then by name, without gaps."""
+    found, offset, types = {}, 0, list(_WIDTH)
+    for name, (dtype, shape) in sorted(tensors.items(), key=lambda item: (types.index(item[1][0]), item[0])):
+        length = _WIDTH[dtype] * int(np.prod(shape))
+        found[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, offset + length]}
+        offset += length
+    return found
+
+
 def header_bytes(tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> int:
     """Length of a safetensors file's header: eight bytes of length, then JSON, padded to a multiple of eight."""
-    entries: dict[str, object] = {"__metadata__": metadata}
-    offset = 0
-    for name, (dtype, shape) in sorted(tensors.items(), key=lambda item: (-_WIDTH[item[1][0]], item[0])):
-        length = _WIDTH[dtype] * int(np.prod(shape))
-        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": (offset, offset + length)}
-        offset += length
+    entries = {"__metadata__": metadata, **header_entries(tensors)}
     return 8 + -(-len(json.dumps(entries, separators=(",", ":"))) // 8) * 8
 
 

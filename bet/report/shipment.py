@@ -28,12 +28,14 @@ def verdict_sentence(shipment: Shipment) -> str:
     """Whether the searched table was accepted, with the bound that decided."""
     verdict = shipment.verdict
     if not verdict.users:
-        return "Search: not tried, a searched table's file does not fit."
+        return "Search: not tried; a searched table's file does not fit, everybody has all columns, or no user is left to judge it."
     word = "accepted" if verdict.accepted else "rejected"
+    bound = f"with about {verdict.confidence:.0%} confidence at least {verdict.bound:+.4f}"
+    if verdict.bound == -float("inf"):
+        bound = "too few users to say more"
     return (
         f"Searched table {word}: its NDCG@20 minus the uniform table's is {verdict.difference:+.4f} on {verdict.users:,} "
-        f"validation users that the search never saw; with {verdict.confidence:.0%} confidence at least {verdict.bound:+.4f}, and "
-        "it must be above 0."
+        f"users whose validation items the search never saw; {bound}, and that must be above 0."
     )
 
 

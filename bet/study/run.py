@@ -19,7 +19,7 @@ import torch
 import bet
 from bet.actions import Budget, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, Recommender, Table
-from bet.data import Interactions, Split, load_dataset, split_interactions
+from bet.data import DATASETS, Interactions, Split, load_dataset, split_interactions
 from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
@@ -31,6 +31,8 @@ from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
 from bet.study.record import check_record, read_record, record_path, unreached_path, write_record, write_unreached
 from bet.training import RankingMetrics, evaluate, train
+
+SIDE_FILES = (".ids.parquet", ".backbone.pt", ".html")  # of a table, behind its name
 
 
 def run_cell(
@@ -59,7 +61,7 @@ def run_cell(
         if record["key"] == PROFILES[cell.profile].key(cell) and record["data"]["hash"] == interactions.fingerprint():
             return record
     if table is not None:
-        check_writable(table)
+        check_writable(table, None if cell.dataset in DATASETS else cell.dataset)
     with steady(threads):
         device = usable(device)
         split = split_interactions(interactions, cell.seed)
@@ -97,14 +99,30 @@ def check_table(problem: Problem, table: Table) -> None:
         raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {problem.byte_limit:,}")
 
 
-def check_writable(path: Path) -> None:
-    """Raise BetError, before any work, unless a file can be written to ``path``."""
+def check_writable(path: Path, source: Path | str | None = None) -> None:
+    """Raise BetError, before any work, unless a table can be written to ``path`` and what belongs to it beside it.
+
+    source: the file that the interactions came from, which must not be overwritten.
+    """
+    path = Path(path)
+    targets = [path, *(path.with_name(path.name + suffix) for suffix in SIDE_FILES)]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for target in targets:
+            if target.is_dir():
+                raise BetError(f"cannot write the table to {path}, {target.name}: it is a folder; name a file")
+            if source is not None and target.resolve() == Path(source).resolve():
+                raise BetError(f"{target} holds the interactions; name another file for the table")
+        with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
+            temporary.touch()
+            raise _Probed
+    except _Probed:
+        pass
     except OSError as error:
         raise BetError(f"cannot write the table to {path} ({error}); choose another file") from error
-    if path.is_dir():
-        raise BetError(f"cannot write the table to {path}: it is a folder; name a file")
+
+
+class _Probed(Exception):
+    """Leaves ``atomic_path`` without writing."""
 
 
 def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
@@ -113,13 +131,17 @@ def save_table(path: Path, model: Recommender, interactions: Interactions) -> No
     ids = (interactions.user_ids, interactions.item_ids)
     named = [range(n) if own is None else own for own, n in zip(ids, (n_users, n_items), strict=True)]
     entities = {"side": ["user"] * n_users + ["item"] * n_items, "id": [str(own) for side in named for own in side]}
-    frame = pd.DataFrame(entities).iloc[model.table.rows].reset_index(names="entity").rename_axis("row").reset_index()
-    with atomic_path(path.with_name(f"{path.name}.ids.parquet")) as temporary:
-        frame[["row", "side", "id"]].to_parquet(temporary, index=False)
-    if model.backbone.n_parameters():
-        with atomic_path(path.with_name(f"{path.name}.backbone.pt")) as temporary:
-            torch.save(model.backbone.state_dict(), temporary)
+    frame = pd.DataFrame(entities).iloc[model.table.rows].reset_index(drop=True).rename_axis("row").reset_index()
+    ids_file, weights_file, _ = (path.with_name(path.name + suffix) for suffix in SIDE_FILES)
+    # An earlier table's must go first: interrupted, a table without ids is left, not one with another table's.
+    for side_file in (ids_file, weights_file):
+        side_file.unlink(missing_ok=True)
     model.table.save(path)
+    with atomic_path(ids_file) as temporary:
+        frame.to_parquet(temporary, index=False)
+    if model.backbone.n_parameters():
+        with atomic_path(weights_file) as temporary:
+            torch.save(model.backbone.state_dict(), temporary)
 
 
 def usable(device: str) -> str:
@@ -139,10 +161,12 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
     n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
     full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
     stated = parse_bytes(cell.budget, n)
-    if cell.method in ELEMENTWISE and stated:
+    if cell.method in ELEMENTWISE and stated is not None:
         raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
     packed = cell.method in IN_BYTES
-    budget = full if cell.budget == "none" or (packed and stated) else parse_budget(cell.budget, n, profile.d_max, copies)
+    budget = (
+        full if cell.budget == "none" or (packed and stated is not None) else parse_budget(cell.budget, n, profile.d_max, copies)
+    )
     return Problem(
         split.train,
         split.validation,
@@ -155,7 +179,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
         cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}",
         device,
         progress,
-        byte_limit=(stated or 4 * budget.parameters) if packed else None,
+        byte_limit=(4 * budget.parameters if stated is None else stated) if packed else None,
     )
 
 

@@ -1,6 +1,7 @@
 """From your own interactions and a number of bytes to a table file: train, search, gate, refit on everything, write."""
 
 import hashlib
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,15 +10,16 @@ import numpy as np
 
 from bet.actions import Budget
 from bet.backbones import BACKBONES, Recommender
-from bet.data import Interactions, keep_rows, split_interactions
+from bet.data import Interactions, Split, keep_rows, split_interactions
 from bet.errors import BetError
+from bet.files import locked
 from bet.methods.quantised import bet_packed, smallest_file, uniform_packed
 from bet.packed import ByteReport, PackedTable
 from bet.paths import cache_dir
 from bet.search import Outcome, Problem, fresh_recommender, pretrained, without_minimum
 from bet.study.gate import Verdict, safe_select
 from bet.study.profiles import PROFILES
-from bet.study.run import check_table, save_table
+from bet.study.run import check_table, check_writable, save_table
 from bet.training import evaluate, train
 
 BITS = (16, 8, 4, 2, 1)
@@ -67,13 +69,16 @@ def ship(
     device: str = "cpu",
     progress: bool = False,
 ) -> Shipment:
-    """Write the best table of at most ``limit`` bytes that can be vouched for to ``file``.
+    """Write the best of the tables described here, of at most ``limit`` bytes, to ``file``.
 
     Uniform tables at every number of bits are trained on half of the data, the best on validation is the simple one; sizes are
     searched at its bits. Half of the validation users select, the others decide at the gate whether the searched table is shipped.
-    The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. Raises BetError,
-    with the smallest possible file, when ``limit`` is too small.
+    The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. Raises BetError on
+    a backbone, profile or file that is not there, and with the smallest possible file when ``limit`` is too small.
     """
+    for kind, name, known in (("backbone", backbone, BACKBONES), ("profile", profile, PROFILES)):
+        if name not in known:
+            raise BetError(f"unknown {kind} {name!r}; known are {', '.join(known)}")
     split, numbers = split_interactions(interactions, seed), PROFILES[profile]
     if not split.validation.nnz or not split.test.nnz:
         raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
@@ -97,14 +102,27 @@ def ship(
         byte_limit=limit,
     )
     smallest = {bits: smallest_file(problem, bits, uniform=True) for bits in BITS if 8 // (bits * copies) <= numbers.d_max}
-    fitting = [bits for bits, size in smallest.items() if size <= limit]
-    if not fitting:
+    if min(smallest.values()) > limit:
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest possible file, {min(smallest.values()):,} bytes; raise it"
         )
+    check_writable(file)
+    with locked(work):
+        shipment = _ship(problem, interactions, split, file, smallest)
+        shutil.rmtree(work, ignore_errors=True)
+    return shipment
+
+
+def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path, smallest: dict[int, int]) -> Shipment:
+    """``smallest``: the smallest uniform file at every number of bits."""
+    limit, n, copies = problem.byte_limit, problem.budget.n, problem.budget.copies
+    assert limit is not None
+    full = pretrained(problem)
+    if not full.result.quality > 0:
+        raise BetError("the full table's quality on validation is 0, so no table can be compared with it; give more interactions")
 
     def run(name: str, method: Callable[..., Outcome], bits: int, limit: int) -> tuple[Candidate, Outcome]:
-        own = replace(problem, byte_limit=limit, work=work / name)
+        own = replace(problem, byte_limit=limit, work=problem.work / name)
         outcome = method(own, bits=bits)
         assert outcome.problem is not None
         table = outcome.trained.model.table
@@ -112,47 +130,45 @@ def ship(
         columns = table.n_parameters() / (n * copies)
         return Candidate(name, bits, columns, table.n_bytes(), outcome.trained.result.quality), outcome
 
+    fitting = [bits for bits, size in smallest.items() if size <= limit]
     trained = {f"uniform at {bits} bits": run(f"uniform at {bits} bits", uniform_packed, bits, limit) for bits in fitting}
     simple = max((candidate for candidate, _ in trained.values()), key=lambda candidate: candidate.quality)
-    factors = (("half", limit // 2), ("double", 2 * limit))
+    whole = simple.columns == problem.budget.d_max  # nobody could get more
+    factors = [("half", limit // 2)] * (simple.file_bytes > limit // 2) + [("double", 2 * limit)] * (not whole)
     around = tuple(
         run(f"{word} the bytes", uniform_packed, simple.bits, bytes_)[0]
         for word, bytes_ in factors
         if smallest[simple.bits] <= bytes_
     )
-    name = f"searched at {simple.bits} bits"
+    name, verdict = f"searched at {simple.bits} bits", Verdict(False, 0.0, 0.0, 0, 0.95, "t")
     # The smallest file of a searched table lists more sizes; where it does not fit there is nothing to search.
-    if smallest_file(problem, simple.bits) <= limit:
+    if not whole and smallest_file(problem, simple.bits) <= limit:
         trained[name] = run(name, bet_packed, simple.bits, limit)
-        verdict = safe_select(
-            _unseen(problem, trained[name][1].trained.model) - _unseen(problem, trained[simple.name][1].trained.model)
-        )
-    else:
-        verdict = Verdict(False, 0.0, 0.0, 0, 0.95, "t")
+        searched, uniform = (_unseen(problem, trained[one][1].trained.model) for one in (name, simple.name))
+        if len(searched):
+            verdict = safe_select(searched - uniform)
     shipped = name if verdict.accepted else simple.name
     outcome = trained[shipped][1]
-    tested = evaluate(outcome.trained.model.ranker(), split.test, [split.train, split.validation], device=device).means()
-    model = _refitted(interactions, outcome, work)
-    full = pretrained(problem)
+    tested = evaluate(outcome.trained.model.ranker(), split.test, [split.train, split.validation], device=problem.device).means()
+    model = _refitted(interactions, outcome, problem.work)
+    if model.table.n_bytes() > limit:
+        raise BetError(f"the table would have {model.table.n_bytes():,} bytes, allowed are {limit:,}")
     save_table(file, model, interactions)
-    report = PackedTable(file).byte_report()
-    if report.total > limit:
-        raise BetError(f"{file} has {report.total:,} bytes, allowed are {limit:,}")
     return Shipment(
         file,
         limit,
         interactions.n_users,
         interactions.n_items,
-        backbone,
+        problem.backbone,
         model.backbone.n_parameters(),
-        4 * whole.parameters,
+        4 * problem.budget.parameters,
         full.result.quality,
         tuple(candidate for candidate, _ in trained.values()),
         around,
         shipped,
         verdict,
         tested,
-        report,
+        PackedTable(file).byte_report(),
     )
 
 
