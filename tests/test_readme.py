@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bet.methods import IN_BYTES
 from bet.report.findings import findings
 from bet.report.frames import load_study
 from bet.report.tables import mean_sd
@@ -34,6 +35,23 @@ def test_paper_table_equals_the_report():
             ours, printed = own.loc[key, ["ours", "published"]] if key in own.index else (float("nan"), float("nan"))
             expected += [mean_sd(pd.Series([ours])), "" if pd.isna(printed) else mean_sd(pd.Series([printed]))]
         assert [entry.strip("*") for entry in entries] == expected, method
+
+
+def test_bytes_table_equals_the_report():
+    data = pd.read_csv(ROOT / "reports/paper/tables/bytes_gowalla_merged.csv")
+    own = data[data["backbone"] == "lightgcn"].sort_values("bytes_per_entity", kind="stable")
+    expected = [
+        [
+            f"`{row.method}`",
+            f"{row.bytes_per_entity:.1f}",
+            f"{row.columns:.1f}",
+            *(mean_sd(pd.Series([row[name]])) for name in ("recall@20", "ndcg@20")),
+            f"{row['of full']:.0%}",
+        ]
+        for _, row in own.iterrows()
+        if row.method in ("su", "powerlaw", "bet") or row.method in IN_BYTES
+    ]
+    assert rows_of("## The same bytes") == expected
 
 
 def test_findings_about_gowalla_equal_the_report():

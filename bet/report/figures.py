@@ -82,8 +82,7 @@ def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
         own = cells[cells["backbone"] == backbone]
         ceiling = own[own["method"] == "full"]
         if len(ceiling):
-            size = f"{ceiling['bytes_per_entity'].mean():.0f} bytes per entity"
-            axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label=f"full table, {size}")
+            axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label="full table")
         for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
             points = block.groupby("budget")[["bytes_per_entity", METRIC]].agg(
                 {"bytes_per_entity": "mean", METRIC: ["mean", "std"]}
@@ -96,9 +95,10 @@ def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
         if len(ceiling):
             whole = 4 * float((ceiling["full_parameters"] / ceiling["entities"]).mean())
             for method, values in _published(dataset, protocol, backbone, shares).items():
-                look = _look(method) | {"label": f"{method}, published (numbers only)"}
+                look = _look(method) | {"label": f"{method}, published"}
                 axis.plot(values.index / 100 * whole, values, linestyle=":", mfc="white", **look)
-        axis.set(title=backbone, xlabel="bytes per entity (file)", xscale="log")
+        size = f" (full: {ceiling['bytes_per_entity'].mean():.0f} bytes)" if len(ceiling) else ""
+        axis.set(title=backbone + size, xlabel="bytes per entity (file)", xscale="log")
         ticks = [2.0**i for i in range(10) if len(own) and own["bytes_per_entity"].min() / 1.5 < 2**i < 150]
         axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
         axis.minorticks_off()
@@ -292,7 +292,8 @@ def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = Non
         axes[0].set_ylabel(ylabel)
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if handles:
-        columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.2)))
+        wide = max(1.2, 0.6 + 0.065 * max(map(len, handles)))  # inches of a column
+        columns = max(1, min(len(handles), int(figure.get_figwidth() / wide)))
         rows = -(-len(handles) // columns)
         figure.set_figheight(figure.get_figheight() + 0.18 * max(0, rows - 2))  # so that a long legend does not flatten the panels
         figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8)
