@@ -126,7 +126,8 @@ def _paper_cells() -> Iterator[Cell]:
     yield from _curves("paper", "gowalla")
 
 
-_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4", "hash", "memrec")
+_HASHED = ("hash", "memrec")  # need no bytes per entity
+_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4", *_HASHED)
 _OWN = ("esapn", "optembed", "amtl")
 _COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
@@ -163,6 +164,8 @@ PROFILES: dict[str, Profile] = {
             *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
             *_curves("full", "movielens-100k", _SEEDS),
             *_packed("full", "movielens-100k", _BACKBONES, ("6.4", "12.8", "25.6", "51.2"), _PACKED, _SEEDS),
+            *_packed("full", "movielens-100k", ("lightgcn",), ("3.2",), ("uniform-int2", "uniform-int1", *_HASHED), _SEEDS),
+            *_packed("full", "movielens-100k", ("lightgcn",), ("1.6",), _HASHED, _SEEDS),
         ),
         _EMBEDDED,
         _SEARCH,
