@@ -110,7 +110,7 @@ def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synth
     study = synthetic(plain, base=base)
     entities = template["data"]["users"] + template["data"]["items"]
     # Quantised cells that chose better on validation, and whose files take what they may.
-    more = []
+    more, rows = [], [study.per_user]
     for cell in packed:
         record = copy.deepcopy(study.records[1])
         record |= {"cell_id": cell.id, "cell": dataclasses.asdict(cell)}
@@ -118,8 +118,9 @@ def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synth
         record["metrics"]["validation"]["quality"] = record["metrics"]["test"]["ndcg@20"] = base[cell.method]
         record["size"] |= {"limit": None, "limit_bytes": int(point * entities), "bits": 4, "bytes": int(point * entities)}
         more.append(record)
+        rows.append(pd.DataFrame({"cell_id": cell.id, "user": range(USERS), **dict.fromkeys(METRICS, base[cell.method])}))
     monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], cells=plain + packed))
-    both = Study("smoke", study.records + tuple(more), study.per_user)
+    both = Study("smoke", study.records + tuple(more), pd.concat(rows))
     assert list(both.main.index) == list(study.main.index) and len(both.by_bytes) == len(study.by_bytes) + len(packed)
     assert tables.comparison(both, "tiny", "clean").text.equals(tables.comparison(study, "tiny", "clean").text)
     assert tables.budget_use(both, "tiny", "clean").data.equals(tables.budget_use(study, "tiny", "clean").data)
@@ -128,10 +129,12 @@ def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synth
     ceiling = both.by_bytes.loc[both.by_bytes["method"] == "full", "ndcg@20"].mean()
     assert data.loc[("6.4 B/entity", "bet-int8"), "of full"] == pytest.approx(0.40 / ceiling)
     first = findings(both).splitlines()[0]
-    assert first.startswith(
-        "- **The same bytes, quantised or float32** (tiny, protocol clean, lightgcn; best on validation): 6.4 bytes"
+    where = "tiny, protocol clean, lightgcn; best on validation, 95 % intervals over users"
+    assert first.startswith(f"- **The same bytes, quantised or float32** ({where}): 6.4 bytes")
+    assert (
+        f"(90%): uniform-int4 {0.45 / ceiling:.0%} of the full table's NDCG@20 against " in first
+        and "(bet), difference +0.09" in first
     )
-    assert f"(90%): uniform-int4 {0.45 / ceiling:.0%} of the full table's NDCG@20 against " in first and first.endswith("(bet).")
     assert "quantised" not in findings(study)
     figure = figures.quality_against_bytes(both, "tiny", "clean")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]

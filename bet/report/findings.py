@@ -4,7 +4,7 @@ import pandas as pd
 
 from bet.report.frames import Study
 from bet.report.published import statements
-from bet.report.stats import average_ranks, compare
+from bet.report.stats import average_ranks, between, compare
 from bet.report.tables import SIGNIFICANT, groups, in_group, leaders, rank_blocks
 from bet.study.profiles import PROFILES
 
@@ -66,17 +66,20 @@ def _bytes(study: Study, dataset: str, protocol: str) -> list[str]:
             per_entity = 4 * floats["limit"] / floats["entities"]
             packed = own[(own["limit_bytes"] / own["entities"]).sub(per_entity.iloc[0]).abs() < 0.05]
             best = [leaders(block).groupby("method")["validation"].mean().idxmax() for block in (packed, floats) if len(block)]
-            if len(best) < 2:
+            if len(best) < 2 or full != full:
                 continue
-            values = [block.loc[block["method"] == name, METRIC].mean() for name, block in zip(best, (packed, floats), strict=True)]
-            shares = f"{values[0] / full:.0%} of the full table's NDCG@20 against {values[1] / full:.0%}"
-            parts.append(f"{per_entity.iloc[0]:.1f} bytes per entity ({budget}): {best[0]} {shares} ({best[1]})")
-        if parts:
-            lines.append(
-                f"**The same bytes, quantised or float32** ({dataset}, protocol {protocol}, {backbone}; best on validation): "
-                + "; ".join(parts)
-                + "."
+            chosen = [block[block["method"] == name] for name, block in zip(best, (packed, floats), strict=True)]
+            if not set(chosen[0]["seed"]) & set(chosen[1]["seed"]):
+                continue
+            values = [rows[METRIC].mean() / full for rows in chosen]
+            found = between(study, *chosen, metric=METRIC)
+            parts.append(
+                f"{per_entity.iloc[0]:.1f} bytes per entity ({budget}): {best[0]} {values[0]:.0%} of the full table's NDCG@20 "
+                f"against {values[1]:.0%} ({best[1]}), difference {found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
             )
+        if parts:
+            where = f"{dataset}, protocol {protocol}, {backbone}; best on validation, 95 % intervals over users"
+            lines.append(f"**The same bytes, quantised or float32** ({where}): " + "; ".join(parts) + ".")
     return lines
 
 

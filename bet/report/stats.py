@@ -76,6 +76,13 @@ def compare(study: Study, metric: str, method: str = "bet", opponent: str | None
     return known[metric, method, opponent].copy()
 
 
+def between(study: Study, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str) -> Paired:
+    """Two methods' finished cells, a cell per seed: users' metrics are averaged over the seeds that both have, then compared."""
+    seeds = set(ours["seed"]) & set(theirs["seed"])
+    means = [user_means(study, list(side.index[side["seed"].isin(seeds)]), metric) for side in (ours, theirs)]
+    return paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
+
+
 def _compare(study: Study, metric: str, method: str, opponent: str | None) -> pd.DataFrame:
     rows = []
     keys = ["dataset", "protocol", "backbone", "budget"]
@@ -86,8 +93,7 @@ def _compare(study: Study, metric: str, method: str, opponent: str | None) -> pd
         seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
         if not seeds:
             continue
-        means = [user_means(study, list(side.index[side["seed"].isin(seeds)]), metric) for side in (ours, theirs)]
-        result = paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
+        result = between(study, ours, theirs, metric=metric)
         by_seed = [side[side["seed"].isin(seeds)].set_index("seed")[metric] for side in (ours, theirs)]
         counts = {"seeds": len(seeds), "ahead": int((by_seed[0] > by_seed[1].reindex(by_seed[0].index)).sum())}
         names = dict(zip(keys, key, strict=True)) | {"method": method, "opponent": rival, "metric": metric}
