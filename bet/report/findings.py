@@ -60,22 +60,24 @@ def _bytes(study: Study, dataset: str, protocol: str) -> list[str]:
     """The best quantised table beside the best float32 one of no fewer bytes, both chosen on validation; a line per backbone."""
     cells, lines = in_group(study.by_bytes, dataset, protocol), []
     for backbone, own in cells.groupby("backbone", sort=False):
-        full, parts = own.loc[own["method"] == "full", METRIC].mean(), []
+        parts = []
         for budget, floats in own[own["limit"].notna()].groupby("budget", sort=False):
             # The float32 numbers alone take as many bytes as the whole quantised file.
             per_entity = 4 * floats["limit"] / floats["entities"]
             packed = own[(own["limit_bytes"] / own["entities"]).sub(per_entity.iloc[0]).abs() < 0.05]
             best = [leaders(block).groupby("method")["validation"].mean().idxmax() for block in (packed, floats) if len(block)]
-            if len(best) < 2 or full != full:
+            if len(best) < 2:
                 continue
             chosen = [block[block["method"] == name] for name, block in zip(best, (packed, floats), strict=True)]
-            if not set(chosen[0]["seed"]) & set(chosen[1]["seed"]):
+            whole = own[own["method"] == "full"]
+            seeds = set(chosen[0]["seed"]) & set(chosen[1]["seed"]) & set(whole["seed"])
+            if not seeds:
                 continue
-            values = [rows[METRIC].mean() / full for rows in chosen]
-            found = between(study, *chosen, metric=METRIC)
+            ceiling, *values = [rows.loc[rows["seed"].isin(seeds), METRIC].mean() for rows in (whole, *chosen)]
+            found, shares = between(study, *chosen, metric=METRIC), [value / ceiling for value in values]
             parts.append(
-                f"{per_entity.iloc[0]:.1f} bytes per entity ({budget}): {best[0]} {values[0]:.0%} of the full table's NDCG@20 "
-                f"against {values[1]:.0%} ({best[1]}), difference {found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
+                f"{per_entity.iloc[0]:.1f} bytes per entity ({budget}): {best[0]} {shares[0]:.0%} of the full table's NDCG@20 "
+                f"against {shares[1]:.0%} ({best[1]}), difference {found.difference:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
             )
         if parts:
             where = f"{dataset}, protocol {protocol}, {backbone}; best on validation, 95 % intervals over users"
