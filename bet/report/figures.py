@@ -292,7 +292,7 @@ def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = Non
         axes[0].set_ylabel(ylabel)
     handles = {label: handle for axis in axes for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)}
     if handles:
-        wide = max(1.2, 0.6 + 0.065 * max(map(len, handles)))  # inches of a column
+        wide = max(1.2, 0.5 + 0.055 * max(map(len, handles)))  # inches of a column
         columns = max(1, min(len(handles), int(figure.get_figwidth() / wide)))
         rows = -(-len(handles) // columns)
         figure.set_figheight(figure.get_figheight() + 0.18 * max(0, rows - 2))  # so that a long legend does not flatten the panels
