@@ -20,7 +20,7 @@ from bet.process import steady
 def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     """Run one row in this process: seconds, reference, extra and whole peak memory (MB)."""
     split = prepare(dataset, size)
-    before = _resident()
+    before = resident()
     with steady(), ThreadPoolExecutor(1) as pool:
         done = Event()
         peak = pool.submit(_watch, done)
@@ -40,13 +40,14 @@ def in_own_process(name: str, dataset: str, size: float, repeat: int) -> dict:
 
 def _watch(done: Event) -> float:
     """Largest resident memory (MB) seen every millisecond until ``done``; the system's own peak includes loading the data."""
-    largest = _resident()
+    largest = resident()
     while not done.wait(0.001):
-        largest = max(largest, _resident())
+        largest = max(largest, resident())
     return largest
 
 
-def _resident() -> float:
+def resident() -> float:
+    """Memory of this process now, MB."""
     path = Path("/proc/self/statm")
     if path.is_file():
         return int(path.read_text().split()[1]) * resource.getpagesize() / 1e6

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.__main__ import machine
+from benchmarks.__main__ import machine, resident
 from benchmarks.work import seconds
 from bet.packed import PackedTable, layout_of, write_packed
 from bet.process import steady
 
 D_MAX = 128
-BATCH = 4096
+BATCH, BATCHES = 4096, 8  # rows of a look-up, look-ups that are timed together
 # name -> (columns of row i of n, bits per number, rows by rank)
 PACKED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int, bool]] = {
     "packed, 128 columns, float32": (lambda share: np.full(len(share), D_MAX), 32, True),
@@ -48,15 +48,9 @@ def packed(name: str, n: int, folder: Path) -> Path:
     return path
 
 
-def resident() -> int:
-    """Bytes of memory of this process now."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmRSS:")[1].split()[0])
-
-
 def rows(n: int, repeat: int, folder: Path) -> list[dict]:
-    """A row per table: name, bytes of the file, growth when opened, microseconds per look-up of a batch."""
-    batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(8)]
+    """A row per table: name, bytes of the file, MB of growth when opened, microseconds per look-up of a batch."""
+    batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(BATCHES)]
     found = []
     for dtype in (torch.float32, torch.float16):
         path = folder / "dense"
@@ -78,8 +72,13 @@ def rows(n: int, repeat: int, folder: Path) -> list[dict]:
     return found
 
 
-def _row(name: str, path: Path, before: int, taken: float) -> dict:
-    return {"table": name, "file": path.stat().st_size, "opened": max(0, resident() - before), "microseconds": 1e6 * taken / 8}
+def _row(name: str, path: Path, before: float, taken: float) -> dict:
+    return {
+        "table": name,
+        "file": path.stat().st_size,
+        "opened": max(0, resident() - before),
+        "microseconds": 1e6 * taken / BATCHES,
+    }
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -94,8 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
     print("| table | file | opened | a batch | against float32 |\n|---|---|---|---|---|")
     for row in found:
         factor = row["microseconds"] / found[0]["microseconds"]
-        size, opened = (f"{row[part] / 1e6:,.1f} MB" for part in ("file", "opened"))
-        print(f"| {row['table']} | {size} | {opened} | {row['microseconds']:,.0f} us | {factor:.1f}x |")
+        sizes = f"{row['file'] / 1e6:,.1f} MB | {row['opened']:,.1f} MB"
+        print(f"| {row['table']} | {sizes} | {row['microseconds']:,.0f} us | {factor:.1f}x |")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from bet.process import steady
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import read_record, record_path
-from bet.study.run import check_writable, run_cell, usable
+from bet.study.run import run_cell, usable
 from bet.study.ship import ship
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -112,12 +112,11 @@ def _table(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.budget, interactions.n_users + interactions.n_items)
     if limit is None:
         raise BetError(f"a table file needs a budget in bytes, got {options.budget!r}; for example '2 MB' or '25.6 B/entity'")
-    check_writable(options.out, None if options.data in DATASETS else options.data)
-    names = ("backbone", "profile", "seed")
-    numbers = {name: getattr(options, name) for name in names}
+    given = {name: getattr(options, name) for name in ("backbone", "profile", "seed")}
+    source = None if options.data in DATASETS else options.data
     with steady(1):
         device = usable(options.device)
-        shipment = ship(interactions, limit, options.out, device=device, progress=sys.stderr.isatty(), **numbers)
+        shipment = ship(interactions, limit, options.out, device=device, progress=sys.stderr.isatty(), source=source, **given)
     print(f"{options.out}: {shipment.report.total:,} bytes of at most {limit:,}; {shipment.shipped}")
     print(verdict_sentence(shipment))
     print(f"page {write_page(shipment)}", load_lines(shipment), sep="\n")

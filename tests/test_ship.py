@@ -117,7 +117,7 @@ def test_the_gate_sees_users_that_selection_did_not(tmp_path, monkeypatch):
 def test_an_interrupted_call_continues_to_the_same_file(tmp_path, monkeypatch):
     data = planted()
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_refitted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(module, "refitted", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             ship(data, 4_000, tmp_path / "t", profile="smoke")
     assert not (tmp_path / "t").exists()

@@ -123,7 +123,7 @@ class PackedTable:
         if version != str(VERSION):
             raise BetError(f"{self.path}: version {version} of the format, this package reads {VERSION}; save the table again")
         if check:
-            check_seal(self.path, self._bytes)
+            check_seal(self.path, self._bytes.data)
         try:
             self.layout, self._data = self._read(header, facts, 8 + length), 8 + length + header["rows"]["data_offsets"][0]
             if header != header_entries(self.layout.tensors):

@@ -21,7 +21,6 @@ from bet.errors import BetError
 
 VERSION = 1
 BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
-STEP_BYTES = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
 _WIDTH = {"F32": 4, "U32": 4, "F16": 2, "U16": 2, "U8": 1}  # bytes; in the order that safetensors stores them
@@ -171,13 +170,15 @@ def sealed(content: bytes) -> bytes:
     return bytes(whole)
 
 
-def check_seal(path: Path, content: bytes | np.ndarray) -> None:
+def check_seal(path: Path, content: bytes | memoryview) -> None:
     """Raise BetError unless the first checksum in ``content`` is the right one."""
-    whole = bytearray(content)
-    place = whole.find(b"crc=")
-    written = bytes(whole[place : place + len(CHECKSUM)])
-    whole[place : place + len(CHECKSUM)] = CHECKSUM.encode()
-    if place < 0 or f"crc={zlib.crc32(whole):08x}".encode() != written:
+    header = bytearray(content[: 8 + int.from_bytes(bytes(content[:8]), "little")])
+    place = header.find(b"crc=")
+    written = bytes(header[place : place + len(CHECKSUM)])
+    header[place : place + len(CHECKSUM)] = CHECKSUM.encode()
+    # What comes behind the header is not copied: it may be as large as the memory.
+    found = zlib.crc32(memoryview(content)[len(header) :], zlib.crc32(header))
+    if place < 0 or f"crc={found:08x}".encode() != written:
         raise BetError(f"{path}: its checksum is wrong: it is damaged or cut short; save the table again")
 
 

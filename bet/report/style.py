@@ -5,23 +5,14 @@ import sys
 import matplotlib as mpl
 import seaborn as sns
 
+from bet.methods import IN_BYTES
+
 _METHODS = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
 _COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 METHOD_COLOURS = dict(zip(_METHODS, ("black", *sns.color_palette("colorblind", 6)), strict=True))
 METHOD_COLOURS |= dict(zip(_COMPETITORS, sns.color_palette("dark", 6), strict=True))
-_IN_BYTES = (
-    "uniform-fp16",
-    "uniform-int8",
-    "uniform-int4",
-    "uniform-int2",
-    "uniform-int1",
-    "bet-int8",
-    "bet-int4",
-    "hash",
-    "memrec",
-)
-METHOD_COLOURS |= dict(zip(_IN_BYTES, sns.color_palette("husl", 9), strict=True))
-METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS, *_IN_BYTES), "Xsv^oDP<>pdh*8s^vPoDHX", strict=True))
+METHOD_COLOURS |= dict(zip(IN_BYTES, sns.color_palette("husl", len(IN_BYTES)), strict=True))
+METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS, *IN_BYTES), "Xsv^oDP<>pdh*8s^vPoDHX", strict=True))
 
 
 def use_style() -> None:

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 
+from bet.methods import IN_BYTES
 from bet.search import SearchSettings
 from bet.study.cell import Cell
 from bet.training import TrainSettings
@@ -119,7 +120,7 @@ def _paper_cells() -> Iterator[Cell]:
         *_grid("paper", "yelp2018", ("ngcf",), _BUDGETS, table1),
         *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, table1, seeds=(1, 2)),
         *_competitors("paper", "gowalla", ("lightgcn",), _BUDGETS),
-        *_packed("paper", "gowalla", ("lightgcn",), ("25.6", "51.2", "12.8", "102.4"), _PACKED),
+        *_packed("paper", "gowalla", ("lightgcn",), ("25.6", "51.2", "12.8", "102.4"), IN_BYTES),
     ]
     for cell in cells:
         yield from (cell, replace(cell, protocol="merged"))
@@ -127,7 +128,6 @@ def _paper_cells() -> Iterator[Cell]:
 
 
 _HASHED = ("hash", "memrec")  # need no bytes per entity
-_PACKED = ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1", "bet-int8", "bet-int4", *_HASHED)
 _OWN = ("esapn", "optembed", "amtl")
 _COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
 _ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
@@ -142,7 +142,7 @@ PROFILES: dict[str, Profile] = {
         (
             *_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL),
             *_competitors("smoke", "tiny", ("lightgcn",), ("80%",)),
-            *_packed("smoke", "tiny", ("lightgcn",), ("12.8",), _PACKED),
+            *_packed("smoke", "tiny", ("lightgcn",), ("12.8",), IN_BYTES),
         ),
         dict.fromkeys(_BACKBONES, _TINY),
         dict.fromkeys(_BACKBONES, SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)),
@@ -163,7 +163,7 @@ PROFILES: dict[str, Profile] = {
             *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, _ALL, _SEEDS),
             *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
             *_curves("full", "movielens-100k", _SEEDS),
-            *_packed("full", "movielens-100k", _BACKBONES, ("6.4", "12.8", "25.6", "51.2"), _PACKED, _SEEDS),
+            *_packed("full", "movielens-100k", _BACKBONES, ("6.4", "12.8", "25.6", "51.2"), IN_BYTES, _SEEDS),
             *_packed("full", "movielens-100k", ("lightgcn",), ("3.2",), ("uniform-int2", "uniform-int1", *_HASHED), _SEEDS),
             *_packed("full", "movielens-100k", ("lightgcn",), ("1.6",), _HASHED, _SEEDS),
         ),

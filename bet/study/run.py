@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import scipy
 import torch
+from scipy.sparse import csr_array
 
 import bet
 from bet.actions import Budget, parse_budget, parse_bytes
@@ -25,7 +26,7 @@ from bet.files import atomic_path, locked
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
-from bet.search import Outcome, Problem, fresh_recommender, without_minimum
+from bet.search import Outcome, Problem, Trained, fresh_recommender, without_minimum
 from bet.study.cell import Cell
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
@@ -188,11 +189,15 @@ def _test(model: Recommender, problem: Problem, split: Split) -> RankingMetrics:
 
 
 def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -> Recommender:
-    """The method's model or, under protocol ``merged``, its sizes refitted on train and validation for as many epochs."""
-    trained = outcome.trained
+    """The method's model or, under protocol ``merged``, its sizes refitted on train and validation."""
     if cell.protocol == "clean":
-        return trained.model
-    merged = replace(without_minimum(problem), train=split.merged())
+        return outcome.trained.model
+    return refitted(problem, outcome.trained, split.merged(), "train and validation")
+
+
+def refitted(problem: Problem, trained: Trained, train_on: csr_array, what: str) -> Recommender:
+    """A fresh model that keeps what ``trained`` keeps, trained on ``train_on`` (|U|, |V|), called ``what``, for as many epochs."""
+    merged = replace(without_minimum(problem), train=train_on)
     model = fresh_recommender(merged, trained.model.table.kept)
     train(
         model,
@@ -201,7 +206,7 @@ def _final_model(cell: Cell, problem: Problem, split: Split, outcome: Outcome) -
         merged.seed,
         epochs=max(1, trained.result.epoch),
         checkpoint=merged.work / "merged.checkpoint.pt",
-        progress=merged.description("refit on train and validation"),
+        progress=merged.description(f"refit on {what}"),
     )
     return model
 

@@ -16,11 +16,11 @@ from bet.files import locked
 from bet.methods.quantised import bet_packed, smallest_file, uniform_packed
 from bet.packed import ByteReport, PackedTable
 from bet.paths import cache_dir
-from bet.search import Outcome, Problem, fresh_recommender, pretrained, without_minimum
+from bet.search import Outcome, Problem, pretrained
 from bet.study.gate import Verdict, safe_select
 from bet.study.profiles import PROFILES
-from bet.study.run import check_table, check_writable, save_table
-from bet.training import evaluate, train
+from bet.study.run import check_table, check_writable, refitted, save_table
+from bet.training import evaluate
 
 BITS = (16, 8, 4, 2, 1)
 GATE_METRIC = "ndcg@20"
@@ -68,13 +68,15 @@ def ship(
     seed: int = 0,
     device: str = "cpu",
     progress: bool = False,
+    source: Path | str | None = None,
 ) -> Shipment:
     """Write the best of the tables described here, of at most ``limit`` bytes, to ``file``.
 
     Uniform tables at every number of bits are trained on half of the data, the best on validation is the simple one; sizes are
     searched at its bits. Half of the validation users select, the others decide at the gate whether the searched table is shipped.
-    The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. Raises BetError on
-    a backbone, profile or file that is not there, and with the smallest possible file when ``limit`` is too small.
+    The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. ``source``: the
+    file that the interactions came from, which is not overwritten. Raises BetError on a backbone, profile or file that is not
+    there, and with the smallest possible file when ``limit`` is too small.
     """
     for kind, name, known in (("backbone", backbone, BACKBONES), ("profile", profile, PROFILES)):
         if name not in known:
@@ -106,7 +108,7 @@ def ship(
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest possible file, {min(smallest.values()):,} bytes; raise it"
         )
-    check_writable(file)
+    check_writable(file, source)
     with locked(work):
         shipment = _ship(problem, interactions, split, file, smallest)
         shutil.rmtree(work, ignore_errors=True)
@@ -150,9 +152,9 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
     shipped = name if verdict.accepted else simple.name
     outcome = trained[shipped][1]
     tested = evaluate(outcome.trained.model.ranker(), split.test, [split.train, split.validation], device=problem.device).means()
-    model = _refitted(interactions, outcome, problem.work)
-    if model.table.n_bytes() > limit:
-        raise BetError(f"the table would have {model.table.n_bytes():,} bytes, allowed are {limit:,}")
+    assert outcome.problem is not None
+    model = refitted(outcome.problem, outcome.trained, interactions.matrix, "all interactions")
+    check_table(outcome.problem, model.table)
     save_table(file, model, interactions)
     return Shipment(
         file,
@@ -177,15 +179,3 @@ def _unseen(problem: Problem, model: Recommender) -> np.ndarray:
     seen = np.diff(problem.selection.indptr) > 0
     others = keep_rows(problem.validation, np.flatnonzero(~seen))
     return evaluate(model.ranker(), others, [problem.train], device=problem.device).values[GATE_METRIC]
-
-
-def _refitted(interactions: Interactions, outcome: Outcome, work: Path) -> Recommender:
-    """The outcome's sizes, trained on all interactions for as many epochs."""
-    assert outcome.problem is not None
-    everything = replace(without_minimum(outcome.problem), train=interactions.matrix)
-    model = fresh_recommender(everything, outcome.trained.model.table.kept)
-    epochs = max(1, outcome.trained.result.epoch)
-    bar = everything.description("refit on all interactions")
-    path = work / "refit.checkpoint.pt"
-    train(model, everything.sampler, everything.training, everything.seed, epochs=epochs, checkpoint=path, progress=bar)
-    return model
