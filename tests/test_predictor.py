@@ -19,10 +19,10 @@ def plain_embedding(model: DeepSets, order: FrequencyOrder, action: Action) -> t
     items = model.encode_item(torch.tensor(order.item_frequency / max(order.item_frequency.max(), 1)).float()[:, None])
     encodings = torch.cat([users, items])
     sets = []
-    for d in range(1, model.d_max + 1):
+    for d in range(1, len(model.sets) + 1):
         members = np.flatnonzero(action.sizes == d)
         mean = torch.stack([encodings[n] for n in members]).mean(0) if len(members) else torch.zeros(16)
-        sets.append(model.encode_set(torch.cat([mean, torch.tensor([d / model.d_max])])))
+        sets.append(model.encode_set(torch.cat([mean, torch.tensor([d / len(model.sets)])])))
     return torch.stack(sets).mean(0)
 
 

@@ -5,22 +5,29 @@ from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
 from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
+from bet.actions.precision import LEVELS, PrecisionSpace, row_lengths
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
+from bet.actions.space import SizeSpace, Space
 
 __all__ = [
     "FAMILIES",
+    "LEVELS",
     "PER_ENTITY",
     "Action",
     "Budget",
     "Family",
     "FrequencyOrder",
     "FrequencyRuns",
+    "PrecisionSpace",
+    "SizeSpace",
+    "Space",
     "allocate",
     "allocate_histogram",
     "keep_largest",
     "parse_budget",
     "parse_bytes",
     "ranked_action",
+    "row_lengths",
     "sample_action",
     "sample_actions",
     "sample_histogram",

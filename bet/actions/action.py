@@ -1,4 +1,4 @@
-"""An action: one embedding size for every entity, and the frequency order it follows."""
+"""An action: one embedding size for every entity, perhaps a precision, too, and the frequency order it follows."""
 
 from dataclasses import dataclass, field
 
@@ -46,11 +46,15 @@ class FrequencyOrder:
 
 @dataclass(frozen=True)
 class Action:
-    """``sizes`` (n,) int16 by entity id, users first; ``origin`` says how they were drawn (plain values)."""
+    """``sizes`` (n,) int16 by entity id, users first; ``origin`` says how they were drawn (plain values).
+
+    ``bits`` (n,) int16 per number of every entity, where the action chooses them.
+    """
 
     sizes: np.ndarray
     n_users: int
     origin: dict[str, float | str] = field(default_factory=dict)
+    bits: np.ndarray | None = None
 
     @classmethod
     def from_ranked(cls, order: FrequencyOrder, users: np.ndarray, items: np.ndarray, **origin) -> "Action":
@@ -59,6 +63,11 @@ class Action:
         sizes[order.users] = users
         sizes[order.n_users + order.items] = items
         return cls(sizes, order.n_users, origin)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """What a table is made from: sizes (n,), or sizes and bits (n, 2) int16."""
+        return self.sizes if self.bits is None else np.stack([self.sizes, self.bits], 1)
 
     @property
     def user_sizes(self) -> np.ndarray:

@@ -69,25 +69,30 @@ class Budget:
         return self.total < self.n * self.d_max
 
     def check(self, kept: np.ndarray) -> None:
-        """Raise BetError unless ``kept`` obeys the budget and, if it is sizes (n,) and not a mask, the bounds.
+        """Raise BetError unless ``kept`` obeys the budget and, if it is not a mask, the bounds.
 
-        Called wherever a table is made or reported.
+        kept: sizes (n,), sizes and bits (n, 2), or a bool mask (n, copies * d_max). Called wherever a table is made or reported.
         """
-        used = int(np.sum(kept, dtype=np.int64))
-        if kept.ndim == 2:
+        used = int(np.sum(kept if kept.dtype == bool else sizes_of(kept), dtype=np.int64))
+        if kept.dtype == bool:
             if kept.shape != (self.n, self.copies * self.d_max) or used > self.parameters:
                 raise BetError(
                     f"a mask of shape {kept.shape} keeps {used} numbers; allowed are {self.parameters} of "
                     f"({self.n}, {self.copies * self.d_max})"
                 )
             return
-        sizes = kept
+        sizes = sizes_of(kept)
         outside = len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max
         if outside or used > self.total or (sizes % self.step).any():
             raise BetError(
                 f"sizes of {len(sizes)} entities in [{sizes.min()}, {sizes.max()}] sum to {used}; allowed are {self.n} entities "
                 f"in [{self.d_min}, {self.d_max}], multiples of {self.step} with a sum of at most {self.total}"
             )
+
+
+def sizes_of(kept: np.ndarray) -> np.ndarray:
+    """The sizes (n,) in ``kept``, sizes (n,) or sizes and bits (n, 2)."""
+    return kept if kept.ndim == 1 else kept[:, 0]
 
 
 def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d_min: int = 1) -> Budget:

@@ -16,30 +16,40 @@ from bet.packed import Layout, layout_of, rounded, write_packed
 
 @dataclass(frozen=True)
 class Packing:
-    """How a file is laid out: ``bits`` per number; rows by frequency, ``order`` (n,) entity ids, users first; sizes it lists."""
+    """How a file is laid out: rows by frequency, ``order`` (n,) entity ids, users first; the kinds that rows may have.
 
-    bits: int
+    bits: per number; None: every row has its own. n_listed: kinds that a file lists, whichever its rows have, so that its length
+    does not depend on them.
+    """
+
+    bits: int | None
     n_users: int
     order: np.ndarray = field(repr=False)
-    listed: tuple[int, ...]  # from the largest to the smallest
+    kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
+    n_listed: int
 
     @property
     def table(self) -> Callable[..., "QuantisedTable"]:
         """Makes a table of this form."""
         return partial(QuantisedTable, packing=self)
 
-    def layout(self, sizes: np.ndarray, copies: int) -> Layout:
-        """Of the file of a table of ``sizes`` (n,) by entity id; raises BetError unless they follow ``order``."""
-        kinds = np.array([(size, self.bits) for size in self.listed])
-        return layout_of(sizes[self.order], self.bits, self.n_users, copies, by_rank=True, kinds=kinds)
+    def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
+        """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError unless they follow ``order``."""
+        used = set(zip(sizes.tolist(), bits.tolist(), strict=True))
+        widest = max(self.kinds)  # decides how many bytes a size takes
+        others = [widest, *self.kinds]
+        while len(used) < self.n_listed:
+            used.add(others.pop(0))
+        kinds = np.array([kind for kind in self.kinds if kind in used])
+        return layout_of(sizes[self.order], bits[self.order], self.n_users, copies, by_rank=True, kinds=kinds)
 
 
 class _StraightThrough(torch.autograd.Function):
     """Rounding that the gradient does not see."""
 
     @staticmethod
-    def forward(ctx, weight: Tensor, numbers: Tensor, bits: int) -> Tensor:
-        return weight.half().float() if bits == 16 else rounded(weight, numbers, bits)
+    def forward(ctx, weight: Tensor, numbers: Tensor, bits: int | Tensor) -> Tensor:
+        return weight.half().float() if isinstance(bits, int) and bits == 16 else rounded(weight, numbers, bits)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
@@ -47,22 +57,31 @@ class _StraightThrough(torch.autograd.Function):
 
 
 class QuantisedTable(MaskedTable):
-    """Ego embeddings are rounded in every step, to 2^bits levels per row or to float16; the optimiser's weights are not.
+    """Ego embeddings are rounded in every step, to 2^bits levels per row or all to float16; the optimiser's weights are not.
 
     Straight-through estimator (Bengio et al., 2013). The file holds codes and a step per row and gives the same numbers back.
     """
 
     numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
+    bits: Tensor | None  # (n, 1) int64 per number of every row; None: the packing's
 
-    def __init__(self, sizes: np.ndarray, d_max: int, *, packing: Packing, **options):
+    def __init__(self, kept: np.ndarray, d_max: int, *, packing: Packing, **options):
+        """``kept``: sizes (n,), or sizes and bits (n, 2) where the packing leaves them open. Raises BetError as above."""
+        sizes = kept if packing.bits else kept[:, 0]
         super().__init__(sizes, d_max, **options)
-        self.packing = packing
-        self.layout = packing.layout(self.sizes, self.copies)
+        self.packing, self._kept = packing, kept.astype(np.int16)
+        bits = np.full(self.n, packing.bits) if packing.bits else kept[:, 1]
+        self.layout = packing.layout(sizes, bits, self.copies)
         numbers = torch.from_numpy(self.sizes.astype(np.float32) * self.copies)[:, None]
         self.register_buffer("numbers", numbers, persistent=False)
+        self.register_buffer("bits", None if packing.bits else torch.from_numpy(bits.astype(np.int64))[:, None], persistent=False)
+
+    @property
+    def kept(self) -> np.ndarray:
+        return self._kept
 
     def forward(self) -> Tensor:
-        ego = _StraightThrough.apply(self.weight, self.numbers, self.packing.bits)
+        ego = _StraightThrough.apply(self.weight, self.numbers, self.packing.bits if self.bits is None else self.bits)
         return ego if self.mask is None else ego * self.mask
 
     def n_bytes(self) -> int:

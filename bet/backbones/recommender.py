@@ -59,11 +59,11 @@ def new_recommender(
     return Recommender(body, make(kept, d_max, copies=body.copies, std=std, generator=generator)).to(graph.values.device)
 
 
-def masked_recommender(full: Recommender, sizes: np.ndarray, table: Callable[..., Table] = MaskedTable) -> Recommender:
-    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to ``sizes`` (n,)."""
+def masked_recommender(full: Recommender, kept: np.ndarray, table: Callable[..., Table] = MaskedTable) -> Recommender:
+    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to ``kept``, sizes (n,) for one."""
     body = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
-    cut = table(sizes, body.d_max, copies=body.copies)
+    cut = table(kept, body.d_max, copies=body.copies)
     assert isinstance(cut, MaskedTable)
     return Recommender(body, cut.take_prefixes(full.table.weight.detach().cpu())).to(full.device)

@@ -5,6 +5,7 @@ from functools import partial
 
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
+from bet.methods.bytes import bet_bytes
 from bet.methods.ciess import ciess
 from bet.methods.esapn import esapn
 from bet.methods.fixed import sr, su
@@ -36,6 +37,7 @@ _PACKED: dict[str, Callable[[Problem], Outcome]] = {
     "uniform-fp16": partial(uniform_packed, bits=16),
     **{f"uniform-int{bits}": partial(uniform_packed, bits=bits) for bits in (8, 4, 2, 1)},
     **{f"bet-int{bits}": partial(bet_packed, bits=bits) for bits in (8, 4)},
+    "bet-bytes": bet_bytes,
     "hash": hashing_trick,
     "memrec": memrec,
 }

@@ -62,7 +62,8 @@ def packed_problem(problem: Problem, bits: int, uniform: bool = False) -> Proble
         listed = (top, top - step)
     columns = Budget(min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step)
     ids = np.concatenate([order.users, order.n_users + order.items])
-    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, ids, listed))
+    kinds = tuple((size, bits) for size in listed)
+    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, ids, kinds, len(kinds)))
 
 
 def _fitting(problem: Problem, bits: int, sizes: tuple[int, ...], limit: int) -> int:

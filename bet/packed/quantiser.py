@@ -14,25 +14,30 @@ from torch import Tensor
 # the same minimisation).
 FACTOR = {1: 1.596, 2: 0.9957, 4: 0.3352, 8: 0.0308}
 _SMALLEST, _LARGEST = 6e-8, 65504.0  # positive numbers of float16
+_FACTORS = torch.tensor([FACTOR.get(bits, 0.0) for bits in range(9)])
 
 
-def steps(mean_squares: Tensor, bits: int) -> Tensor:
-    """Steps, rounded as a file stores them, of rows of the given mean squares (m,): (m,) float32."""
-    return (FACTOR[bits] * mean_squares.sqrt()).clamp(_SMALLEST, _LARGEST).half().float()
+def steps(mean_squares: Tensor, bits: int | Tensor) -> Tensor:
+    """Steps, rounded as a file stores them, of rows of the given mean squares: (m,) float32. ``bits``: of all, or (m,) int64."""
+    factor = FACTOR[bits] if isinstance(bits, int) else _FACTORS.to(bits.device)[bits]
+    return (factor * mean_squares.sqrt()).clamp(_SMALLEST, _LARGEST).half().float()
 
 
-def codes(values: Tensor, step: Tensor, bits: int) -> Tensor:
-    """Nearest levels of ``values`` (m, d) for ``step`` (m, 1): (m, d) float32 integers in [-2^(b-1), 2^(b-1))."""
+def codes(values: Tensor, step: Tensor, bits: int | Tensor) -> Tensor:
+    """Nearest levels of ``values`` (m, d) for ``step`` (m, 1): (m, d) float32 integers in [-2^(b-1), 2^(b-1)).
+
+    bits: of all, or (m, 1) int64.
+    """
     half = 2 ** (bits - 1)
     return (values / step).floor_().clamp_(-half, half - 1)
 
 
-def rounded(values: Tensor, sizes: Tensor, bits: int) -> Tensor:
-    """``values`` (m, d) as a file would give them back, (m, d).
+def rounded(values: Tensor, sizes: Tensor, bits: int | Tensor) -> Tensor:
+    """``values`` (m, d) as a file would give them back, (m, d). ``bits``: of all, or (m, 1) int64.
 
     Rows have ``sizes`` (m, 1) numbers and zeros elsewhere; what is returned there has no meaning.
     """
-    step = steps(values.square().sum(1) / sizes[:, 0].clamp(min=1), bits)[:, None]
+    step = steps(values.square().sum(1) / sizes[:, 0].clamp(min=1), bits if isinstance(bits, int) else bits[:, 0])[:, None]
     return codes(values, step, bits).add_(0.5).mul_(step)
 
 

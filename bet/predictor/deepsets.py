@@ -56,34 +56,34 @@ class _RankedSide:
 class DeepSets(nn.Module):
     """r_hat = pi(h), h = mean over d of mu([mean of q_n over S_d; d / d_max]), q = rho(f / max f) per side (Eq. 7-10).
 
-    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU.
+    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU. ``sets``: d_max or, for actions of another
+    form, ``Space.sets``, what is to be seen of every set besides its frequencies.
     """
 
-    def __init__(self, order: FrequencyOrder | FrequencyRuns, d_max: int, generator: torch.Generator):
+    def __init__(self, order: FrequencyOrder | FrequencyRuns, sets: int | np.ndarray, generator: torch.Generator):
         super().__init__()
-        self.d_max = d_max
+        self.sets = _described(sets)  # (k, c)
         runs = order.runs if isinstance(order, FrequencyOrder) else order
         self.sides = (_RankedSide(*runs.users), _RankedSide(*runs.items))
         self.encode_user = MLP((1, 16, 16), generator)  # rho_U
         self.encode_item = MLP((1, 16, 16), generator)  # rho_V
-        self.encode_set = MLP((17, 64, 64), generator)  # mu
+        self.encode_set = MLP((16 + self.sets.shape[1], 64, 64), generator)  # mu
         self.decode = MLP((64, 64, 1), generator, activate_output=False)  # pi
-        self.relative_size = torch.arange(1, d_max + 1) / d_max
 
     def embed(self, histograms: Tensor) -> Tensor:
-        """h of actions given as (m, 2, d_max + 1) int64 counts per side and size: (m, 64)."""
+        """h of actions given as (m, 2, k + 1) int64 counts per side of empty rows and of every set: (m, 64)."""
         sums: Tensor | float = 0.0
         for i, encode in enumerate((self.encode_user, self.encode_item)):
             descending = histograms[:, i, 1:].flip(1)
-            ends = descending.cumsum(1).flip(1)  # (m, d_max), ranks of size >= d
+            ends = descending.cumsum(1).flip(1)  # (m, k), ranks of size >= d
             side = self.sides[i]
             encodings = encode(side.frequency)
             starts = ends - histograms[:, i, 1:]
             sums = sums + side.prefix_sums(encodings, ends) - side.prefix_sums(encodings, starts)
         counts = histograms[:, :, 1:].sum(1)[..., None]
-        means = (sums / counts.clamp(min=1)).float()  # (m, d_max, 16)
-        relative_size = self.relative_size.expand(len(histograms), -1)[..., None]
-        return self.encode_set(torch.cat([means, relative_size], dim=2)).mean(1)
+        means = (sums / counts.clamp(min=1)).float()  # (m, k, 16)
+        described = self.sets.expand(len(histograms), -1, -1)
+        return self.encode_set(torch.cat([means, described], dim=2)).mean(1)
 
     def forward(self, histograms: Tensor) -> Tensor:
         """Predicted fitness (m,)."""
@@ -96,21 +96,27 @@ class SizesOnly(nn.Module):
     h is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h each.
     """
 
-    def __init__(self, order: FrequencyOrder | FrequencyRuns, d_max: int, generator: torch.Generator):
+    def __init__(self, order: FrequencyOrder | FrequencyRuns, sets: int | np.ndarray, generator: torch.Generator):
         super().__init__()
-        self.encode_user = MLP((1, 64, 32), generator)
-        self.encode_item = MLP((1, 64, 32), generator)
+        described = _described(sets)
+        self.sets = torch.cat([torch.zeros_like(described[:1]), described])  # (k + 1, c), with the empty rows
+        self.encode_user = MLP((described.shape[1], 64, 32), generator)
+        self.encode_item = MLP((described.shape[1], 64, 32), generator)
         self.decode = MLP((64, 64, 1), generator, activate_output=False)
-        self.relative_size = torch.arange(d_max + 1)[:, None] / d_max
 
     def embed(self, histograms: Tensor) -> Tensor:
-        shares = histograms / histograms.sum(2, keepdim=True)  # (m, 2, d_max + 1)
-        users, items = self.encode_user(self.relative_size), self.encode_item(self.relative_size)
+        shares = histograms / histograms.sum(2, keepdim=True)  # (m, 2, k + 1)
+        users, items = self.encode_user(self.sets), self.encode_item(self.sets)
         return torch.cat([shares[:, 0] @ users, shares[:, 1] @ items], dim=1)
 
     def forward(self, histograms: Tensor) -> Tensor:
         """Predicted fitness (m,)."""
         return self.decode(self.embed(histograms))[:, 0]
+
+
+def _described(sets: int | np.ndarray) -> Tensor:
+    """What a predictor sees of every set, (k, c) float32: for sizes d / d_max, d from 1 to d_max."""
+    return torch.arange(1, sets + 1)[:, None] / sets if isinstance(sets, int) else torch.from_numpy(sets.astype(np.float32))
 
 
 Predictor = DeepSets | SizesOnly
@@ -132,7 +138,7 @@ class PredictorTrainer:
         self.updates = 0
 
     def update(self, histograms: Tensor, fitness: Tensor) -> float:
-        """One gradient step on (m, 2, d_max + 1) histograms and (m,) fitness; returns the loss before the step."""
+        """One gradient step on (m, 2, k + 1) histograms and (m,) fitness; returns the loss before the step."""
         for group in self.optimizer.param_groups:
             group["lr"] = max(self.floor, self.learning_rate * self.decay**self.updates)
         loss = F.mse_loss(self.predictor(histograms), fitness)

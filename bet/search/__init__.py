@@ -1,8 +1,8 @@
 """Algorithm 1: fitness by fine-tuning, selection of actions, selective retraining."""
 
-from bet.search.fitness import finetuned, full_sizes, pretrained, unbudgeted
+from bet.search.fitness import cut, finetuned, full_sizes, pretrained, unbudgeted
 from bet.search.loop import Outcome, search, search_and_retrain, top_actions
-from bet.search.problem import Problem, SearchSettings, Trained, fresh_recommender, train_from_scratch, without_minimum
+from bet.search.problem import Problem, SearchSettings, Trained, check_bytes, fresh_recommender, train_from_scratch, without_minimum
 from bet.search.selectors import Choice, Evaluated, PredictorSelector, RandomSelector, Selector, StatelessSelector
 from bet.search.trials import Trial, best_trial, learning_recommender, remembered, train_whole_schedule
 
@@ -19,6 +19,8 @@ __all__ = [
     "Trained",
     "Trial",
     "best_trial",
+    "check_bytes",
+    "cut",
     "finetuned",
     "fresh_recommender",
     "full_sizes",

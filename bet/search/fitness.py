@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 
 from bet.actions import Budget
-from bet.backbones import masked_recommender
+from bet.backbones import Recommender, masked_recommender
 from bet.files import locked
-from bet.search.problem import Problem, Trained, train_from_scratch
+from bet.search.problem import Problem, Trained, check_bytes, train_from_scratch
 from bet.training import RankingMetrics, train
 
 
@@ -35,9 +35,16 @@ def pretrained(problem: Problem) -> Trained:
         return train_from_scratch(replace(full, work=folder), full_sizes(full), name)
 
 
-def finetuned(problem: Problem, full: Trained, sizes: np.ndarray) -> RankingMetrics:
-    """What validation users get after ``finetune_epochs`` from the full model with the mask of ``sizes`` (n,) by entity id."""
-    problem.budget.check(sizes)
-    model = masked_recommender(full.model, sizes, problem.sized_table)
+def finetuned(problem: Problem, full: Trained, kept: np.ndarray) -> RankingMetrics:
+    """What validation users get after ``finetune_epochs`` from the full model cut to ``kept``, an action's, by entity id."""
+    model = cut(problem, full, kept)
     train(model, problem.sampler, problem.finetuning, problem.seed, epochs=problem.search.finetune_epochs)
     return problem.ranked(model)
+
+
+def cut(problem: Problem, full: Trained, kept: np.ndarray) -> Recommender:
+    """The full model with what ``kept`` keeps of its table; the budget is asserted."""
+    problem.budget.check(kept)
+    model = masked_recommender(full.model, kept, problem.sized_table)
+    check_bytes(problem, model.table)
+    return model

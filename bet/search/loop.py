@@ -37,7 +37,7 @@ class Outcome:
 def search(problem: Problem, selector: Selector) -> list[Evaluated]:
     """The population after T iterations: choose, fine-tune, learn. Continues from ``problem.work`` if interrupted."""
     path = problem.work / "search.pt"
-    key = repr((problem.key, selector.name, asdict(problem.budget), asdict(problem.search)))
+    key = repr((problem.key, selector.name, asdict(problem.budget), asdict(problem.search), problem.packing))
     full, population = pretrained(problem), []
     if not full.result.quality > 0:
         raise BetError("the full table's quality on validation is 0, so no action can be compared with it; give more interactions")
@@ -52,7 +52,7 @@ def search(problem: Problem, selector: Selector) -> list[Evaluated]:
         for t in range(len(population) + 1, total + 1):
             started = time.perf_counter()
             choice = selector.choose(t, population)
-            ranked = finetuned(problem, full, choice.action.sizes)
+            ranked = finetuned(problem, full, choice.action.kept)
             quality = ranked.means()["quality"]
             fitness = quality / full.result.quality
             plain = (t, choice.action, choice.strategy, choice.predicted, fitness, quality)
@@ -79,7 +79,7 @@ def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
     counts = sorted({t for t in problem.search.curve if t < len(population)} | {len(population)})
     tops = {count: top_actions(population[:count], problem.search.top) for count in counts}
     candidates = {member.t: member for members in tops.values() for member in members}
-    retrained = {t: train_from_scratch(problem, candidates[t].action.sizes, f"retrain-{t}") for t in sorted(candidates)}
+    retrained = {t: train_from_scratch(problem, candidates[t].action.kept, f"retrain-{t}") for t in sorted(candidates)}
     winners = {
         count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t for count, members in tops.items()
     }
@@ -100,10 +100,12 @@ def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
 
 def _to_plain(member: Evaluated) -> dict:
     plain = asdict(member)
-    plain["action"] = {"sizes": torch.from_numpy(member.action.sizes), "origin": member.action.origin}
+    plain["action"] = {"kept": torch.from_numpy(member.action.kept), "origin": member.action.origin}
     return plain
 
 
 def _from_plain(plain: dict, n_users: int) -> Evaluated:
-    action = Action(plain["action"]["sizes"].numpy(), n_users, plain["action"]["origin"])
+    kept = plain["action"]["kept"].numpy()
+    sizes, bits = (kept, None) if kept.ndim == 1 else kept.T
+    action = Action(sizes, n_users, plain["action"]["origin"], bits)
     return Evaluated(**{**plain, "action": action})

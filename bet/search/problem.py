@@ -147,15 +147,23 @@ class Trained:
 
 
 def fresh_recommender(problem: Problem, kept: np.ndarray, table: Callable[..., Table] | None = None) -> Recommender:
-    """An untrained recommender with a table that keeps ``kept``, sizes (n,) or a mask (n, copies * d_max); the budget is asserted.
+    """An untrained recommender with a table that keeps ``kept``, what ``Budget.check`` takes; the budget is asserted.
 
     A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes a table of another kind.
     """
     problem.budget.check(kept)
     generator = torch_generator(problem.seed, "init")
     backbone, std = BACKBONES[problem.backbone], problem.training.init_std
-    table = table or (problem.sized_table if kept.ndim == 1 else None)
-    return new_recommender(backbone, problem.graph, problem.n_users, kept, problem.budget.d_max, generator, std, table)
+    table = table or (None if kept.dtype == bool else problem.sized_table)
+    model = new_recommender(backbone, problem.graph, problem.n_users, kept, problem.budget.d_max, generator, std, table)
+    check_bytes(problem, model.table)
+    return model
+
+
+def check_bytes(problem: Problem, table: Table) -> None:
+    """Raise BetError if the file of ``table`` exceeds the limit in bytes that the problem has for packed ones."""
+    if problem.packing and problem.byte_limit is not None and table.n_bytes() > problem.byte_limit:
+        raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {problem.byte_limit:,}")
 
 
 def train_from_scratch(problem: Problem, kept: np.ndarray, name: str) -> Trained:
@@ -164,7 +172,7 @@ def train_from_scratch(problem: Problem, kept: np.ndarray, name: str) -> Trained
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or settings, is not used.
     """
     path = problem.work / f"{name}.pt"
-    plain = kept.astype(np.int64) if kept.ndim == 1 else kept
+    plain = kept if kept.dtype == bool else kept.astype(np.int64)
     key = repr((problem.key, asdict(problem.budget), hashlib.sha256(plain.tobytes()).hexdigest(), problem.packing))
     saved = load_state(path, key)
     model = fresh_recommender(problem, kept)

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from bet.actions import Action, FrequencyOrder, sample_actions
-from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histograms
+from bet.actions import Action, SizeSpace, Space, sample_actions
+from bet.predictor import DeepSets, PredictorTrainer, SizesOnly
 from bet.search.problem import Problem
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
@@ -79,20 +79,23 @@ class RandomSelector(StatelessSelector):
 
 
 class PredictorSelector:
-    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best (III)."""
+    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best (III).
 
-    def __init__(self, problem: Problem, predictor: type[DeepSets] | type[SizesOnly]):
+    space: the actions there are; None: sizes within the problem's budget.
+    """
+
+    def __init__(self, problem: Problem, predictor: type[DeepSets] | type[SizesOnly], space: Space | None = None):
         self.problem, self.name = problem, predictor.__name__
-        order: FrequencyOrder = problem.order
+        self.space = space or SizeSpace(problem.order, problem.budget)
         generator = torch_generator(problem.seed, "predictor")
-        self.trainer = PredictorTrainer(predictor(order, problem.budget.d_max, generator))
+        self.trainer = PredictorTrainer(predictor(problem.order, self.space.sets, generator))
 
     @torch.no_grad()
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
         problem, predictor = self.problem, self.trainer.predictor
         rng = numpy_generator(problem.seed, "actions", t)
-        actions = sample_actions(problem.order, problem.budget, problem.search.actions, rng)
-        histograms = stack_histograms(actions, problem.budget.d_max)
+        actions = self.space.sample(problem.search.actions, rng)
+        histograms = self._histograms(actions)
         embeddings = predictor.embed(histograms)
         predicted = predictor.decode(embeddings)[:, 0]
         if t % 5 == 3:
@@ -100,7 +103,7 @@ class PredictorSelector:
         elif t % 5 == 4:
             # Both sides embedded with today's predictor: stored embeddings would be from older weights.
             leader = max(population, key=lambda member: member.fitness).action
-            target = predictor.embed(stack_histograms([leader], problem.budget.d_max))
+            target = predictor.embed(self._histograms([leader]))
             strategy, best = "III nearest", int(torch.cdist(embeddings, target)[:, 0].argmin())
         else:
             strategy, best = "I best predicted", int(predicted.argmax())
@@ -108,13 +111,17 @@ class PredictorSelector:
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
         search, losses = self.problem.search, []
-        histograms = stack_histograms([member.action for member in population], self.problem.budget.d_max)
+        histograms = self._histograms([member.action for member in population])
         fitness = torch.tensor([member.fitness for member in population])
         for update in range(search.predictor_updates):
             rng = numpy_generator(self.problem.seed, "predictor", t, update)
             sample = rng.permutation(len(population))[: search.predictor_batch]
             losses.append(self.trainer.update(histograms[sample], fitness[sample]))
         return float(np.mean(losses))
+
+    def _histograms(self, actions: Sequence[Action]) -> torch.Tensor:
+        """(m, 2, k + 1) int64."""
+        return torch.from_numpy(np.stack([self.space.histograms(action) for action in actions]))
 
     def state_dict(self) -> dict:
         return self.trainer.state_dict()

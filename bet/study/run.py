@@ -26,7 +26,7 @@ from bet.files import atomic_path, locked
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.paths import cache_dir, project_root
 from bet.process import steady
-from bet.search import Outcome, Problem, Trained, fresh_recommender, without_minimum
+from bet.search import Outcome, Problem, Trained, check_bytes, fresh_recommender, without_minimum
 from bet.study.cell import Cell
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES, SCHEMA
@@ -96,8 +96,7 @@ def run_cell(
 def check_table(problem: Problem, table: Table) -> None:
     """Raise BetError unless ``table`` obeys the budget: its sizes or mask and, if it is packed, the bytes of its file."""
     without_minimum(problem).budget.check(table.kept)
-    if problem.packing and problem.byte_limit is not None and table.n_bytes() > problem.byte_limit:
-        raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {problem.byte_limit:,}")
+    check_bytes(problem, table)
 
 
 def check_writable(path: Path, source: Path | str | None = None) -> None:

@@ -1,0 +1,59 @@
+"""``bet-bytes``: Algorithm 1 where an action gives every entity a size *and* a precision, exact in bytes of the file."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bet.actions import LEVELS, PrecisionSpace, row_lengths
+from bet.backbones import Packing
+from bet.errors import BetError
+from bet.packed import most_row_bytes
+from bet.predictor import DeepSets
+from bet.search import Outcome, PredictorSelector, Problem, search_and_retrain
+
+N_LISTED = 2 * LEVELS + 1  # a kind for every length on either side, and the widest
+
+
+def bet_bytes(problem: Problem) -> Outcome:
+    """The sampler hands out bytes, the predictor sees (frequency, size, precision); trained with straight-through rounding."""
+    own, space = mixed_problem(problem)
+    outcome = search_and_retrain(own, PredictorSelector(own, DeepSets, space))
+    outcome.problem = own
+    return outcome
+
+
+def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
+    """The problem with rows of any size and precision within ``problem.byte_limit``, and its actions.
+
+    What they leave of the limit is less than a row and the eight bytes that the header is padded to, unless every row has d_max
+    columns of eight bits. Raises BetError, with the smallest possible file, where not every row can have a byte per copy.
+    """
+    budget, order, limit = problem.budget, problem.order, problem.byte_limit
+    if limit is None:
+        raise BetError("a table of mixed precision needs a budget; give a sparsity, parameters or bytes")
+    least = budget.n * budget.copies
+    available = limit
+    while True:
+        lengths = row_lengths(budget.n, budget.d_max, budget.copies, max(available, least))
+        space = PrecisionSpace(order, lengths, budget.d_max, budget.copies)
+        packing = _packing(space)
+        shortest = np.tile(packing.kinds[-1], (budget.n, 1))
+        layout = packing.layout(shortest[:, 0], shortest[:, 1], budget.copies)
+        fitting = most_row_bytes(layout, limit)
+        if fitting >= budget.n * lengths.step:
+            break
+        if lengths.step == budget.copies:
+            raise BetError(
+                f"a budget of {limit:,} bytes is below the smallest file of mixed precision, {layout.byte_report().total:,} bytes "
+                f"({lengths.step} bytes per row); raise the budget"
+            )
+        available = min(fitting, available - 1)
+    # Long rows were planned for more bytes than there are: lengths that no row can have only cost places in the list.
+    space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
+    return replace(problem, packing=packing), space
+
+
+def _packing(space: PrecisionSpace) -> Packing:
+    order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
+    ids = np.concatenate([order.users, order.n_users + order.items])
+    return Packing(None, order.n_users, ids, kinds, min(N_LISTED, len(kinds)))

@@ -1,0 +1,154 @@
+"""Actions of sizes and precisions: exact in bytes, sets that follow frequency ranks, a predictor that sees both."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bet.actions import Budget, FrequencyOrder, PrecisionSpace, row_lengths
+from bet.actions.precision import LEVELS, PRECISIONS
+from bet.backbones import QuantisedTable
+from bet.errors import BetError
+from bet.methods.bytes import N_LISTED, mixed_problem
+from bet.packed import PackedTable
+from bet.packed.layout import row_bytes
+from bet.packed.quantiser import rounded
+from bet.predictor import DeepSets
+from bet.search import Problem, SearchSettings
+from bet.seeds import torch_generator
+from bet.training import TrainSettings
+
+
+def ranked(rng, users, items):
+    return FrequencyOrder(rng.integers(0, 20, users), rng.integers(0, 20, items))
+
+
+class Ordered(Problem):
+    """A problem of which only the frequencies are known."""
+
+    def __init__(self, order, budget, limit, packing=None):
+        for name, value in (("order", order), ("budget", budget), ("byte_limit", limit), ("packing", packing)):
+            object.__setattr__(self, name, value)
+
+
+SIZES = (st.integers(1, 40), st.integers(1, 40), st.integers(1, 130), st.integers(1, 2))
+
+
+@settings(max_examples=200, deadline=None)
+@given(*SIZES, st.floats(0, 1.2), st.integers(0, 2**32))
+def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, seed):
+    rng = np.random.default_rng(seed)
+    order, n = ranked(rng, users, items), users + items
+    lengths = row_lengths(n, d_max, copies, n * copies + int(share * n * d_max * copies))
+    assert lengths.d_max // lengths.step <= LEVELS and lengths.step % copies == 0
+    space = PrecisionSpace(order, lengths, d_max, copies)
+    for action in space.sample(3, rng):
+        sizes, bits = action.kept.T.astype(np.int64)
+        assert (sizes * bits * copies % 8 == 0).all()
+        used = row_bytes(sizes, bits, copies)
+        assert used.sum() == lengths.target
+        assert 1 <= sizes.min() and sizes.max() <= d_max and set(bits) <= set(PRECISIONS)
+        for side, ids in ((slice(None, users), order.users), (slice(users, None), order.items)):
+            own, precise = used[side][ids], bits[side][ids]
+            assert (np.diff(own) <= 0).all()
+            assert (np.diff(precise) <= 0).all()  # longer rows are no less precise
+        # Histograms hold the whole action: from the longest row to the shortest, side by side.
+        counts = space.histograms(action)[:, 1:]
+        for side, ids, row in ((slice(None, users), order.users, counts[0]), (slice(users, None), order.items, counts[1])):
+            np.testing.assert_array_equal(np.repeat(space.kinds[::-1], row[::-1], axis=0), action.kept[side][ids])
+
+
+@settings(max_examples=100, deadline=None)
+@given(*SIZES, st.floats(0, 1.1), st.integers(0, 2**32))
+def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, share, seed):
+    rng = np.random.default_rng(seed)
+    order, n = ranked(rng, users, items), users + items
+    limit = round(300 + share * n * (d_max * copies + 20))
+    plain = Budget(n * d_max, n, d_max, copies=copies)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "bet.methods.bytes.replace",
+            lambda old, **new: Ordered(order, plain, limit, **new) if "packing" in new else replace(old, **new),
+        )
+        try:
+            problem, space = mixed_problem(Ordered(order, plain, limit))
+        except BetError as error:
+            assert f"{limit:,} bytes is below the smallest file" in str(error)
+            smallest = int(str(error).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
+            assert smallest > limit
+            return
+    lengths = set()
+    for action in space.sample(2, rng):
+        plain.check(action.kept)
+        options = {"copies": copies, "std": 1.0, "generator": torch_generator(seed)}
+        table = QuantisedTable(action.kept, d_max, packing=problem.packing, **options)
+        path = tmp_path_factory.mktemp("packed") / "t"
+        table.save(path)
+        assert path.stat().st_size == table.n_bytes() <= limit
+        if space.lengths.total < n * d_max * copies:
+            assert limit - table.n_bytes() < space.lengths.step + 8
+        packed = PackedTable(path)
+        ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
+        np.testing.assert_allclose(packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6)
+        np.testing.assert_array_equal(packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.rows])
+        assert len(packed.layout.kinds) <= N_LISTED
+        lengths.add(table.n_bytes())
+    assert len(lengths) == 1
+
+
+def test_a_precision_for_every_row_rounds_each_as_one_for_all_does():
+    values = torch.randn(12, 6, generator=torch_generator(0))
+    bits = torch.tensor([1, 2, 4, 8] * 3)[:, None]
+    numbers = torch.full((12, 1), 6.0)
+    mixed = rounded(values, numbers, bits)
+    for one in PRECISIONS:
+        own = bits[:, 0] == one
+        torch.testing.assert_close(mixed[own], rounded(values, numbers, one)[own], rtol=0, atol=0)
+
+
+def test_the_predictor_sees_the_precision():
+    order = ranked(np.random.default_rng(0), 30, 20)
+    space = PrecisionSpace(order, row_lengths(50, 16, 1, 250), 16)
+    actions = space.sample(20, np.random.default_rng(1))
+    histograms = torch.from_numpy(np.stack([space.histograms(action) for action in actions]))
+    predictor = DeepSets(order, space.sets, torch_generator(0))
+    seen = predictor(histograms)
+    blind = DeepSets(order, space.sets, torch_generator(0))
+    blind.sets[:, 1] = 0.5
+    assert (seen - blind(histograms)).abs().max() > 1e-3
+    # Plain formula: means of encodings over every kind's entities, one after the other.
+    action, sums = actions[0], []
+    for size, bits in space.kinds:
+        members = np.flatnonzero((action.sizes == size) & (action.bits == bits))
+        rows = [
+            encode(torch.tensor([[side[i] / side.max()]], dtype=torch.float32))
+            for i, encode, side in (
+                (m, predictor.encode_user, order.user_frequency)
+                if m < 30
+                else (m - 30, predictor.encode_item, order.item_frequency)
+                for m in members
+            )
+        ]
+        mean = torch.cat(rows).mean(0) if rows else torch.zeros(16)
+        sums.append(predictor.encode_set(torch.cat([mean, torch.tensor([size / 16, bits / 8])]).float()))
+    torch.testing.assert_close(predictor.embed(histograms[:1])[0], torch.stack(sums).mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_searches_continue_with_the_precisions_they_had(tmp_path):
+    from bet.data import planted, split_interactions
+    from bet.search import PredictorSelector, search
+
+    split = split_interactions(planted(), 0)
+    n = sum(split.train.shape)
+    training = TrainSettings(256, 0.03, "cosine", max_epochs=1, evaluate_every=1, init_std=0.1)
+    settings = SearchSettings(iterations=2, actions=5, finetune_epochs=1, top=1)
+    parts = (split.train, split.validation, "lightgcn", Budget(n * 16, n, 16), 0, training, settings)
+    problem, space = mixed_problem(Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000))
+    first = search(problem, PredictorSelector(problem, DeepSets, space))
+    again = search(problem, PredictorSelector(problem, DeepSets, space))
+    for one, other in zip(first, again, strict=True):
+        assert one.action.bits is not None
+        np.testing.assert_array_equal(one.action.kept, other.action.kept)
