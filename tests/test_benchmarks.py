@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import factors, lookup, scaling, settings
+from benchmarks import factors, lookup, nested, scaling, settings
 from benchmarks.__main__ import main, table
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import FrequencyOrder, parse_budget
@@ -99,3 +99,13 @@ def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
         assert int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0]) == sizes_of(np.arange(300) / 300).sum()
     lookup.main(["--rows", "100", "--repeat", "1"])
     assert capsys.readouterr().out.count("\n") == 4 + len(found)
+
+
+def test_nested_scores_are_compared_with_fine_tuning(tmp_path, capsys):
+    rows = nested.measure("smoke", "tiny", "lightgcn", "80%", 6, 0, tmp_path)
+    by_name = {row.score: row for row in rows}
+    assert list(by_name) == ["fine-tuned", "nested", "pre-trained"]
+    tuned = by_name["fine-tuned"]
+    assert tuned.correlation == pytest.approx(1) and tuned.found == tuned.best
+    assert all(-1 <= row.correlation <= 1 and row.found <= row.best and row.seconds < tuned.seconds for row in rows[1:])
+    assert nested.table(rows).count("\n") == 4

@@ -12,6 +12,7 @@ from bet.methods.fixed import sr, su
 from bet.methods.full import full
 from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.magnitude import magnitude
+from bet.methods.nested import nested
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
 from bet.methods.powerlaw import powerlaw
@@ -32,6 +33,7 @@ METHODS: dict[str, Callable[[Problem], Outcome]] = {
     "esapn": esapn,
     "ciess": ciess,
     "amtl": amtl,
+    "nested": nested,
 }
 _PACKED: dict[str, Callable[[Problem], Outcome]] = {
     "uniform-fp16": partial(uniform_packed, bits=16),

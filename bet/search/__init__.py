@@ -1,6 +1,6 @@
 """Algorithm 1: fitness by fine-tuning, selection of actions, selective retraining."""
 
-from bet.search.fitness import cut, finetuned, full_sizes, pretrained, unbudgeted
+from bet.search.fitness import Score, cut, finetuned, full_sizes, masked, pretrained, unbudgeted
 from bet.search.loop import Outcome, search, search_and_retrain, top_actions
 from bet.search.problem import Problem, SearchSettings, Trained, check_bytes, fresh_recommender, train_from_scratch, without_minimum
 from bet.search.selectors import Choice, Evaluated, PredictorSelector, RandomSelector, Selector, StatelessSelector
@@ -13,6 +13,7 @@ __all__ = [
     "PredictorSelector",
     "Problem",
     "RandomSelector",
+    "Score",
     "SearchSettings",
     "Selector",
     "StatelessSelector",
@@ -25,6 +26,7 @@ __all__ = [
     "fresh_recommender",
     "full_sizes",
     "learning_recommender",
+    "masked",
     "pretrained",
     "remembered",
     "search",

@@ -1,5 +1,6 @@
 """The fitness of an action: quality after fine-tuning the full model with its mask, over the full model's quality (Eq. 12)."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,9 @@ from bet.backbones import Recommender, masked_recommender
 from bet.files import locked
 from bet.search.problem import Problem, Trained, check_bytes, train_from_scratch
 from bet.training import RankingMetrics, train
+
+Score = Callable[[Problem, Trained, np.ndarray], RankingMetrics]
+"""What validation users get where the model with the full table keeps what an action says (``Action.kept``)."""
 
 
 def unbudgeted(problem: Problem) -> Problem:
@@ -33,6 +37,11 @@ def pretrained(problem: Problem) -> Trained:
     name = f"{problem.backbone}-{problem.key}"
     with locked(folder / name):
         return train_from_scratch(replace(full, work=folder), full_sizes(full), name)
+
+
+def masked(problem: Problem, full: Trained, kept: np.ndarray) -> RankingMetrics:
+    """What validation users get from the full model cut to ``kept``, as it is."""
+    return problem.ranked(cut(problem, full, kept))
 
 
 def finetuned(problem: Problem, full: Trained, kept: np.ndarray) -> RankingMetrics:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from bet.actions import Action
 from bet.errors import BetError
-from bet.search.fitness import finetuned, pretrained
+from bet.search.fitness import Score, finetuned, pretrained
 from bet.search.problem import Problem, Trained, train_from_scratch
 from bet.search.selectors import Evaluated, Selector
 from bet.training import load_state, save_state
@@ -34,11 +34,14 @@ class Outcome:
     problem: Problem | None = None  # that the table was trained for, where a method changes it
 
 
-def search(problem: Problem, selector: Selector) -> list[Evaluated]:
-    """The population after T iterations: choose, fine-tune, learn. Continues from ``problem.work`` if interrupted."""
+def search(problem: Problem, selector: Selector, full: Trained | None = None, score: Score = finetuned) -> list[Evaluated]:
+    """The population after T iterations: choose, score, learn. Continues from ``problem.work`` if interrupted.
+
+    ``score`` measures an action on ``full``, the model with the whole table; None: the backbone trained as always.
+    """
     path = problem.work / "search.pt"
-    key = repr((problem.key, selector.name, asdict(problem.budget), asdict(problem.search), problem.packing))
-    full, population = pretrained(problem), []
+    key = repr((problem.key, selector.name, score.__name__, asdict(problem.budget), asdict(problem.search), problem.packing))
+    full, population = full or pretrained(problem), []
     if not full.result.quality > 0:
         raise BetError("the full table's quality on validation is 0, so no action can be compared with it; give more interactions")
     saved = load_state(path, key)
@@ -52,7 +55,7 @@ def search(problem: Problem, selector: Selector) -> list[Evaluated]:
         for t in range(len(population) + 1, total + 1):
             started = time.perf_counter()
             choice = selector.choose(t, population)
-            ranked = finetuned(problem, full, choice.action.kept)
+            ranked = score(problem, full, choice.action.kept)
             quality = ranked.means()["quality"]
             fitness = quality / full.result.quality
             plain = (t, choice.action, choice.strategy, choice.predicted, fitness, quality)
@@ -69,13 +72,13 @@ def top_actions(population: Sequence[Evaluated], top: int) -> list[Evaluated]:
     return sorted(population, key=lambda member: (-member.fitness, member.t))[:top]
 
 
-def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
+def search_and_retrain(problem: Problem, selector: Selector, full: Trained | None = None, score: Score = finetuned) -> Outcome:
     """Search, retrain the top five from scratch, keep the one with the best validation quality (Eq. 14).
 
-    For every T' in ``search.curve`` the same selection is made from the first T' iterations.
+    For every T' in ``search.curve`` the same selection is made from the first T' iterations. ``full`` and ``score``: of ``search``.
     """
-    full = pretrained(problem)
-    population = search(problem, selector)
+    full = full or pretrained(problem)
+    population = search(problem, selector, full, score)
     counts = sorted({t for t in problem.search.curve if t < len(population)} | {len(population)})
     tops = {count: top_actions(population[:count], problem.search.top) for count in counts}
     candidates = {member.t: member for members in tops.values() for member in members}
@@ -93,7 +96,8 @@ def search_and_retrain(problem: Problem, selector: Selector) -> Outcome:
             "search": sum(member.seconds for member in population),
             "retrain": sum(trained.result.seconds for trained in retrained.values()),
         },
-        finetunings=len(population),
+        finetunings=len(population) if score is finetuned else 0,
+        evaluations=0 if score is finetuned else len(population),
         trainings=len(retrained),
     )
 

@@ -120,6 +120,7 @@ def _paper_cells() -> Iterator[Cell]:
         *_grid("paper", "yelp2018", ("ngcf",), _BUDGETS, table1),
         *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, table1, seeds=(1, 2)),
         *_competitors("paper", "gowalla", ("lightgcn",), _BUDGETS),
+        *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, ("nested",)),
         *_packed("paper", "gowalla", ("lightgcn",), ("25.6", "51.2", "12.8", "102.4"), IN_BYTES),
     ]
     for cell in cells:
@@ -140,7 +141,7 @@ _SEEDS = (0, 1, 2)
 PROFILES: dict[str, Profile] = {
     "smoke": Profile(
         (
-            *_grid("smoke", "tiny", ("lightgcn",), ("80%",), _ALL),
+            *_grid("smoke", "tiny", ("lightgcn",), ("80%",), (*_ALL, "nested")),
             *_competitors("smoke", "tiny", ("lightgcn",), ("80%",)),
             *_packed("smoke", "tiny", ("lightgcn",), ("12.8",), IN_BYTES),
         ),
@@ -160,7 +161,7 @@ PROFILES: dict[str, Profile] = {
     ),
     "full": Profile(
         (
-            *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, _ALL, _SEEDS),
+            *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, (*_ALL, "nested"), _SEEDS),
             *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
             *_curves("full", "movielens-100k", _SEEDS),
             *_packed("full", "movielens-100k", _BACKBONES, ("6.4", "12.8", "25.6", "51.2"), IN_BYTES, _SEEDS),

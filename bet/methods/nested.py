@@ -1,0 +1,86 @@
+"""``nested``: BET's search over one model whose prefixes are all trained, so that actions are scored without fine-tuning.
+
+Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: whatever prefix a row is cut to was trained.
+"""
+
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from bet.backbones import LearnedTable, MaskedTable, Recommender
+from bet.files import locked
+from bet.predictor import DeepSets
+from bet.search import (
+    Outcome,
+    PredictorSelector,
+    Problem,
+    Trained,
+    full_sizes,
+    learning_recommender,
+    masked,
+    remembered,
+    search_and_retrain,
+    train_whole_schedule,
+    unbudgeted,
+)
+from bet.seeds import numpy_generator
+from bet.training import TrainResult
+
+
+def nested(problem: Problem) -> Outcome:
+    """Algorithm 1 with T evaluations of a nested model instead of T fine-tunings; the top five retrained, as for BET.
+
+    Ours: the published losses are of classifiers, and sum all prefixes in every step; here one prefix is drawn for a step, all with
+    the same chance. The model serves every budget, and is trained once per data set, backbone and seed.
+    """
+    return search_and_retrain(problem, PredictorSelector(problem, DeepSets), nested_full(problem), masked)
+
+
+def widths(d_max: int) -> tuple[int, ...]:
+    """Prefixes that are trained: d_max columns and its halves, down to one."""
+    return tuple(dict.fromkeys(max(1, d_max >> i) for i in range(d_max.bit_length())))
+
+
+class NestedTable(LearnedTable):
+    """In every step all rows are cut to as many columns, drawn from ``widths``: in expectation the mean of all prefixes' losses."""
+
+    def __init__(self, *full, seed: int, **options):
+        super().__init__(*full, **options)
+        self.seed, self.columns = seed, self.d_max
+
+    def forward(self) -> Tensor:
+        return self.weight.reshape(self.n, self.copies, -1)[:, :, : self.columns].reshape(self.n, -1)
+
+    def before_step(self, step: int, steps: int) -> bool:
+        found = widths(self.d_max)
+        self.columns = found[int(numpy_generator(self.seed, "nested", step).integers(len(found)))]
+        return False
+
+
+def nested_full(problem: Problem) -> Trained:
+    """The backbone with a full table trained on nested prefixes, cached beside the pre-trained ones."""
+    folder = problem.cache / "backbones"
+    name = f"nested-{problem.backbone}-{problem.key}"
+    whole = replace(unbudgeted(problem), work=folder)
+    with locked(folder / name):
+        found = remembered(whole, name, _train, name)
+    table = MaskedTable(full_sizes(problem), problem.budget.d_max, copies=problem.budget.copies)
+    model = Recommender(_untrained(whole).backbone, table).to(problem.device)
+    model.load_state_dict(found["model"])
+    return Trained(model, TrainResult(**found["result"]))
+
+
+def _untrained(problem: Problem) -> Recommender:
+    return learning_recommender(problem, partial(NestedTable, seed=problem.seed))
+
+
+def _train(problem: Problem, name: str) -> dict:
+    model = _untrained(problem)
+    result = train_whole_schedule(problem, model, name)
+    assert isinstance(model.table, NestedTable)
+    model.table.columns = problem.budget.d_max
+    with torch.no_grad():
+        result.quality = problem.quality(model)
+    return {"model": model.state_dict(), "result": vars(result), "seconds": result.seconds}

@@ -1,0 +1,89 @@
+"""A model of nested prefixes: every prefix is trained, one model for all budgets, actions scored as they are."""
+
+import sys
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from bet.actions import Budget, sample_action
+from bet.backbones import BACKBONES
+from bet.data import planted, split_interactions
+from bet.methods import METHODS
+from bet.methods.nested import NestedTable, nested_full, widths
+from bet.search import Problem, SearchSettings, cut, learning_recommender, masked
+from bet.training import TrainSettings, train
+
+TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=8, evaluate_every=1, patience=8, init_std=0.1)
+SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
+
+
+@pytest.fixture
+def make(tmp_path):
+    split = split_interactions(planted(), 0)
+    n = sum(split.train.shape)
+
+    def problem(backbone="lightgcn", columns=4):
+        budget = Budget(n * columns, n, 16, copies=BACKBONES[backbone].copies)
+        return Problem(split.train, split.validation, backbone, budget, 0, TRAINING, SEARCH, tmp_path / "cache", tmp_path / "work")
+
+    return problem
+
+
+def test_widths_are_halves():
+    assert widths(128) == (128, 64, 32, 16, 8, 4, 2, 1) and widths(12) == (12, 6, 3, 1) and widths(1) == (1,)
+
+
+def test_a_step_trains_its_prefix_of_every_copy():
+    options = {"copies": 2, "std": 1.0, "generator": torch.Generator().manual_seed(0)}
+    table = NestedTable(np.full(5, 8), 8, seed=0, **options)
+    seen = set()
+    for step in range(60):
+        table.before_step(step, 60)
+        seen.add(table.columns)
+        table.weight.grad = None
+        ego = table()
+        assert ego.shape == (5, 2 * table.columns)
+        ego.sum().backward()
+        trained = table.weight.grad.reshape(5, 2, 8) != 0
+        assert (trained == (torch.arange(8) < table.columns)).all()
+    assert seen == set(widths(8))
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, backbone, monkeypatch):
+    problem = make(backbone)
+    full = nested_full(problem)
+    assert full.result.quality == pytest.approx(problem.quality(full.model)) and full.result.quality > 0
+    before = full.model.snapshot()
+    action = sample_action(problem.order, problem.budget, np.random.default_rng(0))
+    ranked = masked(problem, full, action.kept)
+    assert ranked.means()["quality"] == pytest.approx(problem.quality(cut(problem, full, action.kept)))
+    assert all(torch.equal(weight, before[name]) for name, weight in full.model.state_dict().items())
+    monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)  # another budget takes the model from the cache
+    again = nested_full(make(backbone, columns=8))
+    assert all(torch.equal(weight, before[name]) for name, weight in again.model.state_dict().items())
+
+
+def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(make):
+    problem = replace(make(columns=16), training=replace(TRAINING, max_epochs=20))
+    whole = learning_recommender(problem, partial(NestedTable, seed=0))
+    whole.table.before_step = lambda step, steps: False
+    train(whole, problem.sampler, problem.training, 0, epochs=20)
+    nested = nested_full(problem).model
+    qualities = []
+    for weight in (nested.table.weight, whole.table.weight):
+        users, items = weight.detach()[:, :1].split([problem.n_users, problem.budget.n - problem.n_users])
+        positives = torch.from_numpy(problem.train.toarray()) > 0
+        scores = users @ items.T
+        qualities.append(float((scores[positives].mean() - scores[~positives].mean()) / scores.std()))
+    assert qualities[0] > qualities[1]
+
+
+def test_the_search_counts_evaluations_instead_of_fine_tunings(make):
+    outcome = METHODS["nested"](make())
+    assert (outcome.finetunings, outcome.evaluations, outcome.trainings) == (0, 3, 2)
+    assert outcome.trained.model.table.n_parameters() == make().budget.target
+    assert {"pretrain", "search", "retrain"} <= set(outcome.seconds)
