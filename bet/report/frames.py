@@ -2,6 +2,7 @@
 
 import json
 import logging
+import math
 import os
 import time
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pandas as pd
 from bet.actions import PER_ENTITY
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.methods import ELEMENTWISE
 from bet.study.per_user import COLUMNS, unpack, write_rows
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, write_record
@@ -21,7 +23,8 @@ log = logging.getLogger(__name__)
 
 RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # shown, as in the paper; records hold more
-_SIZE = ("limit", "limit_bytes", "bits", "parameters", "bytes", "full_parameters", "tables")
+_SIZE = ("limit", "limit_bytes", "bits", "parameters", "bytes", "full_parameters", "tables", "backbone_parameters")
+_SERVED = ("users", "edges", "d_max", "width", "width_known")  # what serving a backbone on a graph takes depends on these
 _SECONDS = ("pretrain", "search", "retrain", "evaluate", "total")
 _EFFORT = ("finetunings", "trainings", "evaluations", "peak_memory_bytes")
 
@@ -44,7 +47,16 @@ class Study:
             {"cell_id": cell.id} | {name: getattr(cell, name) for name in plain} | finished.get(cell.id, {"finished": False})
             for cell in PROFILES[self.profile].cells
         ]
-        numbers = [*METRICS, "quality", "validation", "entities", *_SIZE, *(f"{name}_seconds" for name in _SECONDS), *_EFFORT]
+        numbers = [
+            *METRICS,
+            "quality",
+            "validation",
+            "entities",
+            *_SIZE,
+            *_SERVED,
+            *(f"{name}_seconds" for name in _SECONDS),
+            *_EFFORT,
+        ]
         return pd.DataFrame(rows, columns=["cell_id", *plain, "finished", *numbers]).set_index("cell_id")
 
     @cached_property
@@ -64,6 +76,11 @@ class Study:
         """Paired tests by what they compare: tables and sentences ask for the same ones."""
         return {}
 
+    @cached_property
+    def curves(self) -> dict[tuple[str, str], list]:
+        """Curves with their resamples (``curves.Panel``) by dataset and protocol, for the same reason."""
+        return {}
+
     @property
     def missing(self) -> list[str]:
         """Ids of the cells without a record."""
@@ -75,18 +92,33 @@ class Study:
 
 
 def _row(record: dict) -> dict:
-    seconds, size = record["seconds"], record["size"]
+    seconds, size, data = record["seconds"], record["size"], record["data"]
     return {
         "finished": True,
         **record["metrics"]["test"],
         "validation": record["metrics"]["validation"]["quality"],
-        "entities": record["data"]["users"] + record["data"]["items"],
+        "entities": data["users"] + data["items"],
+        "users": data["users"],
+        "edges": data["train"]
+        + (data["validation"] if record["cell"]["protocol"] == "merged" else 0),  # of the final model's graph
+        "d_max": record["settings"]["d_max"],
+        "width": _width(record),
+        "width_known": "width" in size,
         **{name: size.get(name) for name in _SIZE},
         **{f"{name}_seconds": seconds.get(name, 0.0) for name in _SECONDS},
         "evaluations": 0,  # older records have none
         **record["effort"],
         "peak_memory_bytes": record["peak_memory_bytes"],
     }
+
+
+def _width(record: dict) -> int:
+    """Columns of the ego matrix, per copy; what an older record lets one know, which is a little less where sizes are erratic."""
+    if "width" in record["size"]:
+        return record["size"]["width"]
+    if record["cell"]["method"] in ELEMENTWISE:
+        return record["settings"]["d_max"]  # pruned numbers are zeros in a matrix of all columns
+    return math.ceil(max(size for side in record["sizes"].values() for size in side["size"]))
 
 
 def load_study(profile: str, results: Path | None, bundle: Path) -> Study:

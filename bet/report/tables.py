@@ -7,6 +7,7 @@ import pandas as pd
 
 from bet.files import atomic_path
 from bet.report.frames import METRICS, Study
+from bet.report.serving import GRAPH, VECTORS, explanation, serving_bytes
 from bet.report.stats import average_ranks, compare
 
 MISSING = "missing"
@@ -296,12 +297,14 @@ def quality_by_bytes(study: Study, dataset: str, protocol: str, suffix: str = ""
     caption = (
         f"Quality and bytes on {dataset}, protocol {protocol}, mean over seeds. Bytes per entity: length of the table's file over "
         "the number of entities; of full: NDCG@20 relative to the full table's. Quantised rows: bits per number in the name; "
-        "everything in the file counts. Backbones' own weights and LightGCN's and NGCF's graph come on top for all methods alike."
+        "everything in the file counts. "
     )
     if own.empty:
-        return Table(f"bytes{suffix}", caption, pd.DataFrame({"result": [MISSING]}), own)
+        return Table(f"bytes{suffix}", caption.rstrip(), pd.DataFrame({"result": [MISSING]}), own)
+    own, caption = own.join(serving_bytes(own)), caption + explanation(own)
     keys = ["backbone", "budget", "method"]
     mean = {name: (name, "mean") for name in ("bytes_per_entity", "recall@20", "ndcg@20", "validation", "entities")}
+    mean |= {name: (name, "mean") for name in (GRAPH, VECTORS)}
     data = own.groupby(keys, sort=False).agg(seeds=("seed", "nunique"), columns=("parameters", "mean"), **mean).reset_index()
     data["columns"] /= data.pop("entities") * data["backbone"].map(own.groupby("backbone")["tables"].first())
     ceiling = cells[cells["method"] == "full"].groupby("backbone")["ndcg@20"].mean()
@@ -316,6 +319,7 @@ def quality_by_bytes(study: Study, dataset: str, protocol: str, suffix: str = ""
             "R@20": data["recall@20"].map("{:.4f}".format),
             "N@20": data["ndcg@20"].map("{:.4f}".format),
             "of full": data["of full"].map("{:.0%}".format),
+            **{name: ["–" if value != value else f"{value:.1f}" for value in data[name]] for name in (GRAPH, VECTORS)},
         }
     )
     return Table(f"bytes{suffix}", caption, text.set_index(["backbone", "method", "budget"]), data)

@@ -256,6 +256,7 @@ def _record(
             "full_parameters": budget.n * budget.d_max * budget.copies,
             "tables": budget.copies,
             "backbone_parameters": model.backbone.n_parameters(),
+            "width": table().shape[1] // table.copies,
         },
         "effort": {name: getattr(outcome, name) for name in ("finetunings", "trainings", "evaluations")},
         "metrics": {"validation": validation.means(), "test": ranked.means()},
