@@ -440,7 +440,8 @@ def test_build_from_results_and_again_from_the_bundle(tmp_path, monkeypatch):
     html = build("smoke")
     folder = tmp_path / "reports" / "smoke"
     assert html == folder / "report.html"
-    names = {"comparison", "paired", "ranks", "ablation", "budget", "bytes", "cost", "trials", "published_formula", "top_three"}
+    names = {"comparison", "paired", "ranks", "ablation", "budget", "bytes", "area", "crossings", "cost", "trials"}
+    names |= {"published_formula", "top_three"}
     assert {path.name for path in (folder / "tables").iterdir()} == {f"{n}.{s}" for n in names for s in ("html", "csv", "tex")}
     assert {path.stem for path in (folder / "figures").glob("*.png")} == {path.stem for path in (folder / "figures").glob("*.pdf")}
     page = html.read_text()

@@ -2,6 +2,8 @@
 
 import pandas as pd
 
+from bet.methods import IN_BYTES
+from bet.report.curves import Panel, areas, lead, panels
 from bet.report.frames import Study
 from bet.report.published import statements
 from bet.report.stats import average_ranks, between, compare
@@ -83,6 +85,40 @@ def _bytes(study: Study, dataset: str, protocol: str) -> list[str]:
             where = f"{dataset}, protocol {protocol}, {backbone}; best on validation, 95 % intervals over users"
             lines.append(f"**The same bytes, quantised or float32** ({where}): " + "; ".join(parts) + ".")
     return lines
+
+
+def area_findings(study: Study) -> str:
+    """Markdown: the method with the largest area under its curve and its lead over the other kind, a sentence per backbone."""
+    lines = []
+    for dataset, protocol, _ in groups(study):
+        for panel in panels(study, dataset, protocol):
+            where = f"{dataset}, protocol {protocol}, {panel.backbone}; best on validation, 95 % intervals over users"
+            if says := _area(panel):
+                lines.append(f"- **Area under the curve** ({where}): {says}")
+    return "\n".join(lines) or "No two methods have curves over the same range yet."
+
+
+def _area(panel: Panel) -> str | None:
+    found = areas(panel)
+    if panel.span is None or len(found) < 2:
+        return None
+    best = found.iloc[0]
+    low, high = (2**end for end in panel.span)
+    says = (
+        f"from {low:.1f} to {high:.1f} bytes per entity {best['method']} has the largest, on average {best['area']:.4f} NDCG@20 "
+        f"({best['relative']:.0%} of the full table's)"
+    )
+    packed = found["method"].isin(IN_BYTES)
+    others = found[~packed] if packed.iloc[0] else found[packed]
+    if others.empty:
+        return f"{says}; no other kind of table covers this range."
+    kind = "float32" if packed.iloc[0] else "quantised or hashed"
+    rival = others.iloc[0]
+    difference, *ends = lead(panel, best["method"], rival["method"])
+    return (
+        f"{says}, {difference:+.4f} [{ends[0]:+.4f}, {ends[1]:+.4f}] over {rival['method']}, the best {kind} one "
+        f"({rival['relative']:.0%})."
+    )
 
 
 def _findings(study: Study, dataset: str, protocol: str) -> list[str]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from bet.report.build import report_dir
 from bet.report.figures import write
-from bet.report.findings import findings, provenance
+from bet.report.findings import area_findings, findings, provenance
 from bet.report.frames import Study
 from bet.report.published import has_published, table_1, table_2
 from bet.report.tables import Table, groups
@@ -48,6 +48,11 @@ def _unfinished(cells: pd.DataFrame) -> str:
 def show_findings(study: Study) -> None:
     """What the records say, computed from them."""
     display(Markdown(findings(study)))
+
+
+def show_area_findings(study: Study) -> None:
+    """What the curves of quality against bytes say."""
+    display(Markdown(area_findings(study)))
 
 
 def show_tables(study: Study, make: Callable[..., Table], save: bool = False) -> None:

@@ -31,10 +31,27 @@ def paired(differences: np.ndarray, seed: int = 0) -> Paired:
     u = len(differences)
     rng = numpy_generator(seed, "bootstrap")
     means = np.array([differences[rng.integers(u, size=u)].mean() for _ in range(RESAMPLES)])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = interval(means)
     p = float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
     return Paired(float(differences.mean()), float(low), float(high), p, u)
+
+
+def interval(resampled: np.ndarray) -> np.ndarray:
+    """Low and high percentiles (2, ...) over the last axis of ``resampled`` (..., r)."""
+    tail = (1 - CONFIDENCE) / 2
+    return np.quantile(resampled, [tail, 1 - tail], axis=-1)
+
+
+def resampled_means(values: np.ndarray, seed: int = 0, block: int = 100) -> np.ndarray:
+    """Means of the rows of ``values`` (k, u) over the resamples of users that ``paired`` draws: (k, RESAMPLES)."""
+    u = values.shape[1]
+    rng = numpy_generator(seed, "bootstrap")
+    means = np.empty((len(values), RESAMPLES))
+    for start in range(0, RESAMPLES, block):  # so many at once that the counts stay small beside the records
+        draws = range(min(block, RESAMPLES - start))
+        counts = np.stack([np.bincount(rng.integers(u, size=u), minlength=u) for _ in draws])  # (block, u)
+        means[:, start : start + len(draws)] = values @ counts.T / u
+    return means
 
 
 def holm(p: np.ndarray) -> np.ndarray:
