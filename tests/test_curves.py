@@ -115,8 +115,10 @@ def test_straight_lines_cross_where_they_should(noise):
 
 def test_the_last_of_several_crossings_counts():
     places = np.array([0.0, 1, 2, 3, 4])
-    differences = np.array([[-1.0, 1, -1, 1, 1], [0.5, -1, -0.0, 3, 1], [-1, -1, -1, -1, 3], [-1, 0.5, 0.5, 0.1, 0.2]]).T
-    assert last_crossing(places, differences) == pytest.approx([2.5, 2.0, 3.25, 2 / 3])
+    differences = np.array(
+        [[-1.0, 1, -1, 1, 1], [0.5, -1, -0.0, 3, 1], [-1, -1, -1, -1, 3], [-1, 0.5, 0.5, 0.1, 0.2], [-1, 0, 0, 0, 2]]
+    ).T
+    assert last_crossing(places, differences) == pytest.approx([2.5, 2.0, 3.25, 2 / 3, 3.0])
     found, _ = panel({"a": ([0, 1, 2, 3, 4], [0.1, 0.3, 0.1, 0.3, 0.3]), "b": ([0, 4], [0.2, 0.2])})
     assert crossings(found)["bytes"].tolist() == pytest.approx([2**2.5])
 
