@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--data", default="movielens-100k", help=f"{', '.join(DATASETS)}, or a file of your own")
     table.add_argument("--budget", required=True, help="bytes of the file: '2 MB', '512 KiB', '25.6 B/entity'")
     table.add_argument("--out", type=Path, required=True, metavar="FILE", help="the table; a page about it goes to FILE.html")
+    table.add_argument("--with-ids", action="store_true", help="keep your ids in the file, too; they count")
     table.add_argument("--backbone", default="lightgcn", help="lightgcn, ngcf or ncf")
     table.add_argument("--seed", type=int, default=0)
     table.add_argument("--device", default="auto", help="cpu, cuda, ...; auto takes a GPU when there is one")
@@ -112,7 +113,7 @@ def _table(options: argparse.Namespace) -> None:
     limit = parse_bytes(options.budget, interactions.n_users + interactions.n_items)
     if limit is None:
         raise BetError(f"a table file needs a budget in bytes, got {options.budget!r}; for example '2 MB' or '25.6 B/entity'")
-    given = {name: getattr(options, name) for name in ("backbone", "profile", "seed")}
+    given = {name: getattr(options, name) for name in ("backbone", "profile", "seed", "with_ids")}
     source = None if options.data in DATASETS else options.data
     with steady(1):
         device = usable(options.device)

@@ -47,7 +47,7 @@ class Ordered:
     """What ``packed_problem`` reads of a problem."""
 
     def __init__(self, order, budget, limit):
-        self.order, self.budget, self.byte_limit, self.packing = order, budget, limit, None
+        self.order, self.budget, self.byte_limit, self.packing, self.ids = order, budget, limit, None, ()
 
 
 @settings(max_examples=150, deadline=None)
@@ -67,7 +67,9 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, bits, cop
     limit = round(300 + share * n * (d_max * copies * 2.2 + 30))
     problem = Ordered(order, Budget(n * d_max, n, d_max, copies=copies), limit)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bet.methods.quantised.replace", lambda old, budget, packing: (budget, packing))
+        patch.setattr(
+            "bet.methods.quantised.replace", lambda old, **new: tuple(new.values()) if "packing" in new else replace(old, **new)
+        )
         try:
             budget, packing = packed_problem(problem, bits, uniform)
         except BetError as error:

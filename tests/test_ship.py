@@ -194,6 +194,17 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     assert f"{out.stat().st_size:,} bytes of at most 4,000" in printed and "Searched table" in printed and "PackedTable(" in printed
     assert (tmp_path / "table.safetensors.html").is_file()
     assert set(pd.read_parquet(f"{out}.ids.parquet")["id"].str[0]) == {"u", "i"}
+    plain = PackedTable(out)
+    own = pd.read_parquet(f"{out}.ids.parquet").set_index("id")["row"]
+    assert bet.__main__.main([*command, "--budget", "4 kB", "--with-ids"]) == 0
+    table = PackedTable(out)
+    assert out.stat().st_size <= 4_000 and table.byte_report().ids > 0
+    assert table.byte_report().rows < plain.byte_report().rows, "ids count"
+    assert "table.users(['u0'])" in capsys.readouterr().out
+    assert not (tmp_path / "table.safetensors.ids.parquet").exists()
+    for find, side in ((table.users, "u"), (table.items, "i")):
+        names = [name for name in own.index if name[0] == side]
+        np.testing.assert_array_equal(find(names), table.rows(own[names].to_numpy()))
     assert bet.__main__.main([*command, "--budget", "90%"]) == 1
     assert "needs a budget in bytes" in capsys.readouterr().err
     assert bet.__main__.main(["table", "--data", "movielens-100k", "--k-core", "5", "--budget", "1 MB", "--out", str(out)]) == 1

@@ -1,7 +1,7 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bet.backbones.table import MaskedTable
 from bet.errors import BetError
-from bet.packed import Layout, layout_of, rounded, write_packed
+from bet.packed import IdForm, Ids, Layout, layout_of, rounded, write_packed
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Packing:
     """How a file is laid out: rows by frequency, ``order`` (n,) entity ids, users first; the kinds that rows may have.
 
     bits: per number; None: every row has its own. n_listed: kinds that a file lists, whichever its rows have, so that its length
-    does not depend on them.
+    does not depend on them. ids: the form of the id mapping in the file, if there is one.
     """
 
     bits: int | None
@@ -27,6 +27,7 @@ class Packing:
     order: np.ndarray = field(repr=False)
     kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
     n_listed: int
+    ids: IdForm = ()
 
     @property
     def table(self) -> Callable[..., "QuantisedTable"]:
@@ -41,7 +42,8 @@ class Packing:
         while len(used) < self.n_listed:
             used.add(others.pop(0))
         kinds = np.array([kind for kind in self.kinds if kind in used])
-        return layout_of(sizes[self.order], bits[self.order], self.n_users, copies, by_rank=True, kinds=kinds)
+        layout = layout_of(sizes[self.order], bits[self.order], self.n_users, copies, by_rank=True, kinds=kinds)
+        return replace(layout, ids=self.ids)
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -91,10 +93,12 @@ class QuantisedTable(MaskedTable):
     def rows(self) -> np.ndarray:
         return self.packing.order
 
-    def save(self, path: Path) -> None:
-        """Write a packed file; ``bet.packed.PackedTable`` reads it."""
+    def save(self, path: Path, ids: Ids | None = None) -> None:
+        """Write a packed file; ``bet.packed.PackedTable`` reads it. ``ids`` of users and of items, in the order of ``rows``."""
+        if bool(ids) != bool(self.packing.ids):
+            raise BetError(f"a table made for a file with{'' if self.packing.ids else 'out'} ids cannot be saved otherwise")
         rows = self.weight.detach().reshape(self.n, self.copies, -1).cpu().numpy()[self.packing.order]
-        write_packed(path, self.layout, rows)
+        write_packed(path, self.layout, rows, ids)
 
     @classmethod
     def load(cls, path: Path):

@@ -36,7 +36,7 @@ def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
     while True:
         lengths = row_lengths(budget.n, budget.d_max, budget.copies, max(available, least))
         space = PrecisionSpace(order, lengths, budget.d_max, budget.copies)
-        packing = _packing(space)
+        packing = _packing(problem, space)
         shortest = np.tile(packing.kinds[-1], (budget.n, 1))
         layout = packing.layout(shortest[:, 0], shortest[:, 1], budget.copies)
         fitting = most_row_bytes(layout, limit)
@@ -53,7 +53,7 @@ def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
     return replace(problem, packing=packing), space
 
 
-def _packing(space: PrecisionSpace) -> Packing:
+def _packing(problem: Problem, space: PrecisionSpace) -> Packing:
     order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
-    ids = np.concatenate([order.users, order.n_users + order.items])
-    return Packing(None, order.n_users, ids, kinds, min(N_LISTED, len(kinds)))
+    rows = np.concatenate([order.users, order.n_users + order.items])
+    return Packing(None, order.n_users, rows, kinds, min(N_LISTED, len(kinds)), problem.ids)

@@ -61,9 +61,9 @@ def packed_problem(problem: Problem, bits: int, uniform: bool = False) -> Proble
             fitting = _fitting(problem, bits, (top, top - step), limit) // per_step
         listed = (top, top - step)
     columns = Budget(min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step)
-    ids = np.concatenate([order.users, order.n_users + order.items])
+    rows = np.concatenate([order.users, order.n_users + order.items])
     kinds = tuple((size, bits) for size in listed)
-    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, ids, kinds, len(kinds)))
+    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, rows, kinds, len(kinds), problem.ids))
 
 
 def _fitting(problem: Problem, bits: int, sizes: tuple[int, ...], limit: int) -> int:
@@ -74,7 +74,8 @@ def _fitting(problem: Problem, bits: int, sizes: tuple[int, ...], limit: int) ->
 def _layout(problem: Problem, bits: int, sizes: tuple[int, ...], everybody: int) -> Layout:
     """Of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
     budget, kinds = problem.budget, np.array([(size, bits) for size in sizes])
-    return layout_of(np.full(budget.n, everybody), bits, problem.order.n_users, budget.copies, by_rank=True, kinds=kinds)
+    layout = layout_of(np.full(budget.n, everybody), bits, problem.order.n_users, budget.copies, by_rank=True, kinds=kinds)
+    return replace(layout, ids=problem.ids)
 
 
 def smallest_file(problem: Problem, bits: int, uniform: bool = False) -> int:

@@ -1,6 +1,6 @@
 """Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
 
-from bet.packed.file import PackedTable, write_packed
+from bet.packed.file import IdForm, Ids, PackedTable, id_form, write_packed
 from bet.packed.layout import (
     BITS,
     CHECKSUM,
@@ -23,10 +23,13 @@ __all__ = [
     "KEY",
     "VERSION",
     "ByteReport",
+    "IdForm",
+    "Ids",
     "Layout",
     "PackedTable",
     "check_seal",
     "header_bytes",
+    "id_form",
     "layout_of",
     "most_row_bytes",
     "rounded",

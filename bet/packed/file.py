@@ -19,6 +19,7 @@ _DTYPE = {"F32": np.float32, "U32": np.uint32, "F16": np.float16, "U16": np.uint
 BLOCK = 32  # rows, by id, that share an entry of the index
 _SPOILT = "it is damaged or cut short; save the table again"
 Ids = tuple[Sequence[object], Sequence[object]]
+IdForm = tuple[tuple[str, str, int], ...]
 
 
 def write_packed(path: Path, layout: Layout, values: np.ndarray, ids: Ids | None = None) -> ByteReport:
@@ -37,11 +38,11 @@ def write_packed(path: Path, layout: Layout, values: np.ndarray, ids: Ids | None
     if not np.isfinite(values).all() or not np.isfinite(halves).all():
         raise BetError("the table has numbers that are not finite, or too large for 16 bits; train it with a lower learning rate")
     named = _id_tensors(ids) if ids else {}
+    layout = replace(layout, ids=_form(named))
     if ids and tuple(map(len, ids)) != (layout.n_users, layout.n - layout.n_users):
         raise BetError(
             f"{len(ids[0])} user ids and {len(ids[1])} item ids for {layout.n_users} and {layout.n - layout.n_users} rows"
         )
-    layout = replace(layout, ids=tuple((name, dtype, len(array)) for name, (dtype, array) in named.items()))
     has_step = layout.kind_has_step[kind]
     row_steps = _steps(layout, kind, values)
     lengths = layout.kind_lengths[kind]
@@ -84,6 +85,15 @@ def _steps(layout: Layout, kind: np.ndarray, values: np.ndarray) -> np.ndarray:
         own = bits == precision
         found[with_step[own]] = steps(as_tensor(means), int(precision)).numpy()[group[own]]
     return found
+
+
+def id_form(ids: Ids) -> IdForm:
+    """``Layout.ids`` of a file that holds ``ids``, of users and items; the order does not matter."""
+    return _form(_id_tensors(ids))
+
+
+def _form(named: dict[str, tuple[str, np.ndarray]]) -> IdForm:
+    return tuple((name, dtype, len(array)) for name, (dtype, array) in named.items())
 
 
 def _id_tensors(ids: Ids) -> dict[str, tuple[str, np.ndarray]]:

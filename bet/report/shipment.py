@@ -16,12 +16,13 @@ from bet.study.ship import Shipment
 TEMPLATE = Environment(autoescape=True).from_string(Path(__file__).with_name("shipment.html").read_text(encoding="utf-8"))
 LOAD = """from bet.packed import PackedTable
 table = PackedTable({file!r})
-vectors = table.rows([0, 1, 2])"""
+vectors = table.{look_up}"""
 
 
 def load_lines(shipment: Shipment) -> str:
     """Three lines of Python that read the file."""
-    return LOAD.format(file=str(shipment.file))
+    look_up = "rows([0, 1, 2])" if shipment.some_user is None else f"users([{shipment.some_user!r}])"
+    return LOAD.format(file=str(shipment.file), look_up=look_up)
 
 
 def verdict_sentence(shipment: Shipment) -> str:

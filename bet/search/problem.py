@@ -24,6 +24,7 @@ from bet.backbones import (
 )
 from bet.data import keep_rows
 from bet.errors import BetError
+from bet.packed import IdForm
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import BprSampler, RankingMetrics, TrainResult, TrainSettings, evaluate, load_state, save_state, train
 
@@ -66,6 +67,7 @@ class Problem:
     device: str = "cpu"
     progress: bool = False
     byte_limit: int | None = None  # of a packed file
+    ids: IdForm = ()  # of the id mapping in it
     packing: Packing | Hashing | None = None  # form of the tables that are trained; None: plain float32
 
     @property

@@ -19,7 +19,7 @@ from scipy.sparse import csr_array
 
 import bet
 from bet.actions import Budget, parse_budget, parse_bytes
-from bet.backbones import BACKBONES, Recommender, Table
+from bet.backbones import BACKBONES, QuantisedTable, Recommender, Table
 from bet.data import DATASETS, Interactions, Split, load_dataset, split_interactions
 from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
@@ -125,20 +125,31 @@ class _Probed(Exception):
     """Leaves ``atomic_path`` without writing."""
 
 
+def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
+    """The ids of users and items as text, in the order of their numbers; the numbers where there are none."""
+    sides = ((interactions.user_ids, interactions.n_users), (interactions.item_ids, interactions.n_items))
+    users, items = ([str(own) for own in (range(n) if ids is None else ids)] for ids, n in sides)
+    return users, items
+
+
 def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
-    """Write the model's table and, beside it, the ids of its rows and the backbone's own weights, if it has any."""
-    n_users, n_items = interactions.n_users, interactions.n_items
-    ids = (interactions.user_ids, interactions.item_ids)
-    named = [range(n) if own is None else own for own, n in zip(ids, (n_users, n_items), strict=True)]
-    entities = {"side": ["user"] * n_users + ["item"] * n_items, "id": [str(own) for side in named for own in side]}
+    """Write the model's table and, beside it, the ids of its rows and the backbone's own weights, if it has any.
+
+    A table that was made for a file with ids takes them into it instead.
+    """
+    n_users, named = interactions.n_users, ids_of(interactions)
+    entities = {"side": ["user"] * n_users + ["item"] * interactions.n_items, "id": [*named[0], *named[1]]}
     frame = pd.DataFrame(entities).iloc[model.table.rows].reset_index(drop=True).rename_axis("row").reset_index()
     ids_file, weights_file, _ = (path.with_name(path.name + suffix) for suffix in SIDE_FILES)
     # An earlier table's must go first: interrupted, a table without ids is left, not one with another table's.
     for side_file in (ids_file, weights_file):
         side_file.unlink(missing_ok=True)
-    model.table.save(path)
-    with atomic_path(ids_file) as temporary:
-        frame.to_parquet(temporary, index=False)
+    if isinstance(model.table, QuantisedTable) and model.table.packing.ids:
+        model.table.save(path, ids=(frame["id"][:n_users].tolist(), frame["id"][n_users:].tolist()))
+    else:
+        model.table.save(path)
+        with atomic_path(ids_file) as temporary:
+            frame.to_parquet(temporary, index=False)
     if model.backbone.n_parameters():
         with atomic_path(weights_file) as temporary:
             torch.save(model.backbone.state_dict(), temporary)

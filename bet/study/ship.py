@@ -14,12 +14,12 @@ from bet.data import Interactions, Split, keep_rows, split_interactions
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.quantised import bet_packed, smallest_file, uniform_packed
-from bet.packed import ByteReport, PackedTable
+from bet.packed import ByteReport, PackedTable, id_form
 from bet.paths import cache_dir
 from bet.search import Outcome, Problem, pretrained
 from bet.study.gate import Verdict, safe_select
 from bet.study.profiles import PROFILES
-from bet.study.run import check_table, check_writable, refitted, save_table
+from bet.study.run import check_table, check_writable, ids_of, refitted, save_table
 from bet.training import evaluate
 
 BITS = (16, 8, 4, 2, 1)
@@ -56,6 +56,7 @@ class Shipment:
     verdict: Verdict
     test: dict[str, float]
     report: ByteReport
+    some_user: str | None  # an id that the file knows; None: it holds no ids
 
 
 def ship(
@@ -69,14 +70,16 @@ def ship(
     device: str = "cpu",
     progress: bool = False,
     source: Path | str | None = None,
+    with_ids: bool = False,
 ) -> Shipment:
     """Write the best of the tables described here, of at most ``limit`` bytes, to ``file``.
 
     Uniform tables at every number of bits are trained on half of the data, the best on validation is the simple one; sizes are
     searched at its bits. Half of the validation users select, the others decide at the gate whether the searched table is shipped.
     The winner is scored once on test, then refitted on all interactions. Interrupted, the same call continues. ``source``: the
-    file that the interactions came from, which is not overwritten. Raises BetError on a backbone, profile or file that is not
-    there, and with the smallest possible file when ``limit`` is too small.
+    file that the interactions came from, which is not overwritten.
+    ``with_ids``: the file holds your ids, which count. Raises BetError on a backbone, profile or file that is not there, and with
+    the smallest possible file when ``limit`` is too small.
     """
     for kind, name, known in (("backbone", backbone, BACKBONES), ("profile", profile, PROFILES)):
         if name not in known:
@@ -87,7 +90,10 @@ def ship(
     n, copies = interactions.n_users + interactions.n_items, BACKBONES[backbone].copies
     whole = Budget(n * numbers.d_max, n, numbers.d_max, copies=copies)
     training = replace(numbers.training[backbone], validation_share=0.5)
-    what = repr((split.data_hash, backbone, asdict(whole), asdict(training), asdict(numbers.search[backbone]), limit, seed, device))
+    ids = id_form(ids_of(interactions)) if with_ids else ()
+    what = repr(
+        (ids, split.data_hash, backbone, asdict(whole), asdict(training), asdict(numbers.search[backbone]), limit, seed, device)
+    )
     work = cache_dir() / "work" / f"table-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
     problem = Problem(
         split.train,
@@ -102,6 +108,7 @@ def ship(
         device,
         progress,
         byte_limit=limit,
+        ids=ids,
     )
     smallest = {bits: smallest_file(problem, bits, uniform=True) for bits in BITS if 8 // (bits * copies) <= numbers.d_max}
     if min(smallest.values()) > limit:
@@ -171,6 +178,7 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         verdict,
         tested,
         PackedTable(file).byte_report(),
+        ids_of(interactions)[0][0] if problem.ids else None,
     )
 
 
