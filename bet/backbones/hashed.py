@@ -1,6 +1,5 @@
 """Rows that entities share by hashing: nothing is stored per entity, so the file can be as small as one likes."""
 
-import json
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -9,15 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.numpy import load as read_tensors
-from safetensors.numpy import save as serialize
 from torch import Tensor, nn
 
 from bet.backbones.table import Table
-from bet.errors import BetError
-from bet.files import atomic_path
-from bet.packed import CHECKSUM, KEY, VERSION, check_seal, header_bytes, sealed
+from bet.packed import header_bytes, read_sealed, stated, write_sealed
 
 
 @dataclass(frozen=True)
@@ -48,8 +42,7 @@ class Hashing:
 
     @property
     def metadata(self) -> dict[str, str]:
-        numbers = ";".join(f"{name}={value}" for name, value in vars(self).items())
-        return {KEY: f"hashed;version={VERSION};{numbers};{CHECKSUM}"}
+        return stated("hashed", vars(self))
 
     def file_bytes(self, copies: int) -> int:
         """Length of the file."""
@@ -121,25 +114,17 @@ class HashedTable(Table):
         """Write a safetensors file of tokens and weights; hashes are computed from entity numbers and the seed in its metadata."""
         tensors = {"tokens": self.tokens} | ({"weights": self.weights} if self.hashing.weights else {})
         typed = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(sealed(serialize(typed, metadata=self.hashing.metadata)))
+        write_sealed(path, typed, self.hashing.metadata)
 
     @classmethod
     def load(cls, path: Path, n: int, d_max: int) -> "HashedTable":
         """Read what ``save`` wrote for ``n`` entities; raises BetError when it is missing, damaged or something else."""
-        try:
-            whole = Path(path).read_bytes()
-            check_seal(path, whole)
-            tensors = read_tensors(whole)
-            header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
-            kind, *facts = header["__metadata__"][KEY].split(";")
-            values = dict(fact.split("=") for fact in facts)
-            hashing = Hashing(**{field.name: int(values[field.name]) for field in fields(Hashing)})
+
+        def make(facts: dict[str, int], tensors: dict[str, np.ndarray]) -> "HashedTable":
+            hashing = Hashing(**{field.name: facts[field.name] for field in fields(Hashing)})
             copies = tensors["tokens"].shape[1] // hashing.size
             table = cls(np.full(n, hashing.size), d_max, copies=copies, std=0.0, generator=torch.Generator(), hashing=hashing)
             table.load_state_dict({name: torch.from_numpy(tensor) for name, tensor in tensors.items()})
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-            raise BetError(f"{path}: not a readable hashed table ({error}); save the table again") from error
-        if kind != "hashed" or values["version"] != str(VERSION):
-            raise BetError(f"{path}: a {kind} of version {values['version']}, not a hashed table of version {VERSION}")
-        return table
+            return table
+
+        return read_sealed(path, "hashed", make)

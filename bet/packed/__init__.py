@@ -1,5 +1,6 @@
 """Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
 
+from bet.packed.envelope import read_sealed, stated, write_sealed
 from bet.packed.file import IdForm, Ids, PackedTable, id_form, write_packed
 from bet.packed.layout import (
     BITS,
@@ -32,8 +33,11 @@ __all__ = [
     "id_form",
     "layout_of",
     "most_row_bytes",
+    "read_sealed",
     "rounded",
     "row_bytes",
     "sealed",
+    "stated",
     "write_packed",
+    "write_sealed",
 ]

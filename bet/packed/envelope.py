@@ -1,0 +1,52 @@
+"""Small sealed files: a safetensors file whose one metadata entry states its kind, version, whole numbers and checksum."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load as read_tensors
+from safetensors.numpy import save as serialize
+
+from bet.errors import BetError
+from bet.files import atomic_path
+from bet.packed.layout import CHECKSUM, KEY, VERSION, check_seal, sealed
+
+Made = TypeVar("Made")
+
+
+def stated(kind: str, facts: Mapping[str, int]) -> dict[str, str]:
+    """The metadata of a file of ``kind``; the checksum's digits are zero."""
+    numbers = ";".join(f"{name}={value}" for name, value in facts.items())
+    return {KEY: f"{kind};version={VERSION};{numbers};{CHECKSUM}"}
+
+
+def write_sealed(path: Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
+    """Write ``tensors`` with ``metadata``, as ``stated``, and their checksum, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(sealed(serialize(dict(tensors), metadata=metadata)))
+
+
+def read_sealed(path: Path, kind: str, make: Callable[[dict[str, int], dict[str, np.ndarray]], Made]) -> Made:
+    """What ``make`` builds from the facts and tensors of a file of ``kind``.
+
+    Raises BetError when the file is missing, damaged, cut short or too long, of another kind or version, or when ``make`` cannot
+    use what is in it.
+    """
+    try:
+        whole = Path(path).read_bytes()
+    except OSError as error:
+        raise BetError(f"{path}: cannot be read ({error}); save the table again") from error
+    check_seal(path, whole)
+    try:
+        tensors = read_tensors(whole)
+        header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
+        found, *parts = header["__metadata__"][KEY].split(";")
+        facts = dict(part.split("=") for part in parts)
+        if (found, facts["version"]) == (kind, str(VERSION)):
+            return make({name: int(value) for name, value in facts.items() if name not in ("version", "crc")}, tensors)
+    except (ValueError, KeyError, IndexError, TypeError, RuntimeError, SafetensorError) as error:
+        raise BetError(f"{path}: not a readable {kind} table ({error}); save the table again") from error
+    raise BetError(f"{path}: a {found} table of version {facts['version']}, not a {kind} table of version {VERSION}")
