@@ -1,6 +1,7 @@
 """Backbones G and the tables they read. A new backbone is one file and one line in ``BACKBONES``."""
 
 from bet.backbones.base import Backbone, Ranker
+from bet.backbones.coded import CodedForm, CodedTable, Coding
 from bet.backbones.element import ElementTable
 from bet.backbones.graph import Graph, normalised_adjacency, take_rows
 from bet.backbones.hashed import HashedTable, Hashing
@@ -16,6 +17,9 @@ BACKBONES: dict[str, type[Backbone]] = {"ncf": NCF, "ngcf": NGCF, "lightgcn": Li
 __all__ = [
     "BACKBONES",
     "Backbone",
+    "CodedForm",
+    "CodedTable",
+    "Coding",
     "ElementTable",
     "Graph",
     "HashedTable",

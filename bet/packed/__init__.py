@@ -1,5 +1,6 @@
 """Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
 
+from bet.packed.bitstream import pack_stream, stream_bytes, unpack_stream
 from bet.packed.envelope import read_sealed, stated, write_sealed
 from bet.packed.file import IdForm, Ids, PackedTable, id_form, write_packed
 from bet.packed.layout import (
@@ -33,11 +34,14 @@ __all__ = [
     "id_form",
     "layout_of",
     "most_row_bytes",
+    "pack_stream",
     "read_sealed",
     "rounded",
     "row_bytes",
     "sealed",
     "stated",
+    "stream_bytes",
+    "unpack_stream",
     "write_packed",
     "write_sealed",
 ]
