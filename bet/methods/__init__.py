@@ -12,10 +12,12 @@ from bet.methods.fixed import sr, su
 from bet.methods.full import full
 from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.magnitude import magnitude
+from bet.methods.mec import mec
 from bet.methods.nested import nested
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
 from bet.methods.powerlaw import powerlaw
+from bet.methods.pq import pq
 from bet.methods.quantised import bet_packed, uniform_packed
 from bet.search import Outcome, Problem
 
@@ -42,6 +44,8 @@ _PACKED: dict[str, Callable[[Problem], Outcome]] = {
     "bet-bytes": bet_bytes,
     "hash": hashing_trick,
     "memrec": memrec,
+    "pq": pq,
+    "mec": mec,
 }
 METHODS |= _PACKED
 UNBUDGETED = ("full", "esapn", "optembed", "amtl")  # can run without a budget: the last three choose a total of their own
