@@ -111,6 +111,15 @@ def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, metho
     assert outcome.trained.result.quality == pytest.approx(problem.quality(model))
 
 
+@pytest.mark.parametrize("method", IN_BYTES)
+def test_a_sparsity_limits_the_file_to_the_numbers_it_leaves(method, tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    record = run_cell(Cell("tiny", "lightgcn", "80%", method, 0, profile="smoke"))
+    limit = 4 * int(0.2 * record["size"]["full_parameters"])
+    assert record["size"]["limit_bytes"] == limit and limit / 4 < record["size"]["bytes"] <= limit
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, bits):
     own = packed_problem(make(limit=4_000), bits)

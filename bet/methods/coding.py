@@ -51,7 +51,7 @@ def best_coding(problem: Problem, name: str, learn: Learner, settings: tuple) ->
         found = remembered(whole, f"{what}-codes", learn, form, rows, settings=(form, *settings))
         start = found["start"]
         coding = Coding(form, found["codes"].numpy(), order, None if start is None else start.numpy())
-        own = replace(whole, packing=coding)  # type: ignore[arg-type]  # until Problem.packing names Coding
+        own = replace(whole, packing=coding)
         one = train_from_scratch(own, full_sizes(own), what)
         facts = {"parts": form.parts, "code_bits": form.code_bits, "own_rows": sum(form.own), **found["facts"]}
         trials.append(facts | {"quality": one.result.quality, "epochs": one.result.epoch})

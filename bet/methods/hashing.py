@@ -6,7 +6,7 @@ import numpy as np
 
 from bet.backbones import Hashing
 from bet.errors import BetError
-from bet.search import Outcome, Problem, train_from_scratch
+from bet.search import Outcome, Problem, train_from_scratch, unbudgeted
 from bet.seeds import derive
 
 WIDTHS = (1, 2, 4, 8, 16)  # of d_max, the divisor: columns of a token row
@@ -39,7 +39,7 @@ def _tuned(problem: Problem, k: int, k_weights: int) -> Outcome:
         form = filled(problem, limit, size, k, k_weights)
         if form is None:
             continue
-        own = replace(problem, packing=form)
+        own = replace(unbudgeted(problem), packing=form)  # columns that entities share are not theirs alone
         trained = train_from_scratch(own, np.full(problem.budget.n, size, dtype=np.int16), f"trial-{size}")
         seconds += trained.result.seconds
         trials.append({"columns": size, "rows": form.rows, "quality": trained.result.quality, "epochs": trained.result.epoch})

@@ -12,7 +12,7 @@ _COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 METHOD_COLOURS = dict(zip(_METHODS, ("black", *sns.color_palette("colorblind", 7)), strict=True))
 METHOD_COLOURS |= dict(zip(_COMPETITORS, sns.color_palette("dark", 6), strict=True))
 METHOD_COLOURS |= dict(zip(IN_BYTES, sns.color_palette("husl", len(IN_BYTES)), strict=True))
-METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS, *IN_BYTES), "Xsv^oDPH<>pdh*8s^vPoDHXd", strict=True))
+METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS, *IN_BYTES), "Xsv^oDPH<>pdh*8s^vPoDHXd<>", strict=True))
 
 
 def use_style() -> None:

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array
 from bet.actions import Budget, FrequencyOrder
 from bet.backbones import (
     BACKBONES,
+    Coding,
     Graph,
     Hashing,
     MaskedTable,
@@ -68,7 +69,7 @@ class Problem:
     progress: bool = False
     byte_limit: int | None = None  # of a packed file
     ids: IdForm = ()  # of the id mapping in it
-    packing: Packing | Hashing | None = None  # form of the tables that are trained; None: plain float32
+    packing: Packing | Hashing | Coding | None = None  # form of the tables that are trained; None: plain float32
 
     @property
     def sized_table(self) -> Callable[..., Table]:
