@@ -73,6 +73,7 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
             "bet.methods.bytes.replace",
             lambda old, **new: Ordered(order, plain, limit, **new) if "packing" in new else replace(old, **new),
         )
+        patch.setattr("bet.methods.bytes.unbudgeted", lambda old: old)
         try:
             problem, space = mixed_problem(Ordered(order, plain, limit))
         except BetError as error:

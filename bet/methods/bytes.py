@@ -9,7 +9,7 @@ from bet.backbones import Packing
 from bet.errors import BetError
 from bet.packed import most_row_bytes
 from bet.predictor import DeepSets
-from bet.search import Outcome, PredictorSelector, Problem, search_and_retrain
+from bet.search import Outcome, PredictorSelector, Problem, search_and_retrain, unbudgeted
 
 N_LISTED = 2 * LEVELS + 1  # a kind for every length on either side, and the widest
 
@@ -50,7 +50,7 @@ def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
         available = min(fitting, available - 1)
     # Long rows were planned for more bytes than there are: lengths that no row can have only cost places in the list.
     space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
-    return replace(problem, packing=packing), space
+    return replace(unbudgeted(problem), packing=packing), space  # bytes bound it, not columns
 
 
 def _packing(problem: Problem, space: PrecisionSpace) -> Packing:
