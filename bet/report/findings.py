@@ -128,6 +128,7 @@ def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
         None: "its best competitor (chosen on validation)",
         "powerlaw": "the tuned power-law rule",
         "bet-random": "random selection",
+        "nested": "the search that scores actions by a nested model, without fine-tuning",
     }
     for opponent, name in opponents.items():
         tests = compare(study, METRIC, opponent=opponent)

@@ -206,8 +206,8 @@ def _significant(tests: pd.DataFrame, dataset: str, protocol: str, backbone: str
 
 
 def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
-    """BET against its best competitor, the tuned rule and the random ablation, per user, whichever way it falls."""
-    kinds = {"best on validation": None, "tuned rule": "powerlaw", "random selection": "bet-random"}
+    """BET against its best competitor, the tuned rule and two of its own variants, per user, whichever way it falls."""
+    kinds = {"best on validation": None, "tuned rule": "powerlaw", "random selection": "bet-random", "no fine-tuning": "nested"}
     data = pd.concat([compare(study, metric, opponent=name).assign(kind=kind) for kind, name in kinds.items()], ignore_index=True)
     caption = (
         f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over "
