@@ -438,3 +438,26 @@ def test_popularity_moves_codes_to_popular_rows():
 def test_one_centre_needs_no_codes():
     assert (learn_codes(torch.randn(3, 4), torch.ones(3), 1, 2, 0, "x") == 0).all()
     assert learn_codes(torch.zeros(0, 4), torch.zeros(0), 0, 2, 0, "x").shape == (0, 2)
+
+
+def test_a_centre_that_no_row_is_near_leaves_the_entropy_term_finite():
+    distances = torch.tensor([[[0.0, 1e9], [0.0, 1e9]]], requires_grad=True)
+    gap = entropy_gap(distances, 1.0)
+    gap.backward()
+    assert float(gap.detach()) == pytest.approx(np.log(2)) and distances.grad.isfinite().all()
+    # Nearly as many centres as rows: the softness is close to zero.
+    rows = torch.randn(300, 4, generator=torch_generator(0))
+    codes = learn_codes(rows, torch.ones(300), 256, 1, 0, "test", steps=20)
+    assert len(codes.unique()) > 200
+
+
+def test_a_training_goes_on_only_through_the_same_codes():
+    order = np.arange(6)
+    form = CodedForm(8, 1, 2, 1, 3, 3, 0, 0)
+    one, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
+    tables = [
+        CodedTable(np.full(6, 8), 8, copies=1, coding=Coding(form, codes, order), std=1.0, generator=torch_generator(0))
+        for codes in (one, one, other)
+    ]
+    forms = [table.form for table in tables]
+    assert forms[0] == forms[1] != forms[2] and (tables[0].kept == tables[2].kept).all()

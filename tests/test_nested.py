@@ -87,3 +87,10 @@ def test_the_search_counts_evaluations_instead_of_fine_tunings(make):
     assert (outcome.finetunings, outcome.evaluations, outcome.trainings) == (0, 3, 2)
     assert outcome.trained.model.table.n_parameters() == make().budget.target
     assert {"pretrain", "search", "retrain"} <= set(outcome.seconds)
+
+
+def test_other_numbers_of_the_search_train_nothing_anew(make, monkeypatch):
+    problem = make()
+    nested_full(problem)
+    monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)
+    nested_full(replace(problem, search=replace(SEARCH, iterations=7, actions=5)))

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget, FrequencyOrder, PrecisionSpace, row_lengths
+from bet.actions import Budget, FrequencyOrder, PrecisionSpace, longest_row, row_lengths
 from bet.actions.precision import LEVELS, PRECISIONS
 from bet.backbones import QuantisedTable
 from bet.errors import BetError
@@ -42,7 +42,8 @@ SIZES = (st.integers(1, 40), st.integers(1, 40), st.integers(1, 130), st.integer
 def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, seed):
     rng = np.random.default_rng(seed)
     order, n = ranked(rng, users, items), users + items
-    lengths = row_lengths(n, d_max, copies, n * copies + int(share * n * d_max * copies))
+    available = n * copies + int(share * n * d_max * copies)
+    lengths = row_lengths(n, copies, longest_row(n, d_max, copies, available), available)
     assert lengths.d_max // lengths.step <= LEVELS and lengths.step % copies == 0
     space = PrecisionSpace(order, lengths, d_max, copies)
     for action in space.sample(3, rng):
@@ -89,7 +90,7 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
         path = tmp_path_factory.mktemp("packed") / "t"
         table.save(path)
         assert path.stat().st_size == table.n_bytes() <= limit
-        if space.lengths.total < n * d_max * copies:
+        if space.lengths.total < n * space.lengths.d_max:
             assert limit - table.n_bytes() < space.lengths.step + 8
         packed = PackedTable(path)
         ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
@@ -112,7 +113,7 @@ def test_a_precision_for_every_row_rounds_each_as_one_for_all_does():
 
 def test_the_predictor_sees_the_precision():
     order = ranked(np.random.default_rng(0), 30, 20)
-    space = PrecisionSpace(order, row_lengths(50, 16, 1, 250), 16)
+    space = PrecisionSpace(order, row_lengths(50, 1, 16, 250), 16)
     actions = space.sample(20, np.random.default_rng(1))
     histograms = torch.from_numpy(np.stack([space.histograms(action) for action in actions]))
     predictor = DeepSets(order, space.sets, torch_generator(0))
@@ -147,9 +148,31 @@ def test_searches_continue_with_the_precisions_they_had(tmp_path):
     training = TrainSettings(256, 0.03, "cosine", max_epochs=1, evaluate_every=1, init_std=0.1)
     settings = SearchSettings(iterations=2, actions=5, finetune_epochs=1, top=1)
     parts = (split.train, split.validation, "lightgcn", Budget(n * 16, n, 16), 0, training, settings)
-    problem, space = mixed_problem(Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000))
+    plain = Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000)
+    problem, space = mixed_problem(plain)
     first = search(problem, PredictorSelector(problem, DeepSets, space))
     again = search(problem, PredictorSelector(problem, DeepSets, space))
     for one, other in zip(first, again, strict=True):
         assert one.action.bits is not None
         np.testing.assert_array_equal(one.action.kept, other.action.kept)
+    fewer, space = mixed_problem(replace(plain, byte_limit=4_990))
+    for member in search(fewer, PredictorSelector(fewer, DeepSets, space)):
+        assert row_bytes(*member.action.kept.T.astype(np.int64)).sum() == space.lengths.target
+
+
+@pytest.mark.parametrize(("users", "items", "d_max", "copies"), [(2000, 700, 128, 1), (300, 100, 128, 2), (30, 20, 8, 1)])
+def test_the_smallest_file_that_the_error_names_is_possible(tmp_path, users, items, d_max, copies):
+    order, n = ranked(np.random.default_rng(0), users, items), users + items
+    plain = Budget(n * d_max, n, d_max, copies=copies)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bet.methods.bytes.unbudgeted", lambda old: old)
+        patch.setattr(
+            "bet.methods.bytes.replace",
+            lambda old, **new: Ordered(order, plain, 1, **new) if "packing" in new else replace(old, **new),
+        )
+        with pytest.raises(BetError, match="smallest file") as error:
+            mixed_problem(Ordered(order, plain, 1))
+        smallest = int(str(error.value).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
+        mixed_problem(Ordered(order, plain, smallest))
+        with pytest.raises(BetError, match="smallest file"):
+            mixed_problem(Ordered(order, plain, smallest - 1))

@@ -5,7 +5,7 @@ from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
 from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
-from bet.actions.precision import LEVELS, PrecisionSpace, row_lengths
+from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
 from bet.actions.space import SizeSpace, Space
 
@@ -24,6 +24,7 @@ __all__ = [
     "allocate",
     "allocate_histogram",
     "keep_largest",
+    "longest_row",
     "parse_budget",
     "parse_bytes",
     "ranked_action",

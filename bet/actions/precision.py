@@ -71,12 +71,15 @@ class PrecisionSpace:
         return np.pad(np.stack(counts), ((0, 0), (1, 0)))
 
 
-def row_lengths(n: int, d_max: int, copies: int, available: int) -> Budget:
-    """The budget in bytes of ``n`` rows that may take ``available`` together; rows have up to ``LEVELS`` lengths.
+def longest_row(n: int, d_max: int, copies: int, available: int) -> int:
+    """Bytes that a row may have: four times the mean, at most d_max columns at eight bits, at least a byte per copy."""
+    return max(copies, min(d_max * copies, 4 * available // n))
 
-    A row may be four times as long as the mean, but not longer than d_max columns at eight bits. Raises BetError unless every row
-    can have one byte per copy.
+
+def row_lengths(n: int, copies: int, longest: int, available: int) -> Budget:
+    """The budget in bytes of ``n`` rows that may take ``available`` together, each at most ``longest``; up to ``LEVELS`` lengths.
+
+    Raises BetError unless every row can have the shortest.
     """
-    longest = min(d_max * copies, 4 * available // n)
     step = copies * max(1, -(-longest // (LEVELS * copies)))
     return Budget(available // step * step, n, max(step, min(longest, LEVELS * step) // step * step), step, 1, step)

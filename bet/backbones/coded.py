@@ -189,6 +189,10 @@ class CodedTable(Table):
         return self.sizes
 
     @property
+    def form(self) -> str:
+        return repr(self.coding)
+
+    @property
     def rows(self) -> np.ndarray:
         return self.coding.order
 

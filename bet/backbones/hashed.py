@@ -100,6 +100,10 @@ class HashedTable(Table):
     def kept(self) -> np.ndarray:
         return self.sizes
 
+    @property
+    def form(self) -> str:
+        return repr(self.hashing)
+
     def forward(self) -> Tensor:
         ego = nn.functional.embedding_bag(self.places, self.tokens, mode="sum")
         return ego * self.weights[self.scales].sum(1, keepdim=True) if self.hashing.weights else ego

@@ -82,6 +82,10 @@ class QuantisedTable(MaskedTable):
     def kept(self) -> np.ndarray:
         return self._kept
 
+    @property
+    def form(self) -> str:
+        return repr(self.packing)
+
     def forward(self) -> Tensor:
         ego = _StraightThrough.apply(self.weight, self.numbers, self.packing.bits if self.bits is None else self.bits)
         return ego if self.mask is None else ego * self.mask

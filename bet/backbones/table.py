@@ -38,6 +38,11 @@ class Table(nn.Module):
         """What it keeps of the full table: its sizes, or a mask (n, copies * d_max) bool. A table can be made anew from it."""
         raise NotImplementedError
 
+    @property
+    def form(self) -> str:
+        """What besides ``kept`` determines how its numbers are used; a training goes on only with a table of the same form."""
+        return type(self).__name__
+
     def forward(self) -> Tensor:
         """Ego embeddings (n, copies * width) float32; columns from ``width`` up to d_max are zero and left out."""
         raise NotImplementedError

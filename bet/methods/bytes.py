@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bet.actions import LEVELS, PrecisionSpace, row_lengths
+from bet.actions import LEVELS, PrecisionSpace, longest_row, row_lengths
 from bet.backbones import Packing
 from bet.errors import BetError
 from bet.packed import most_row_bytes
@@ -25,16 +25,14 @@ def bet_bytes(problem: Problem) -> Outcome:
 def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
     """The problem with rows of any size and precision within ``problem.byte_limit``, and its actions.
 
-    What they leave of the limit is less than a row and the eight bytes that the header is padded to, unless every row has d_max
-    columns of eight bits. Raises BetError, with the smallest possible file, where not every row can have a byte per copy.
+    What they leave of the limit is less than a row and the eight bytes that the header is padded to, unless every row has the
+    most bytes. Raises BetError, with the smallest possible file, where not every row can have a byte per copy.
     """
     budget, order, limit = problem.budget, problem.order, problem.byte_limit
     if limit is None:
         raise BetError("a table of mixed precision needs a budget; give a sparsity, parameters or bytes")
-    least = budget.n * budget.copies
-    available = limit
-    while True:
-        lengths = row_lengths(budget.n, budget.d_max, budget.copies, max(available, least))
+    for longest in range(longest_row(budget.n, budget.d_max, budget.copies, limit), budget.copies - 1, -1):
+        lengths = row_lengths(budget.n, budget.copies, longest, budget.n * longest)
         space = PrecisionSpace(order, lengths, budget.d_max, budget.copies)
         packing = _packing(problem, space)
         shortest = np.tile(packing.kinds[-1], (budget.n, 1))
@@ -42,12 +40,11 @@ def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
         fitting = most_row_bytes(layout, limit)
         if fitting >= budget.n * lengths.step:
             break
-        if lengths.step == budget.copies:
-            raise BetError(
-                f"a budget of {limit:,} bytes is below the smallest file of mixed precision, {layout.byte_report().total:,} bytes "
-                f"({lengths.step} bytes per row); raise the budget"
-            )
-        available = min(fitting, available - 1)
+    else:
+        raise BetError(
+            f"a budget of {limit:,} bytes is below the smallest file of mixed precision, {layout.byte_report().total:,} bytes "
+            f"({lengths.step} bytes per row); raise the budget"
+        )
     # Long rows were planned for more bytes than there are: lengths that no row can have only cost places in the list.
     space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
     return replace(unbudgeted(problem), packing=packing), space  # bytes bound it, not columns

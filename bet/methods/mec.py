@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.backbones import CodedForm
+from bet.errors import BetError
 from bet.methods.coding import best_coding, clustered, decoded, sides
 from bet.methods.kmeans import DISTANCES, ROUNDS, nearest
 from bet.search import Outcome, Problem
@@ -19,7 +20,8 @@ ENTROPY, CONTRAST, COMMITMENT = 1e-4, 2e-3, 0.25  # weights of the published cod
 STEPS, RATE = 300, 1e-3  # of Adam
 BATCH = 2048  # rows
 ELEMENTS = 2**22  # rows x sub-spaces x centres of a step, at most: batches are smaller where there are more centres
-SETTINGS = (ENTROPY, CONTRAST, COMMITMENT, STEPS, RATE, BATCH, ELEMENTS, ROUNDS, DISTANCES)
+VERSION = 2  # raise when learning changes what codes would be
+SETTINGS = (VERSION, ENTROPY, CONTRAST, COMMITMENT, STEPS, RATE, BATCH, ELEMENTS, ROUNDS, DISTANCES)
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ def learn_codes(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
+    if not all(bool(weight.isfinite().all()) for weight in coder.parameters()):
+        raise BetError("learning codes diverged: centres are no longer finite; scale the table's rows down or lower RATE")
     return coder.codes(rows)
 
 
@@ -142,8 +146,9 @@ class Coder(nn.Module):
 
 def entropy_gap(distances: Tensor, tau: float) -> Tensor:
     """log K - H of the mean soft assignment softmax(-distance / tau), in nats, over sub-spaces; ``distances`` (parts, b, k)."""
-    usage = torch.softmax(-distances / tau, 2).mean(1)
-    return math.log(distances.shape[2]) - torch.special.entr(usage).sum(1).mean()
+    # In logarithms: a centre that no row is near has usage 0, where the derivative of -p log p is infinite.
+    usage = torch.log_softmax(-distances / tau, 2).logsumexp(1) - math.log(distances.shape[1])  # (parts, k)
+    return math.log(distances.shape[2]) + (usage.exp() * usage).sum(1).mean()
 
 
 def negatives(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:

@@ -20,13 +20,12 @@ from bet.search import (
     full_sizes,
     learning_recommender,
     masked,
-    remembered,
     search_and_retrain,
     train_whole_schedule,
     unbudgeted,
 )
 from bet.seeds import numpy_generator
-from bet.training import TrainResult
+from bet.training import TrainResult, load_state, save_state
 
 
 def nested(problem: Problem) -> Outcome:
@@ -64,8 +63,12 @@ def nested_full(problem: Problem) -> Trained:
     folder = problem.cache / "backbones"
     name = f"nested-{problem.backbone}-{problem.key}"
     whole = replace(unbudgeted(problem), work=folder)
+    path, key = folder / f"{name}.pt", repr((problem.key, widths(problem.budget.d_max)))
     with locked(folder / name):
-        found = remembered(whole, name, _train, name)
+        found = load_state(path, key)
+        if found is None:
+            found = _train(whole, name)
+            save_state(path, key, found)
     table = MaskedTable(full_sizes(problem), problem.budget.d_max, copies=problem.budget.copies)
     model = Recommender(_untrained(whole).backbone, table).to(problem.device)
     model.load_state_dict(found["model"])
@@ -83,4 +86,4 @@ def _train(problem: Problem, name: str) -> dict:
     model.table.columns = problem.budget.d_max
     with torch.no_grad():
         result.quality = problem.quality(model)
-    return {"model": model.state_dict(), "result": vars(result), "seconds": result.seconds}
+    return {"model": model.state_dict(), "result": vars(result)}

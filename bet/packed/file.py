@@ -275,8 +275,8 @@ class PackedTable:
         return self.rows(self._numbers(self._row_of[1], ids, "item"))
 
     def _numbers(self, row_of: dict[str, int], ids: Sequence[object], side: str) -> list[int]:
-        if isinstance(ids, str):
-            raise BetError(f"give a list of {side} ids, not the text {ids!r}")
+        if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
+            raise BetError(f"give a list of {side} ids, not {ids!r}")
         try:
             return [row_of[str(own)] for own in ids]
         except KeyError as error:

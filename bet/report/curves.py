@@ -175,13 +175,15 @@ def _panel(study: Study, backbone: str, cells: pd.DataFrame) -> Panel | None:
     own = cells[cells["budget"] != "none"]
     methods = list(dict.fromkeys(own["method"]))
     shared = {name: _seeds(block) for name, block in own.groupby("method", sort=False) if block["budget"].nunique() > 1}
-    # The seed that most curves have, then all seeds that those curves share: every seed has its own split.
+    # Every seed has its own split, so all curves need the same ones: those that half of the curves have, or the most frequent one.
     often = Counter(seed for seeds in shared.values() for seed in seeds)
     if not often:
         return None
     first = max(often, key=lambda seed: (often[seed], -seed))
-    shared = {name: seeds for name, seeds in shared.items() if first in seeds}
-    seeds = set.intersection(*shared.values())
+    seeds = {first} | {seed for seed, count in often.items() if 2 * count >= len(shared)}
+    if not any(seeds <= own_seeds for own_seeds in shared.values()):
+        seeds = {first}
+    shared = {name: own_seeds for name, own_seeds in shared.items() if seeds <= own_seeds}
     points: list[list[str]] = []
     curves: list[Curve] = []
     for name in shared:

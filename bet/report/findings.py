@@ -106,7 +106,7 @@ def _area(panel: Panel) -> str | None:
     low, high = (2**end for end in panel.span)
     says = (
         f"from {low:.1f} to {high:.1f} bytes per entity {best['method']} has the largest, on average {best['area']:.4f} NDCG@20 "
-        f"({best['relative']:.0%} of the full table's)"
+        f"({_share(best['relative'])})"
     )
     packed = found["method"].isin(IN_BYTES)
     others = found[~packed] if packed.iloc[0] else found[packed]
@@ -117,8 +117,12 @@ def _area(panel: Panel) -> str | None:
     difference, *ends = lead(panel, best["method"], rival["method"])
     return (
         f"{says}, {difference:+.4f} [{ends[0]:+.4f}, {ends[1]:+.4f}] over {rival['method']}, the best {kind} one "
-        f"({rival['relative']:.0%})."
+        f"({_share(rival['relative'])})."
     )
+
+
+def _share(relative: float) -> str:
+    return f"{relative:.0%} of the full table's" if relative == relative else "the full table is missing"
 
 
 def _findings(study: Study, dataset: str, protocol: str) -> list[str]:
