@@ -227,10 +227,13 @@ def test_curves_of_a_study(study_of):
     assert "Area" not in findings(study)
 
 
-def test_only_seeds_that_all_curves_share_count(study_of):
+def test_all_curves_have_the_same_seeds(study_of):
     (found,) = panels(study_of(QUALITY, {"su": (0, 1), "uniform-int8": (0, 1), "uniform-int1": (0, 1)}), "tiny", "clean")
     assert found.seeds == (0, 1) and found.means[found.curves[0].rows] == pytest.approx([0.205, 0.305, 0.405])
     (found,) = panels(study_of(QUALITY, {"su": (0, 1), "uniform-int8": (0, 1), "uniform-int1": (1, 2)}), "tiny", "clean")
+    assert found.seeds == (0, 1) and found.means[found.curves[0].rows] == pytest.approx([0.205, 0.305, 0.405])
+    assert "uniform-int1" in found.others, "a method that is only partly run takes no seeds from the others"
+    (found,) = panels(study_of(QUALITY, {"su": (0, 1), "uniform-int8": (1, 2), "uniform-int1": (1, 3)}), "tiny", "clean")
     assert found.seeds == (1,) and found.means[found.curves[0].rows] == pytest.approx([0.21, 0.31, 0.41])
     # A method that has none of the usual seeds is the one without a curve.
     (found,) = panels(study_of(QUALITY, {"su": (0, 1), "uniform-int8": (0, 1), "uniform-int1": (2,)}), "tiny", "clean")

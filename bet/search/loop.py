@@ -40,17 +40,8 @@ def search(problem: Problem, selector: Selector, full: Trained | None = None, sc
     ``score`` measures an action on ``full``, the model with the whole table; None: the backbone trained as always.
     """
     path = problem.work / "search.pt"
-    key = repr(
-        (
-            problem.key,
-            selector.name,
-            score.__name__,
-            asdict(problem.budget),
-            asdict(problem.search),
-            problem.packing,
-            problem.byte_limit,
-        )
-    )
+    limits = (asdict(problem.budget), problem.packing, problem.byte_limit)
+    key = repr((problem.key, selector.name, score.__name__, *limits, asdict(problem.search)))
     full, population = full or pretrained(problem), []
     if not full.result.quality > 0:
         raise BetError("the full table's quality on validation is 0, so no action can be compared with it; give more interactions")
