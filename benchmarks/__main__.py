@@ -24,8 +24,10 @@ def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     with steady(), ThreadPoolExecutor(1) as pool:
         done = Event()
         peak = pool.submit(_watch, done)
-        measured = ROWS[name].work(split, repeat)
-        done.set()
+        try:
+            measured = ROWS[name].work(split, repeat)
+        finally:
+            done.set()  # else the pool waits for ever
     largest = max(before, peak.result())
     return vars(measured) | {"extra_mb": largest - before, "peak_mb": largest}
 

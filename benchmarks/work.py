@@ -99,10 +99,10 @@ def plain_score(predictor: DeepSets, order: FrequencyOrder, action: Action) -> f
     frequencies = [torch.from_numpy(f / max(f.max(), 1)).float()[:, None] for f in (order.user_frequency, order.item_frequency)]
     encoded = torch.cat([predictor.encode_user(frequencies[0]), predictor.encode_item(frequencies[1])])
     sizes, sets = torch.from_numpy(action.sizes.astype(np.int64)), []
-    for d in range(1, predictor.d_max + 1):
+    for d in range(1, D_MAX + 1):
         members = encoded[sizes == d]
         mean = members.double().mean(0).float() if len(members) else torch.zeros(encoded.shape[1])
-        sets.append(predictor.encode_set(torch.cat([mean, torch.tensor([d / predictor.d_max])])))
+        sets.append(predictor.encode_set(torch.cat([mean, torch.tensor([d / D_MAX])])))
     return float(predictor.decode(torch.stack(sets).mean(0)))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import factors, lookup, nested, scaling, settings
-from benchmarks.__main__ import main, table
+from benchmarks.__main__ import main, measure, table
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import FrequencyOrder, parse_budget
 from bet.packed import PackedTable
@@ -109,3 +109,12 @@ def test_nested_scores_are_compared_with_fine_tuning(tmp_path, capsys):
     assert tuned.correlation == pytest.approx(1) and tuned.found == tuned.best
     assert all(-1 <= row.correlation <= 1 and row.found <= row.best and row.seconds > 0 for row in rows[1:])
     assert nested.table(rows).count("\n") == 4
+
+
+def test_a_failing_row_ends_with_its_error(monkeypatch):
+    def fails(split, repeat):
+        raise RuntimeError("as planned")
+
+    monkeypatch.setitem(ROWS, "sampling", dataclasses.replace(ROWS["sampling"], work=fails))
+    with pytest.raises(RuntimeError, match="as planned"):
+        measure("sampling", "power-law", 0.005, 1)
