@@ -208,7 +208,9 @@ def _significant(tests: pd.DataFrame, dataset: str, protocol: str, backbone: str
 def paired_tests(study: Study, metric: str = "ndcg@20") -> Table:
     """BET against its best competitor, the tuned rule and two of its own variants, per user, whichever way it falls."""
     kinds = {"best on validation": None, "tuned rule": "powerlaw", "random selection": "bet-random", "no fine-tuning": "nested"}
-    data = pd.concat([compare(study, metric, opponent=name).assign(kind=kind) for kind, name in kinds.items()], ignore_index=True)
+    compared = [compare(study, metric, opponent=name).assign(kind=kind) for kind, name in kinds.items()]
+    # Without those that are empty: they would turn counts into floats.
+    data = pd.concat([frame for frame in compared if len(frame)] or compared[:1], ignore_index=True)
     caption = (
         f"Paired difference in {metric} on test, BET minus opponent: mean over users, 95 % bootstrap interval over "
         "users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons with the same kind of "
