@@ -7,7 +7,7 @@ from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
-from bet.actions.space import SizeSpace, Space
+from bet.actions.space import SizeSpace, Space, relative_sizes
 
 __all__ = [
     "FAMILIES",
@@ -28,6 +28,7 @@ __all__ = [
     "parse_budget",
     "parse_bytes",
     "ranked_action",
+    "relative_sizes",
     "row_lengths",
     "sample_action",
     "sample_actions",

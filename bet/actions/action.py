@@ -30,6 +30,11 @@ class FrequencyOrder:
         object.__setattr__(self, "items", np.argsort(-self.item_frequency, kind="stable"))
 
     @property
+    def entities(self) -> np.ndarray:
+        """Entity ids by rank, users first: (n,)."""
+        return np.concatenate([self.users, self.n_users + self.items])
+
+    @property
     def runs(self) -> FrequencyRuns:
         """Distinct frequencies and their counts."""
         sides = (np.unique(side, return_counts=True) for side in (self.user_frequency, self.item_frequency))

@@ -28,6 +28,11 @@ class Space(Protocol):
         ...
 
 
+def relative_sizes(d_max: int) -> np.ndarray:
+    """d / d_max for the sizes d from 1 to d_max: (d_max, 1) float32."""
+    return np.arange(1, d_max + 1, dtype=np.float32)[:, None] / np.float32(d_max)
+
+
 @dataclass(frozen=True)
 class SizeSpace:
     """The paper's actions: a size for every entity, one set for every size."""
@@ -37,7 +42,7 @@ class SizeSpace:
 
     @cached_property
     def sets(self) -> np.ndarray:
-        return (np.arange(1, self.budget.d_max + 1, dtype=np.float32) / np.float32(self.budget.d_max))[:, None]
+        return relative_sizes(self.budget.d_max)
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
         return sample_actions(self.order, self.budget, m, rng)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bet.backbones.graph import take_rows
+from bet.backbones.rounding import straight_through, to_half
 from bet.backbones.table import Table
 from bet.errors import BetError
 from bet.packed import header_bytes, pack_stream, read_sealed, stated, stream_bytes, unpack_stream, write_sealed
@@ -138,18 +139,6 @@ class Coding:
         return found
 
 
-class _Half(torch.autograd.Function):
-    """Rounding to float16 that the gradient does not see."""
-
-    @staticmethod
-    def forward(ctx, weight: Tensor) -> Tensor:
-        return weight.half().float()
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:
-        return gradient
-
-
 class CodedTable(Table):
     """E_i = [B_1[c_i1]; ...; B_M[c_iM]], or a row of its own; the codes stay, the numbers are trained, rounded as in the file."""
 
@@ -198,7 +187,7 @@ class CodedTable(Table):
 
     def forward(self) -> Tensor:
         form = self.coding.form
-        pieces = _Half.apply(self.weight).reshape(form.rows * form.parts, -1)
+        pieces = straight_through(self.weight, to_half).reshape(form.rows * form.parts, -1)
         return take_rows(pieces, self.places).reshape(self.n, form.columns)
 
     def n_parameters(self) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from bet.backbones.rounding import straight_through, to_half
 from bet.backbones.table import MaskedTable
 from bet.errors import BetError
 from bet.packed import IdForm, Ids, Layout, layout_of, rounded, write_packed
@@ -46,18 +47,6 @@ class Packing:
         return replace(layout, ids=self.ids)
 
 
-class _StraightThrough(torch.autograd.Function):
-    """Rounding that the gradient does not see."""
-
-    @staticmethod
-    def forward(ctx, weight: Tensor, numbers: Tensor, bits: int | Tensor) -> Tensor:
-        return weight.half().float() if isinstance(bits, int) and bits == 16 else rounded(weight, numbers, bits)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None]:
-        return gradient, None, None
-
-
 class QuantisedTable(MaskedTable):
     """Ego embeddings are rounded in every step, to 2^bits levels per row or all to float16; the optimiser's weights are not.
 
@@ -87,8 +76,15 @@ class QuantisedTable(MaskedTable):
         return repr(self.packing)
 
     def forward(self) -> Tensor:
-        ego = _StraightThrough.apply(self.weight, self.numbers, self.packing.bits if self.bits is None else self.bits)
+        ego = straight_through(self.weight, self._rounded)
         return ego if self.mask is None else ego * self.mask
+
+    def _rounded(self, weight: Tensor) -> Tensor:
+        if self.packing.bits == 16:
+            return to_half(weight)
+        bits = self.packing.bits or self.bits
+        assert bits is not None
+        return rounded(weight, self.numbers, bits)
 
     def n_bytes(self) -> int:
         return self.layout.byte_report().total

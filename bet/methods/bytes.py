@@ -45,12 +45,11 @@ def mixed_problem(problem: Problem) -> tuple[Problem, PrecisionSpace]:
             f"a budget of {limit:,} bytes is below the smallest file of mixed precision, {layout.byte_report().total:,} bytes "
             f"({lengths.step} bytes per row); raise the budget"
         )
-    # Long rows were planned for more bytes than there are: lengths that no row can have only cost places in the list.
+    # Tried with rows as long as can be; what an action hands out are the bytes that are left for them.
     space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
     return replace(unbudgeted(problem), packing=packing), space  # bytes bound it, not columns
 
 
 def _packing(problem: Problem, space: PrecisionSpace) -> Packing:
     order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
-    rows = np.concatenate([order.users, order.n_users + order.items])
-    return Packing(None, order.n_users, rows, kinds, min(N_LISTED, len(kinds)), problem.ids)
+    return Packing(None, order.n_users, order.entities, kinds, min(N_LISTED, len(kinds)), problem.ids)

@@ -41,7 +41,7 @@ def best_coding(problem: Problem, name: str, learn: Learner, settings: tuple) ->
             f"a budget of {limit:,} bytes is below the smallest file of a table of codes, {smallest:,} bytes; raise the budget"
         )
     full = pretrained(problem)
-    order = np.concatenate([problem.order.users, problem.n_users + problem.order.items])
+    order = problem.order.entities
     with torch.no_grad():
         rows = full.model.table().cpu()[torch.from_numpy(order)]
     trained, problems, trials = [], [], []

@@ -61,9 +61,8 @@ def packed_problem(problem: Problem, bits: int, uniform: bool = False) -> Proble
             fitting = _fitting(problem, bits, (top, top - step), limit) // per_step
         listed = (top, top - step)
     columns = Budget(min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step)
-    rows = np.concatenate([order.users, order.n_users + order.items])
     kinds = tuple((size, bits) for size in listed)
-    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, rows, kinds, len(kinds), problem.ids))
+    return replace(problem, budget=columns, packing=Packing(bits, order.n_users, order.entities, kinds, len(kinds), problem.ids))
 
 
 def _fitting(problem: Problem, bits: int, sizes: tuple[int, ...], limit: int) -> int:

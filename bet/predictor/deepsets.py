@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.actions import Action, FrequencyOrder, FrequencyRuns
+from bet.actions import Action, FrequencyOrder, FrequencyRuns, relative_sizes
 
 
 class MLP(nn.Module):
@@ -115,8 +115,8 @@ class SizesOnly(nn.Module):
 
 
 def _described(sets: int | np.ndarray) -> Tensor:
-    """What a predictor sees of every set, (k, c) float32: for sizes d / d_max, d from 1 to d_max."""
-    return torch.arange(1, sets + 1)[:, None] / sets if isinstance(sets, int) else torch.from_numpy(sets.astype(np.float32))
+    """What a predictor sees of every set, (k, c) float32; ``sets`` may be d_max."""
+    return torch.from_numpy((relative_sizes(sets) if isinstance(sets, int) else sets).astype(np.float32))
 
 
 Predictor = DeepSets | SizesOnly

@@ -166,7 +166,7 @@ def plot_budget_shares(shares: pd.DataFrame) -> Figure:
 
 def plot_mask(action: Action, order: FrequencyOrder, budget: Budget) -> Figure:
     """The prefix mask of an action, rows by entity id and by frequency rank."""
-    by_rank = np.concatenate([order.users, order.n_users + order.items])
+    by_rank = order.entities
     figure, axes = plt.subplots(1, 2, figsize=(6.5, 3.2), sharey=True)
     for axis, rows, title in zip(axes, (np.arange(order.n), by_rank), ("rows by entity id", "rows by frequency rank"), strict=True):
         mask = np.arange(budget.d_max) < action.sizes[rows][:, None]

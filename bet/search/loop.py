@@ -37,7 +37,7 @@ class Outcome:
 def search(problem: Problem, selector: Selector, full: Trained | None = None, score: Score = finetuned) -> list[Evaluated]:
     """The population after T iterations: choose, score, learn. Continues from ``problem.work`` if interrupted.
 
-    ``score`` measures an action on ``full``, the model with the whole table; None: the backbone trained as always.
+    ``score`` measures an action on ``full``, the model with the whole table (None: the pre-trained one).
     """
     path = problem.work / "search.pt"
     limits = (asdict(problem.budget), problem.packing, problem.byte_limit)

@@ -114,16 +114,8 @@ def train(
     groups = [{"params": weights, "rate": rate} for weights, rate in parts if weights]
     optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
     result, best, bad, first = TrainResult(), None, 0, 0
-    key = repr(
-        (
-            asdict(settings),
-            seed,
-            total,
-            sampler.fingerprint(),
-            hashlib.sha256(model.table.kept.tobytes()).hexdigest(),
-            model.table.form,
-        )
-    )
+    kept = hashlib.sha256(model.table.kept.tobytes()).hexdigest()
+    key = repr((asdict(settings), seed, total, sampler.fingerprint(), kept, model.table.form))
     state = load_state(checkpoint, key)
     if state:
         model.load_state_dict(state["model"])
