@@ -11,35 +11,17 @@ from hypothesis import strategies as st
 
 from bet.actions import Budget, FrequencyOrder
 from bet.backbones import BACKBONES, CodedForm, CodedTable, Coding
-from bet.data import planted, split_interactions
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.coding import clustered, decoded, filled
 from bet.methods.kmeans import kmeans, nearest
 from bet.methods.mec import Coder, Weights, contrast, entropy_gap, learn_codes, negatives, repetitions, usage_entropy
 from bet.packed import pack_stream, stated, stream_bytes, unpack_stream, write_sealed
-from bet.search import Problem, SearchSettings, pretrained
+from bet.search import SearchSettings, pretrained
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
 from bet.study.run import check_table, run_cell
-from bet.training import BprSampler, TrainSettings, bpr_loss
-
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
-
-
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
-
-
-@pytest.fixture
-def make(split, tmp_path):
-    def problem(backbone="lightgcn", limit=4_000, d_max=16, top=2):
-        n, copies = sum(split.train.shape), BACKBONES[backbone].copies
-        parts = (split.train, split.validation, backbone, Budget(n * d_max, n, d_max, copies=copies), 0, TRAINING)
-        return Problem(*parts, SearchSettings(top=top), tmp_path / "cache", tmp_path / "work", byte_limit=limit)
-
-    return problem
+from bet.training import BprSampler, bpr_loss
 
 
 @pytest.fixture(autouse=True)
@@ -217,7 +199,7 @@ def test_sealed_files_with_wrong_contents_are_refused(tmp_path):
 
 
 def test_gradients_add_up_over_all_who_share_a_centre(make, split):
-    problem = make()
+    problem = make(limit=4_000)
     outcome = METHODS["pq"](problem)
     model = outcome.trained.model
     weight, generator = model.table.weight, torch_generator(0, "batch")
@@ -235,7 +217,7 @@ def test_gradients_add_up_over_all_who_share_a_centre(make, split):
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", ["pq", "mec"])
 def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, method, backbone):
-    problem = make(backbone)
+    problem = make(backbone, limit=4_000)
     outcome = METHODS[method](problem)
     model = outcome.trained.model
     check_table(outcome.problem, model.table)
@@ -252,7 +234,7 @@ def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, metho
 
 
 def test_a_sparsity_is_a_number_of_bytes_too(make):
-    problem = make()
+    problem = make(limit=4_000)
     sparse = replace(problem, budget=replace(problem.budget, total=problem.budget.total // 5))
     outcome = METHODS["pq"](sparse)
     check_table(outcome.problem, outcome.trained.model.table)
@@ -268,7 +250,7 @@ def test_with_enough_bytes_the_table_is_the_trained_one(make):
 
 
 def test_what_starts_is_the_quantised_table(make):
-    problem = make(limit=5_000, top=1)
+    problem = make(limit=5_000, search=SearchSettings(top=1))
     outcome = METHODS["pq"](problem)
     packing, full = outcome.problem.packing, pretrained(problem).model.table().detach()
     made = packing.table(np.full(problem.budget.n, 16), 16, copies=1)().detach()
@@ -287,7 +269,7 @@ def test_too_few_bytes_are_refused(make):
         with pytest.raises(BetError, match="below"):
             METHODS[method](make(limit=smallest - 1))
         with pytest.raises(BetError, match="needs a budget"):
-            METHODS[method](make(limit=None))
+            METHODS[method](make())
 
 
 @pytest.mark.parametrize(("backbone", "method"), [("lightgcn", "pq"), ("ncf", "mec"), ("ngcf", "pq")])

@@ -10,9 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget, FrequencyOrder, keep_largest, parse_budget
+from bet.actions import FrequencyOrder, keep_largest
 from bet.backbones import ElementTable, MaskedTable
-from bet.data import planted, split_interactions
 from bet.errors import BetError, Unreached
 from bet.methods import ELEMENTWISE, METHODS, UNBUDGETED
 from bet.methods.amtl import FrequencyGroups, TwinTable, at_least, project, twin_recommender
@@ -20,40 +19,20 @@ from bet.methods.ciess import Agent, CiessSelector, entity_quality, scale_to_bud
 from bet.methods.esapn import GrowingTable, Policies
 from bet.methods.optembed import allowed, candidate_sizes, evolve, supernet_recommender
 from bet.methods.pep import SPEEDS, ThresholdTable, pruning_recommender
-from bet.search import Problem, SearchSettings, fresh_recommender, full_sizes, pretrained, search, unbudgeted
+from bet.search import SearchSettings, fresh_recommender, full_sizes, pretrained, search, unbudgeted
 from bet.seeds import numpy_generator, torch_generator
 from bet.study import record
 from bet.study.cell import Cell
 from bet.study.run import run_cell
-from bet.training import TrainSettings, bpr_loss, train
+from bet.training import bpr_loss, train
 
 COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
-SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
-
-
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
-
-
-@pytest.fixture
-def make(split, tmp_path):
-    """A problem by backbone and budget."""
-
-    def problem(backbone="lightgcn", budget="80%", training=TRAINING):
-        n, copies = sum(split.train.shape), 2 if backbone == "ncf" else 1
-        exact = Budget(n * 16, n, 16, copies=copies) if budget == "none" else parse_budget(budget, n, 16, copies)
-        parts = (split.train, split.validation, backbone, exact, 0, training, SEARCH)
-        return Problem(*parts, tmp_path / "cache", tmp_path / "work")
-
-    return problem
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
 @pytest.mark.parametrize("method", COMPETITORS)
 def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(make, method, backbone):
-    problem = make(backbone)
+    problem = make(backbone, "80%")
     outcome = METHODS[method](problem)
     model = outcome.trained.model
     assert model.table.n_parameters() == problem.budget.parameters
@@ -72,7 +51,7 @@ def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(
 
 @pytest.mark.parametrize("method", UNBUDGETED[1:])
 def test_without_a_budget_a_method_chooses_its_own_total(make, method):
-    problem = make(budget="none")
+    problem = make()
     outcome = METHODS[method](problem)
     best = max(outcome.trials, key=lambda trial: trial["quality"])
     chosen = {
@@ -87,8 +66,8 @@ def test_without_a_budget_a_method_chooses_its_own_total(make, method):
 
 
 def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
-    whole = METHODS["amtl"](make()).trained
-    problem = replace(make(), work=make().work / "second")
+    whole = METHODS["amtl"](make(budget="80%")).trained
+    problem = replace(make(budget="80%"), work=make(budget="80%").work / "second")
     import bet.search.trials as trials
 
     plain, calls = trials.train_from_scratch, []
@@ -145,7 +124,7 @@ def test_pruning_by_elements_costs_its_places(tmp_path):
 
 
 def test_magnitude_keeps_the_largest_numbers_and_starts_again_from_the_initial_ones(make):
-    problem = replace(make(), search=replace(SEARCH, top=1))  # gamma = 0: over the whole table
+    problem = make(budget="80%", search=SearchSettings(finetune_epochs=1, top=1))  # gamma = 0: over the whole table
     kept = METHODS["magnitude"](problem).trained.model.table.kept
     full = pretrained(problem).model.table().detach().abs().numpy()
     assert full[kept].min() >= full[~kept].max()
@@ -159,7 +138,7 @@ def assert_rewound(problem, kept):
 
 
 def test_thresholds_only_prune_and_the_mask_is_rewound(make):
-    problem = make()
+    problem = make(budget="80%")
     model = pruning_recommender(problem, SPEEDS[0])
     table = model.table
     assert isinstance(table, ThresholdTable) and table.n_parameters() == table.weight.numel()
@@ -232,7 +211,7 @@ def test_actor_moves_sizes_up_on_a_reward_that_wants_them_up():
 
 
 def test_environment_is_exact_and_its_state_can_be_saved(make):
-    problem = make()
+    problem = make(budget="80%")
     selector = CiessSelector(problem)
     population = search(problem, selector)
     assert all(int(member.action.sizes.sum()) == problem.budget.target for member in population)
@@ -246,19 +225,20 @@ def test_environment_is_exact_and_its_state_can_be_saved(make):
 
 
 def test_nobody_measured_teaches_the_agents_nothing(make, monkeypatch):
-    problem = make(training=replace(TRAINING, validation_share=0.1))
+    problem = make(budget="80%")
+    problem = replace(problem, training=replace(problem.training, validation_share=0.1))
     selector = CiessSelector(problem)
     assert 0 < selector.measured.sum() < problem.budget.n and (selector.reference[selector.measured] > 0).all()
     learnt = []
     monkeypatch.setattr(Agent, "update", lambda self, transitions, generator: learnt.append(len(transitions)) or 0.0)
-    search(replace(problem, search=replace(SEARCH, iterations=2)), selector)
+    search(replace(problem, search=replace(problem.search, iterations=2)), selector)
     n_users = problem.n_users
     measured = [int(selector.measured[:n_users].sum()), int(selector.measured[n_users:].sum())]
     assert learnt == [*measured, *(2 * count for count in measured)]
 
 
 def test_quality_of_an_item_is_the_mean_over_its_users(make):
-    problem = make()
+    problem = make(budget="80%")
     ranked = problem.ranked(pretrained(problem).model)
     quality = entity_quality(problem, ranked)
     by_user = dict(zip(ranked.users, np.mean(list(ranked.values.values()), axis=0), strict=True))
@@ -268,7 +248,7 @@ def test_quality_of_an_item_is_the_mean_over_its_users(make):
 
 
 def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
-    problem = make()
+    problem = make(budget="80%")
     model = pretrained(problem).model
     model.table = GrowingTable(model.table().detach(), 16, 1)
     policies = Policies(problem, model, price=0.0)
@@ -286,7 +266,7 @@ def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
 
 
 def test_twins_differ_and_both_learn_through_the_hard_choice(make):
-    problem = make()
+    problem = make(budget="80%")
     groups = FrequencyGroups(problem.order)
     assert groups.counts.sum() == problem.budget.n and (np.bincount(groups.group) == groups.counts).all()
     model = twin_recommender(problem, groups, 0.1)
@@ -334,14 +314,14 @@ def test_an_unreachable_budget_leaves_a_record_that_says_so(tmp_path, monkeypatc
 
 def test_pep_that_prunes_too_little_says_how_far_it_came(make, monkeypatch):
     pep = sys.modules["bet.methods.pep"]  # by name it is the function
-    problem, speeds = make(), pep.SPEEDS
+    problem, speeds = make(budget="80%"), pep.SPEEDS
     monkeypatch.setattr(pep, "SPEEDS", (0.01, 0.02))
     with pytest.raises(Unreached, match="thresholds did not rise") as caught:
         METHODS["pep"](problem)
     monkeypatch.setattr(pep, "SPEEDS", (0.01, *speeds))  # one that does not reach the budget is replaced by another
     outcome = METHODS["pep"](problem)
     assert len(outcome.trials) == problem.search.top and outcome.trainings == 2 * problem.search.top + 1
-    assert caught.value.reached > caught.value.target == make().budget.parameters
+    assert caught.value.reached > caught.value.target == make(budget="80%").budget.parameters
 
 
 def test_budgets_that_a_method_cannot_take_are_refused(tmp_path, monkeypatch):
@@ -353,7 +333,7 @@ def test_budgets_that_a_method_cannot_take_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_nan_stops_training_with_step_and_learning_rate(make):
-    problem = make()
+    problem = make(budget="80%")
     model = fresh_recommender(problem, np.full(problem.budget.n, 3, dtype=np.int16))
     with torch.no_grad():
         model.table.weight[0, 0] = torch.nan

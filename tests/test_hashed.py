@@ -8,33 +8,13 @@ from hypothesis import strategies as st
 
 from bet.actions import Budget
 from bet.backbones import BACKBONES, HashedTable, Hashing
-from bet.data import planted, split_interactions
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.hashing import filled
-from bet.search import Problem, SearchSettings
+from bet.search import SearchSettings
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
 from bet.study.run import run_cell
-from bet.training import TrainSettings
-
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
-
-
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
-
-
-@pytest.fixture
-def make(split, tmp_path):
-    def problem(backbone="lightgcn", limit=2_000, d_max=16):
-        n, copies = sum(split.train.shape), BACKBONES[backbone].copies
-        whole = Budget(n * d_max, n, d_max, copies=copies)
-        parts = (split.train, split.validation, backbone, whole, 0, TRAINING, SearchSettings(top=3))
-        return Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
-
-    return problem
 
 
 def table(hashing, n, copies=1, seed=0):
@@ -99,7 +79,7 @@ def test_weights_tell_apart_what_shares_all_rows():
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", ["hash", "memrec"])
 def test_hashed_methods_learn_within_any_number_of_bytes(make, method, backbone):
-    problem = make(backbone, limit=900)
+    problem = make(backbone, limit=900, search=SearchSettings(top=3))
     outcome = METHODS[method](problem)
     model = outcome.trained.model
     assert model.table.n_bytes() <= 900 and outcome.trainings == len(outcome.trials) == 3
@@ -113,7 +93,7 @@ def test_too_few_bytes_are_refused(make):
         with pytest.raises(BetError, match="smallest file of a hashed table, ([0-9,]+) bytes"):
             METHODS[method](make(limit=100))
         with pytest.raises(BetError, match="needs a budget"):
-            METHODS[method](make(limit=None))
+            METHODS[method](make())
 
 
 def test_damaged_files_are_refused(tmp_path):

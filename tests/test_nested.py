@@ -8,28 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from bet.actions import Budget, sample_action
+from bet.actions import sample_action
 from bet.backbones import BACKBONES
-from bet.data import planted, split_interactions
 from bet.methods import METHODS
 from bet.methods.nested import NestedTable, nested_full, widths
-from bet.search import Problem, SearchSettings, cut, learning_recommender, masked
-from bet.training import TrainSettings, train
-
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=8, evaluate_every=1, patience=8, init_std=0.1)
-SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
+from bet.search import cut, learning_recommender, masked
+from bet.training import train
 
 
-@pytest.fixture
-def make(tmp_path):
-    split = split_interactions(planted(), 0)
-    n = sum(split.train.shape)
-
-    def problem(backbone="lightgcn", columns=4):
-        budget = Budget(n * columns, n, 16, copies=BACKBONES[backbone].copies)
-        return Problem(split.train, split.validation, backbone, budget, 0, TRAINING, SEARCH, tmp_path / "cache", tmp_path / "work")
-
-    return problem
+def longer(problem, epochs=8):
+    return replace(problem, training=replace(problem.training, max_epochs=epochs, patience=8))
 
 
 def test_widths_are_halves():
@@ -54,7 +42,7 @@ def test_a_step_trains_its_prefix_of_every_copy():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, backbone, monkeypatch):
-    problem = make(backbone)
+    problem = longer(make(backbone, "75%"))
     full = nested_full(problem)
     assert full.result.quality == pytest.approx(problem.quality(full.model)) and full.result.quality > 0
     before = full.model.snapshot()
@@ -63,12 +51,12 @@ def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, back
     assert ranked.means()["quality"] == pytest.approx(problem.quality(cut(problem, full, action.kept)))
     assert all(torch.equal(weight, before[name]) for name, weight in full.model.state_dict().items())
     monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)  # another budget takes the model from the cache
-    again = nested_full(make(backbone, columns=8))
+    again = nested_full(longer(make(backbone, "50%")))
     assert all(torch.equal(weight, before[name]) for name, weight in again.model.state_dict().items())
 
 
 def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(make):
-    problem = replace(make(columns=16), training=replace(TRAINING, max_epochs=20))
+    problem = longer(make(), 20)
     whole = learning_recommender(problem, partial(NestedTable, seed=0))
     whole.table.before_step = lambda step, steps: False
     train(whole, problem.sampler, problem.training, 0, epochs=20)
@@ -83,14 +71,14 @@ def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(mak
 
 
 def test_the_search_counts_evaluations_instead_of_fine_tunings(make):
-    outcome = METHODS["nested"](make())
+    outcome = METHODS["nested"](longer(make(budget="75%")))
     assert (outcome.finetunings, outcome.evaluations, outcome.trainings) == (0, 3, 2)
-    assert outcome.trained.model.table.n_parameters() == make().budget.target
+    assert outcome.trained.model.table.n_parameters() == make(budget="75%").budget.target
     assert {"pretrain", "search", "retrain"} <= set(outcome.seconds)
 
 
 def test_other_numbers_of_the_search_train_nothing_anew(make, monkeypatch):
-    problem = make()
+    problem = longer(make(budget="75%"))
     nested_full(problem)
     monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)
-    nested_full(replace(problem, search=replace(SEARCH, iterations=7, actions=5)))
+    nested_full(replace(problem, search=replace(problem.search, iterations=7, actions=5)))

@@ -17,30 +17,13 @@ from bet.methods import IN_BYTES, METHODS
 from bet.methods.fixed import uniform_sizes
 from bet.methods.quantised import packed_problem
 from bet.packed import PackedTable
-from bet.search import Problem, SearchSettings, fresh_recommender
+from bet.search import fresh_recommender
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
 from bet.study.run import check_table, run_cell
-from bet.training import BprSampler, TrainSettings, bpr_loss, train
+from bet.training import BprSampler, bpr_loss, train
 
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
-SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
 BITS = (1, 2, 4, 8, 16)
-
-
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
-
-
-@pytest.fixture
-def make(split, tmp_path):
-    def problem(backbone="lightgcn", limit=5_000):
-        n, copies = sum(split.train.shape), BACKBONES[backbone].copies
-        parts = (split.train, split.validation, backbone, Budget(n * 16, n, 16, copies=copies), 0, TRAINING, SEARCH)
-        return Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
-
-    return problem
 
 
 class Ordered:
@@ -95,7 +78,7 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, bits, cop
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("method", [name for name in IN_BYTES if "-" in name])
 def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, method, backbone):
-    problem = make(backbone)
+    problem = make(backbone, limit=5_000)
     outcome = METHODS[method](problem)
     model = outcome.trained.model
     check_table(outcome.problem, model.table)
@@ -131,7 +114,7 @@ def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, b
     inside = torch.arange(model.table.width) < torch.from_numpy(sizes)[:, None]
     gradient = model.table.weight.grad
     assert (gradient[inside] != 0).float().mean() > 0.9 and (gradient[~inside] == 0).all()
-    train(model, BprSampler(split.train), TRAINING, 0, epochs=1)
+    train(model, BprSampler(split.train), own.training, 0, epochs=1)
     assert (model.table.weight.detach()[~inside] == 0).all()
     assert (model.table().detach()[~inside] == 0).all()
     if bits <= 8:
@@ -151,7 +134,7 @@ def test_training_sees_the_rounded_table(make):
 
 
 def test_too_few_bytes_are_refused_with_the_smallest_file(make):
-    problem = make()
+    problem = make(limit=5_000)
     with pytest.raises(BetError, match="below the smallest file at 8 bits, ([0-9,]+) bytes") as error:
         packed_problem(replace(problem, byte_limit=300), 8, uniform=True)
     smallest = int(str(error.value).split("bits, ")[1].split(" bytes")[0].replace(",", ""))

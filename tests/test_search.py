@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from bet.actions import Budget, parse_budget
-from bet.data import planted, split_interactions
 from bet.errors import BetError
 from bet.methods.fixed import random_sizes, uniform_sizes
 from bet.methods.powerlaw import ALPHA, USER_SHARE, PowerlawSelector
@@ -18,7 +17,6 @@ from bet.predictor import DeepSets
 from bet.search import (
     Evaluated,
     PredictorSelector,
-    Problem,
     RandomSelector,
     SearchSettings,
     fresh_recommender,
@@ -27,22 +25,13 @@ from bet.search import (
     search_and_retrain,
     top_actions,
 )
-from bet.training import TrainSettings
 
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
 SEARCH = SearchSettings(iterations=7, actions=10, finetune_epochs=1, top=2)
 
 
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
-
-
 @pytest.fixture
-def problem(split, tmp_path):
-    n = sum(split.train.shape)
-    parts = (split.train, split.validation, "lightgcn", parse_budget("80%", n, 16), 0, TRAINING, SEARCH)
-    return Problem(*parts, tmp_path / "cache", tmp_path / "work")
+def problem(make):
+    return make(budget="80%", search=SEARCH)
 
 
 def test_strategies_follow_the_iteration(problem):
