@@ -1,6 +1,7 @@
 """The form of a record: one JSON Schema, checked wherever a record is written or read."""
 
 import json
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -54,10 +55,20 @@ def check_record(record: dict) -> None:
     """Raise BetError unless ``record`` has the form of ``record.schema.json``; does nothing where jsonschema is not installed."""
     if find_spec("jsonschema") is None:
         return
-    import jsonschema
+    from jsonschema.exceptions import best_match
 
-    try:
-        jsonschema.validate(record, json.loads(SCHEMA_FILE.read_text()))
-    except jsonschema.ValidationError as error:
+    error = best_match(_validator().iter_errors(record))
+    if error is not None:
         place = "/".join(map(str, error.absolute_path)) or "the record"
-        raise BetError(f"{record.get('cell_id', 'record')}: {place}: {error.message[:300]}; run the cell again") from error
+        raise BetError(f"{record.get('cell_id', 'record')}: {place}: {error.message[:300]}; run the cell again")
+
+
+@cache
+def _validator():
+    # Made once: jsonschema.validate would check the schema itself for every record, which takes most of its time.
+    from jsonschema.validators import validator_for
+
+    schema = json.loads(SCHEMA_FILE.read_text())
+    kind = validator_for(schema)
+    kind.check_schema(schema)
+    return kind(schema)
