@@ -193,7 +193,7 @@ def study_of(template, monkeypatch):
     return make
 
 
-def test_curves_of_a_study(study_of):
+def test_curves_of_a_study(study_of, monkeypatch):
     (found,) = panels(study := study_of(QUALITY), "tiny", "clean")
     own = {one.method: one for one in found.curves}
     assert set(own) == {"su", "uniform-int8", "uniform-int1"} and found.others == ("hash",) and found.full == pytest.approx(0.5)
@@ -222,6 +222,10 @@ def test_curves_of_a_study(study_of):
     assert list(pairs.data["bytes"]) == pytest.approx(
         [13 * 2**0.6, 26 * 2 ** ((0.04 + 0.04 * np.log2(26 / 25.6)) / 0.06)], rel=1e-3
     )
+    assert list(pairs.text.index.get_level_values("overtakes")) == ["uniform-int1", "uniform-int8"]
+    monkeypatch.setattr(curve_tables, "LEADERS", 1)
+    pairs = curve_tables.crossings(study, "tiny", "clean")
+    assert len(pairs.data) == 2 and list(pairs.text.index) == [("lightgcn", "su", "uniform-int8")]
     says = area_findings(study)
     assert "from 13.0 to 51.2 bytes per entity uniform-int8 has the largest" in says and "over su, the best float32 one" in says
     assert "Area" not in findings(study)
@@ -247,7 +251,7 @@ def test_tables_of_curves_survive_missing_cells(study_of):
         assert "missing" in make(dataclasses.replace(nothing, records=()), "tiny", "clean").html()
     assert "No two methods" in area_findings(nothing)
     apart = study_of({"su": QUALITY["su"], "sr": {budget: (x, None, q - 0.1) for budget, (x, _, q) in QUALITY["su"].items()}})
-    assert "no crossing is sure" in curve_tables.crossings(apart, "tiny", "clean").html()
+    assert "no such crossing is sure" in curve_tables.crossings(apart, "tiny", "clean").html()
     assert "no other kind of table" in area_findings(apart)
 
 

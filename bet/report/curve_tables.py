@@ -8,6 +8,8 @@ from bet.report.frames import Study
 from bet.report.stats import CONFIDENCE, RESAMPLES
 from bet.report.tables import MISSING, Table
 
+LEADERS = 4  # per backbone: methods whose crossings are shown
+
 _CURVES = (
     "A curve joins a method's points by lines, NDCG@20 on test over the logarithm of the bytes per entity of its file; files of "
     "the same length are one point, and where a method can use no more bytes its curve goes on level to its largest limit. "
@@ -44,34 +46,35 @@ def area_under_curve(study: Study, dataset: str, protocol: str, suffix: str = ""
 
 
 def crossings(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
-    """At how many bytes one method overtakes another, where that is sure."""
+    """At how many bytes one method overtakes another, where that is sure; the data has all pairs, the text those to look at."""
     found = curves.panels(study, dataset, protocol)
     caption = (
         f"Where one method overtakes another on {dataset}, protocol {protocol}. {_CURVES}"
-        "All pairs of curves that cross in the range that both cover: from the bytes shown to the end of this range the method is "
-        "the better one; of several crossings of a pair this is the last. "
+        f"Pairs of curves that cross in the range that both cover, of bet and of the {LEADERS} methods with the largest area on "
+        f"validation (crossings{suffix}.csv: all pairs). From the bytes shown to the end of the range the method leads; "
+        "of several crossings of a pair this is the last. "
         f"Interval: {CONFIDENCE:.0%} bootstrap interval over users ({RESAMPLES:,} resamples, the same for both). A resample agrees "
         "if the opponent leads where it leads most in the records, below the crossing, and the method leads at the end; shown are "
         f"pairs for which {CONFIDENCE:.0%} of the resamples do, pair by pair, with no adjustment for their number. "
         f"Behind, ahead: mean difference in N@20 at these two places. {_compared(found)}"
     )
-    frames = [curves.crossings(panel).assign(backbone=panel.backbone) for panel in found]
+    frames = [_crossings(panel) for panel in found]
     data = pd.concat([frame for frame in frames if len(frame)], ignore_index=True) if any(map(len, frames)) else pd.DataFrame()
-    if data.empty:
-        nothing = "no crossing is sure" if found else MISSING
+    shown = data[data.pop("shown").astype(bool)] if len(data) else data
+    if shown.empty:
+        nothing = "no such crossing is sure" if found else MISSING
         return Table(f"crossings{suffix}", caption.rstrip(), pd.DataFrame({"result": [nothing]}), data)
     text = pd.DataFrame(
         {
-            **{name: data[name] for name in ("backbone", "method")},
-            "overtakes": data["opponent"],
-            "at bytes per entity": _shown(data["bytes"], "{:.1f}"),
-            "interval": _intervals(data["low"], data["high"], "{:.1f}"),
-            "resamples": _shown(data["share"], "{:.1%}"),
-            "behind": _shown(data["behind"], "{:+.4f}"),
-            "ahead": _shown(data["ahead"], "{:+.4f}"),
+            **{name: shown[name] for name in ("backbone", "method")},
+            "overtakes": shown["opponent"],
+            "at bytes per entity": _shown(shown["bytes"], "{:.1f}"),
+            "interval": _intervals(shown["low"], shown["high"], "{:.1f}"),
+            "resamples": _shown(shown["share"], "{:.1%}"),
+            "behind": _shown(shown["behind"], "{:+.4f}"),
+            "ahead": _shown(shown["ahead"], "{:+.4f}"),
         }
     ).set_index(["backbone", "method", "overtakes"])
-    data.insert(0, "backbone", data.pop("backbone"))
     return Table(f"crossings{suffix}", caption.rstrip(), text, data)
 
 
@@ -83,6 +86,15 @@ def _areas(panel: Panel) -> pd.DataFrame:
     frame.insert(0, "backbone", panel.backbone)
     low, high = (float("nan"),) * 2 if panel.span is None else (2.0**end for end in panel.span)
     return frame.assign(from_bytes=low, to_bytes=high, users=panel.users, seeds=len(panel.seeds))
+
+
+def _crossings(panel: Panel) -> pd.DataFrame:
+    """All crossings of a panel, and whether a pair is ``shown``: one of bet or of the methods that validation puts first."""
+    frame = curves.crossings(panel)
+    main = {"bet", *curves.areas(panel)["method"][:LEADERS]}
+    shown = frame["method"].isin(main) | frame["opponent"].isin(main)
+    frame.insert(0, "backbone", panel.backbone)
+    return frame.assign(shown=shown)
 
 
 def _compared(found: list[Panel]) -> str:
