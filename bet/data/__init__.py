@@ -3,13 +3,14 @@
 from bet.data.interactions import Interactions, from_pairs, keep_rows
 from bet.data.readers import read_interactions
 from bet.data.sources import DATASETS, load_dataset
-from bet.data.split import Split, split_interactions
+from bet.data.split import Split, evaluable_split, split_interactions
 from bet.data.synthetic import planted, power_law
 
 __all__ = [
     "DATASETS",
     "Interactions",
     "Split",
+    "evaluable_split",
     "from_pairs",
     "keep_rows",
     "load_dataset",

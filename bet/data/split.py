@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bet.data.interactions import Interactions, binary_matrix
+from bet.errors import BetError
 from bet.seeds import numpy_generator
 
 
@@ -43,3 +44,11 @@ def split_interactions(interactions: Interactions, seed: int) -> Split:
     part = np.where(position < n_test, 2, np.where(position < n_test + n_validation, 1, 0))
     train, validation, test = (binary_matrix(users[part == i], items[part == i], matrix.shape) for i in range(3))
     return Split(interactions.name, seed, interactions.fingerprint(), train, validation, test)
+
+
+def evaluable_split(interactions: Interactions, seed: int) -> Split:
+    """``split_interactions``; raises BetError unless somebody can be validated and tested."""
+    split = split_interactions(interactions, seed)
+    if not split.validation.nnz or not split.test.nnz:
+        raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
+    return split

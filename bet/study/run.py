@@ -20,7 +20,7 @@ from scipy.sparse import csr_array
 import bet
 from bet.actions import Budget, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, QuantisedTable, Recommender, Table
-from bet.data import DATASETS, Interactions, Split, load_dataset, split_interactions
+from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
 from bet.errors import BetError, Unreached
 from bet.files import atomic_path, locked
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
@@ -65,9 +65,7 @@ def run_cell(
         check_writable(table, None if cell.dataset in DATASETS else cell.dataset)
     with steady(threads):
         device = usable(device)
-        split = split_interactions(interactions, cell.seed)
-        if not split.validation.nnz or not split.test.nnz:
-            raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
+        split = evaluable_split(interactions, cell.seed)
         problem = cell_problem(cell, split, device, progress)
         with locked(problem.work):  # a cell of the other protocol may do the same work
             try:

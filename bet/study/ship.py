@@ -10,7 +10,7 @@ import numpy as np
 
 from bet.actions import Budget
 from bet.backbones import BACKBONES, Recommender
-from bet.data import Interactions, Split, keep_rows, split_interactions
+from bet.data import Interactions, Split, evaluable_split, keep_rows
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.quantised import bet_packed, smallest_file, uniform_packed
@@ -84,9 +84,7 @@ def ship(
     for kind, name, known in (("backbone", backbone, BACKBONES), ("profile", profile, PROFILES)):
         if name not in known:
             raise BetError(f"unknown {kind} {name!r}; known are {', '.join(known)}")
-    split, numbers = split_interactions(interactions, seed), PROFILES[profile]
-    if not split.validation.nnz or not split.test.nnz:
-        raise BetError(f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data")
+    split, numbers = evaluable_split(interactions, seed), PROFILES[profile]
     n, copies = interactions.n_users + interactions.n_items, BACKBONES[backbone].copies
     whole = Budget(n * numbers.d_max, n, numbers.d_max, copies=copies)
     training = replace(numbers.training[backbone], validation_share=0.5)
