@@ -20,7 +20,7 @@ from bet.report.findings import findings, provenance
 from bet.report.frames import METRICS, RECORDS, Study, load_study, restore, write_bundle
 from bet.report.show import missing
 from bet.report.stats import average_ranks, best_competitor, compare, holm, paired
-from bet.report.style import use_style
+from bet.report.style import METHOD_COLOURS, METHOD_MARKERS, use_style
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.run import run_cell
@@ -139,7 +139,14 @@ def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synth
     figure = figures.quality_against_bytes(both, "tiny", "clean")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"uniform-int4", "bet-int8", "bet", "other float32 methods"} <= set(labels)
+    whole, near = figure.axes
+    assert near.get_ylim()[0] == pytest.approx(figures.NEAR * ceiling) and whole.get_ylim()[0] < near.get_ylim()[0]
     plt.close(figure)
+
+
+def test_every_method_has_a_colour_and_a_marker():
+    assert set(METHOD_COLOURS) >= set(METHODS) and set(METHOD_MARKERS) == set(METHODS)
+    assert len(set(METHOD_COLOURS.values())) == len(METHOD_COLOURS)
 
 
 def test_one_seed_has_no_deviation(synthetic):

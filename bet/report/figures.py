@@ -20,6 +20,7 @@ from bet.report.tables import in_group, rank_blocks
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
 BYTES_SHOWN = ("su", "powerlaw", "bet", *IN_BYTES)  # by name where bytes are compared, the others in grey
+NEAR = 0.85  # of the full table's quality: where tables in bytes differ
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1, "label": "other float32 methods"}
 
 
@@ -75,37 +76,54 @@ def _published(dataset: str, protocol: str, backbone: str, shares: list[float]) 
 
 
 def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
-    """Test NDCG@20 against what a file takes, a panel per backbone: float32 and quantised tables; the full table is the ceiling."""
+    """Test NDCG@20 against what a file takes, a column per backbone; below, the same from ``NEAR`` of the full table on.
+
+    Float32 tables dashed, the full one the ceiling.
+    """
     cells = in_group(study.by_bytes, dataset, protocol)
-    figure, panels = _panels(_backbones(cells), sharey=False)
-    for backbone, axis in panels.items():
+    backbones = _backbones(cells)
+    size = (3.0 * len(backbones) + 1.0, 5.6)
+    figure, axes = plt.subplots(2, len(backbones), figsize=size, sharex="col", height_ratios=(1, 1.3), squeeze=False)
+    for (whole, near), backbone in zip(axes.T, backbones, strict=True):
         own = cells[cells["backbone"] == backbone]
-        ceiling = own[own["method"] == "full"]
-        if len(ceiling):
-            axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label="full table")
-        for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
-            points = block.groupby("budget")[["bytes_per_entity", METRIC]].agg(
-                {"bytes_per_entity": "mean", METRIC: ["mean", "std"]}
-            )
-            points = points.sort_values(("bytes_per_entity", "mean"))
-            look = _look(str(method)) if method in BYTES_SHOWN else OTHERS
-            mean, deviation = points[METRIC, "mean"], points[METRIC, "std"]
-            axis.errorbar(points["bytes_per_entity", "mean"], mean, yerr=_bars(deviation), capsize=2, **look)
-        shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
-        if len(ceiling):
-            whole = 4 * float((ceiling["full_parameters"] / ceiling["entities"]).mean())
-            for method, values in _published(dataset, protocol, backbone, shares).items():
-                look = _look(method) | {"label": f"{method}, published"}
-                axis.plot(values.index / 100 * whole, values, linestyle=":", mfc="white", **look)
-        size = f" (full: {ceiling['bytes_per_entity'].mean():.0f} bytes)" if len(ceiling) else ""
-        axis.set(title=backbone + size, xlabel="bytes per entity (file)", xscale="log")
+        for axis in (whole, near):
+            _bytes_curves(axis, own, dataset, protocol, backbone)
+        full = own.loc[own["method"] == "full"]
+        if len(full):
+            ceiling = full[METRIC].mean()
+            near.set_ylim(NEAR * ceiling, max(1.02 * ceiling, whole.get_ylim()[1]))
+        whole.set_title(backbone + (f" (full: {full['bytes_per_entity'].mean():.0f} bytes)" if len(full) else ""))
         ticks = [2.0**i for i in range(10) if len(own) and own["bytes_per_entity"].min() / 1.5 < 2**i < 150]
-        axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
-        axis.minorticks_off()
-        _nothing(axis, own)
+        near.set(xlabel="bytes per entity (file)", xscale="log")
+        near.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
+        near.minorticks_off()
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
-    _share_legend(figure, panels.values(), LABEL)
+    for axis in axes[:, 0]:
+        axis.set_ylabel(LABEL)
+    _share_legend(figure, axes[0])
     return figure
+
+
+def _bytes_curves(axis: Axes, own: pd.DataFrame, dataset: str, protocol: str, backbone: str) -> None:
+    """Every method's points and, of a backbone with published ones, those."""
+    ceiling = own[own["method"] == "full"]
+    if len(ceiling):
+        axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label="full table")
+    for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
+        budgets = block.groupby("budget")
+        points = pd.DataFrame(
+            {"at": budgets["bytes_per_entity"].mean(), "mean": budgets[METRIC].mean(), "deviation": budgets[METRIC].std()}
+        )
+        points = points.sort_values("at")
+        look = _look(str(method)) | {"linestyle": "-" if method in IN_BYTES else "--"} if method in BYTES_SHOWN else OTHERS
+        axis.errorbar(points["at"], points["mean"], yerr=_bars(points["deviation"]), capsize=2, **look)
+    shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
+    if len(ceiling):
+        whole = 4 * float((ceiling["full_parameters"] / ceiling["entities"]).mean())
+        for method, values in _published(dataset, protocol, backbone, shares).items():
+            look = _look(method) | {"label": f"{method}, published"}
+            axis.plot(values.index / 100 * whole, values, linestyle=":", mfc="white", **look)
+    _nothing(axis, own)
 
 
 def sizes_against_frequency(study: Study, dataset: str, protocol: str) -> Figure:

@@ -1,18 +1,27 @@
 """One look for all figures: readable in print, distinguishable without colour."""
 
 import sys
+from itertools import cycle
 
 import matplotlib as mpl
 import seaborn as sns
 
-from bet.methods import IN_BYTES
+from bet.methods import METHODS
 
-_METHODS = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested")
-_COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
-METHOD_COLOURS = dict(zip(_METHODS, ("black", *sns.color_palette("colorblind", 7)), strict=True))
-METHOD_COLOURS |= dict(zip(_COMPETITORS, sns.color_palette("dark", 6), strict=True))
-METHOD_COLOURS |= dict(zip(IN_BYTES, sns.color_palette("husl", len(IN_BYTES)), strict=True))
-METHOD_MARKERS = dict(zip((*_METHODS, *_COMPETITORS, *IN_BYTES), "Xsv^oDPH<>pdh*8s^vPoDHXd<>", strict=True))
+METHOD_COLOURS = {"full": "black"}
+_FAMILIES = {  # a family of methods, a range of colours
+    ("su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested"): "colorblind",
+    ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl"): "dark",
+    ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1"): "YlOrRd",
+    ("bet-int8", "bet-int4", "bet-bytes"): "YlGnBu_d",
+    ("pq", "mec"): "RdPu_d",
+    ("hash", "memrec"): "copper_r",
+}
+for _methods, _palette in _FAMILIES.items():
+    METHOD_COLOURS |= dict(zip(_methods, sns.color_palette(_palette, len(_methods)), strict=True))
+_others = [name for name in METHODS if name not in METHOD_COLOURS]
+METHOD_COLOURS |= dict(zip(_others, sns.husl_palette(len(_others)), strict=True))
+METHOD_MARKERS = dict(zip(METHODS, cycle("Xsv^oDPH<>pdh*8"), strict=False))
 
 
 def use_style() -> None:
