@@ -20,6 +20,7 @@ from bet.report.tables import in_group, rank_blocks
 METRIC = "ndcg@20"
 LABEL = "NDCG@20 on test"
 BYTES_SHOWN = ("su", "powerlaw", "bet", *IN_BYTES)  # by name where bytes are compared, the others in grey
+BYTES_RANGE = (1.0, 512.0)  # per entity, of the axis
 NEAR = 0.85  # of the full table's quality: where tables in bytes differ
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1, "label": "other float32 methods"}
 
@@ -76,27 +77,34 @@ def _published(dataset: str, protocol: str, backbone: str, shares: list[float]) 
 
 
 def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
-    """Test NDCG@20 against what a file takes, a column per backbone; below, the same from ``NEAR`` of the full table on.
+    """Test NDCG@20 against what a file takes, a column per backbone; below, from ``NEAR`` of the full table's quality on.
 
-    Float32 tables dashed, the full one the ceiling.
+    Float32 tables dashed; the full one is the ceiling, and a point where its file is.
     """
     cells = in_group(study.by_bytes, dataset, protocol)
     backbones = _backbones(cells)
-    size = (3.0 * len(backbones) + 1.0, 5.6)
-    figure, axes = plt.subplots(2, len(backbones), figsize=size, sharex="col", height_ratios=(1, 1.3), squeeze=False)
+    size = (3.0 * len(backbones) + 1.0, 5.8)
+    figure, axes = plt.subplots(2, len(backbones), figsize=size, height_ratios=(1, 1.3), squeeze=False)
     for (whole, near), backbone in zip(axes.T, backbones, strict=True):
         own = cells[cells["backbone"] == backbone]
         for axis in (whole, near):
             _bytes_curves(axis, own, dataset, protocol, backbone)
-        full = own.loc[own["method"] == "full"]
+        full, others = own[own["method"] == "full"], own[own["budget"] != "none"]
+        low, high = BYTES_RANGE
+        whole.set(title=backbone, xlim=(low / 1.2, high * 1.2))
         if len(full):
             ceiling = full[METRIC].mean()
+            whole.plot(full["bytes_per_entity"].mean(), ceiling, color="black", marker=METHOD_MARKERS["full"])
             near.set_ylim(NEAR * ceiling, max(1.02 * ceiling, whole.get_ylim()[1]))
-        whole.set_title(backbone + (f" (full: {full['bytes_per_entity'].mean():.0f} bytes)" if len(full) else ""))
-        ticks = [2.0**i for i in range(10) if len(own) and own["bytes_per_entity"].min() / 1.5 < 2**i < 150]
-        near.set(xlabel="bytes per entity (file)", xscale="log")
-        near.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
-        near.minorticks_off()
+            others = others[others[METRIC] >= NEAR * ceiling]
+        if len(others):
+            near.set_xlim(others["bytes_per_entity"].min() / 1.2, others["bytes_per_entity"].max() * 1.2)
+        for axis, step in ((whole, 2), (near, 1)):
+            axis.set(xlabel="bytes per entity (file)", xscale="log")
+            left, right = axis.get_xlim()
+            ticks = [2.0**i for i in range(0, 10, step) if left <= 2**i <= right]
+            axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
+            axis.minorticks_off()
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     for axis in axes[:, 0]:
         axis.set_ylabel(LABEL)
