@@ -1,5 +1,7 @@
 """Hashed tables: any number of bytes, nothing per entity, the same rows again from the file alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.hashing import filled
 from bet.search import SearchSettings
-from bet.seeds import torch_generator
+from bet.seeds import derive, torch_generator
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 
@@ -34,7 +36,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(tmp_path_factory, l
 
     hashing = filled(Stated, limit, size, *hashes)
     if hashing is None:
-        assert Hashing(size, 2, 1, 0, *hashes, 40, 0).file_bytes(copies) > limit - 300
+        assert Hashing(size, 2, 1, hashes[1], *hashes, 40, derive(3, "hashing") & 0xFFFFFFFF).file_bytes(copies) > limit
         return
     path = tmp_path_factory.mktemp("hashed") / "t"
     written = table(hashing, 90, copies)
@@ -42,7 +44,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(tmp_path_factory, l
     length = path.stat().st_size
     assert length == written.n_bytes() <= limit
     one_more = 4 if hashing.weights else 4 * copies * size
-    assert limit - length < one_more + 8, "the header is padded to whole words"
+    assert min(limit, 4 * 90 * 16 * copies) - length < one_more + 8, "the header is padded to whole words"
     read = HashedTable.load(path, 90, 64)
     assert torch.equal(read(), written()) and read.hashing == hashing
 
@@ -90,10 +92,26 @@ def test_hashed_methods_learn_within_any_number_of_bytes(make, method, backbone)
 
 def test_too_few_bytes_are_refused(make):
     for method in ("hash", "memrec"):
-        with pytest.raises(BetError, match="smallest file of a hashed table, ([0-9,]+) bytes"):
-            METHODS[method](make(limit=100))
-        with pytest.raises(BetError, match="needs a budget"):
-            METHODS[method](make())
+        for problem in (
+            make(d_max=128, search=SearchSettings(top=1)),
+            make("ncf", d_max=128, search=SearchSettings(top=2)),
+            make(),
+        ):
+            with pytest.raises(BetError, match="smallest file of a hashed table, ([0-9,]+) bytes") as error:
+                METHODS[method](replace(problem, byte_limit=100))
+            smallest = int(str(error.value).split("table, ")[1].split(" bytes")[0].replace(",", ""))
+            own = replace(problem, byte_limit=smallest, work=problem.work / str(smallest))
+            assert METHODS[method](own).trained.model.table.n_bytes() <= smallest
+            with pytest.raises(BetError, match="smallest file"):
+                METHODS[method](replace(own, byte_limit=smallest - 1))
+            with pytest.raises(BetError, match="needs a budget"):
+                METHODS[method](problem)
+
+
+def test_no_hashed_table_has_more_numbers_than_the_full_one(make):
+    outcome = METHODS["memrec"](make(limit=10**12, search=SearchSettings(top=1)))
+    table = outcome.trained.model.table
+    assert table.n_parameters() <= outcome.problem.budget.parameters and table.n_bytes() > 3 * outcome.problem.budget.parameters
 
 
 def test_damaged_files_are_refused(tmp_path):

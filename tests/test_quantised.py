@@ -103,6 +103,17 @@ def test_a_sparsity_limits_the_file_to_the_numbers_it_leaves(method, tmp_path, m
     assert record["size"]["limit_bytes"] == limit and limit / 4 < record["size"]["bytes"] <= limit
 
 
+@pytest.mark.parametrize("method", IN_BYTES)
+def test_a_sparsity_below_one_float32_column_is_the_methods_to_refuse(method, tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    for budget in ("99.9%", "12", "48 B"):
+        with pytest.raises(BetError, match="(12|48) bytes is below the smallest"):
+            run_cell(Cell("tiny", "lightgcn", budget, method, profile="smoke"))
+    if method in ("hash", "memrec"):
+        assert run_cell(Cell("tiny", "lightgcn", "97%", method, profile="smoke"))["size"]["bytes"] <= 0.03 * 4 * 16 * 210
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, bits):
     own = packed_problem(make(limit=4_000), bits)

@@ -1,6 +1,7 @@
 """The extreme end: no row per entity at all. The plain hashing trick, and MEM-REC's two hashed encoders."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -32,10 +33,13 @@ def _tuned(problem: Problem, k: int, k_weights: int) -> Outcome:
     trials: list[dict] = []
     if limit is None:
         raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
-    for divisor in WIDTHS[: problem.search.top]:
-        size = max(1, problem.budget.d_max // divisor)
-        if any(trial["columns"] == size for trial in trials):
-            continue
+    sizes = dict.fromkeys(max(1, problem.budget.d_max // divisor) for divisor in WIDTHS[: problem.search.top])
+    smallest = min(_form(problem, size, 2, k_weights, k, k_weights).file_bytes(problem.budget.copies) for size in sizes)
+    if smallest > limit:
+        raise BetError(
+            f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
+        )
+    for size in sizes:
         form = filled(problem, limit, size, k, k_weights)
         if form is None:
             continue
@@ -45,31 +49,34 @@ def _tuned(problem: Problem, k: int, k_weights: int) -> Outcome:
         trials.append({"columns": size, "rows": form.rows, "quality": trained.result.quality, "epochs": trained.result.epoch})
         if best is None or trained.result.quality > best[0].result.quality:
             best = trained, own
-    if best is None:
-        smallest = Hashing(1, 2, 1, k_weights, k, k_weights, problem.n_users, 0).file_bytes(problem.budget.copies)
-        raise BetError(
-            f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
-        )
+    assert best is not None
     return Outcome(best[0], seconds={"retrain": seconds}, trainings=len(trials), trials=trials, problem=best[1])
 
 
 def filled(problem: Problem, limit: int, size: int, k: int, k_weights: int) -> Hashing | None:
-    """The form with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights; None where two do not fit."""
-    n, n_users, copies = problem.budget.n, problem.n_users, problem.budget.copies
-    seed = derive(problem.seed, "hashing") & 0xFFFFFFFF
+    """The form with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights; None where two do not fit.
 
-    def form(rows: int, weights: int) -> Hashing:
-        users = min(max(1, round(rows * n_users / n)), rows - 1)
-        return Hashing(size, rows, users, weights, k, k_weights, n_users, seed)
-
-    weights = max(k_weights, min(4096, limit // 4 // SHARE)) if k_weights else 0
-    rows = (limit - form(2, weights).file_bytes(copies)) // (4 * copies * size) + 2
-    while rows >= 2 and form(rows, weights).file_bytes(copies) > limit:
-        rows -= 1
-    if rows < 2:
+    Never more numbers than a full table has.
+    """
+    copies = problem.budget.copies
+    form = partial(_form, problem, size, k=k, k_weights=k_weights)
+    least = form(2, k_weights).file_bytes(copies)
+    if least > limit:
         return None
+    limit = min(limit, max(least, 4 * problem.budget.n * problem.budget.d_max * copies))
+    weights = max(k_weights, min(4096, limit // 4 // SHARE)) if k_weights else 0
+    if form(2, weights).file_bytes(copies) > limit:
+        weights = k_weights
+    rows = (limit - form(2, weights).file_bytes(copies)) // (4 * copies * size) + 2
+    while form(rows, weights).file_bytes(copies) > limit:
+        rows -= 1
     if k_weights:
         weights += (limit - form(rows, weights).file_bytes(copies)) // 4
         while form(rows, weights).file_bytes(copies) > limit:
             weights -= 1
     return form(rows, weights)
+
+
+def _form(problem: Problem, size: int, rows: int, weights: int, k: int, k_weights: int) -> Hashing:
+    users = min(max(1, round(rows * problem.n_users / problem.budget.n)), rows - 1)
+    return Hashing(size, rows, users, weights, k, k_weights, problem.n_users, derive(problem.seed, "hashing") & 0xFFFFFFFF)

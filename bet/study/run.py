@@ -172,10 +172,12 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
     stated = parse_bytes(cell.budget, n)
     if cell.method in ELEMENTWISE and stated is not None:
         raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
-    packed = cell.method in IN_BYTES
-    budget = (
-        full if cell.budget == "none" or (packed and stated is not None) else parse_budget(cell.budget, n, profile.d_max, copies)
-    )
+    budget, byte_limit = full, None
+    if cell.method in IN_BYTES:  # other budgets are as many float32 numbers, and the method knows the fewest bytes it can do with
+        numbers = parse_budget(cell.budget, n, profile.d_max, copies, d_min=0)
+        byte_limit = 4 * numbers.parameters if stated is None else stated
+    elif cell.budget != "none":
+        budget = parse_budget(cell.budget, n, profile.d_max, copies)
     return Problem(
         split.train,
         split.validation,
@@ -188,7 +190,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
         cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}",
         device,
         progress,
-        byte_limit=(4 * budget.parameters if stated is None else stated) if packed else None,
+        byte_limit=byte_limit,
     )
 
 
