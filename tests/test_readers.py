@@ -1,6 +1,9 @@
 """Own files: what is written is what is read, and what is wrong is named."""
 
 import logging
+import uuid
+from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -197,6 +200,28 @@ def test_negative_ids_and_missing_values_of_parquet_name_the_row(tmp_path):
             read_interactions(path)
     pd.DataFrame({"user": ["-2", "x"], "item": [1, 2]}).to_parquet(path)  # a text may start with a minus
     assert list(read_interactions(path).user_ids) == ["-2", "x"]
+
+
+@pytest.mark.parametrize(
+    "kind", [lambda i: b"u%d" % i, lambda i: Decimal(i), lambda i: date(2026, 1, i), lambda i: uuid.UUID(int=i)]
+)
+def test_ids_of_any_scalar_type_are_read_from_parquet(tmp_path, kind):
+    path = tmp_path / "data.parquet"
+    pd.DataFrame({"user": [kind(1), kind(2), kind(1)], "item": [7, 7, 8]}).to_parquet(path)
+    expected = [one.decode() if isinstance(one, bytes) else str(one) for one in (kind(1), kind(2))]
+    data = read_interactions(path)
+    assert list(map(str, data.user_ids)) == expected and len(data) == 3
+
+
+NO_IDS = [([[1], [2]], "holds a ndarray"), ([{"a": 1}, {"a": 2}], "holds a dict"), ([b"\xff", b"a"], "not UTF-8")]
+
+
+@pytest.mark.parametrize(("ids", "message"), NO_IDS)
+def test_what_is_no_id_is_named(tmp_path, ids, message):
+    path = tmp_path / "data.parquet"
+    pd.DataFrame({"user": ids, "item": [1, 2]}).to_parquet(path)
+    with pytest.raises(BetError, match=message):
+        read_interactions(path)
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])

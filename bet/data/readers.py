@@ -130,7 +130,7 @@ def _check_columns(
 
     checked = {}
     for role in ("user", "item"):
-        ids = frame[columns[role]]
+        ids = _scalars(path, frame[columns[role]])
         if pd.api.types.is_string_dtype(ids.dtype):
             ids = ids.str.strip()
         if (bad := (ids.isna() | (ids == "")).to_numpy(dtype=bool)).any():
@@ -154,6 +154,20 @@ def _check_columns(
             if role == "rating":
                 checked[role] = numbers
     return pd.DataFrame(checked)
+
+
+def _scalars(path: Path, ids: pd.Series) -> pd.Series:
+    """Ids that Parquet keeps as bytes, decimals or other Python objects, as text; other columns as they are."""
+    if ids.dtype != object:
+        return ids
+    kinds = {type(one) for one in ids}
+    if nested := kinds & {list, tuple, dict, np.ndarray}:
+        kind = nested.pop().__name__
+        raise BetError(f"{path}: column {ids.name!r} holds a {kind} in each row, not one id; write text or numbers")
+    try:
+        return ids.map(lambda one: one.decode() if isinstance(one, bytes) else str(one), na_action="ignore")
+    except UnicodeDecodeError as error:
+        raise BetError(f"{path}: column {ids.name!r} holds bytes that are not UTF-8 text ({error}); write text") from error
 
 
 def _negative(ids: pd.Series) -> np.ndarray:
