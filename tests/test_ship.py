@@ -71,9 +71,10 @@ def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
     searched = shipment.candidates[-1]
     if simple.columns < 16:
         assert searched.name == f"searched at {simple.bits} bits" and shipment.verdict.users > 20
-        assert [c.name for c in shipment.around] == ["half the bytes", "double the bytes"] and shipment.around[
-            1
-        ].file_bytes <= 8_000
+        tried = {word: {c.bits for c in outlook.tried} for word, outlook in (("half", shipment.half), ("double", shipment.double))}
+        assert tried["half"] == {simple.bits, simple.bits // 2} - {0} and tried["double"] <= {simple.bits, 2 * simple.bits}
+        assert all(c.file_bytes <= outlook.limit for outlook in (shipment.half, shipment.double) for c in outlook.tried)
+        assert (shipment.half.limit, shipment.double.limit) == (2_000, 8_000) and shipment.double.tried
     else:
         assert shipment.verdict.users == 0, "everybody has all columns"
     assert shipment.shipped == (searched.name if shipment.verdict.accepted else simple.name)
@@ -168,8 +169,12 @@ def test_interrupted_writing_never_leaves_ids_of_another_table(tmp_path, monkeyp
 
 def test_room_for_everything_needs_no_search(tmp_path):
     shipment = ship(planted(), 10**6, tmp_path / "t", profile="smoke")
-    assert shipment.shipped.startswith("uniform") and "not tried" in verdict_sentence(shipment)
-    assert all(candidate.name != "double the bytes" for candidate in shipment.around)
+    assert shipment.shipped.startswith("uniform")
+    assert verdict_sentence(shipment) == "No searched table: everybody has all columns."
+    words = (
+        "Half the bytes (500,000): the same table, whose file is no longer. Double the bytes (2,000,000): the same table, which has"
+    )
+    assert expectations(shipment) == f"{words} all columns."
     assert write_page(shipment).is_file()
 
 
@@ -180,7 +185,8 @@ def test_too_few_bytes_name_the_smallest_file_and_that_one_works(tmp_path):
     smallest = int(re.search(r"file, ([0-9,]+)", str(error.value))[1].replace(",", ""))
     shipment = ship(data, smallest, tmp_path / "t", profile="smoke")
     assert (tmp_path / "t").stat().st_size == smallest
-    assert "not tried" in verdict_sentence(shipment) or shipment.verdict.users
+    assert "does not fit" in verdict_sentence(shipment) or shipment.verdict.users
+    assert f"Half the bytes ({smallest // 2}): no table: the smallest file has {smallest} bytes." in expectations(shipment)
 
 
 def test_the_command_writes_table_and_page(tmp_path, capsys):

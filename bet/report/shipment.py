@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bet.files import atomic_path
 from bet.report.style import use_style
-from bet.study.ship import Shipment
+from bet.study.ship import Candidate, Shipment
 
 TEMPLATE = Environment(autoescape=True).from_string(Path(__file__).with_name("shipment.html").read_text(encoding="utf-8"))
 LOAD = """from bet.packed import PackedTable
@@ -29,7 +29,7 @@ def verdict_sentence(shipment: Shipment) -> str:
     """Whether the searched table was accepted, with the bound that decided."""
     verdict = shipment.verdict
     if not verdict.users:
-        return "Search: not tried; a searched table's file does not fit, everybody has all columns, or no user is left to judge it."
+        return f"No searched table: {shipment.unsearched}."
     word = "accepted" if verdict.accepted else "rejected"
     bound = f"with about {verdict.confidence:.0%} confidence at least {verdict.bound:+.4f}"
     if verdict.bound == -float("inf"):
@@ -43,11 +43,15 @@ def verdict_sentence(shipment: Shipment) -> str:
 def expectations(shipment: Shipment) -> str:
     """What half and double the bytes would give, from tables that were trained."""
     own = next(candidate for candidate in shipment.candidates if candidate.name == shipment.shipped)
-    parts = [
-        f"{candidate.name} ({candidate.file_bytes:,}): {candidate.quality / own.quality - 1:+.1%} of validation quality"
-        for candidate in shipment.around
-    ]
-    return "Uniform tables at other sizes, against the shipped one: " + ("; ".join(parts) or "none fits") + "."
+    parts = []
+    for word, outlook in (("Half", shipment.half), ("Double", shipment.double)):
+        instead = outlook.instead
+        if outlook.tried:
+            best = max(outlook.tried, key=lambda candidate: candidate.quality)
+            change = f"{best.quality / own.quality - 1:+.1%} of validation quality against the shipped table"
+            instead = f"{best.file_bytes:,} bytes at {best.bits} bits, {change}"
+        parts.append(f"{word} the bytes ({outlook.limit:,}): {instead}.")
+    return " ".join(parts)
 
 
 def plot(shipment: Shipment) -> Figure:
@@ -55,7 +59,7 @@ def plot(shipment: Shipment) -> Figure:
     figure, axis = plt.subplots(figsize=(6, 3.3))
     full = f"full table, float32, {shipment.full_bytes:,} bytes"
     axis.axhline(shipment.full_quality, color="black", linestyle="--", label=full)
-    for candidate in (*shipment.candidates, *shipment.around):
+    for candidate in _all(shipment):
         chosen = candidate.name == shipment.shipped
         marker = "s" if candidate.name.startswith("searched") else "o"
         axis.plot(candidate.file_bytes, candidate.quality, marker, color="C3" if chosen else "C0", ms=8 if chosen else 5)
@@ -67,6 +71,10 @@ def plot(shipment: Shipment) -> Figure:
     axis.margins(x=0.35, y=0.15)
     figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
+
+
+def _all(shipment: Shipment) -> tuple[Candidate, ...]:
+    return (*shipment.candidates, *shipment.half.tried, *shipment.double.tried)
 
 
 def write_page(shipment: Shipment) -> Path:
@@ -85,7 +93,7 @@ def write_page(shipment: Shipment) -> Path:
             "quality on validation": f"{candidate.quality:.4f}",
             "of full": f"{candidate.quality / shipment.full_quality:.1%}",
         }
-        for candidate in (*shipment.candidates, *shipment.around)
+        for candidate in _all(shipment)
     ]
     parts = {name: f"{getattr(shipment.report, name):,}" for name in ("header", "kinds", "steps", "rows", "ids", "total")}
     page = TEMPLATE.render(

@@ -38,9 +38,18 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Outlook:
+    """What a budget of ``limit`` bytes would give: the uniform tables ``tried`` at it or, where there are none, ``instead``."""
+
+    limit: int
+    tried: tuple[Candidate, ...]
+    instead: str = ""
+
+
+@dataclass(frozen=True)
 class Shipment:
-    """What was written and why. ``around``: the simple table at half and double the bytes; ``test``: of the shipped table, before
-    it was refitted on everything."""
+    """What was written and why. ``half``, ``double``: what those bytes would give; ``unsearched``: why nothing was searched, if so;
+    ``test``: of the shipped table, before it was refitted on everything."""
 
     file: Path
     limit: int
@@ -51,9 +60,11 @@ class Shipment:
     full_bytes: int
     full_quality: float
     candidates: tuple[Candidate, ...]
-    around: tuple[Candidate, ...]
+    half: Outlook
+    double: Outlook
     shipped: str
     verdict: Verdict
+    unsearched: str
     test: dict[str, float]
     report: ByteReport
     some_user: str | None  # an id that the file knows; None: it holds no ids
@@ -140,20 +151,34 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
     fitting = [bits for bits, size in smallest.items() if size <= limit]
     trained = {f"uniform at {bits} bits": run(f"uniform at {bits} bits", uniform_packed, bits, limit) for bits in fitting}
     simple = max((candidate for candidate, _ in trained.values()), key=lambda candidate: candidate.quality)
-    whole = simple.columns == problem.budget.d_max  # nobody could get more
-    factors = [("half", limit // 2)] * (simple.file_bytes > limit // 2) + [("double", 2 * limit)] * (not whole)
-    around = tuple(
-        run(f"{word} the bytes", uniform_packed, simple.bits, bytes_)[0]
-        for word, bytes_ in factors
-        if smallest[simple.bits] <= bytes_
-    )
-    name, verdict = f"searched at {simple.bits} bits", Verdict(False, 0.0, 0.0, 0, 0.95, "t")
+    complete = {candidate.bits for candidate, _ in trained.values() if candidate.columns == problem.budget.d_max}
+
+    def outlook(word: str, limit: int, tried: list[int], instead: str) -> Outlook:
+        names = {bits: f"uniform at {bits} bits, {word} the bytes" for bits in tried}
+        return Outlook(limit, tuple(run(name, uniform_packed, bits, limit)[0] for bits, name in names.items()), instead)
+
+    # With other bytes the command would try every number of bits; the best one and the next stand for them.
+    if simple.file_bytes <= limit // 2:
+        half = Outlook(limit // 2, (), "the same table, whose file is no longer")
+    else:
+        fit = [bits for bits, size in smallest.items() if size <= limit // 2]
+        tried = [bits for bits in fit if bits in (simple.bits, simple.bits // 2)] or fit[:1]
+        half = outlook("half", limit // 2, tried, f"no table: the smallest file has {min(smallest.values()):,} bytes")
+    tried = [bits for bits in smallest if bits in (simple.bits, 2 * simple.bits) and bits not in complete]
+    double = outlook("double", 2 * limit, tried, "the same table, which has all columns")
+    name, verdict, unsearched = f"searched at {simple.bits} bits", Verdict(False, 0.0, 0.0, 0, 0.95, "t"), ""
     # The smallest file of a searched table lists more sizes; where it does not fit there is nothing to search.
-    if not whole and smallest_file(problem, simple.bits) <= limit:
+    if simple.bits in complete:
+        unsearched = "everybody has all columns"
+    elif smallest_file(problem, simple.bits) > limit:
+        unsearched = "the file of a table with different sizes does not fit"
+    else:
         trained[name] = run(name, bet_packed, simple.bits, limit)
         searched, uniform = (_unseen(problem, trained[one][1].trained.model) for one in (name, simple.name))
         if len(searched):
             verdict = safe_select(searched - uniform)
+        else:
+            unsearched = "no validation user is left to judge it"
     shipped = name if verdict.accepted else simple.name
     outcome = trained[shipped][1]
     tested = evaluate(outcome.trained.model.ranker(), split.test, [split.train, split.validation], device=problem.device).means()
@@ -171,9 +196,11 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         4 * problem.budget.parameters,
         full.result.quality,
         tuple(candidate for candidate, _ in trained.values()),
-        around,
+        half,
+        double,
         shipped,
         verdict,
+        unsearched,
         tested,
         PackedTable(file).byte_report(),
         ids_of(interactions)[0][0] if problem.ids else None,
