@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bet.backbones.table import NPY_HEADER, Table, count_dtype
+from bet.backbones.arrays import NPY_HEADER, read_arrays, write_arrays
+from bet.backbones.table import Table, count_dtype
 from bet.errors import BetError
-from bet.files import atomic_path
 
-_FORMAT = 2
+_FORMAT = 4
 
 
 class ElementTable(Table):
@@ -59,34 +59,22 @@ class ElementTable(Table):
         mask, columns = self.kept, self.copies * self.d_max
         values = self.weight.detach().cpu().numpy()[mask]
         by_bits = NPY_HEADER + (mask.size + 7) // 8 <= _positions_bytes(self.n, columns, len(values))
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.save(handle, np.array([_FORMAT, self.copies, self.d_max, self.n if by_bits else -self.n], dtype=np.int32))
-            if by_bits:
-                np.save(handle, np.packbits(mask))
-            else:
-                np.save(handle, mask.sum(1).astype(count_dtype(columns)))
-                np.save(handle, mask.nonzero()[1].astype(count_dtype(columns - 1)))
-            np.save(handle, values)
+        columns_of = mask.sum(1).astype(count_dtype(columns)), mask.nonzero()[1].astype(count_dtype(columns - 1))
+        where = (np.packbits(mask),) if by_bits else columns_of
+        write_arrays(path, _FORMAT, (self.copies, self.d_max, self.n if by_bits else -self.n), *where, values)
 
     @classmethod
     def load(cls, path: Path) -> "ElementTable":
-        """Read what ``save`` wrote; raises BetError when the file is missing, cut short, too long or of another format."""
-        try:
-            with open(path, "rb") as handle:
-                version, copies, d_max, signed = np.load(handle, allow_pickle=False)
-                n, columns = abs(int(signed)), int(copies * d_max)
-                if signed > 0:
-                    mask = np.unpackbits(np.load(handle, allow_pickle=False), count=n * columns).reshape(n, columns).astype(bool)
-                else:
-                    counts, positions = np.load(handle, allow_pickle=False), np.load(handle, allow_pickle=False)
-                    mask = np.zeros((n, columns), dtype=bool)
-                    mask[np.repeat(np.arange(n), counts), positions] = True
-                values, rest = np.load(handle, allow_pickle=False), handle.read(1)
-        except (OSError, ValueError, EOFError, IndexError) as error:
-            raise BetError(f"{path}: not a readable table file ({error}); save the table again") from error
-        if version != _FORMAT or rest or len(values) != mask.sum():
-            raise BetError(f"{path}: format {version} (this version reads {_FORMAT}) or wrong length; save the table again")
-        table = cls(mask, int(d_max), copies=int(copies))
+        """Read what ``save`` wrote; raises BetError when the file is missing, damaged, cut short, too long or of another format."""
+        (copies, d_max, signed), (*where, values) = read_arrays(path, _FORMAT)
+        n, columns = abs(signed), copies * d_max
+        if signed > 0:
+            mask = np.unpackbits(where[0], count=n * columns).reshape(n, columns).astype(bool)
+        else:
+            counts, positions = where
+            mask = np.zeros((n, columns), dtype=bool)
+            mask[np.repeat(np.arange(n), counts), positions] = True
+        table = cls(mask, d_max, copies=copies)
         with torch.no_grad():
             table.weight[table.mask] = torch.from_numpy(values)
         return table

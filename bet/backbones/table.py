@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.backbones.arrays import NPY_HEADER, read_arrays, write_arrays
 from bet.errors import BetError
-from bet.files import atomic_path
 
-NPY_HEADER = 128  # bytes numpy writes before a one-dimensional array
-_FORMAT = 1
+_FORMAT = 3
 
 
 class Table(nn.Module):
@@ -132,26 +131,16 @@ class MaskedTable(Table):
         return masked_table_bytes(self.n, self.n_parameters(), self.d_max)
 
     def save(self, path: Path) -> None:
-        """Write format and shape, one size per entity, and the ragged float32 rows as three consecutive npy arrays."""
+        """Write copies and d_max, one size per entity, and the ragged float32 rows as three consecutive npy arrays."""
         kept = torch.ones_like(self.weight, dtype=torch.bool) if self.mask is None else self.mask
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            np.save(handle, np.array([_FORMAT, self.copies, self.d_max], dtype=np.int32))
-            np.save(handle, self.sizes.astype(count_dtype(self.d_max)))
-            np.save(handle, self.weight.detach()[kept].cpu().numpy())
+        sizes, values = self.sizes.astype(count_dtype(self.d_max)), self.weight.detach()[kept].cpu().numpy()
+        write_arrays(path, _FORMAT, (self.copies, self.d_max), sizes, values)
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote; raises BetError when the file is missing, cut short, too long or of another format."""
-        try:
-            with open(path, "rb") as handle:
-                version, copies, d_max = np.load(handle, allow_pickle=False)
-                sizes, values = np.load(handle, allow_pickle=False), np.load(handle, allow_pickle=False)
-                rest = handle.read(1)
-        except (OSError, ValueError, EOFError) as error:
-            raise BetError(f"{path}: not a readable table file ({error}); save the table again") from error
-        if version != _FORMAT or rest or len(values) != copies * sizes.sum(dtype=np.int64):
-            raise BetError(f"{path}: format {version} (this version reads {_FORMAT}) or wrong length; save the table again")
-        table = cls(sizes.astype(np.int16), int(d_max), copies=int(copies))
+        """Read what ``save`` wrote; raises BetError when the file is missing, damaged, cut short, too long or of another format."""
+        (copies, d_max), (sizes, values) = read_arrays(path, _FORMAT)
+        table = cls(sizes.astype(np.int16), d_max, copies=copies)
         with torch.no_grad():
             kept = torch.ones_like(table.weight, dtype=torch.bool) if table.mask is None else table.mask
             table.weight[kept] = torch.from_numpy(values)
