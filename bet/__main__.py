@@ -101,7 +101,7 @@ def _own_interactions(dataset: str, options: argparse.Namespace) -> Interactions
     filters = {"minimum_rating": options.minimum_rating, "k_core": options.k_core}
     if dataset not in DATASETS:
         return load_dataset(dataset, **columns, **filters)
-    if any(name != column for name, column in columns.items()) or any(filters.values()):
+    if any(name != column for name, column in columns.items()) or options.minimum_rating is not None or options.k_core:
         raise BetError(f"{dataset} is a named dataset: columns, minimum rating and k-core are for a file of your own")
     return None
 

@@ -1,6 +1,7 @@
 """Tables of codes: filled to the byte, read back as trained, codes that do what MEC's terms say."""
 
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -10,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bet.actions import Budget, FrequencyOrder
-from bet.backbones import BACKBONES, CodedForm, CodedTable, Coding
+from bet.backbones import BACKBONES, CodedForm, CodedTable, Coding, HashedTable
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.coding import clustered, decoded, filled
 from bet.methods.kmeans import kmeans, nearest
 from bet.methods.mec import Coder, Weights, contrast, entropy_gap, learn_codes, negatives, repetitions, usage_entropy
-from bet.packed import pack_stream, stated, stream_bytes, unpack_stream, write_sealed
+from bet.packed import PackedTable, layout_of, pack_stream, stated, stream_bytes, unpack_stream, write_packed, write_sealed
 from bet.search import SearchSettings, pretrained
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
@@ -155,12 +156,25 @@ def test_damaged_files_are_refused(tmp_path):
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
             CodedTable.load(path)
-    with pytest.raises(BetError, match="cannot be read"):
+    with pytest.raises(BetError, match="cannot be read .*check the path"):
         CodedTable.load(tmp_path / "nothing")
+    with pytest.raises(BetError, match="cannot be read .*check the path"):
+        PackedTable(tmp_path / "nothing")
     with torch.no_grad():
         made.weight[0, 0] = 1e6
     with pytest.raises(BetError, match="too large for 16 bits"):
         made.save(path)
+
+
+def test_another_kind_of_table_names_what_reads_it(tmp_path):
+    path = tmp_path / "t"
+    random_table(CodedForm(4, 1, 2, 3, 6, 5, 1, 1)).save(path)
+    for read in (PackedTable, partial(HashedTable.load, n=3, d_max=4)):
+        with pytest.raises(BetError, match=r"read it with bet\.backbones\.CodedTable\.load"):
+            read(path)
+    write_packed(path, layout_of(np.array([4, 2]), 4, 1), np.ones((2, 1, 4), np.float32))
+    with pytest.raises(BetError, match=r"not a coded table; read it with bet\.packed\.PackedTable"):
+        CodedTable.load(path)
 
 
 @settings(max_examples=200, deadline=None)

@@ -171,6 +171,8 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--dataset", "tiny", "--k-core", "5"], "tiny is a named dataset"),
+        (["--dataset", "tiny", "--minimum-rating", "0"], "tiny is a named dataset"),
+        (["--dataset", "tiny", "--budget", "2 TB"], "units: B, kB, MB, GB, KiB, MiB, GiB"),
         (["--dataset", "tiny", "--item-column", "product"], "tiny is a named dataset"),
         (["--dataset", "{file}", "--item-column", "user"], "cannot hold both the user and the item"),
         (["--dataset", "{file}"], "no user has three interactions"),

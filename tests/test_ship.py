@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from bet.packed import PackedTable
 from bet.report.shipment import expectations, load_lines, verdict_sentence, write_page
 from bet.study import ship as module
 from bet.study.gate import safe_select
+from bet.study.run import check_writable
 from bet.study.ship import ship
 
 
@@ -132,12 +134,17 @@ def test_an_interrupted_call_continues_to_the_same_file(tmp_path, monkeypatch):
 def test_bad_places_for_the_table_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(module, "pretrained", None)  # nothing is trained
     data, file = tmp_path / "data.csv", tmp_path / "table"
+    check_writable(tmp_path / "new" / "folder" / "table")
+    assert not (tmp_path / "new").exists(), "a probe leaves nothing"
     data.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(9) for i in range(6)))
     for suffix in ("", ".html", ".ids.parquet"):
         (tmp_path / f"taken{suffix}").mkdir()
         with pytest.raises(BetError, match="it is a folder"):
             ship(planted(), 4_000, tmp_path / "taken", profile="smoke")
         (tmp_path / f"taken{suffix}").rmdir()
+    for folder in (".", "/", ""):
+        with pytest.raises(BetError, match="it is a folder; name a file"):
+            ship(planted(), 4_000, Path(folder), profile="smoke")
     with pytest.raises(BetError, match="cannot write the table"):
         ship(planted(), 4_000, tmp_path / ("x" * 250), profile="smoke")
     with pytest.raises(BetError, match="cannot write the table"):

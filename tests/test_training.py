@@ -10,18 +10,12 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from bet.backbones import BACKBONES, new_recommender, normalised_adjacency
-from bet.data import planted, split_interactions
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
 from bet.training import BprSampler, TrainSettings, train, trainer
 
 SETTINGS = TrainSettings(256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1)
-
-
-@pytest.fixture(scope="module")
-def split():
-    return split_interactions(planted(), 0)
 
 
 def fresh(split, backbone="lightgcn", width=4):

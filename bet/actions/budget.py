@@ -143,6 +143,7 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
     unit = match[2].lower() if match else ""
     if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *UNITS} or unit == PER_ENTITY:
         raise BetError(
-            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity')"
+            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity'; "
+            "units: B, kB, MB, GB, KiB, MiB, GiB)"
         )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

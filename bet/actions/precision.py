@@ -18,9 +18,10 @@ NARROWEST = 8  # of d_max, the divisor: columns from which on a row may take mor
 class PrecisionSpace:
     """The sampler of sizes hands out ``lengths``, bytes per row; what a row of so many bytes holds is drawn for each side.
 
-    A side's row takes the fewest bits per number at which it has no more than c columns, c log-uniform in [d_max / 8, d_max]:
-    longer rows have at least the precision of shorter ones. ``lengths.step`` is a multiple of ``copies`` bytes, so that every
-    kind of row fills its bytes to the last bit, and bytes that are exact for lengths are exact for sizes and bits.
+    A side's row takes the fewest bits per number at which it has no more than c columns, c log-uniform in [d_max / 8, d_max], or
+    eight where it has more at any: longer rows have at least the precision of shorter ones. ``lengths.step`` is a multiple of
+    ``copies`` bytes, so that every kind of row fills its bytes to the last bit, and bytes that are exact for lengths are exact for
+    sizes and bits.
     """
 
     order: FrequencyOrder

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 ROUNDS = 16
-DISTANCES = 2**25  # at most in a round: of more rows a sample is clustered
+DISTANCES = 2**25  # in a round, unless _PER_CENTRE asks for more: of more rows a sample is clustered
 _PER_CENTRE = 8  # rows of the sample, at least
 _BLOCK = 2**22  # distances in memory at once
 

@@ -12,7 +12,7 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
-from bet.packed.layout import CHECKSUM, KEY, VERSION, check_seal, sealed
+from bet.packed.layout import CHECKSUM, KEY, READERS, VERSION, check_seal, sealed
 
 Made = TypeVar("Made")
 
@@ -38,7 +38,7 @@ def read_sealed(path: Path, kind: str, make: Callable[[dict[str, int], dict[str,
     try:
         whole = Path(path).read_bytes()
     except OSError as error:
-        raise BetError(f"{path}: cannot be read ({error}); save the table again") from error
+        raise BetError(f"{path}: cannot be read ({error}); check the path") from error
     check_seal(path, whole)
     try:
         tensors = read_tensors(whole)
@@ -49,4 +49,6 @@ def read_sealed(path: Path, kind: str, make: Callable[[dict[str, int], dict[str,
             return make({name: int(value) for name, value in facts.items() if name not in ("version", "crc")}, tensors)
     except (ValueError, KeyError, IndexError, TypeError, RuntimeError, SafetensorError) as error:
         raise BetError(f"{path}: not a readable {kind} table ({error}); save the table again") from error
-    raise BetError(f"{path}: a {found} table of version {facts['version']}, not a {kind} table of version {VERSION}")
+    if found != kind:
+        raise BetError(f"{path}: not a {kind} table; read it with {READERS.get(found, 'a newer version of this package')}")
+    raise BetError(f"{path}: a {kind} table of version {facts['version']}, this package reads {VERSION}; save the table again")

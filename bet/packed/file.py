@@ -12,12 +12,12 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
-from bet.packed.layout import BITS, KEY, VERSION, ByteReport, Layout, check_seal, header_entries, sealed
+from bet.packed.layout import BITS, KEY, READERS, VERSION, ByteReport, Layout, check_seal, header_entries, sealed
 from bet.packed.quantiser import as_tensor, codes, levels, pack, steps
 
 _DTYPE = {"F32": np.float32, "U32": np.uint32, "F16": np.float16, "U16": np.uint16, "U8": np.uint8}
 BLOCK = 32  # rows, by id, that share an entry of the index
-_SPOILT = "it is damaged or cut short; save the table again"
+_SPOILT = "it is another kind of file, damaged or cut short; save the table again"
 Ids = tuple[Sequence[object], Sequence[object]]
 IdForm = tuple[tuple[str, str, int], ...]
 
@@ -123,13 +123,15 @@ class PackedTable:
             self._bytes = np.asarray(np.memmap(self.path, dtype=np.uint8, mode="r"))
             length = int(self._bytes[:8].view("<u8")[0])
             header = json.loads(self._bytes[8 : 8 + length].tobytes())
-            entry = header.pop("__metadata__")[KEY]
-            if not entry.startswith("table;"):
-                raise ValueError(f"it holds a {entry.partition(';')[0]} table")
-            facts = dict(part.partition("=")[::2] for part in entry.split(";"))
+            kind, *parts = header.pop("__metadata__")[KEY].split(";")
+            facts = dict(part.partition("=")[::2] for part in parts)
             version = facts["version"]
-        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        except OSError as error:
+            raise BetError(f"{self.path}: cannot be read ({error}); check the path") from error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
             raise BetError(f"{self.path}: not a packed table ({error or type(error).__name__}); {_SPOILT}") from error
+        if kind != "table":
+            raise BetError(f"{self.path}: not a packed table; " + (f"read it with {READERS[kind]}" if kind in READERS else _SPOILT))
         if version != str(VERSION):
             raise BetError(f"{self.path}: version {version} of the format, this package reads {VERSION}; save the table again")
         if check:

@@ -23,6 +23,11 @@ VERSION = 1
 BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
+READERS = {  # of the kinds of files that state theirs
+    "table": "bet.packed.PackedTable(path)",
+    "coded": "bet.backbones.CodedTable.load(path)",
+    "hashed": "bet.backbones.HashedTable.load(path, n, d_max)",
+}
 _WIDTH = {"F32": 4, "U32": 4, "F16": 2, "U16": 2, "U8": 1}  # bytes; in the order that safetensors stores them
 
 

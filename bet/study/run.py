@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -103,7 +104,10 @@ def check_writable(path: Path, source: Path | str | None = None) -> None:
     source: the file that the interactions came from, which must not be overwritten.
     """
     path = Path(path)
+    if not path.name:
+        raise BetError(f"cannot write the table to {str(path)!r}: it is a folder; name a file")
     targets = [path, *(path.with_name(path.name + suffix) for suffix in SIDE_FILES)]
+    absent = [folder for folder in path.absolute().parents if not folder.exists()]
     try:
         for target in targets:
             if target.is_dir():
@@ -117,6 +121,10 @@ def check_writable(path: Path, source: Path | str | None = None) -> None:
         pass
     except OSError as error:
         raise BetError(f"cannot write the table to {path} ({error}); choose another file") from error
+    finally:
+        for folder in absent:
+            with suppress(OSError):
+                folder.rmdir()
 
 
 class _Probed(Exception):

@@ -2,11 +2,13 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from bet.actions import Budget
 from bet.backbones import BACKBONES, Recommender
@@ -140,6 +142,8 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         raise BetError("the full table's quality on validation is 0, so no table can be compared with it; give more interactions")
 
     def run(name: str, method: Callable[..., Outcome], bits: int, limit: int) -> tuple[Candidate, Outcome]:
+        if problem.progress:
+            tqdm.write(name, file=sys.stderr)
         own = replace(problem, byte_limit=limit, work=problem.work / name)
         outcome = method(own, bits=bits)
         assert outcome.problem is not None
