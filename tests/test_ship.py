@@ -72,7 +72,7 @@ def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
     simple = max((c for c in shipment.candidates if c.name.startswith("uniform")), key=lambda candidate: candidate.quality)
     searched = shipment.candidates[-1]
     if simple.columns < 16:
-        assert searched.name == f"searched at {simple.bits} bits" and shipment.verdict.users > 20
+        assert searched.name == f"searched at {module.bits_of(simple.bits)}" and shipment.verdict.users > 20
         tried = {word: {c.bits for c in outlook.tried} for word, outlook in (("half", shipment.half), ("double", shipment.double))}
         assert tried["half"] == {simple.bits, simple.bits // 2} - {0} and tried["double"] <= {simple.bits, 2 * simple.bits}
         assert all(c.file_bytes <= outlook.limit for outlook in (shipment.half, shipment.double) for c in outlook.tried)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bet.files import atomic_path
 from bet.report.style import use_style
-from bet.study.ship import Candidate, Shipment
+from bet.study.ship import Candidate, Shipment, bits_of
 
 TEMPLATE = Environment(autoescape=True).from_string(Path(__file__).with_name("shipment.html").read_text(encoding="utf-8"))
 LOAD = """from bet.packed import PackedTable
@@ -49,7 +49,7 @@ def expectations(shipment: Shipment) -> str:
         if outlook.tried:
             best = max(outlook.tried, key=lambda candidate: candidate.quality)
             change = f"{best.quality / own.quality - 1:+.1%} of validation quality against the shipped table"
-            instead = f"{best.file_bytes:,} bytes at {best.bits} bits, {change}"
+            instead = f"{best.file_bytes:,} bytes at {bits_of(best.bits)}, {change}"
         parts.append(f"{word} the bytes ({outlook.limit:,}): {instead}.")
     return " ".join(parts)
 
@@ -59,16 +59,22 @@ def plot(shipment: Shipment) -> Figure:
     figure, axis = plt.subplots(figsize=(6, 3.3))
     full = f"full table, float32, {shipment.full_bytes:,} bytes"
     axis.axhline(shipment.full_quality, color="black", linestyle="--", label=full)
-    for candidate in _all(shipment):
+    # Neighbours in quality are named on different sides.
+    for i, candidate in enumerate(sorted(_all(shipment), key=lambda candidate: candidate.quality)):
         chosen = candidate.name == shipment.shipped
         marker = "s" if candidate.name.startswith("searched") else "o"
         axis.plot(candidate.file_bytes, candidate.quality, marker, color="C3" if chosen else "C0", ms=8 if chosen else 5)
         note = candidate.name.removeprefix("uniform at ").replace(" at", "")
-        axis.annotate(note, (candidate.file_bytes, candidate.quality), (6, -3), textcoords="offset points", fontsize=7)
+        place, away, side = (candidate.file_bytes, candidate.quality), *((6, "left") if i % 2 else (-6, "right"))
+        axis.annotate(note, place, (away, -3), textcoords="offset points", fontsize=7, ha=side)
     axis.axvline(shipment.limit, color="0.5", linestyle=":", label=f"the budget, {shipment.limit:,} bytes")
     axis.plot([], [], "o", color="C3", label=f"shipped: {shipment.shipped}")
     axis.set(xscale="log", xlabel="bytes of the file", ylabel="quality on validation")
-    axis.margins(x=0.35, y=0.15)
+    axis.margins(x=0.5, y=0.15)
+    low, high = axis.get_xlim()
+    ticks = [shipment.limit * 2.0**i for i in range(-9, 3) if low <= shipment.limit * 2.0**i <= high]
+    axis.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
+    axis.minorticks_off()
     figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
 

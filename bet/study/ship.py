@@ -153,12 +153,13 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         return Candidate(name, bits, columns, table.n_bytes(), outcome.trained.result.quality), outcome
 
     fitting = [bits for bits, size in smallest.items() if size <= limit]
-    trained = {f"uniform at {bits} bits": run(f"uniform at {bits} bits", uniform_packed, bits, limit) for bits in fitting}
+    uniform_at = {bits: f"uniform at {bits_of(bits)}" for bits in smallest}
+    trained = {uniform_at[bits]: run(uniform_at[bits], uniform_packed, bits, limit) for bits in fitting}
     simple = max((candidate for candidate, _ in trained.values()), key=lambda candidate: candidate.quality)
     complete = {candidate.bits for candidate, _ in trained.values() if candidate.columns == problem.budget.d_max}
 
     def outlook(word: str, limit: int, tried: list[int], instead: str) -> Outlook:
-        names = {bits: f"uniform at {bits} bits, {word} the bytes" for bits in tried}
+        names = {bits: f"{uniform_at[bits]}, {word} the bytes" for bits in tried}
         return Outlook(limit, tuple(run(name, uniform_packed, bits, limit)[0] for bits, name in names.items()), instead)
 
     # With other bytes the command would try every number of bits; the best one and the next stand for them.
@@ -170,7 +171,7 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         half = outlook("half", limit // 2, tried, f"no table: the smallest file has {min(smallest.values()):,} bytes")
     tried = [bits for bits in smallest if bits in (simple.bits, 2 * simple.bits) and bits not in complete]
     double = outlook("double", 2 * limit, tried, "the same table, which has all columns")
-    name, verdict, unsearched = f"searched at {simple.bits} bits", Verdict(False, 0.0, 0.0, 0, 0.95, "t"), ""
+    name, verdict, unsearched = f"searched at {bits_of(simple.bits)}", Verdict(False, 0.0, 0.0, 0, 0.95, "t"), ""
     # The smallest file of a searched table lists more sizes; where it does not fit there is nothing to search.
     if simple.bits in complete:
         unsearched = "everybody has all columns"
@@ -209,6 +210,11 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         PackedTable(file).byte_report(),
         ids_of(interactions)[0][0] if problem.ids else None,
     )
+
+
+def bits_of(bits: int) -> str:
+    """In words."""
+    return f"{bits} bit{'s' * (bits > 1)}"
 
 
 def _unseen(problem: Problem, model: Recommender) -> np.ndarray:
