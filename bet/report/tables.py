@@ -299,7 +299,8 @@ def quality_by_bytes(study: Study, dataset: str, protocol: str, suffix: str = ""
     caption = (
         f"Quality and bytes on {dataset}, protocol {protocol}, mean over seeds. Bytes per entity: length of the table's file over "
         "the number of entities; of full: NDCG@20 relative to the full table's. Quantised rows: bits per number in the name; "
-        "everything in the file counts. "
+        "everything in the file counts. Columns per entity: trained numbers over entities and copies; of codes (pq, mec) those of "
+        "the codebooks and of rows of their own. "
     )
     if own.empty:
         return Table(f"bytes{suffix}", caption.rstrip(), pd.DataFrame({"result": [MISSING]}), own)
