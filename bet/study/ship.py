@@ -152,25 +152,13 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         columns = table.n_parameters() / (n * copies)
         return Candidate(name, bits, columns, table.n_bytes(), outcome.trained.result.quality), outcome
 
-    fitting = [bits for bits, size in smallest.items() if size <= limit]
-    uniform_at = {bits: f"uniform at {bits_of(bits)}" for bits in smallest}
-    trained = {uniform_at[bits]: run(uniform_at[bits], uniform_packed, bits, limit) for bits in fitting}
+    trained = {}
+    for bits in (bits for bits, size in smallest.items() if size <= limit):
+        name = f"uniform at {bits_of(bits)}"
+        trained[name] = run(name, uniform_packed, bits, limit)
     simple = max((candidate for candidate, _ in trained.values()), key=lambda candidate: candidate.quality)
     complete = {candidate.bits for candidate, _ in trained.values() if candidate.columns == problem.budget.d_max}
-
-    def outlook(word: str, limit: int, tried: list[int], instead: str) -> Outlook:
-        names = {bits: f"{uniform_at[bits]}, {word} the bytes" for bits in tried}
-        return Outlook(limit, tuple(run(name, uniform_packed, bits, limit)[0] for bits, name in names.items()), instead)
-
-    # With other bytes the command would try every number of bits; the best one and the next stand for them.
-    if simple.file_bytes <= limit // 2:
-        half = Outlook(limit // 2, (), "the same table, whose file is no longer")
-    else:
-        fit = [bits for bits, size in smallest.items() if size <= limit // 2]
-        tried = [bits for bits in fit if bits in (simple.bits, simple.bits // 2)] or fit[:1]
-        half = outlook("half", limit // 2, tried, f"no table: the smallest file has {min(smallest.values()):,} bytes")
-    tried = [bits for bits in smallest if bits in (simple.bits, 2 * simple.bits) and bits not in complete]
-    double = outlook("double", 2 * limit, tried, "the same table, which has all columns")
+    half, double = _outlooks(lambda name, bits, limit: run(name, uniform_packed, bits, limit)[0], simple, complete, smallest, limit)
     name, verdict, unsearched = f"searched at {bits_of(simple.bits)}", Verdict(False, 0.0, 0.0, 0, 0.95, "t"), ""
     # The smallest file of a searched table lists more sizes; where it does not fit there is nothing to search.
     if simple.bits in complete:
@@ -210,6 +198,28 @@ def _ship(problem: Problem, interactions: Interactions, split: Split, file: Path
         PackedTable(file).byte_report(),
         ids_of(interactions)[0][0] if problem.ids else None,
     )
+
+
+def _outlooks(
+    run: Callable[[str, int, int], Candidate], simple: Candidate, complete: set[int], smallest: dict[int, int], limit: int
+) -> tuple[Outlook, Outlook]:
+    """Half and double of ``limit``: the command would try every number of bits there; the best one and the next stand for them.
+
+    ``run``: the uniform table of a name, bits and bytes; ``complete``: bits at which tables within ``limit`` have all columns.
+    """
+
+    def outlook(word: str, limit: int, tried: list[int], instead: str) -> Outlook:
+        candidates = [run(f"uniform at {bits_of(bits)}, {word} the bytes", bits, limit) for bits in tried]
+        return Outlook(limit, tuple(candidates), instead)
+
+    fit = [bits for bits, size in smallest.items() if size <= limit // 2]
+    if simple.file_bytes <= limit // 2:
+        half = Outlook(limit // 2, (), "the same table, whose file is no longer")
+    else:
+        tried = [bits for bits in fit if bits in (simple.bits, simple.bits // 2)] or fit[:1]
+        half = outlook("half", limit // 2, tried, f"no table: the smallest file has {min(smallest.values()):,} bytes")
+    tried = [bits for bits in smallest if bits in (simple.bits, 2 * simple.bits) and bits not in complete]
+    return half, outlook("double", 2 * limit, tried, "the same table, which has all columns")
 
 
 def bits_of(bits: int) -> str:
