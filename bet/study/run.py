@@ -182,8 +182,7 @@ def cell_problem(cell: Cell, split: Split, device: str = "cpu", progress: bool =
         raise BetError(f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters")
     budget, byte_limit = full, None
     if cell.method in IN_BYTES:  # other budgets are as many float32 numbers, and the method knows the fewest bytes it can do with
-        numbers = parse_budget(cell.budget, n, profile.d_max, copies, d_min=0)
-        byte_limit = 4 * numbers.parameters if stated is None else stated
+        byte_limit = stated if stated is not None else 4 * parse_budget(cell.budget, n, profile.d_max, copies, d_min=0).parameters
     elif cell.budget != "none":
         budget = parse_budget(cell.budget, n, profile.d_max, copies)
     return Problem(
