@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import atomic_path, read_whole
 
 NPY_HEADER = 128  # bytes numpy writes before a one-dimensional array
 
@@ -24,12 +24,8 @@ def write_arrays(path: Path, version: int, form: tuple[int, ...], *arrays: np.nd
 
 def read_arrays(path: Path, version: int) -> tuple[tuple[int, ...], list[np.ndarray]]:
     """The form and the arrays of a file of ``version``; raises BetError when it is missing, damaged or of another version."""
+    content = io.BytesIO(whole := read_whole(path))
     try:
-        whole = Path(path).read_bytes()
-    except OSError as error:
-        raise BetError(f"{path}: cannot be read ({error}); check the path") from error
-    try:
-        content = io.BytesIO(whole)
         marked, *form = map(int, np.load(content, allow_pickle=False))
     except Exception as error:  # a damaged header ends in many kinds
         raise BetError(f"{path}: not a readable table file ({error}); save the table again") from error

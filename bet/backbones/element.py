@@ -59,8 +59,10 @@ class ElementTable(Table):
         mask, columns = self.kept, self.copies * self.d_max
         values = self.weight.detach().cpu().numpy()[mask]
         by_bits = NPY_HEADER + (mask.size + 7) // 8 <= _positions_bytes(self.n, columns, len(values))
-        columns_of = mask.sum(1).astype(count_dtype(columns)), mask.nonzero()[1].astype(count_dtype(columns - 1))
-        where = (np.packbits(mask),) if by_bits else columns_of
+        if by_bits:
+            where = [np.packbits(mask)]
+        else:
+            where = [mask.sum(1).astype(count_dtype(columns)), mask.nonzero()[1].astype(count_dtype(columns - 1))]
         write_arrays(path, _FORMAT, (self.copies, self.d_max, self.n if by_bits else -self.n), *where, values)
 
     @classmethod

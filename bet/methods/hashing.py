@@ -34,19 +34,17 @@ def _tuned(problem: Problem, k: int, k_weights: int) -> Outcome:
     if limit is None:
         raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
     sizes = dict.fromkeys(max(1, problem.budget.d_max // divisor) for divisor in WIDTHS[: problem.search.top])
-    smallest = min(_form(problem, size, 2, k_weights, k, k_weights).file_bytes(problem.budget.copies) for size in sizes)
-    if smallest > limit:
+    forms = [form for size in sizes if (form := filled(problem, limit, size, k, k_weights)) is not None]
+    if not forms:
+        smallest = min(_form(problem, size, 2, k_weights, k, k_weights).file_bytes(problem.budget.copies) for size in sizes)
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
         )
-    for size in sizes:
-        form = filled(problem, limit, size, k, k_weights)
-        if form is None:
-            continue
+    for form in forms:
         own = replace(unbudgeted(problem), packing=form)  # columns that entities share are not theirs alone
-        trained = train_from_scratch(own, np.full(problem.budget.n, size, dtype=np.int16), f"trial-{size}")
+        trained = train_from_scratch(own, np.full(problem.budget.n, form.size, dtype=np.int16), f"trial-{form.size}")
         seconds += trained.result.seconds
-        trials.append({"columns": size, "rows": form.rows, "quality": trained.result.quality, "epochs": trained.result.epoch})
+        trials.append({"columns": form.size, "rows": form.rows, "quality": trained.result.quality, "epochs": trained.result.epoch})
         if best is None or trained.result.quality > best[0].result.quality:
             best = trained, own
     assert best is not None

@@ -11,7 +11,7 @@ from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import atomic_path, read_whole
 from bet.packed.layout import CHECKSUM, KEY, READERS, VERSION, check_seal, sealed
 
 Made = TypeVar("Made")
@@ -35,10 +35,7 @@ def read_sealed(path: Path, kind: str, make: Callable[[dict[str, int], dict[str,
     Raises BetError when the file is missing, damaged, cut short or too long, of another kind or version, or when ``make`` cannot
     use what is in it.
     """
-    try:
-        whole = Path(path).read_bytes()
-    except OSError as error:
-        raise BetError(f"{path}: cannot be read ({error}); check the path") from error
+    whole = read_whole(path)
     check_seal(path, whole)
     try:
         tensors = read_tensors(whole)
