@@ -10,14 +10,15 @@ from bet.backbones import masked_table_bytes
 from bet.errors import BetError
 
 UNITS = {
-    "b": 1,
-    "kb": 10**3,
-    "mb": 10**6,
-    "gb": 10**9,
-    "kib": 2**10,
-    "mib": 2**20,
-    "gib": 2**30,
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
 }
+_FACTORS = {unit.lower(): factor for unit, factor in UNITS.items()}  # in whatever case they are written
 
 
 PER_ENTITY = "/entity"  # after a unit of bytes
@@ -132,7 +133,7 @@ def _bytes(number: Fraction, unit: str, n: int) -> int | None:
     if unit in ("", "%"):
         return None
     plain = unit.removesuffix(PER_ENTITY)
-    return int(number * UNITS[plain] * (n if plain != unit else 1))
+    return int(number * _FACTORS[plain] * (n if plain != unit else 1))
 
 
 def _read(text: str | int | float) -> tuple[Fraction, str]:
@@ -141,9 +142,9 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
     digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]+"
     match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", str(text))
     unit = match[2].lower() if match else ""
-    if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *UNITS} or unit == PER_ENTITY:
+    if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *_FACTORS} or unit == PER_ENTITY:
         raise BetError(
             f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity'; "
-            "units: B, kB, MB, GB, KiB, MiB, GiB)"
+            f"units: {', '.join(UNITS)})"
         )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit
