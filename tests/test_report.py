@@ -140,6 +140,7 @@ def test_quantised_tables_are_compared_by_bytes_and_nowhere_else(template, synth
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert {"uniform-int4", "bet-int8", "bet", "other float32 methods"} <= set(labels)
     whole, near = figure.axes
+    assert len(near.get_xticks()) > 1 and np.log2(near.get_xlim()) == pytest.approx(np.log2(near.get_xticks()[[0, -1]]))
     assert near.get_ylim()[0] == pytest.approx(figures.NEAR * ceiling) and whole.get_ylim()[0] < near.get_ylim()[0]
     plt.close(figure)
 

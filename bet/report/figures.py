@@ -91,18 +91,19 @@ def quality_against_bytes(study: Study, dataset: str, protocol: str) -> Figure:
             _bytes_curves(axis, own, dataset, protocol, backbone)
         full, others = own[own["method"] == "full"], own[own["budget"] != "none"]
         low, high = BYTES_RANGE
-        whole.set(title=backbone, xlim=(low / 1.2, high * 1.2))
+        whole.set(title=backbone, xlim=(low / 1.2, max([high, *full["bytes_per_entity"]]) * 1.2))
         if len(full):
             ceiling = full[METRIC].mean()
             whole.plot(full["bytes_per_entity"].mean(), ceiling, color="black", marker=METHOD_MARKERS["full"])
             near.set_ylim(NEAR * ceiling, max(1.02 * ceiling, whole.get_ylim()[1]))
             others = others[others[METRIC] >= NEAR * ceiling]
         if len(others):
-            near.set_xlim(others["bytes_per_entity"].min() / 1.2, others["bytes_per_entity"].max() * 1.2)
+            octaves = np.log2(others["bytes_per_entity"])  # from tick to tick, also around a single point
+            near.set_xlim(2 ** np.floor(octaves.min() - 0.1), 2 ** np.ceil(octaves.max() + 0.1))
         for axis, step in ((whole, 2), (near, 1)):
             axis.set(xlabel="bytes per entity (file)", xscale="log")
             left, right = axis.get_xlim()
-            ticks = [2.0**i for i in range(0, 10, step) if left <= 2**i <= right]
+            ticks = [2.0**i for i in range(0, 11, step) if left <= 2**i <= right]
             axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
             axis.minorticks_off()
     figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
@@ -170,7 +171,7 @@ def budget_use(study: Study, dataset: str, protocol: str) -> Figure:
     for i, method in enumerate(methods := list(dict.fromkeys(cells["method"]))):
         values = share[cells["method"] == method]
         axis.plot(np.full(len(values), i), values, linestyle="", **(_look(method) | {"label": None}))
-        note = f"min {values.min():.4f}\n{len(values)} tables" if len(methods) <= 8 else f"{values.min():.3f}"
+        note = f"min {values.min():.4f}\n{len(values)} tables" if len(methods) <= 6 else f"{values.min():.3f}"
         axis.annotate(note, (i, values.min()), (0, -26), textcoords="offset points", ha="center")
     axis.axhline(1.0, color="0.4", linestyle=":", label="the budget")
     axis.set(ylim=(0.9, 1.02), ylabel="parameters used / limit", xlabel="method")
