@@ -14,14 +14,14 @@ import torch
 from tqdm.auto import tqdm
 
 from benchmarks.work import ROWS, prepare
-from bet.process import steady
+from bet.process import fixed_threads
 
 
 def measure(name: str, dataset: str, size: float, repeat: int) -> dict:
     """Run one row in this process: seconds, reference, extra and whole peak memory (MB)."""
     split = prepare(dataset, size)
     before = resident()
-    with steady(), ThreadPoolExecutor(1) as pool:
+    with fixed_threads(), ThreadPoolExecutor(1) as pool:
         done = Event()
         peak = pool.submit(_watch, done)
         try:
@@ -41,7 +41,9 @@ def in_own_process(name: str, dataset: str, size: float, repeat: int) -> dict:
 
 
 def _watch(done: Event) -> float:
-    """Largest resident memory (MB) seen every millisecond until ``done``; the system's own peak includes loading the data."""
+    """Largest resident memory (MB) seen every millisecond until ``done``; the system's own peak
+    includes loading the data.
+    """
     largest = resident()
     while not done.wait(0.001):
         largest = max(largest, resident())
@@ -58,7 +60,10 @@ def resident() -> float:
 
 def table(results: dict[str, dict]) -> str:
     """Markdown, one line per row."""
-    lines = ["| work | published code | to reach | ours | reference in the same run | memory | reached | |", "|" + "---|" * 8]
+    lines = [
+        "| work | published code | to reach | ours | reference in the same run | memory | reached | |",
+        "|" + "---|" * 8,
+    ]
     from benchmarks.work import Measured
 
     for name, result in results.items():
@@ -66,10 +71,15 @@ def table(results: dict[str, dict]) -> str:
         measured = Measured(result["seconds"], result["reference"], result["note"])
         memory = result["peak_mb"] if row.peak else result["extra_mb"]
         reference = (
-            "" if measured.reference is None else f"{measured.reference:.2f} s (ours: {measured.seconds / measured.reference:.3f}x)"
+            ""
+            if measured.reference is None
+            else f"{measured.reference:.2f} s (ours: {measured.seconds / measured.reference:.3f}x)"
         )
         parts = [row.label, row.published, row.target, f"{measured.seconds:.3f} s", reference]
-        parts += [f"{memory:.0f} MB{' peak' if row.peak else ' more'}", "yes" if row.met(measured, memory) else "no"]
+        parts += [
+            f"{memory:.0f} MB{' peak' if row.peak else ' more'}",
+            "yes" if row.met(measured, memory) else "no",
+        ]
         lines.append("| " + " | ".join([*parts, measured.note]) + " |")
     return "\n".join(lines)
 
@@ -78,25 +88,44 @@ def machine() -> str:
     """Processor and versions, in one line."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.is_file() else []
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    model = next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
     return f"{model}, one thread; Python {platform.python_version()}, torch {torch.__version__}"
 
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--dataset", default="power-law", help="power-law (made up, Gowalla's size), or gowalla, yelp2018")
-    parser.add_argument("--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla")
+    parser.add_argument(
+        "--dataset",
+        default="power-law",
+        help="power-law (made up, Gowalla's size), or gowalla, yelp2018",
+    )
+    parser.add_argument(
+        "--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla"
+    )
     parser.add_argument("--repeat", type=int, default=3, help="the median of so many runs is shown")
-    parser.add_argument("--only", choices=list(ROWS), action="append", help="this row only; may be repeated")
-    parser.add_argument("--json", action="store_true", help="measure the one row of --only in this process and print JSON")
+    parser.add_argument(
+        "--only", choices=list(ROWS), action="append", help="this row only; may be repeated"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="measure the one row of --only in this process and print JSON",
+    )
     options = parser.parse_args(arguments)
     if options.json:
         print(json.dumps(measure(options.only[0], options.dataset, options.size, options.repeat)))
         return
     rows = tqdm(options.only or list(ROWS), desc="benchmarks", disable=not sys.stderr.isatty())
-    results = {name: in_own_process(name, options.dataset, options.size, options.repeat) for name in rows}
-    print(f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(results)}")
+    results = {
+        name: in_own_process(name, options.dataset, options.size, options.repeat) for name in rows
+    }
+    print(
+        f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(results)}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
-"""``python -m benchmarks.factors``: what each way of saving time gives, and that the results are the same.
+"""``python -m benchmarks.factors``: what each way of saving time gives, and that the results are
+the same.
 
-Before and after are measured in one run on one thread; a row raises when its two results differ by more than rounding.
+Before and after are measured in one run on one thread; a row raises when its two results differ by
+more than rounding.
 """
 
 import argparse
@@ -17,12 +19,21 @@ from tqdm.auto import tqdm
 
 from benchmarks.__main__ import machine
 from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
-from bet.backbones import NCF, Backbone, Graph, LightGCN, masked_recommender, new_recommender, normalised_adjacency, take_rows
+from bet.backbones import (
+    NCF,
+    Backbone,
+    Graph,
+    LightGCN,
+    new_recommender,
+    normalized_adjacency,
+    truncate_recommender,
+)
 from bet.backbones.graph import propagate_mean
-from bet.backbones.hinge import by_distances, compiled
+from bet.backbones.ncf_ranking import by_distances, compiled
 from bet.data import Split
-from bet.process import keep_freed_memory, steady
+from bet.process import fixed_threads, keep_freed_memory
 from bet.seeds import torch_generator
+from bet.tables import take_rows
 
 LAYERS = LightGCN.layers
 
@@ -43,7 +54,9 @@ def _ego(graph: Graph, width: int) -> Tensor:
 def _csr(graph: Graph) -> Tensor:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
-        return torch.sparse_csr_tensor(graph.indptr, graph.indices, graph.values, (graph.n, graph.n), check_invariants=False)
+        return torch.sparse_csr_tensor(
+            graph.indptr, graph.indices, graph.values, (graph.n, graph.n), check_invariants=False
+        )
 
 
 def _same(before: Tensor, after: Tensor, tolerance: float = 1e-4) -> None:
@@ -54,15 +67,21 @@ def kept_memory(split: Split, repeat: int) -> Factor:
     """Freed blocks stay with the process. Must be the first row: there is no way back."""
     before = ten_steps(split, D_MAX, repeat)
     keep_freed_memory()
-    return Factor(before, ten_steps(split, D_MAX, repeat), f"ten steps, {D_MAX} columns; the arithmetic is the same")
+    return Factor(
+        before,
+        ten_steps(split, D_MAX, repeat),
+        f"ten steps, {D_MAX} columns; the arithmetic is the same",
+    )
 
 
 def used_columns(split: Split, repeat: int) -> Factor:
     """Columns that nobody uses are not there."""
-    graph, n_users = normalised_adjacency(split.train), split.train.shape[0]
-    full = new_recommender(LightGCN, graph, n_users, np.full(graph.n, D_MAX), D_MAX, torch_generator(0, "init"), 0.1)
+    graph, n_users = normalized_adjacency(split.train), split.train.shape[0]
+    full = new_recommender(
+        LightGCN, graph, n_users, np.full(graph.n, D_MAX), D_MAX, torch_generator(0, "init"), 0.1
+    )
     sizes = np.random.default_rng(0).integers(1, 30, graph.n, endpoint=True)
-    cut = masked_recommender(full, sizes)
+    cut = truncate_recommender(full, sizes)
     kept = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]
     zeroed = full.table.weight.detach() * kept  # type: ignore[union-attr]
     with torch.no_grad():
@@ -76,25 +95,35 @@ def used_columns(split: Split, repeat: int) -> Factor:
 
 def product(split: Split, repeat: int) -> Factor:
     """A weighted embedding_bag instead of torch's CSR product."""
-    graph = normalised_adjacency(split.train)
+    graph = normalized_adjacency(split.train)
     x = _ego(graph, 64)
     csr = _csr(graph)
     _same(csr @ x, graph.matmul(x))
-    return Factor(seconds(lambda: csr @ x, repeat), seconds(lambda: graph.matmul(x), repeat), "A X, 64 columns")
+    return Factor(
+        seconds(lambda: csr @ x, repeat),
+        seconds(lambda: graph.matmul(x), repeat),
+        "A X, 64 columns",
+    )
 
 
 def short_indices(split: Split, repeat: int) -> Factor:
     """32-bit indices instead of 64-bit ones."""
-    graph = normalised_adjacency(split.train)
+    graph = normalized_adjacency(split.train)
     long = Graph(graph.indptr.long(), graph.indices.long(), graph.values)
     x = _ego(graph, 16)
     _same(long.matmul(x), graph.matmul(x))
-    return Factor(seconds(lambda: long.matmul(x), repeat), seconds(lambda: graph.matmul(x), repeat), "A X, 16 columns")
+    return Factor(
+        seconds(lambda: long.matmul(x), repeat),
+        seconds(lambda: graph.matmul(x), repeat),
+        "A X, 16 columns",
+    )
 
 
 def column_blocks(split: Split, repeat: int) -> Factor:
-    """All layers for a block of columns at a time, which stays in the cache, instead of layer by layer."""
-    graph = normalised_adjacency(split.train)
+    """All layers for a block of columns at a time, which stays in the cache, instead of layer by
+    layer.
+    """
+    graph = normalized_adjacency(split.train)
     x = _ego(graph, D_MAX)
 
     def whole() -> Tensor:
@@ -110,7 +139,7 @@ def column_blocks(split: Split, repeat: int) -> Factor:
 
 def symmetric_backward(split: Split, repeat: int) -> Factor:
     """One symmetric map with itself as its gradient instead of recorded products."""
-    graph = normalised_adjacency(split.train)
+    graph = normalized_adjacency(split.train)
     x = _ego(graph, 16).requires_grad_()
     weights = _ego(graph, 16).flip(0)
     csr = _csr(graph)
@@ -125,7 +154,11 @@ def symmetric_backward(split: Split, repeat: int) -> Factor:
         return torch.autograd.grad((propagate_mean(graph, x, LAYERS) * weights).sum(), x)[0]
 
     _same(recorded(), symmetric())
-    return Factor(seconds(recorded, repeat), seconds(symmetric, repeat), "forward and backward, 16 columns, against torch's CSR")
+    return Factor(
+        seconds(recorded, repeat),
+        seconds(symmetric, repeat),
+        "forward and backward, 16 columns, against torch's CSR",
+    )
 
 
 def gathered_rows(split: Split, repeat: int) -> Factor:
@@ -145,23 +178,31 @@ def gathered_rows(split: Split, repeat: int) -> Factor:
         return gradient(lambda: take_rows(x, rows))
 
     _same(embedding(), ours())
-    return Factor(seconds(embedding, repeat), seconds(ours, repeat), f"{3 * BATCH:,} rows of 64 columns, forward and backward")
+    return Factor(
+        seconds(embedding, repeat),
+        seconds(ours, repeat),
+        f"{3 * BATCH:,} rows of 64 columns, forward and backward",
+    )
 
 
 def large_batches(split: Split, repeat: int) -> Factor:
-    """The same number of triples in fewer, larger steps: a step on the graph costs little more with more triples."""
+    """The same number of triples in fewer, larger steps: a step on the graph costs little more with
+    more triples.
+    """
     rounds = 9
     before = ten_steps(split, 64, repeat) * rounds * BATCH / (10 * BATCH)
     after = ten_steps(split, 64, repeat, rounds * BATCH) / 10
-    return Factor(before, after, f"{rounds * BATCH:,} triples, 64 columns, in {rounds} steps or in one")
+    return Factor(
+        before, after, f"{rounds * BATCH:,} triples, 64 columns, in {rounds} steps or in one"
+    )
 
 
 def two_threads(split: Split, repeat: int) -> Factor:
     """A cell that runs alone may use two cores (``--threads 2``)."""
-    graph = normalised_adjacency(split.train)
+    graph = normalized_adjacency(split.train)
     x = _ego(graph, D_MAX)
     before, alone = ten_steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
-    with steady(2):
+    with fixed_threads(2):
         _same(alone, propagate_mean(graph, x, LAYERS))
         after = ten_steps(split, D_MAX, repeat)
     return Factor(before, after, f"ten steps, {D_MAX} columns")
@@ -170,7 +211,10 @@ def two_threads(split: Split, repeat: int) -> Factor:
 def ncf_ranking(split: Split, repeat: int) -> Factor:
     """NCF's hidden layer over all pairs in a compiled loop instead of L1 distances."""
     generator = torch_generator(0, "hidden")
-    x, y, a = (torch.randn(*shape, generator=generator) for shape in ((256, D_MAX), (split.train.shape[1], D_MAX), (D_MAX,)))
+    x, y, a = (
+        torch.randn(*shape, generator=generator)
+        for shape in ((256, D_MAX), (split.train.shape[1], D_MAX), (D_MAX,))
+    )
     distances, loop = by_distances(y, a), compiled(y, a)
     _same(distances(x), loop(x), 1e-3)
     note = f"256 users, all items, {D_MAX} hidden units"
@@ -179,11 +223,18 @@ def ncf_ranking(split: Split, repeat: int) -> Factor:
 
 def ncf_triples(split: Split, repeat: int) -> Factor:
     """NCF's scores of triples and their gradients by hand: a user is projected once for both items."""
-    model = NCF(normalised_adjacency(split.train), split.train.shape[0], D_MAX, torch_generator(0, "weights"))
+    model = NCF(
+        normalized_adjacency(split.train),
+        split.train.shape[0],
+        D_MAX,
+        torch_generator(0, "weights"),
+    )
     rows = torch.randn(3 * BATCH, 2 * D_MAX, generator=torch_generator(0, "rows")).requires_grad_()
 
     def gradient(scores: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.autograd.grad(scores(rows).diff(dim=0).square().mean(), [rows, *model.parameters()])[0]
+        return torch.autograd.grad(
+            scores(rows).diff(dim=0).square().mean(), [rows, *model.parameters()]
+        )[0]
 
     def recorded() -> Tensor:
         return gradient(lambda x: Backbone.triple_scores(model, x))
@@ -192,7 +243,11 @@ def ncf_triples(split: Split, repeat: int) -> Factor:
         return gradient(model.triple_scores)
 
     _same(recorded(), by_hand())
-    return Factor(seconds(recorded, repeat), seconds(by_hand, repeat), f"{BATCH:,} triples, {D_MAX} columns, forward and backward")
+    return Factor(
+        seconds(recorded, repeat),
+        seconds(by_hand, repeat),
+        f"{BATCH:,} triples, {D_MAX} columns, forward and backward",
+    )
 
 
 FACTORS: dict[str, Callable[[Split, int], Factor]] = {
@@ -214,7 +269,9 @@ def table(rows: dict[str, Factor]) -> str:
     """Markdown, one line per factor."""
     lines = ["| what | before | after | factor | measured on |", "|---|---|---|---|---|"]
     for name, row in rows.items():
-        times = f"{1e3 * row.before:.1f} ms | {1e3 * row.after:.1f} ms | {row.before / row.after:.1f}"
+        times = (
+            f"{1e3 * row.before:.1f} ms | {1e3 * row.after:.1f} ms | {row.before / row.after:.1f}"
+        )
         lines.append(f"| {name} | {times} | {row.note} |")
     return "\n".join(lines)
 
@@ -222,8 +279,14 @@ def table(rows: dict[str, Factor]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.factors", description=__doc__)
-    parser.add_argument("--dataset", default="power-law", help="power-law (made up, Gowalla's size), or gowalla, yelp2018")
-    parser.add_argument("--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla")
+    parser.add_argument(
+        "--dataset",
+        default="power-law",
+        help="power-law (made up, Gowalla's size), or gowalla, yelp2018",
+    )
+    parser.add_argument(
+        "--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla"
+    )
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args(arguments)
     threads = torch.get_num_threads()
@@ -235,11 +298,13 @@ def main(arguments: list[str] | None = None) -> None:
             if measure is kept_memory:
                 rows[name] = measure(split, options.repeat)
                 continue
-            with steady():
+            with fixed_threads():
                 rows[name] = measure(split, options.repeat)
     finally:
         torch.set_num_threads(threads)
-    print(f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(rows)}")
+    print(
+        f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(rows)}"
+    )
 
 
 if __name__ == "__main__":

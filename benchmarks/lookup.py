@@ -1,7 +1,9 @@
-"""``python -m benchmarks.lookup``: looking rows up in a packed file against dense ``nn.Embedding`` tables.
+"""``python -m benchmarks.lookup``: looking rows up in a packed file against dense ``nn.Embedding``
+tables.
 
-Every table is written to a file and opened again; "opened" is what the process grew by, the mapped pages that the look-ups touched
-included. Rows are asked for at random, a batch at a time, on one thread.
+Every table is written to a file and opened again; "opened" is what the process grew by, the mapped
+pages that the look-ups touched included. Rows are asked for at random, a batch at a time, on one
+thread.
 """
 
 import argparse
@@ -17,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from benchmarks.__main__ import machine, resident
 from benchmarks.work import seconds
 from bet.packed import PackedTable, layout_of, write_packed
-from bet.process import steady
+from bet.process import fixed_threads
 
 D_MAX = 128
 BATCH, BATCHES = 4096, 8  # rows of a look-up, look-ups that are timed together
@@ -49,7 +51,9 @@ def packed(name: str, n: int, folder: Path) -> Path:
 
 
 def rows(n: int, repeat: int, folder: Path) -> list[dict]:
-    """A row per table: name, bytes of the file, MB of growth when opened, microseconds per look-up of a batch."""
+    """A row per table: name, bytes of the file, MB of growth when opened, microseconds per look-up
+    of a batch.
+    """
     batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(BATCHES)]
     found = []
     for dtype in (torch.float32, torch.float16):
@@ -87,7 +91,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args(arguments)
-    with steady(), tempfile.TemporaryDirectory() as folder:
+    with fixed_threads(), tempfile.TemporaryDirectory() as folder:
         found = rows(options.rows, options.repeat, Path(folder))
     print(f"{machine()}; {options.rows:,} rows, batches of {BATCH:,}, median of {options.repeat}\n")
     print("| table | file | opened | a batch | against float32 |\n|---|---|---|---|---|")

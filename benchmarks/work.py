@@ -1,4 +1,6 @@
-"""What is measured: every row prepares its input, then times the package's own code, and checks what came out."""
+"""What is measured: every row prepares its input, then times the package's own code, and checks
+what came out.
+"""
 
 import os
 import time
@@ -11,11 +13,26 @@ import torch
 from scipy import stats
 from scipy.sparse import csr_array
 
-from bet.actions import Action, Budget, FrequencyOrder, parse_budget, sample_actions
-from bet.backbones import LightGCN, new_recommender, normalised_adjacency
-from bet.data import Interactions, Split, load_dataset, power_law, split_interactions
+from bet.actions import Action, Budget, parse_budget, sample_actions
+from bet.backbones import LightGCN, new_recommender, normalized_adjacency
+from bet.data import (
+    FrequencyOrder,
+    Interactions,
+    Split,
+    load_dataset,
+    power_law,
+    split_interactions,
+)
 from bet.predictor import DeepSets, stack_histograms
-from bet.search import PredictorSelector, Problem, SearchSettings, Trained, finetuned, fresh_recommender, unbudgeted
+from bet.search import (
+    PredictorSelector,
+    SearchContext,
+    SearchSettings,
+    Trained,
+    evaluate_finetuned,
+    initialize_recommender,
+    without_budget,
+)
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import BprSampler, TrainResult, TrainSettings, evaluate
 from bet.training.trainer import bpr_loss
@@ -27,7 +44,9 @@ D_MAX = 128
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds of the work, what it was compared with in the same run (seconds; None: nothing), and a statement."""
+    """Median seconds of the work, what it was compared with in the same run (seconds; None:
+    nothing), and a statement.
+    """
 
     seconds: float
     reference: float | None
@@ -39,7 +58,9 @@ def dataset(name: str, size: float) -> Interactions:
     if name != "power-law":
         return load_dataset(name)
     # About 3 % of the drawn pairs repeat an earlier one.
-    users, items, drawn = (max(30, round(size * count)) for count in (USERS, ITEMS, 1.033 * INTERACTIONS))
+    users, items, drawn = (
+        max(30, round(size * count)) for count in (USERS, ITEMS, 1.033 * INTERACTIONS)
+    )
     return power_law(users, items, drawn)
 
 
@@ -60,13 +81,24 @@ def _order(train: csr_array) -> FrequencyOrder:
 
 
 def adjacency(split: Split, repeat: int) -> Measured:
-    """Normalise the user-item graph of the training part."""
-    return Measured(seconds(lambda: normalised_adjacency(split.train), repeat), None, f"{2 * split.train.nnz:,} entries")
+    """Normalize the user-item graph of the training part."""
+    return Measured(
+        seconds(lambda: normalized_adjacency(split.train), repeat),
+        None,
+        f"{2 * split.train.nnz:,} entries",
+    )
 
 
 def floor_and_raise(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> np.ndarray:
-    """Sizes (n,) by the published formula: scipy draws, normalised, scaled, floored, zeros raised to one, by rank."""
-    families = [(stats.powerlaw, 20), (stats.truncexpon, 5), (stats.truncnorm, 20), (stats.lognorm, 0.5)]
+    """Sizes (n,) by the published formula: scipy draws, normalized, scaled, floored, zeros raised
+    to one, by rank.
+    """
+    families = [
+        (stats.powerlaw, 20),
+        (stats.truncexpon, 5),
+        (stats.truncnorm, 20),
+        (stats.lognorm, 0.5),
+    ]
     share, sides = rng.uniform(), []
     for count, part in ((order.n_users, share), (order.n - order.n_users, 1 - share)):
         family, largest = families[rng.integers(4)]
@@ -79,25 +111,39 @@ def floor_and_raise(order: FrequencyOrder, budget: Budget, rng: np.random.Genera
 
 
 def sampling(split: Split, repeat: int) -> Measured:
-    """Sample 100 actions at sparsity 90 %; the reference is the published formula, without its rejections."""
+    """Sample 100 actions at sparsity 90 %; the reference is the published formula, without its
+    rejections.
+    """
     order = _order(split.train)
     budget = parse_budget("90%", order.n, D_MAX)
-    taken = seconds(lambda: sample_actions(order, budget, 100, numpy_generator(0, "benchmark")), repeat)
-    used = [int(a.sizes.sum(dtype=np.int64)) for a in sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))]
+    taken = seconds(
+        lambda: sample_actions(order, budget, 100, numpy_generator(0, "benchmark")), repeat
+    )
+    used = [
+        int(a.sizes.sum(dtype=np.int64))
+        for a in sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))
+    ]
     over = sum(total > budget.total for total in used)
     rng, started = numpy_generator(0, "published"), time.perf_counter()
     published = [int(floor_and_raise(order, budget, rng).sum()) for _ in range(100)]
     reference = time.perf_counter() - started
     broken = sum(total > budget.total for total in published)
     return Measured(
-        taken, reference, f"{over} of 100 over budget, all use it exactly: {set(used) == {budget.target}}; formula: {broken} over"
+        taken,
+        reference,
+        f"{over} of 100 over budget, all use it exactly: {set(used) == {budget.target}}; formula: {broken} over",
     )
 
 
 def plain_score(predictor: DeepSets, order: FrequencyOrder, action: Action) -> float:
     """The predictor's formula, set by set, without prefix sums."""
-    frequencies = [torch.from_numpy(f / max(f.max(), 1)).float()[:, None] for f in (order.user_frequency, order.item_frequency)]
-    encoded = torch.cat([predictor.encode_user(frequencies[0]), predictor.encode_item(frequencies[1])])
+    frequencies = [
+        torch.from_numpy(f / max(f.max(), 1)).float()[:, None]
+        for f in (order.user_frequency, order.item_frequency)
+    ]
+    encoded = torch.cat(
+        [predictor.encode_user(frequencies[0]), predictor.encode_item(frequencies[1])]
+    )
     sizes, sets = torch.from_numpy(action.sizes.astype(np.int64)), []
     for d in range(1, D_MAX + 1):
         members = encoded[sizes == d]
@@ -108,7 +154,9 @@ def plain_score(predictor: DeepSets, order: FrequencyOrder, action: Action) -> f
 
 @torch.no_grad()
 def scoring(split: Split, repeat: int) -> Measured:
-    """Score 100 actions with DeepSets; the reference is the plain formula for two of them, times 50."""
+    """Score 100 actions with DeepSets; the reference is the plain formula for two of them, times
+    50.
+    """
     order = _order(split.train)
     budget = parse_budget("90%", order.n, D_MAX)
     actions = sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))
@@ -125,7 +173,9 @@ def scoring(split: Split, repeat: int) -> Measured:
 
 @torch.no_grad()
 def evaluation(split: Split, repeat: int) -> Measured:
-    """Rank all items for all users at d = 128; the reference is the bare blocked product and top-20."""
+    """Rank all items for all users at d = 128; the reference is the bare blocked product and
+    top-20.
+    """
     generator = torch_generator(0, "rows")
     users, items = (torch.randn(count, D_MAX, generator=generator) for count in split.train.shape)
     columns = items.T.contiguous()
@@ -136,14 +186,26 @@ def evaluation(split: Split, repeat: int) -> Measured:
 
     masked = [split.train, split.validation]
     taken = seconds(lambda: evaluate(lambda ids: users[ids] @ columns, split.test, masked), repeat)
-    return Measured(taken, seconds(bare, repeat), f"{int((np.diff(split.test.indptr) > 0).sum()):,} users x {len(items):,} items")
+    return Measured(
+        taken,
+        seconds(bare, repeat),
+        f"{int((np.diff(split.test.indptr) > 0).sum()):,} users x {len(items):,} items",
+    )
 
 
 def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> float:
-    """Seconds of ten LightGCN training steps (draw, loss, gradient, Adam) of a table whose sizes are all ``width``."""
-    graph, sampler, generator = normalised_adjacency(split.train), BprSampler(split.train), torch_generator(0, "draws")
+    """Seconds of ten LightGCN training steps (draw, loss, gradient, Adam) of a table whose sizes
+    are all ``width``.
+    """
+    graph, sampler, generator = (
+        normalized_adjacency(split.train),
+        BprSampler(split.train),
+        torch_generator(0, "draws"),
+    )
     sizes = np.full(graph.n, width, dtype=np.int16)
-    model = new_recommender(LightGCN, graph, split.train.shape[0], sizes, D_MAX, torch_generator(0, "init"))
+    model = new_recommender(
+        LightGCN, graph, split.train.shape[0], sizes, D_MAX, torch_generator(0, "init")
+    )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
     before = model.table().detach().clone()
 
@@ -161,33 +223,49 @@ def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> floa
 
 def step(split: Split, repeat: int, width: int) -> Measured:
     """One LightGCN training step, batch 10,000; mean of ten."""
-    return Measured(ten_steps(split, width, repeat) / 10, None, f"{-(-split.train.nnz // BATCH)} steps per epoch")
+    return Measured(
+        ten_steps(split, width, repeat) / 10,
+        None,
+        f"{-(-split.train.nnz // BATCH)} steps per epoch",
+    )
 
 
 def iteration(split: Split, repeat: int) -> Measured:
-    """One search iteration at 90 %: sample 100, score 100, mask the cached full model, one epoch, evaluate half the users."""
+    """One search iteration at 90 %: sample 100, score 100, mask the cached full model, one epoch,
+    evaluate half the users.
+    """
     budget = parse_budget("90%", sum(split.train.shape), D_MAX)
     training = TrainSettings(batch_size=BATCH, validation_share=0.5, init_std=0.1)
     settings = SearchSettings(finetune_epochs=1)
     nowhere = Path(os.devnull)
-    problem = Problem(split.train, split.validation, "lightgcn", budget, 0, training, settings, nowhere, nowhere)
-    whole = unbudgeted(problem)
-    full = Trained(fresh_recommender(whole, np.full(budget.n, D_MAX, dtype=np.int16)), TrainResult())
+    context = SearchContext(
+        split.train, split.validation, "lightgcn", budget, 0, training, settings, nowhere, nowhere
+    )
+    whole = without_budget(context)
+    full = Trained(
+        initialize_recommender(whole, np.full(budget.n, D_MAX, dtype=np.int16)), TrainResult()
+    )
     largest = []
 
     def work() -> None:
-        action = PredictorSelector(problem, DeepSets).choose(1, []).action
+        action = PredictorSelector(context, DeepSets).choose(1, []).action
         assert int(action.sizes.sum(dtype=np.int64)) == budget.target
-        assert finetuned(problem, full, action.sizes).means()["quality"] > 0
+        assert evaluate_finetuned(context, full, action.sizes).means()["quality"] > 0
         largest.append(int(action.sizes.max()))
 
     taken = seconds(work, repeat)
-    return Measured(taken, None, f"the chosen action's largest size is {largest[-1]}; data, graph and full model are there already")
+    return Measured(
+        taken,
+        None,
+        f"the chosen action's largest size is {largest[-1]}; data, graph and full model are there already",
+    )
 
 
 @dataclass(frozen=True)
 class Row:
-    """``published``: what the published code takes on a machine like ours; ``target`` in seconds, or a ratio to the reference."""
+    """``published``: what the published code takes on a machine like ours; ``target`` in seconds,
+    or a ratio to the reference.
+    """
 
     label: str
     work: Callable[[Split, int], Measured]
@@ -199,7 +277,11 @@ class Row:
 
 ROWS: dict[str, Row] = {
     "adjacency": Row(
-        "normalised adjacency", adjacency, "45 s, +4.9 GB", "0.3 s, < 0.3 GB", lambda m, mb: m.seconds <= 0.3 and mb < 300
+        "normalized adjacency",
+        adjacency,
+        "45 s, +4.9 GB",
+        "0.3 s, < 0.3 GB",
+        lambda m, mb: m.seconds <= 0.3 and mb < 300,
     ),
     "sampling": Row(
         "sample 100 actions at 90 %",
@@ -208,7 +290,13 @@ ROWS: dict[str, Row] = {
         "1 s, < 0.2 GB, none over",
         lambda m, mb: m.seconds <= 1 and mb < 200 and m.note.startswith("0 of"),
     ),
-    "scoring": Row("score 100 actions with the predictor", scoring, "87 s", "0.1 s", lambda m, mb: m.seconds <= 0.1),
+    "scoring": Row(
+        "score 100 actions with the predictor",
+        scoring,
+        "87 s",
+        "0.1 s",
+        lambda m, mb: m.seconds <= 0.1,
+    ),
     "evaluation": Row(
         "evaluate all users, d = 128",
         evaluation,
@@ -218,10 +306,18 @@ ROWS: dict[str, Row] = {
         peak=True,
     ),
     "step-128": Row(
-        "LightGCN step, batch 10,000, d = 128", lambda s, r: step(s, r, 128), "0.88 s", "0.4 s", lambda m, mb: m.seconds <= 0.4
+        "LightGCN step, batch 10,000, d = 128",
+        lambda s, r: step(s, r, 128),
+        "0.88 s",
+        "0.4 s",
+        lambda m, mb: m.seconds <= 0.4,
     ),
     "step-13": Row(
-        "LightGCN step, batch 10,000, d = 13", lambda s, r: step(s, r, 13), "", "0.035 s", lambda m, mb: m.seconds <= 0.035
+        "LightGCN step, batch 10,000, d = 13",
+        lambda s, r: step(s, r, 13),
+        "",
+        "0.035 s",
+        lambda m, mb: m.seconds <= 0.035,
     ),
     "iteration": Row(
         "search iteration with one epoch",

@@ -5,9 +5,11 @@ class BetError(ValueError):
     """Bad input; the message names the value, the limit and the remedy."""
 
 
-class Unreached(BetError):
+class BudgetNotMet(BetError):
     """A method ended above the budget: a result, and recorded as one."""
 
     def __init__(self, what: str, target: int, reached: int, why: str):
-        super().__init__(f"the target of {target} {what} was not reached: {reached} are left; {why}")
+        super().__init__(
+            f"the target of {target} {what} was not reached: {reached} are left; {why}"
+        )
         self.target, self.reached, self.why = target, reached, why

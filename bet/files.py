@@ -11,7 +11,9 @@ from bet.errors import BetError
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed."""
+    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is
+    removed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: some writers choose the format, or append one, by it.
@@ -33,7 +35,9 @@ def read_whole(path: Path) -> bytes:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock named after ``path``; released by the system even when the process is killed."""
+    """Hold an exclusive lock named after ``path``; released by the system even when the process is
+    killed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path.with_name(path.name + ".lock"), "w") as handle:

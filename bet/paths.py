@@ -5,7 +5,9 @@ from pathlib import Path
 
 
 def project_root() -> Path:
-    """The checkout that holds the current directory (nearest parent with ``workflow/Snakefile``), else the current directory."""
+    """The checkout that holds the current directory (nearest parent with ``workflow/Snakefile``),
+    else the current directory.
+    """
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "workflow" / "Snakefile").is_file():
@@ -14,18 +16,24 @@ def project_root() -> Path:
 
 
 def cache_dir() -> Path:
-    """Downloaded data, pre-trained backbones and unfinished work: ``$BET_CACHE``, else ``<project root>/.cache/bet``."""
+    """Downloaded data, pre-trained backbones and unfinished work: ``$BET_CACHE``, else ``<project
+    root>/.cache/bet``.
+    """
     return Path(os.environ.get("BET_CACHE") or project_root() / ".cache" / "bet").expanduser()
 
 
 def data_dir() -> Path | None:
-    """Folder of datasets already on this machine, ``$BET_DATA/<name>/``; None when the variable is unset."""
+    """Folder of datasets already on this machine, ``$BET_DATA/<name>/``; None when the variable is
+    unset.
+    """
     folder = os.environ.get("BET_DATA")
     return Path(folder).expanduser() if folder else None
 
 
 def results_dir() -> Path:
-    """One folder per profile with the records of its finished cells: ``$BET_RESULTS``, else ``<project root>/results``."""
+    """One folder per profile with the records of its finished cells: ``$BET_RESULTS``, else
+    ``<project root>/results``.
+    """
     return Path(os.environ.get("BET_RESULTS") or project_root() / "results").expanduser()
 
 

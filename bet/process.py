@@ -1,4 +1,6 @@
-"""How this process uses the machine: a fixed number of threads, no denormals, and memory that is kept for the next step."""
+"""How this process uses the machine: a fixed number of threads, no denormals, and memory that is
+kept for the next step.
+"""
 
 import ctypes
 from collections.abc import Iterator
@@ -13,8 +15,9 @@ _KEEP = 2**31 - 1  # bytes
 
 
 @contextmanager
-def steady(threads: int = 1) -> Iterator[None]:
-    """``threads`` threads and no denormals: the same numbers however the cell is started, and no slow multiplications.
+def fixed_threads(threads: int = 1) -> Iterator[None]:
+    """``threads`` threads and no denormals: the same numbers however the cell is started, and no
+    slow multiplications.
 
     Sums are rounded differently with another number of threads. Raises BetError for fewer than one.
     """
@@ -32,10 +35,12 @@ def steady(threads: int = 1) -> Iterator[None]:
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc reuse large freed blocks instead of returning them to the system; False where there is no glibc.
+    """Let glibc reuse large freed blocks instead of returning them to the system; False where there
+    is no glibc.
 
-    A training step frees and asks again for the same arrays of tens of megabytes; fetched from the system each time, all their
-    pages are cleared each time, which takes as long as the arithmetic (benchmarks/README.md). For the whole process, for good.
+    A training step frees and asks again for the same arrays of tens of megabytes; fetched from the
+    system each time, all their pages are cleared each time, which takes as long as the arithmetic
+    (benchmarks/README.md). For the whole process, for good.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

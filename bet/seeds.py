@@ -1,7 +1,7 @@
 """Every stream of random numbers is derived from the cell's one seed and a name.
 
-Because a stream depends on its name only, not on what ran before it, interrupted work resumes without
-saving generator states.
+Because a stream depends on its name only, not on what ran before it, interrupted work resumes
+without saving generator states.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(derive(seed, *names))
 
 
-def torch_generator(seed: int, *names: str | int, device: str | torch.device = "cpu") -> torch.Generator:
+def torch_generator(
+    seed: int, *names: str | int, device: str | torch.device = "cpu"
+) -> torch.Generator:
     """A fresh torch generator on ``device`` for the stream called ``names``."""
     return torch.Generator(device=device).manual_seed(derive(seed, *names))

@@ -1,14 +1,18 @@
-"""What the tests of several methods share: the planted interactions, and a small search problem on them."""
+"""What the tests of several methods share: the planted interactions, and a small search context on
+them.
+"""
 
 import pytest
 
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES
 from bet.data import planted, split_interactions
-from bet.search import Problem, SearchSettings
+from bet.search import SearchContext, SearchSettings
 from bet.training import TrainSettings
 
-TRAINING = TrainSettings(256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1)
+TRAINING = TrainSettings(
+    256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1
+)
 SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
 
 
@@ -19,12 +23,20 @@ def split():
 
 @pytest.fixture
 def make(split, tmp_path):
-    """A problem by backbone, budget ("none": the whole table) and limit in bytes; all of a test share their folders."""
+    """A context by backbone, budget ("none": the whole table) and limit in bytes; all of a test
+    share their folders.
+    """
 
-    def problem(backbone="lightgcn", budget="none", limit=None, d_max=16, training=TRAINING, search=SEARCH):
+    def context(
+        backbone="lightgcn", budget="none", limit=None, d_max=16, training=TRAINING, search=SEARCH
+    ):
         n, copies = sum(split.train.shape), BACKBONES[backbone].copies
-        exact = Budget(n * d_max, n, d_max, copies=copies) if budget == "none" else parse_budget(budget, n, d_max, copies)
+        exact = (
+            Budget(n * d_max, n, d_max, copies=copies)
+            if budget == "none"
+            else parse_budget(budget, n, d_max, copies)
+        )
         parts = (split.train, split.validation, backbone, exact, 0, training, search)
-        return Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
+        return SearchContext(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
 
-    return problem
+    return context

@@ -5,12 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import FAMILIES, Budget, FrequencyOrder, allocate, parse_budget, ranked_action, sample_action, split_budget
+from bet.actions import (
+    FAMILIES,
+    Budget,
+    allocate,
+    parse_budget,
+    ranked_action,
+    sample_action,
+    split_budget,
+)
+from bet.data import FrequencyOrder
 from bet.errors import BetError
 
 
 @st.composite
-def problems(draw):
+def contexts(draw):
     """A feasible (order, budget)."""
     n_users, n_items = draw(st.integers(1, 60)), draw(st.integers(1, 60))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -23,14 +32,17 @@ def problems(draw):
 
 
 @settings(max_examples=300, deadline=None)
-@given(problems(), st.integers(0, 2**32))
-def test_sampled_actions_are_exact_bounded_and_follow_frequency(problem, seed):
-    order, budget = problem
+@given(contexts(), st.integers(0, 2**32))
+def test_sampled_actions_are_exact_bounded_and_follow_frequency(context, seed):
+    order, budget = context
     action = sample_action(order, budget, np.random.default_rng(seed))
     assert action.sizes.sum(dtype=int) == budget.target <= budget.total
     assert budget.d_min <= action.sizes.min() and action.sizes.max() <= budget.d_max
     assert action.sizes.shape == (order.n,)
-    for sizes, frequency in ((action.user_sizes, order.user_frequency), (action.item_sizes, order.item_frequency)):
+    for sizes, frequency in (
+        (action.user_sizes, order.user_frequency),
+        (action.item_sizes, order.item_frequency),
+    ):
         by_id = [(f, -i, s) for i, (f, s) in enumerate(zip(frequency, sizes, strict=True))]
         ranked = [s for _, _, s in sorted(by_id, reverse=True)]
         assert ranked == sorted(ranked, reverse=True)
@@ -39,13 +51,23 @@ def test_sampled_actions_are_exact_bounded_and_follow_frequency(problem, seed):
 
 
 @settings(max_examples=300, deadline=None)
-@given(problems(), st.sampled_from(sorted(FAMILIES)), st.floats(1e-9, 1.0), st.integers(0, 2**32), st.floats(0, 1))
-def test_every_family_and_parameter_is_exact(problem, family, share_of_beta_max, seed, user_share):
-    order, budget = problem
+@given(
+    contexts(),
+    st.sampled_from(sorted(FAMILIES)),
+    st.floats(1e-9, 1.0),
+    st.integers(0, 2**32),
+    st.floats(0, 1),
+)
+def test_every_family_and_parameter_is_exact(context, family, share_of_beta_max, seed, user_share):
+    order, budget = context
     rng = np.random.default_rng(seed)
     beta = share_of_beta_max * FAMILIES[family].beta_max
-    users = np.sort(FAMILIES[family].quantile(rng.uniform(1e-15, 1 - 1e-15, order.n_users), beta))[::-1]
-    items = np.sort(FAMILIES[family].quantile(rng.uniform(1e-15, 1 - 1e-15, order.n - order.n_users), beta))[::-1]
+    users = np.sort(FAMILIES[family].quantile(rng.uniform(1e-15, 1 - 1e-15, order.n_users), beta))[
+        ::-1
+    ]
+    items = np.sort(
+        FAMILIES[family].quantile(rng.uniform(1e-15, 1 - 1e-15, order.n - order.n_users), beta)
+    )[::-1]
     assert np.isfinite(users).all() and (users >= 0).all()
     action = ranked_action(order, budget, users, items, user_share)
     assert action.sizes.sum(dtype=int) == budget.target
@@ -53,7 +75,9 @@ def test_every_family_and_parameter_is_exact(problem, family, share_of_beta_max,
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.one_of(st.floats(0, 1e6), st.sampled_from([0.0, 1e-300, 1e300])), min_size=1, max_size=50),
+    st.lists(
+        st.one_of(st.floats(0, 1e6), st.sampled_from([0.0, 1e-300, 1e300])), min_size=1, max_size=50
+    ),
     st.integers(0, 4),
     st.integers(1, 140),
     st.floats(0, 1),
@@ -81,26 +105,40 @@ def plain_allocate(values, total, d_min, d_max):
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=12), st.integers(1, 3), st.integers(1, 12), st.floats(0, 1))
+@given(
+    st.lists(st.integers(1, 50), min_size=1, max_size=12),
+    st.integers(1, 3),
+    st.integers(1, 12),
+    st.floats(0, 1),
+)
 def test_allocation_against_the_definition(values, d_min, extra, fill):
     values, d_max = np.sort(np.array(values, dtype=float))[::-1], d_min + extra
     total = round(len(values) * (d_min + fill * extra))
-    sizes, floors = allocate(values, total, d_min, d_max), plain_allocate(values, total, d_min, d_max)
+    sizes, floors = (
+        allocate(values, total, d_min, d_max),
+        plain_allocate(values, total, d_min, d_max),
+    )
     given_out = sizes - floors
     assert (given_out >= 0).all() and (given_out <= 1).all()
 
 
-@given(problems(), st.floats(0, 1))
-def test_split_is_feasible_for_both_sides(problem, share):
-    order, budget = problem
+@given(contexts(), st.floats(0, 1))
+def test_split_is_feasible_for_both_sides(context, share):
+    order, budget = context
     users, items = split_budget(budget, order.n_users, share)
     assert users + items == budget.target
     assert order.n_users * budget.d_min <= users <= order.n_users * budget.d_max
-    assert (order.n - order.n_users) * budget.d_min <= items <= (order.n - order.n_users) * budget.d_max
+    assert (
+        (order.n - order.n_users) * budget.d_min
+        <= items
+        <= (order.n - order.n_users) * budget.d_max
+    )
 
 
 def test_budgets_are_exact_integers():
-    assert parse_budget(0.9, 70_839, 128).total == 906_739  # floor(0.1 * 128 * 70839), not one less through rounding
+    assert (
+        parse_budget(0.9, 70_839, 128).total == 906_739
+    )  # floor(0.1 * 128 * 70839), not one less through rounding
     assert parse_budget("90 %", 10, 128).total == 128 == parse_budget("0.9", 10, 128).total
     assert parse_budget(0.8, 10, 10).total == 20
     assert parse_budget("0", 10, 10).total == 100
@@ -109,7 +147,7 @@ def test_budgets_are_exact_integers():
 
 
 def test_byte_budget_is_a_cap_on_the_file(tmp_path):
-    from bet.backbones import MaskedTable
+    from bet.tables import MaskedTable
 
     for copies in (1, 2):
         for limit in (3_000, 3_001, 3_002, 3_003, 3_004, 9_999):
@@ -148,6 +186,11 @@ def test_impossible_budgets_are_refused_with_the_numbers(text, words):
 def test_check_refuses_what_is_over_budget():
     budget = Budget(10, 5, 4)
     budget.check(np.full(5, 2))
-    for sizes in (np.array([2, 2, 2, 2, 3]), np.array([0, 2, 2, 2, 2]), np.array([5, 1, 1, 1, 1]), np.full(4, 2)):
+    for sizes in (
+        np.array([2, 2, 2, 2, 3]),
+        np.array([0, 2, 2, 2, 2]),
+        np.array([5, 1, 1, 1, 1]),
+        np.full(4, 2),
+    ):
         with pytest.raises(BetError, match="at most 10"):
             budget.check(sizes)

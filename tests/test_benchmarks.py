@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import factors, lookup, nested, scaling, settings
+from benchmarks import factors, lookup, scaling
 from benchmarks.__main__ import main, measure, table
+from benchmarks.sweeps import rank_correlation as nested
+from benchmarks.sweeps import settings
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
-from bet.actions import FrequencyOrder, parse_budget
+from bet.actions import parse_budget
+from bet.data import FrequencyOrder
 from bet.packed import PackedTable
 from bet.study.profiles import PROFILES
 
@@ -80,7 +83,19 @@ def test_factor_refuses_unequal_results(monkeypatch):
 
 def test_scaling_prints_and_draws(tmp_path, capsys):
     figure = tmp_path / "scaling.png"
-    scaling.main(["--sizes", "0.005", "--entities", "1000", "1000000000", "--repeat", "1", "--figure", str(figure)])
+    scaling.main(
+        [
+            "--sizes",
+            "0.005",
+            "--entities",
+            "1000",
+            "1000000000",
+            "--repeat",
+            "1",
+            "--figure",
+            str(figure),
+        ]
+    )
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 2 + len(scaling.ROWS) + 2 and "1,000,000,000" in lines[-1]
     assert figure.read_bytes().startswith(b"\x89PNG")
@@ -91,12 +106,17 @@ def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
     assert len(found) == 2 + len(lookup.PACKED) and all(row["microseconds"] > 0 for row in found)
     by_name = {row["table"]: row["file"] for row in found}
     assert (
-        by_name["packed, 48 columns, int4"] < by_name["packed, 128 columns, int8"] < by_name["nn.Embedding, 128 columns, float16"]
+        by_name["packed, 48 columns, int4"]
+        < by_name["packed, 128 columns, int8"]
+        < by_name["nn.Embedding, 128 columns, float16"]
     )
     for name, (sizes_of, bits, _) in lookup.PACKED.items():
         table = PackedTable(lookup.packed(name, 300, tmp_path))
         assert table.layout.kinds[:, 1].tolist() == [bits] * len(table.layout.kinds)
-        assert int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0]) == sizes_of(np.arange(300) / 300).sum()
+        assert (
+            int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0])
+            == sizes_of(np.arange(300) / 300).sum()
+        )
     lookup.main(["--rows", "100", "--repeat", "1"])
     assert capsys.readouterr().out.count("\n") == 4 + len(found)
 
@@ -107,7 +127,9 @@ def test_nested_scores_are_compared_with_fine_tuning(tmp_path, capsys):
     assert list(by_name) == ["fine-tuned", "nested", "pre-trained"]
     tuned = by_name["fine-tuned"]
     assert tuned.correlation == pytest.approx(1) and tuned.found == tuned.best
-    assert all(-1 <= row.correlation <= 1 and row.found <= row.best and row.seconds > 0 for row in rows[1:])
+    assert all(
+        -1 <= row.correlation <= 1 and row.found <= row.best and row.seconds > 0 for row in rows[1:]
+    )
     assert nested.table(rows).count("\n") == 4
 
 

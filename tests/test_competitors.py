@@ -10,20 +10,28 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import FrequencyOrder, keep_largest
-from bet.backbones import ElementTable, MaskedTable
-from bet.errors import BetError, Unreached
+from bet.actions import keep_largest
+from bet.data import FrequencyOrder
+from bet.errors import BetError, BudgetNotMet
 from bet.methods import ELEMENTWISE, METHODS, UNBUDGETED
 from bet.methods.amtl import FrequencyGroups, TwinTable, at_least, project, twin_recommender
 from bet.methods.ciess import Agent, CiessSelector, entity_quality, scale_to_budget
 from bet.methods.esapn import GrowingTable, Policies
 from bet.methods.optembed import allowed, candidate_sizes, evolve, supernet_recommender
 from bet.methods.pep import SPEEDS, ThresholdTable, pruning_recommender
-from bet.search import SearchSettings, fresh_recommender, full_sizes, pretrained, search, unbudgeted
+from bet.search import (
+    SearchSettings,
+    full_sizes,
+    initialize_recommender,
+    load_or_pretrain,
+    search,
+    without_budget,
+)
 from bet.seeds import numpy_generator, torch_generator
 from bet.study import record
 from bet.study.cell import Cell
 from bet.study.run import run_cell
+from bet.tables import MaskedTable, PrunedTable
 from bet.training import bpr_loss, train
 
 COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
@@ -31,43 +39,47 @@ COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
 @pytest.mark.parametrize("method", COMPETITORS)
-def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(make, method, backbone):
-    problem = make(backbone, "80%")
-    outcome = METHODS[method](problem)
+def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(
+    make, method, backbone
+):
+    context = make(backbone, "80%")
+    outcome = METHODS[method](context)
     model = outcome.trained.model
-    assert model.table.n_parameters() == problem.budget.parameters
+    assert model.table.n_parameters() == context.budget.parameters
     ego = model.table()
     outside = ~torch.from_numpy(model.table.kept) if method in ELEMENTWISE else None
     if outside is not None:
         assert (ego[outside] == 0).all()
     else:
-        columns = torch.arange(ego.shape[1] // problem.budget.copies).repeat(problem.budget.copies)
+        columns = torch.arange(ego.shape[1] // context.budget.copies).repeat(context.budget.copies)
         assert (ego[columns >= torch.from_numpy(model.table.sizes)[:, None]] == 0).all()
     retrained = outcome.retrained or outcome.trials
-    assert 1 <= len(retrained) <= problem.search.top
-    qualities = [trial["quality"] for trial in outcome.trials] or [one.result.quality for one in outcome.retrained.values()]
-    assert outcome.trained.result.quality == max(qualities) == pytest.approx(problem.quality(model))
+    assert 1 <= len(retrained) <= context.search.top
+    qualities = [trial["quality"] for trial in outcome.trials] or [
+        one.result.quality for one in outcome.retrained.values()
+    ]
+    assert outcome.trained.result.quality == max(qualities) == pytest.approx(context.quality(model))
 
 
 @pytest.mark.parametrize("method", UNBUDGETED[1:])
 def test_without_a_budget_a_method_chooses_its_own_total(make, method):
-    problem = make()
-    outcome = METHODS[method](problem)
+    context = make()
+    outcome = METHODS[method](context)
     best = max(outcome.trials, key=lambda trial: trial["quality"])
     chosen = {
         "amtl": lambda: best["chosen_columns"],
         "esapn": lambda: best["grown_columns"],
         "optembed": lambda: (
-            best["user_columns"] * (problem.n_users - best["removed_users"])
-            + best["item_columns"] * (problem.budget.n - problem.n_users - best["removed_items"])
+            best["user_columns"] * (context.n_users - best["removed_users"])
+            + best["item_columns"] * (context.budget.n - context.n_users - best["removed_items"])
         ),
     }[method]()
-    assert outcome.trained.model.table.n_parameters() == chosen < problem.budget.parameters
+    assert outcome.trained.model.table.n_parameters() == chosen < context.budget.parameters
 
 
 def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
     whole = METHODS["amtl"](make(budget="80%")).trained
-    problem = replace(make(budget="80%"), work=make(budget="80%").work / "second")
+    context = replace(make(budget="80%"), work=make(budget="80%").work / "second")
     import bet.search.trials as trials
 
     plain, calls = trials.train_from_scratch, []
@@ -80,10 +92,10 @@ def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
 
     monkeypatch.setattr(trials, "train_from_scratch", stopped)
     with pytest.raises(KeyboardInterrupt):
-        METHODS["amtl"](problem)
+        METHODS["amtl"](context)
     monkeypatch.setattr(trials, "train_from_scratch", plain)
     monkeypatch.setattr(trials, "train", None)  # the twins are not trained again
-    again = METHODS["amtl"](problem).trained
+    again = METHODS["amtl"](context).trained
     assert torch.equal(again.model.table(), whole.model.table())
 
 
@@ -98,19 +110,27 @@ def test_keep_largest_is_exact_and_keeps_the_largest(values, k):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(1, 20), st.integers(1, 9), st.integers(1, 2), st.floats(0, 1), st.integers(0, 2**32))
-def test_element_table_is_read_back_and_as_long_as_announced(tmp_path_factory, n, d_max, copies, density, seed):
+@given(
+    st.integers(1, 20), st.integers(1, 9), st.integers(1, 2), st.floats(0, 1), st.integers(0, 2**32)
+)
+def test_element_table_is_read_back_and_as_long_as_announced(
+    tmp_path_factory, n, d_max, copies, density, seed
+):
     path = tmp_path_factory.mktemp("table") / "table.bet"
     mask = np.random.default_rng(seed).random((n, copies * d_max)) < density
-    table = ElementTable(mask, d_max, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
+    table = PrunedTable(
+        mask, d_max, copies=copies, std=1.0, generator=torch_generator(seed, "rows")
+    )
     table.save(path)
     assert path.stat().st_size == table.n_bytes()
-    loaded = ElementTable.load(path)
-    assert torch.equal(loaded(), table()) and (loaded.kept == mask).all() and loaded.copies == copies
+    loaded = PrunedTable.load(path)
+    assert (
+        torch.equal(loaded(), table()) and (loaded.kept == mask).all() and loaded.copies == copies
+    )
     assert table.n_parameters() == mask.sum() == pytest.approx(copies * table.sizes.sum())
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(BetError, match="save the table again"):
-        ElementTable.load(path)
+        PrunedTable.load(path)
 
 
 def test_pruning_by_elements_costs_its_places(tmp_path):
@@ -119,44 +139,55 @@ def test_pruning_by_elements_costs_its_places(tmp_path):
     for density, places in ((0.05, 100 * (1 + 0.05 * 128)), (0.5, 100 * 16)):
         mask = keep_largest(rng.random((100, 128)), int(density * 12_800))
         plain = MaskedTable(np.full(100, int(density * 128), dtype=np.int16), 128)
-        extra = ElementTable(mask, 128).n_bytes() - 4 * int(mask.sum())
-        assert extra == pytest.approx(places, abs=4 * 128 + 16) and plain.n_bytes() - 4 * plain.n_parameters() < extra
+        extra = PrunedTable(mask, 128).n_bytes() - 4 * int(mask.sum())
+        assert (
+            extra == pytest.approx(places, abs=4 * 128 + 16)
+            and plain.n_bytes() - 4 * plain.n_parameters() < extra
+        )
 
 
 def test_magnitude_keeps_the_largest_numbers_and_starts_again_from_the_initial_ones(make):
-    problem = make(budget="80%", search=SearchSettings(finetune_epochs=1, top=1))  # gamma = 0: over the whole table
-    kept = METHODS["magnitude"](problem).trained.model.table.kept
-    full = pretrained(problem).model.table().detach().abs().numpy()
+    context = make(
+        budget="80%", search=SearchSettings(finetune_epochs=1, top=1)
+    )  # gamma = 0: over the whole table
+    kept = METHODS["magnitude"](context).trained.model.table.kept
+    full = load_or_pretrain(context).model.table().detach().abs().numpy()
     assert full[kept].min() >= full[~kept].max()
-    assert_rewound(problem, kept)
+    assert_rewound(context, kept)
 
 
-def assert_rewound(problem, kept):
-    initial = fresh_recommender(unbudgeted(problem), full_sizes(problem)).table()
-    rewound = fresh_recommender(problem, kept).table()
+def assert_rewound(context, kept):
+    initial = initialize_recommender(without_budget(context), full_sizes(context)).table()
+    rewound = initialize_recommender(context, kept).table()
     assert torch.equal(rewound, initial * torch.from_numpy(kept))
 
 
 def test_thresholds_only_prune_and_the_mask_is_rewound(make):
-    problem = make(budget="80%")
-    model = pruning_recommender(problem, SPEEDS[0])
+    context = make(budget="80%")
+    model = pruning_recommender(context, SPEEDS[0])
     table = model.table
     assert isinstance(table, ThresholdTable) and table.n_parameters() == table.weight.numel()
     initial = table.weight.detach().clone()
-    assert torch.equal(initial, fresh_recommender(unbudgeted(problem), full_sizes(problem)).table())
-    train(model, problem.sampler, problem.training, 0, epochs=problem.training.max_epochs)
-    assert table.n_parameters() <= problem.budget.parameters
+    assert torch.equal(
+        initial, initialize_recommender(without_budget(context), full_sizes(context)).table()
+    )
+    train(model, context.sampler, context.training, 0, epochs=context.training.max_epochs)
+    assert table.n_parameters() <= context.budget.parameters
     shrunk, weight = table().detach(), table.weight.detach()
-    assert (shrunk.abs() <= weight.abs()).all() and ((shrunk == 0) | (shrunk.sign() == weight.sign())).all()
+    assert (shrunk.abs() <= weight.abs()).all() and (
+        (shrunk == 0) | (shrunk.sign() == weight.sign())
+    ).all()
     model.zero_grad()
-    bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
     pruned = shrunk == 0
-    assert (table.weight.grad[pruned] == 0).all() and table.weight.grad[~pruned].abs().sum() > 0  # what is dead stays dead
+    assert (table.weight.grad[pruned] == 0).all() and table.weight.grad[
+        ~pruned
+    ].abs().sum() > 0  # what is dead stays dead
     before = table.n_parameters()
     with torch.no_grad():
         table.s += 1
     assert table.n_parameters() < before
-    assert_rewound(problem, keep_largest(table.margins().numpy(), problem.budget.parameters))
+    assert_rewound(context, keep_largest(table.margins().numpy(), context.budget.parameters))
 
 
 def test_evolution_keeps_its_best_and_leaves_parents_alone():
@@ -178,23 +209,26 @@ def test_evolution_keeps_its_best_and_leaves_parents_alone():
 
 
 def test_supernet_thresholds_feel_the_task_and_rows_are_cut_to_the_budget(make):
-    problem = make("lightgcn", "90%")
-    model = supernet_recommender(problem)
+    context = make("lightgcn", "90%")
+    model = supernet_recommender(context)
     model.table.before_step(0, 10)
     drawn = model.table.columns
     model.table.before_step(1, 10)
     assert model.table.columns != drawn and (model.table()[0, model.table.columns[0] :] == 0).all()
-    loss = bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None) - model.table.penalty()
+    loss = (
+        bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None)
+        - model.table.penalty()
+    )
     loss.backward()
     assert (model.table.threshold.grad != 0).all()
-    margins = np.random.default_rng(0).normal(size=problem.budget.n)
+    margins = np.random.default_rng(0).normal(size=context.budget.n)
     for candidate in ((16, 16), (3, 9), (2, 2)):
-        assert allowed(problem, candidate)
-        sizes = candidate_sizes(problem, margins, candidate)
-        assert sizes.sum() == problem.budget.target
+        assert allowed(context, candidate)
+        sizes = candidate_sizes(context, margins, candidate)
+        assert sizes.sum() == context.budget.target
         stay, go = margins[sizes > 0], margins[sizes == 0]
         assert not len(go) or stay.min() >= go.max()
-    assert not allowed(problem, (1, 1))
+    assert not allowed(context, (1, 1))
 
 
 def test_actor_moves_sizes_up_on_a_reward_that_wants_them_up():
@@ -211,48 +245,60 @@ def test_actor_moves_sizes_up_on_a_reward_that_wants_them_up():
 
 
 def test_environment_is_exact_and_its_state_can_be_saved(make):
-    problem = make(budget="80%")
-    selector = CiessSelector(problem)
-    population = search(problem, selector)
-    assert all(int(member.action.sizes.sum()) == problem.budget.target for member in population)
-    assert len(selector.replay) == len(population) and selector.replay[0].shape == (problem.budget.n, 8)
-    copy = CiessSelector(problem)
+    context = make(budget="80%")
+    selector = CiessSelector(context)
+    population = search(context, selector)
+    assert all(int(member.action.sizes.sum()) == context.budget.target for member in population)
+    assert len(selector.replay) == len(population) and selector.replay[0].shape == (
+        context.budget.n,
+        8,
+    )
+    copy = CiessSelector(context)
     copy.load_state_dict(selector.state_dict())
-    assert (copy.choose(4, population).action.sizes == selector.choose(4, population).action.sizes).all()
-    wanted = np.random.default_rng(0).uniform(1, 16, problem.budget.n)
-    sizes = scale_to_budget(wanted, problem.budget)
-    assert sizes.sum() == problem.budget.target and (np.diff(sizes[np.argsort(wanted)]) >= 0).all()
+    assert (
+        copy.choose(4, population).action.sizes == selector.choose(4, population).action.sizes
+    ).all()
+    wanted = np.random.default_rng(0).uniform(1, 16, context.budget.n)
+    sizes = scale_to_budget(wanted, context.budget)
+    assert sizes.sum() == context.budget.target and (np.diff(sizes[np.argsort(wanted)]) >= 0).all()
 
 
 def test_nobody_measured_teaches_the_agents_nothing(make, monkeypatch):
-    problem = make(budget="80%")
-    problem = replace(problem, training=replace(problem.training, validation_share=0.1))
-    selector = CiessSelector(problem)
-    assert 0 < selector.measured.sum() < problem.budget.n and (selector.reference[selector.measured] > 0).all()
+    context = make(budget="80%")
+    context = replace(context, training=replace(context.training, validation_share=0.1))
+    selector = CiessSelector(context)
+    assert (
+        0 < selector.measured.sum() < context.budget.n
+        and (selector.reference[selector.measured] > 0).all()
+    )
     learnt = []
-    monkeypatch.setattr(Agent, "update", lambda self, transitions, generator: learnt.append(len(transitions)) or 0.0)
-    search(replace(problem, search=replace(problem.search, iterations=2)), selector)
-    n_users = problem.n_users
+    monkeypatch.setattr(
+        Agent, "update", lambda self, transitions, generator: learnt.append(len(transitions)) or 0.0
+    )
+    search(replace(context, search=replace(context.search, iterations=2)), selector)
+    n_users = context.n_users
     measured = [int(selector.measured[:n_users].sum()), int(selector.measured[n_users:].sum())]
     assert learnt == [*measured, *(2 * count for count in measured)]
 
 
 def test_quality_of_an_item_is_the_mean_over_its_users(make):
-    problem = make(budget="80%")
-    ranked = problem.ranked(pretrained(problem).model)
-    quality = entity_quality(problem, ranked)
+    context = make(budget="80%")
+    ranked = context.ranked(load_or_pretrain(context).model)
+    quality = entity_quality(context, ranked)
     by_user = dict(zip(ranked.users, np.mean(list(ranked.values.values()), axis=0), strict=True))
-    item = int(problem.order.items[0])
-    users = [u for u in problem.train[:, [item]].nonzero()[0] if u in by_user]
-    assert quality[problem.n_users + item] == pytest.approx(np.mean([by_user[u] for u in users]))
+    item = int(context.order.items[0])
+    users = [u for u in context.train[:, [item]].nonzero()[0] if u in by_user]
+    assert quality[context.n_users + item] == pytest.approx(np.mean([by_user[u] for u in users]))
 
 
 def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
-    problem = make(budget="80%")
-    model = pretrained(problem).model
+    context = make(budget="80%")
+    model = load_or_pretrain(context).model
     model.table = GrowingTable(model.table().detach(), 16, 1)
-    policies = Policies(problem, model, price=0.0)
-    policies.nets[0][2].bias.data = policies.nets[1][2].bias.data = torch.tensor([0.0, 5.0])  # enlarge everybody
+    policies = Policies(context, model, price=0.0)
+    policies.nets[0][2].bias.data = policies.nets[1][2].bias.data = torch.tensor(
+        [0.0, 5.0]
+    )  # enlarge everybody
     before, weight = model.table.sizes.copy(), model.table.weight.detach().clone()
     entities = policies.learn(0)
     assert (model.table.sizes == before).all() and torch.equal(model.table.weight, weight)
@@ -262,21 +308,24 @@ def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
     assert (grown >= before).all() and grown.sum() > before.sum()
     for _ in range(5):
         policies.act(entities)
-    assert model.table.sizes.sum() <= problem.budget.target
+    assert model.table.sizes.sum() <= context.budget.target
 
 
 def test_twins_differ_and_both_learn_through_the_hard_choice(make):
-    problem = make(budget="80%")
-    groups = FrequencyGroups(problem.order)
-    assert groups.counts.sum() == problem.budget.n and (np.bincount(groups.group) == groups.counts).all()
-    model = twin_recommender(problem, groups, 0.1)
+    context = make(budget="80%")
+    groups = FrequencyGroups(context.order)
+    assert (
+        groups.counts.sum() == context.budget.n
+        and (np.bincount(groups.group) == groups.counts).all()
+    )
+    model = twin_recommender(context, groups, 0.1)
     table = model.table
     assert isinstance(table, TwinTable)
     frequent, rare = (twin(table.features) for twin in table.twins)
     assert not torch.allclose(frequent, rare)
     ego = table()
     assert ((ego != 0).sum(1) == torch.from_numpy(table.sizes)).all()  # the forward pass is hard
-    bpr_loss(model, *problem.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
     assert all(twin[0].weight.grad.abs().sum() > 0 for twin in table.twins)
     table.price += 1.0
     assert table.excess() > 0
@@ -286,12 +335,21 @@ def test_twins_differ_and_both_learn_through_the_hard_choice(make):
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(st.integers(0, 5), min_size=2, max_size=30), st.integers(1, 6), st.floats(0, 1), st.integers(0, 2**32))
+@given(
+    st.lists(st.integers(0, 5), min_size=2, max_size=30),
+    st.integers(1, 6),
+    st.floats(0, 1),
+    st.integers(0, 2**32),
+)
 def test_projection_is_exact_a_prefix_and_takes_the_likeliest(frequencies, d_max, share, seed):
     half = len(frequencies) // 2
-    groups = FrequencyGroups(FrequencyOrder(np.array(frequencies[:half]), np.array(frequencies[half:])))
+    groups = FrequencyGroups(
+        FrequencyOrder(np.array(frequencies[:half]), np.array(frequencies[half:]))
+    )
     n = len(frequencies)
-    keep = at_least(torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(d_max), len(groups.counts)))).numpy()
+    keep = at_least(
+        torch.from_numpy(np.random.default_rng(seed).dirichlet(np.ones(d_max), len(groups.counts)))
+    ).numpy()
     target = n + int(share * n * (d_max - 1))
     sizes = project(keep.copy(), groups, target)
     assert sizes.sum() == target and sizes.min() >= 1 and sizes.max() <= d_max
@@ -305,22 +363,31 @@ def test_an_unreachable_budget_leaves_a_record_that_says_so(tmp_path, monkeypatc
     for name in ("BET_CACHE", "BET_RESULTS"):
         monkeypatch.setenv(name, str(tmp_path / name))
     cell = Cell("tiny", "lightgcn", "92%", "esapn", profile="smoke")
-    with pytest.raises(Unreached, match="starts with 2"):
+    with pytest.raises(BudgetNotMet, match="starts with 2"):
         run_cell(cell)
     found = json.loads(record.unreached_path(cell).read_text())
-    assert found["cell_id"] == cell.id and found["reached"] > found["target"] and "starts with 2" in found["why"]
+    assert (
+        found["cell_id"] == cell.id
+        and found["reached"] > found["target"]
+        and "starts with 2" in found["why"]
+    )
     assert not record.record_path(cell).exists()
 
 
 def test_pep_that_prunes_too_little_says_how_far_it_came(make, monkeypatch):
     pep = sys.modules["bet.methods.pep"]  # by name it is the function
-    problem, speeds = make(budget="80%"), pep.SPEEDS
+    context, speeds = make(budget="80%"), pep.SPEEDS
     monkeypatch.setattr(pep, "SPEEDS", (0.01, 0.02))
-    with pytest.raises(Unreached, match="thresholds did not rise") as caught:
-        METHODS["pep"](problem)
-    monkeypatch.setattr(pep, "SPEEDS", (0.01, *speeds))  # one that does not reach the budget is replaced by another
-    outcome = METHODS["pep"](problem)
-    assert len(outcome.trials) == problem.search.top and outcome.trainings == 2 * problem.search.top + 1
+    with pytest.raises(BudgetNotMet, match="thresholds did not rise") as caught:
+        METHODS["pep"](context)
+    monkeypatch.setattr(
+        pep, "SPEEDS", (0.01, *speeds)
+    )  # one that does not reach the budget is replaced by another
+    outcome = METHODS["pep"](context)
+    assert (
+        len(outcome.trials) == context.search.top
+        and outcome.trainings == 2 * context.search.top + 1
+    )
     assert caught.value.reached > caught.value.target == make(budget="80%").budget.parameters
 
 
@@ -333,9 +400,9 @@ def test_budgets_that_a_method_cannot_take_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_nan_stops_training_with_step_and_learning_rate(make):
-    problem = make(budget="80%")
-    model = fresh_recommender(problem, np.full(problem.budget.n, 3, dtype=np.int16))
+    context = make(budget="80%")
+    model = initialize_recommender(context, np.full(context.budget.n, 3, dtype=np.int16))
     with torch.no_grad():
         model.table.weight[0, 0] = torch.nan
     with pytest.raises(BetError, match=r"diverged: loss nan .* step \d+, learning rate"):
-        train(model, problem.sampler, problem.training, 0, epochs=1)
+        train(model, context.sampler, context.training, 0, epochs=1)

@@ -15,7 +15,9 @@ from bet.errors import BetError
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(1, 200), st.integers(0, 2**32))
 def test_parts_are_disjoint_complete_and_present(n_users, n_items, k, seed):
     rng = np.random.default_rng(seed)
-    matrix = binary_matrix(rng.integers(0, n_users, k), rng.integers(0, n_items, k), (n_users, n_items))
+    matrix = binary_matrix(
+        rng.integers(0, n_users, k), rng.integers(0, n_items, k), (n_users, n_items)
+    )
     split = split_interactions(Interactions("random", matrix), seed)
     parts = [part.toarray() for part in (split.train, split.validation, split.test)]
     assert (sum(parts) == matrix.toarray()).all()
@@ -36,7 +38,11 @@ def test_fingerprint_and_seed_matter():
 def test_pairs_ratings_cores_and_string_ids():
     users, items = pd.Series(["a", "a", "b", "b", "a"]), pd.Series(["x", "y", "x", "z", "x"])
     data = from_pairs("pairs", users, items)
-    assert len(data) == 4 and list(data.user_ids) == ["a", "b"] and list(data.item_ids) == ["x", "y", "z"]
+    assert (
+        len(data) == 4
+        and list(data.user_ids) == ["a", "b"]
+        and list(data.item_ids) == ["x", "y", "z"]
+    )
     rated = from_pairs("pairs", users, items, pd.Series([5, 1, 5, 1, 5]), minimum_rating=3)
     assert len(rated) == 2 and list(rated.item_ids) == ["x"]
     with pytest.raises(BetError, match="row 2"):

@@ -1,4 +1,6 @@
-"""The lock, the conda environment, the package metadata and the Makefile name the same packages and versions."""
+"""The lock, the conda environment, the package metadata and the Makefile name the same packages and
+versions.
+"""
 
 import re
 import subprocess
@@ -17,7 +19,9 @@ PYTHON_311 = {"python_version": "3.11", "python_full_version": "3.11.9"}
 
 
 def requirements(path):
-    """Canonical name -> Requirement, of a requirements file; those for another Python than 3.11 are left out."""
+    """Canonical name -> Requirement, of a requirements file; those for another Python than 3.11 are
+    left out.
+    """
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = (re.sub(r"\s--hash=\S+|#.*", "", line).strip() for line in text.splitlines())
     found = (Requirement(line) for line in lines if line)
@@ -33,7 +37,9 @@ def pinned(requirement):
 
 @pytest.fixture(scope="module")
 def lock():
-    return {name: pinned(item) for name, item in requirements(ROOT / "requirements/lock.txt").items()}
+    return {
+        name: pinned(item) for name, item in requirements(ROOT / "requirements/lock.txt").items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -43,18 +49,26 @@ def direct():
 
 @pytest.fixture(scope="module")
 def torch_version():
-    return re.search(r"^TORCH +:= torch==(\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)[1]
+    return re.search(
+        r"^TORCH +:= torch==(\S+)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE
+    )[1]
 
 
 def conda():
-    """Name -> version of environment.yml, conda's and pip's together; pytorch is called torch, as everywhere else."""
+    """Name -> version of environment.yml, conda's and pip's together; pytorch is called torch, as
+    everywhere else.
+    """
     found = {}
     for item in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]:
         for line in item["pip"] if isinstance(item, dict) else [item]:
             if line == "-e .":
                 continue
             name, number = re.fullmatch(r"([\w.-]+?)==?([\w.]+)(?:=\*?\w+\*?)?", line).groups()
-            found[{"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(name, canonicalize_name(name))] = number
+            found[
+                {"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(
+                    name, canonicalize_name(name)
+                )
+            ] = number
     return found
 
 
@@ -80,7 +94,10 @@ def test_conda_environment_equals_the_lock(lock, direct, torch_version):
 def test_package_metadata_names_the_direct_dependencies(direct, lock, torch_version):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     lists = [project["dependencies"], *project["optional-dependencies"].values()]
-    declared = {canonicalize_name(item.name): item for item in (Requirement(line) for lines in lists for line in lines)}
+    declared = {
+        canonicalize_name(item.name): item
+        for item in (Requirement(line) for lines in lists for line in lines)
+    }
     for name, item in declared.items():
         assert item.specifier.contains(torch_version if name == "torch" else lock[name]), name
     of_torch = {"filelock", "fsspec", "networkx", "setuptools", "sympy", "typing-extensions"}
@@ -93,14 +110,18 @@ def test_light_core_is_light():
     assert names == {"numpy", "scipy", "pandas", "pyarrow", "safetensors", "torch", "tqdm"}
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="the lock has other versions for other Pythons")
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="the lock has other versions for other Pythons"
+)
 def test_running_environment_has_the_locked_versions(lock, direct):
     assert {name: version(name) for name in direct} == {name: lock[name] for name in direct}
 
 
 def test_no_file_names_a_registry():
     forbidden = ["py" + "pi.org", "python" + "hosted.org", "download.py" + "torch.org"]
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    ).stdout
     for name in filter(None, listed.split("\0")):
         path = ROOT / name
         if path.is_file() and path.stat().st_size < 5_000_000:

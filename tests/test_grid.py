@@ -1,4 +1,6 @@
-"""The grid itself, with a stand-in for the cells: failures are named and isolated, interrupted runs continue."""
+"""The grid itself, with a stand-in for the cells: failures are named and isolated, interrupted runs
+continue.
+"""
 
 import os
 import shutil
@@ -15,7 +17,11 @@ from bet.study.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = [cell.id for cell in PROFILES["smoke"].cells]
-OPEN = (CELLS[0], CELLS[1], CELLS[-1])  # the others are finished before, as restored records are: a cell takes Snakemake a second
+OPEN = (
+    CELLS[0],
+    CELLS[1],
+    CELLS[-1],
+)  # the others are finished before, as restored records are: a cell takes Snakemake a second
 # Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs.
 STAND_IN = """\
 #!/usr/bin/env bash
@@ -32,7 +38,9 @@ echo '{}' > "$BET_RESULTS/$1/logs/$2.ipynb"
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder that looks like a checkout, with its own results; the cells of profile smoke do nothing in it, most are finished."""
+    """A folder that looks like a checkout, with its own results; the cells of profile smoke do
+    nothing in it, most are finished.
+    """
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
     (tmp_path / "workflow" / "cell.sh").write_text(STAND_IN)
     (tmp_path / "notebooks").mkdir()
@@ -81,7 +89,11 @@ def test_failed_cell_is_named_and_stops_no_other(checkout):
 
     code, output = finish(start())
     assert code == 0 and f"all {len(CELLS)} cells finished" in output
-    assert {cell: runs(checkout, cell) for cell in CELLS} == {**dict.fromkeys(CELLS, 0), **dict.fromkeys(OPEN, 1), CELLS[0]: 2}
+    assert {cell: runs(checkout, cell) for cell in CELLS} == {
+        **dict.fromkeys(CELLS, 0),
+        **dict.fromkeys(OPEN, 1),
+        CELLS[0]: 2,
+    }
 
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])

@@ -14,14 +14,18 @@ LAYERS = [
     {"errors", "files", "paths", "process", "seeds"},
     {"data"},
     {"packed"},
-    {"backbones"},
-    {"training"},
+    {"tables"},
     {"actions"},
     {"predictor"},
+    {"backbones"},
+    {"training"},
     {"search"},
     {"methods"},
     {"study"},
+    {"analysis"},
     {"report"},
+    {"release"},
+    {"walkthrough"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "bet").rglob("*.py"))
@@ -72,7 +76,9 @@ def test_imports_point_one_way(path):
             assert RANK[layer(name)] <= RANK[own], f"{path} imports {name}, which comes after it"
 
 
-@pytest.mark.parametrize("modules", ["bet", "bet.__main__", "bet.study.run, bet.study.grid, bet.data, bet.methods"])
+@pytest.mark.parametrize(
+    "modules", ["bet", "bet.__main__", "bet.study.run, bet.study.grid, bet.data, bet.methods"]
+)
 def test_light_core_imports_nothing_else(modules):
     code = f"import sys, {modules}; print(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
@@ -89,7 +95,9 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 7 and {"cell.ipynb", "report.ipynb"} <= {path.name for path in NOTEBOOKS}
+    assert len(NOTEBOOKS) == 7 and {"cell.ipynb", "report.ipynb"} <= {
+        path.name for path in NOTEBOOKS
+    }
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -97,7 +105,9 @@ def test_notebook_holds_prose_and_calls_only(path):
     for cell in code_cells(path):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-                raise AssertionError(f"{path.name} defines something; move it into bet:\n{cell.source}")
+                raise AssertionError(
+                    f"{path.name} defines something; move it into bet:\n{cell.source}"
+                )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
@@ -107,4 +117,6 @@ def test_notebook_is_committed_clean(path):
     assert sum("parameters" in cell.metadata.get("tags", []) for cell in notebook.cells) <= 1
     for cell in code_cells(path):
         if "keep_output" not in cell.metadata.get("tags", []):
-            assert not cell.outputs, f"{path.name}: strip it with `python -m nbstripout --keep-count {path}`"
+            assert not cell.outputs, (
+                f"{path.name}: strip it with `python -m nbstripout --keep-count {path}`"
+            )

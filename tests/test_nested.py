@@ -1,4 +1,6 @@
-"""A model of nested prefixes: every prefix is trained, one model for all budgets, actions scored as they are."""
+"""A model of nested prefixes: every prefix is trained, one model for all budgets, actions scored as
+they are.
+"""
 
 import sys
 from dataclasses import replace
@@ -12,16 +14,20 @@ from bet.actions import sample_action
 from bet.backbones import BACKBONES
 from bet.methods import METHODS
 from bet.methods.nested import NestedTable, nested_full, widths
-from bet.search import cut, learning_recommender, masked
+from bet.search import evaluate_truncated, initialize_learner, truncate
 from bet.training import train
 
 
-def longer(problem, epochs=8):
-    return replace(problem, training=replace(problem.training, max_epochs=epochs, patience=8))
+def longer(context, epochs=8):
+    return replace(context, training=replace(context.training, max_epochs=epochs, patience=8))
 
 
 def test_widths_are_halves():
-    assert widths(128) == (128, 64, 32, 16, 8, 4, 2, 1) and widths(12) == (12, 6, 3, 1) and widths(1) == (1,)
+    assert (
+        widths(128) == (128, 64, 32, 16, 8, 4, 2, 1)
+        and widths(12) == (12, 6, 3, 1)
+        and widths(1) == (1,)
+    )
 
 
 def test_a_step_trains_its_prefix_of_every_copy():
@@ -42,31 +48,46 @@ def test_a_step_trains_its_prefix_of_every_copy():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, backbone, monkeypatch):
-    problem = longer(make(backbone, "75%"))
-    full = nested_full(problem)
-    assert full.result.quality == pytest.approx(problem.quality(full.model)) and full.result.quality > 0
+    context = longer(make(backbone, "75%"))
+    full = nested_full(context)
+    assert (
+        full.result.quality == pytest.approx(context.quality(full.model))
+        and full.result.quality > 0
+    )
     before = full.model.snapshot()
-    action = sample_action(problem.order, problem.budget, np.random.default_rng(0))
-    ranked = masked(problem, full, action.kept)
-    assert ranked.means()["quality"] == pytest.approx(problem.quality(cut(problem, full, action.kept)))
-    assert all(torch.equal(weight, before[name]) for name, weight in full.model.state_dict().items())
-    monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)  # another budget takes the model from the cache
+    action = sample_action(context.order, context.budget, np.random.default_rng(0))
+    ranked = evaluate_truncated(context, full, action.kept)
+    assert ranked.means()["quality"] == pytest.approx(
+        context.quality(truncate(context, full, action.kept))
+    )
+    assert all(
+        torch.equal(weight, before[name]) for name, weight in full.model.state_dict().items()
+    )
+    monkeypatch.setattr(
+        sys.modules["bet.methods.nested"], "_train", None
+    )  # another budget takes the model from the cache
     again = nested_full(longer(make(backbone, "50%")))
-    assert all(torch.equal(weight, before[name]) for name, weight in again.model.state_dict().items())
+    assert all(
+        torch.equal(weight, before[name]) for name, weight in again.model.state_dict().items()
+    )
 
 
 def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(make):
-    problem = longer(make(), 20)
-    whole = learning_recommender(problem, partial(NestedTable, seed=0))
+    context = longer(make(), 20)
+    whole = initialize_learner(context, partial(NestedTable, seed=0))
     whole.table.before_step = lambda step, steps: False
-    train(whole, problem.sampler, problem.training, 0, epochs=20)
-    nested = nested_full(problem).model
+    train(whole, context.sampler, context.training, 0, epochs=20)
+    nested = nested_full(context).model
     qualities = []
     for weight in (nested.table.weight, whole.table.weight):
-        users, items = weight.detach()[:, :1].split([problem.n_users, problem.budget.n - problem.n_users])
-        positives = torch.from_numpy(problem.train.toarray()) > 0
+        users, items = weight.detach()[:, :1].split(
+            [context.n_users, context.budget.n - context.n_users]
+        )
+        positives = torch.from_numpy(context.train.toarray()) > 0
         scores = users @ items.T
-        qualities.append(float((scores[positives].mean() - scores[~positives].mean()) / scores.std()))
+        qualities.append(
+            float((scores[positives].mean() - scores[~positives].mean()) / scores.std())
+        )
     assert qualities[0] > qualities[1]
 
 
@@ -78,7 +99,7 @@ def test_the_search_counts_evaluations_instead_of_fine_tunings(make):
 
 
 def test_other_numbers_of_the_search_train_nothing_anew(make, monkeypatch):
-    problem = longer(make(budget="75%"))
-    nested_full(problem)
+    context = longer(make(budget="75%"))
+    nested_full(context)
     monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)
-    nested_full(replace(problem, search=replace(problem.search, iterations=7, actions=5)))
+    nested_full(replace(context, search=replace(context.search, iterations=7, actions=5)))

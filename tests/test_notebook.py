@@ -10,8 +10,10 @@ import pytest
 from bet.errors import BetError
 from bet.study.notebook import execute, parameters_of, render_html
 
-# The smallest PNG there is: one grey pixel.
-PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg==")
+# The smallest PNG there is: one gray pixel.
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 
 
 def write(path: Path, *code: str, parameters: str | None = "x = 1\nname: str = 'a=b'") -> Path:
@@ -24,16 +26,26 @@ def write(path: Path, *code: str, parameters: str | None = "x = 1\nname: str = '
 
 
 def test_parameters_reach_the_notebook_and_a_wide_float_survives(tmp_path):
-    notebook = write(tmp_path / "in.ipynb", "import json, os\njson.dump([x, name, os.getcwd()], open(name, 'w'))")
+    notebook = write(
+        tmp_path / "in.ipynb", "import json, os\njson.dump([x, name, os.getcwd()], open(name, 'w'))"
+    )
     seen = tmp_path / "seen.json"
-    execute(notebook, tmp_path / "out" / "in.ipynb", {"x": 0.1 + 0.2, "name": str(seen)}, cwd=tmp_path)
+    execute(
+        notebook, tmp_path / "out" / "in.ipynb", {"x": 0.1 + 0.2, "name": str(seen)}, cwd=tmp_path
+    )
     assert json.loads(seen.read_text()) == [0.1 + 0.2, str(seen), str(tmp_path.resolve())]
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["in.ipynb"], "no temporary file is left behind"
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["in.ipynb"], (
+        "no temporary file is left behind"
+    )
 
 
 def test_the_kernel_starts_in_the_notebooks_folder_unless_told_otherwise(tmp_path):
     (tmp_path / "sub").mkdir()
-    execute(write(tmp_path / "sub" / "in.ipynb", "open('here', 'w').close()"), tmp_path / "out.ipynb", {})
+    execute(
+        write(tmp_path / "sub" / "in.ipynb", "open('here', 'w').close()"),
+        tmp_path / "out.ipynb",
+        {},
+    )
     assert (tmp_path / "sub" / "here").exists()
 
 
@@ -46,7 +58,12 @@ def test_an_undeclared_parameter_is_refused_before_anything_runs(tmp_path):
 
 def test_a_failed_notebook_is_kept_and_the_error_says_where_and_why(tmp_path):
     (tmp_path / "helper.py").write_text("def divide(x):\n    return x / 0\n")
-    notebook = write(tmp_path / "in.ipynb", "print('so far so good')", "import helper\nhelper.divide(x)", "print('never')")
+    notebook = write(
+        tmp_path / "in.ipynb",
+        "print('so far so good')",
+        "import helper\nhelper.divide(x)",
+        "print('never')",
+    )
     output = tmp_path / "out.ipynb"
     with pytest.raises(BetError) as caught:
         execute(notebook, output, {"x": 2}, cwd=tmp_path)
@@ -60,7 +77,9 @@ def test_a_failed_notebook_is_kept_and_the_error_says_where_and_why(tmp_path):
 
 
 def test_a_kernel_that_dies_is_reported_too(tmp_path):
-    notebook = write(tmp_path / "in.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    notebook = write(
+        tmp_path / "in.ipynb", "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"
+    )
     with pytest.raises(BetError, match="kernel died"):
         execute(notebook, tmp_path / "out.ipynb", {})
 
@@ -82,7 +101,11 @@ def test_the_parameters_cell_holds_literals_only(tmp_path, parameters, complaint
 
 def test_parameters_papermill_would_overlook_are_seen(tmp_path):
     source = "# how many\nn: int | None = None\nname = 'a=b'\nlist_ = [1, -2]"
-    assert parameters_of(write(tmp_path / "in.ipynb", parameters=source)) == {"n": None, "name": "a=b", "list_": [1, -2]}
+    assert parameters_of(write(tmp_path / "in.ipynb", parameters=source)) == {
+        "n": None,
+        "name": "a=b",
+        "list_": [1, -2],
+    }
 
 
 def test_what_is_not_a_notebook_is_named(tmp_path):
@@ -94,13 +117,20 @@ def test_what_is_not_a_notebook_is_named(tmp_path):
         parameters_of(broken)
 
 
-def executed(path: Path, *, html: str = "<table><tr><td>3</td></tr></table>", text: str = "Some text.") -> Path:
+def executed(
+    path: Path, *, html: str = "<table><tr><td>3</td></tr></table>", text: str = "Some text."
+) -> Path:
     outputs = [
-        nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"}),
+        nbformat.v4.new_output(
+            "display_data",
+            {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"},
+        ),
         nbformat.v4.new_output("display_data", {"text/html": html, "text/plain": "3"}),
     ]
     cells = [
-        nbformat.v4.new_markdown_cell(f"# A title\n\n{text}\n\n[a link](https://example.org) and $x^2$"),
+        nbformat.v4.new_markdown_cell(
+            f"# A title\n\n{text}\n\n[a link](https://example.org) and $x^2$"
+        ),
         nbformat.v4.new_code_cell("secret_source = 1", outputs=outputs, execution_count=1),
     ]
     nbformat.write(nbformat.v4.new_notebook(cells=cells), path)

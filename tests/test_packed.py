@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 
 from bet.errors import BetError
-from bet.packed import BITS, PackedTable, layout_of, rounded, row_bytes, sealed, write_packed
-from bet.packed.quantiser import FACTOR, codes, pack, steps, unpack
+from bet.packed import BITS, PackedTable, layout_of, rounded, row_bytes, with_checksum, write_packed
+from bet.packed.quantizer import FACTOR, codes, pack, steps, unpack
 
 ROWS = st.lists(st.tuples(st.integers(0, 9), st.sampled_from(BITS)), min_size=1, max_size=80)
 
@@ -40,7 +40,9 @@ def plain_step(values, size, bits):
 
 
 @settings(max_examples=150, deadline=None)
-@given(ROWS, st.integers(1, 2), st.booleans(), st.booleans(), st.floats(0, 1), st.integers(0, 2**32))
+@given(
+    ROWS, st.integers(1, 2), st.booleans(), st.booleans(), st.floats(0, 1), st.integers(0, 2**32)
+)
 @example([(3, 1)] * 70, 2, True, False, 0.5, 0)
 @example([(0, 8)], 1, False, True, 1.0, 0)
 def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
@@ -49,7 +51,10 @@ def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
     path = tmp_path_factory.mktemp("packed") / "table.safetensors"
     n, n_users = len(rows), round(share * len(rows))
     if by_rank:
-        order = sorted(range(n), key=lambda i: (i >= n_users, -rows[i][0] * rows[i][1], -rows[i][0], rows[i][1]))
+        order = sorted(
+            range(n),
+            key=lambda i: (i >= n_users, -rows[i][0] * rows[i][1], -rows[i][0], rows[i][1]),
+        )
         rows = [rows[i] for i in order]
     sizes, bits = np.array(rows).T
     values = np.random.default_rng(seed).standard_normal((n, copies, 9)).astype(np.float32)
@@ -75,8 +80,12 @@ def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
     wanted = np.random.default_rng(seed).integers(0, n, 3 * n)
     np.testing.assert_array_equal(table.rows(wanted), found[wanted])
     if with_ids:
-        np.testing.assert_array_equal(table.users([f"ü{i}" for i in range(n_users)]), table.rows(range(n_users)))
-        np.testing.assert_array_equal(table.items(range(n - n_users)), table.rows(range(n_users, n)))
+        np.testing.assert_array_equal(
+            table.users([f"ü{i}" for i in range(n_users)]), table.rows(range(n_users))
+        )
+        np.testing.assert_array_equal(
+            table.items(range(n - n_users)), table.rows(range(n_users, n))
+        )
         with pytest.raises(BetError, match="unknown item 'nobody'"):
             table.items(["nobody"])
     else:
@@ -87,11 +96,15 @@ def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
 @pytest.mark.parametrize("bits", [1, 2, 4, 8])
 def test_training_and_file_round_alike(tmp_path, bits):
     sizes = np.arange(40) % 8 + 1
-    values = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) * (torch.arange(8) < torch.from_numpy(sizes)[:, None])
+    values = torch.randn(40, 8, generator=torch.Generator().manual_seed(0)) * (
+        torch.arange(8) < torch.from_numpy(sizes)[:, None]
+    )
     write_packed(tmp_path / "t", layout_of(sizes, bits, 20), values[:, None].numpy())
     inside = np.arange(8) < sizes[:, None]
     trained = rounded(values, torch.from_numpy(sizes)[:, None], bits).numpy()
-    np.testing.assert_allclose(PackedTable(tmp_path / "t").rows(range(40))[:, 0][inside], trained[inside], rtol=1e-6)
+    np.testing.assert_allclose(
+        PackedTable(tmp_path / "t").rows(range(40))[:, 0][inside], trained[inside], rtol=1e-6
+    )
 
 
 @pytest.mark.parametrize("bits", FACTOR)
@@ -102,7 +115,9 @@ def test_the_step_is_the_best_for_normal_numbers(bits):
         return float((((codes(values, step, bits) + 0.5) * step) - values).square().mean())
 
     best = float(steps(values.square().mean(1), bits))
-    errors = {factor: error(torch.tensor([[best * factor]])) for factor in (0.8, 0.9, 1.0, 1.1, 1.25)}
+    errors = {
+        factor: error(torch.tensor([[best * factor]])) for factor in (0.8, 0.9, 1.0, 1.1, 1.25)
+    }
     assert min(errors, key=errors.__getitem__) == 1.0
 
 
@@ -124,7 +139,11 @@ def test_rows_may_share_a_step(tmp_path):
     np.testing.assert_allclose(PackedTable(tmp_path / "t").rows(range(7)), values, atol=0.05)
     mixed = layout_of(np.full(2, 4), np.array([8, 4]), 1)
     with pytest.raises(BetError, match="same bits"):
-        write_packed(tmp_path / "u", type(mixed)(mixed.kinds, mixed.counts, mixed.kind, rows_per_step=2), values[:2])
+        write_packed(
+            tmp_path / "u",
+            type(mixed)(mixed.kinds, mixed.counts, mixed.kind, rows_per_step=2),
+            values[:2],
+        )
     assert not (tmp_path / "u").exists()
 
 
@@ -133,7 +152,8 @@ def test_any_reader_of_safetensors_opens_it(tmp_path):
     with safe_open(tmp_path / "t", "numpy") as opened:
         assert set(opened.keys()) == {"kinds", "kind", "steps", "rows"}
         assert re.fullmatch(
-            r"table;version=1;order=id;users=1;items=1;copies=1;rows_per_step=1;crc=[0-9a-f]{8}", opened.metadata()["bet"]
+            r"table;version=1;order=id;users=1;items=1;copies=1;rows_per_step=1;crc=[0-9a-f]{8}",
+            opened.metadata()["bet"],
         )
         assert len(opened.get_tensor("rows")) == 5
 
@@ -142,10 +162,22 @@ def test_any_reader_of_safetensors_opens_it(tmp_path):
 def test_damaged_files_are_refused(tmp_path, by_rank):
     path = tmp_path / "t"
     sizes = np.array([4, 2, 1, 3, 1])
-    write_packed(path, layout_of(sizes, 4, 3, by_rank=by_rank), np.random.default_rng(0).standard_normal((5, 1, 4)).astype("f4"))
+    write_packed(
+        path,
+        layout_of(sizes, 4, 3, by_rank=by_rank),
+        np.random.default_rng(0).standard_normal((5, 1, 4)).astype("f4"),
+    )
     whole = path.read_bytes()
-    broken = [whole[:length] for length in range(len(whole))] + [whole + b"\0", b"\0" * len(whole), b"x" * len(whole)]
-    broken += [whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :] for i in range(len(whole)) for bit in (1, 128)]
+    broken = [whole[:length] for length in range(len(whole))] + [
+        whole + b"\0",
+        b"\0" * len(whole),
+        b"x" * len(whole),
+    ]
+    broken += [
+        whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :]
+        for i in range(len(whole))
+        for bit in (1, 128)
+    ]
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
@@ -169,7 +201,9 @@ def test_without_the_checksum_only_the_form_is_checked(tmp_path):
         with pytest.raises(BetError, match="save the table again"):
             PackedTable(path, check=False)
     path.write_bytes(whole)
-    np.testing.assert_array_equal(PackedTable(path, check=False).rows([1]), PackedTable(path).rows([1]))
+    np.testing.assert_array_equal(
+        PackedTable(path, check=False).rows([1]), PackedTable(path).rows([1])
+    )
 
 
 def test_bad_tables_are_refused_and_nothing_is_left(tmp_path):
@@ -185,7 +219,10 @@ def test_bad_tables_are_refused_and_nothing_is_left(tmp_path):
     with pytest.raises(BetError, match="2 user ids and 1 item ids for 1 and 1 rows"):
         write_packed(tmp_path / "t", layout, good, ([1, 2], [3]))
     assert not list(tmp_path.iterdir())
-    for sizes, bits, words in ((np.array([1]), 3, "kinds must be pairs"), (np.array([-1]), 8, "kinds must be pairs")):
+    for sizes, bits, words in (
+        (np.array([1]), 3, "kinds must be pairs"),
+        (np.array([-1]), 8, "kinds must be pairs"),
+    ):
         with pytest.raises(BetError, match=words):
             layout_of(sizes, bits, 1)
     with pytest.raises(BetError, match="out of|not in the order"):
@@ -199,9 +236,23 @@ def test_bad_tables_are_refused_and_nothing_is_left(tmp_path):
 
 
 def test_wrong_look_ups_are_refused(tmp_path):
-    write_packed(tmp_path / "t", layout_of(np.array([2, 1, 3]), 8, 1), np.ones((3, 1, 3), np.float32), (["a"], ["b", "c"]))
+    write_packed(
+        tmp_path / "t",
+        layout_of(np.array([2, 1, 3]), 8, 1),
+        np.ones((3, 1, 3), np.float32),
+        (["a"], ["b", "c"]),
+    )
     table = PackedTable(tmp_path / "t")
-    for wrong in (np.array([True, False, True]), [1.7], ["x"], None, [[0, 1]], 2**70, [2**70], [[0], [1, 2]]):
+    for wrong in (
+        np.array([True, False, True]),
+        [1.7],
+        ["x"],
+        None,
+        [[0, 1]],
+        2**70,
+        [2**70],
+        [[0], [1, 2]],
+    ):
         with pytest.raises(BetError, match="list of integers"):
             table.rows(wrong)
     with pytest.raises(BetError, match="not 'bc'"):
@@ -226,11 +277,15 @@ def test_a_header_that_lies_is_refused_with_the_right_checksum_too(tmp_path):
     write_packed(path, layout_of(np.array([4, 2, 3]), 8, 1), np.ones((3, 1, 4), np.float32))
     whole = path.read_bytes()
     place = whole.index(b"crc=")
-    for old, new in ((b"[15,24]", b"[14,23]"), (b'"U8","shape":[9]', b'"U8","shape":[8]'), (b'"F16"', b'"U16"')):
+    for old, new in (
+        (b"[15,24]", b"[14,23]"),
+        (b'"U8","shape":[9]', b'"U8","shape":[8]'),
+        (b'"F16"', b'"U16"'),
+    ):
         assert old in whole, whole[:400]
         lying = bytearray(whole.replace(old, new))
         lying[place : place + 12] = b"crc=00000000"
-        path.write_bytes(sealed(bytes(lying)))
+        path.write_bytes(with_checksum(bytes(lying)))
         for check in (True, False):
             with pytest.raises(BetError, match="not a packed table"):
                 PackedTable(path, check)
@@ -241,8 +296,14 @@ def test_a_header_that_lies_is_refused_with_the_right_checksum_too(tmp_path):
 
 def test_a_listed_kind_costs_the_same_whether_it_is_used_or_not(tmp_path):
     kinds = np.stack([np.arange(9, 0, -1), np.full(9, 8)], 1)
-    reports = [layout_of(np.array(sizes), 8, 2, by_rank=True, kinds=kinds).byte_report() for sizes in ([9, 1, 5, 5], [5, 5, 5, 5])]
-    assert len({report.header + report.kinds for report in reports}) == 1 and reports[0].total == reports[1].total
+    reports = [
+        layout_of(np.array(sizes), 8, 2, by_rank=True, kinds=kinds).byte_report()
+        for sizes in ([9, 1, 5, 5], [5, 5, 5, 5])
+    ]
+    assert (
+        len({report.header + report.kinds for report in reports}) == 1
+        and reports[0].total == reports[1].total
+    )
 
 
 def test_the_header_is_plain_json(tmp_path):

@@ -1,4 +1,6 @@
-"""Actions of sizes and precisions: exact in bytes, sets that follow frequency ranks, a predictor that sees both."""
+"""Actions of sizes and precisions: exact in bytes, sets that follow frequency ranks, a predictor
+that sees both.
+"""
 
 from dataclasses import replace
 
@@ -8,17 +10,18 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget, FrequencyOrder, PrecisionSpace, longest_row, row_lengths
+from bet.actions import Budget, PrecisionSpace, longest_row, row_lengths
 from bet.actions.precision import LEVELS, PRECISIONS
-from bet.backbones import QuantisedTable
+from bet.data import FrequencyOrder
 from bet.errors import BetError
-from bet.methods.bytes import N_LISTED, mixed_problem
+from bet.methods.mixed_precision import N_LISTED, mixed_context
 from bet.packed import PackedTable
 from bet.packed.layout import row_bytes
-from bet.packed.quantiser import rounded
+from bet.packed.quantizer import rounded
 from bet.predictor import DeepSets
-from bet.search import Problem, SearchSettings
+from bet.search import SearchContext, SearchSettings
 from bet.seeds import torch_generator
+from bet.tables import QuantizedTable
 from bet.training import TrainSettings
 
 
@@ -26,11 +29,16 @@ def ranked(rng, users, items):
     return FrequencyOrder(rng.integers(0, 20, users), rng.integers(0, 20, items))
 
 
-class Ordered(Problem):
-    """A problem of which only the frequencies are known."""
+class Ordered(SearchContext):
+    """A context of which only the frequencies are known."""
 
     def __init__(self, order, budget, limit, packing=None):
-        for name, value in (("order", order), ("budget", budget), ("byte_limit", limit), ("packing", packing)):
+        for name, value in (
+            ("order", order),
+            ("budget", budget),
+            ("byte_limit", limit),
+            ("packing", packing),
+        ):
             object.__setattr__(self, name, value)
 
 
@@ -58,8 +66,13 @@ def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, s
             assert (np.diff(precise) <= 0).all()  # longer rows are no less precise
         # Histograms hold the whole action: from the longest row to the shortest, side by side.
         counts = space.histograms(action)[:, 1:]
-        for side, ids, row in ((slice(None, users), order.users, counts[0]), (slice(users, None), order.items, counts[1])):
-            np.testing.assert_array_equal(np.repeat(space.kinds[::-1], row[::-1], axis=0), action.kept[side][ids])
+        for side, ids, row in (
+            (slice(None, users), order.users, counts[0]),
+            (slice(users, None), order.items, counts[1]),
+        ):
+            np.testing.assert_array_equal(
+                np.repeat(space.kinds[::-1], row[::-1], axis=0), action.kept[side][ids]
+            )
 
 
 @settings(max_examples=100, deadline=None)
@@ -71,12 +84,14 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
     plain = Budget(n * d_max, n, d_max, copies=copies)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "bet.methods.bytes.replace",
-            lambda old, **new: Ordered(order, plain, limit, **new) if "packing" in new else replace(old, **new),
+            "bet.methods.mixed_precision.replace",
+            lambda old, **new: (
+                Ordered(order, plain, limit, **new) if "packing" in new else replace(old, **new)
+            ),
         )
-        patch.setattr("bet.methods.bytes.unbudgeted", lambda old: old)
+        patch.setattr("bet.methods.mixed_precision.without_budget", lambda old: old)
         try:
-            problem, space = mixed_problem(Ordered(order, plain, limit))
+            context, space = mixed_context(Ordered(order, plain, limit))
         except BetError as error:
             assert f"{limit:,} bytes is below the smallest file" in str(error)
             smallest = int(str(error).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
@@ -86,7 +101,7 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
     for action in space.sample(2, rng):
         plain.check(action.kept)
         options = {"copies": copies, "std": 1.0, "generator": torch_generator(seed)}
-        table = QuantisedTable(action.kept, d_max, packing=problem.packing, **options)
+        table = QuantizedTable(action.kept, d_max, packing=context.packing, **options)
         path = tmp_path_factory.mktemp("packed") / "t"
         table.save(path)
         assert path.stat().st_size == table.n_bytes() <= limit
@@ -94,8 +109,12 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
             assert limit - table.n_bytes() < space.lengths.step + 8
         packed = PackedTable(path)
         ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
-        np.testing.assert_allclose(packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6)
-        np.testing.assert_array_equal(packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.rows])
+        np.testing.assert_allclose(
+            packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6
+        )
+        np.testing.assert_array_equal(
+            packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.rows]
+        )
         assert len(packed.layout.kinds) <= N_LISTED
         lengths.add(table.n_bytes())
     assert len(lengths) == 1
@@ -135,8 +154,12 @@ def test_the_predictor_sees_the_precision():
             )
         ]
         mean = torch.cat(rows).mean(0) if rows else torch.zeros(16)
-        sums.append(predictor.encode_set(torch.cat([mean, torch.tensor([size / 16, bits / 8])]).float()))
-    torch.testing.assert_close(predictor.embed(histograms[:1])[0], torch.stack(sums).mean(0), rtol=1e-4, atol=1e-5)
+        sums.append(
+            predictor.encode_set(torch.cat([mean, torch.tensor([size / 16, bits / 8])]).float())
+        )
+    torch.testing.assert_close(
+        predictor.embed(histograms[:1])[0], torch.stack(sums).mean(0), rtol=1e-4, atol=1e-5
+    )
 
 
 def test_searches_continue_with_the_precisions_they_had(tmp_path):
@@ -147,32 +170,44 @@ def test_searches_continue_with_the_precisions_they_had(tmp_path):
     n = sum(split.train.shape)
     training = TrainSettings(256, 0.03, "cosine", max_epochs=1, evaluate_every=1, init_std=0.1)
     settings = SearchSettings(iterations=2, actions=5, finetune_epochs=1, top=1)
-    parts = (split.train, split.validation, "lightgcn", Budget(n * 16, n, 16), 0, training, settings)
-    plain = Problem(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000)
-    problem, space = mixed_problem(plain)
-    first = search(problem, PredictorSelector(problem, DeepSets, space))
-    again = search(problem, PredictorSelector(problem, DeepSets, space))
+    parts = (
+        split.train,
+        split.validation,
+        "lightgcn",
+        Budget(n * 16, n, 16),
+        0,
+        training,
+        settings,
+    )
+    plain = SearchContext(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000)
+    context, space = mixed_context(plain)
+    first = search(context, PredictorSelector(context, DeepSets, space))
+    again = search(context, PredictorSelector(context, DeepSets, space))
     for one, other in zip(first, again, strict=True):
         assert one.action.bits is not None
         np.testing.assert_array_equal(one.action.kept, other.action.kept)
-    fewer, space = mixed_problem(replace(plain, byte_limit=4_990))
+    fewer, space = mixed_context(replace(plain, byte_limit=4_990))
     for member in search(fewer, PredictorSelector(fewer, DeepSets, space)):
         assert row_bytes(*member.action.kept.T.astype(np.int64)).sum() == space.lengths.target
 
 
-@pytest.mark.parametrize(("users", "items", "d_max", "copies"), [(2000, 700, 128, 1), (300, 100, 128, 2), (30, 20, 8, 1)])
+@pytest.mark.parametrize(
+    ("users", "items", "d_max", "copies"), [(2000, 700, 128, 1), (300, 100, 128, 2), (30, 20, 8, 1)]
+)
 def test_the_smallest_file_that_the_error_names_is_possible(tmp_path, users, items, d_max, copies):
     order, n = ranked(np.random.default_rng(0), users, items), users + items
     plain = Budget(n * d_max, n, d_max, copies=copies)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bet.methods.bytes.unbudgeted", lambda old: old)
+        patch.setattr("bet.methods.mixed_precision.without_budget", lambda old: old)
         patch.setattr(
-            "bet.methods.bytes.replace",
-            lambda old, **new: Ordered(order, plain, 1, **new) if "packing" in new else replace(old, **new),
+            "bet.methods.mixed_precision.replace",
+            lambda old, **new: (
+                Ordered(order, plain, 1, **new) if "packing" in new else replace(old, **new)
+            ),
         )
         with pytest.raises(BetError, match="smallest file") as error:
-            mixed_problem(Ordered(order, plain, 1))
+            mixed_context(Ordered(order, plain, 1))
         smallest = int(str(error.value).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
-        mixed_problem(Ordered(order, plain, smallest))
+        mixed_context(Ordered(order, plain, smallest))
         with pytest.raises(BetError, match="smallest file"):
-            mixed_problem(Ordered(order, plain, smallest - 1))
+            mixed_context(Ordered(order, plain, smallest - 1))

@@ -6,9 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from bet.analysis.results import load_results
 from bet.methods import IN_BYTES
 from bet.report.findings import findings
-from bet.report.frames import load_study
 from bet.report.tables import mean_sd
 from bet.study.profiles import PROFILES
 
@@ -25,15 +25,24 @@ def rows_of(heading):
 
 def test_paper_table_equals_the_report():
     numbers = pd.read_csv(ROOT / "reports/paper/tables/published_recall_20_gowalla_merged.csv")
-    own = numbers[(numbers["backbone"] == "lightgcn") & (numbers["metric"] == "recall@20")].set_index(["method", "budget"])
+    own = numbers[
+        (numbers["backbone"] == "lightgcn") & (numbers["metric"] == "recall@20")
+    ].set_index(["method", "budget"])
     rows = rows_of("## Gowalla, beside the paper")
     assert [row[0].strip("`") for row in rows] == ["full", "su", "sr", "powerlaw", "bet"]
     for name, *entries in rows:
         method, expected = name.strip("`"), []
         for budget in ("80%", "90%", "95%"):
             key = (method, "none" if method == "full" else budget)
-            ours, printed = own.loc[key, ["ours", "published"]] if key in own.index else (float("nan"), float("nan"))
-            expected += [mean_sd(pd.Series([ours])), "" if pd.isna(printed) else mean_sd(pd.Series([printed]))]
+            ours, printed = (
+                own.loc[key, ["ours", "published"]]
+                if key in own.index
+                else (float("nan"), float("nan"))
+            )
+            expected += [
+                mean_sd(pd.Series([ours])),
+                "" if pd.isna(printed) else mean_sd(pd.Series([printed])),
+            ]
         assert [entry.strip("*") for entry in entries] == expected, method
 
 
@@ -54,13 +63,18 @@ def test_bytes_table_equals_the_report():
     assert rows_of("## The same bytes") == expected
 
 
-@pytest.mark.parametrize(("heading", "profile"), [("## What comes out", "full"), ("## Gowalla, beside the paper", "paper")])
+@pytest.mark.parametrize(
+    ("heading", "profile"),
+    [("## What comes out", "full"), ("## Gowalla, beside the paper", "paper")],
+)
 def test_findings_are_the_reports(heading, profile):
     section = README.split(f"{heading}\n", 1)[1].split("\n## ", 1)[0]
-    stated = [line for line in section.splitlines() if line.startswith("- ")]
-    found = findings(load_study(profile, None, ROOT / "reports" / profile)).splitlines()
-    assert len(stated) > 3 and set(stated) <= set(found)
-    assert any("against its best competitor" in line for line in stated), "whether the search pays is said, whatever the answer"
+    metadata_for = [line for line in section.splitlines() if line.startswith("- ")]
+    found = findings(load_results(profile, None, ROOT / "reports" / profile)).splitlines()
+    assert len(metadata_for) > 3 and set(metadata_for) <= set(found)
+    assert any("against its best competitor" in line for line in metadata_for), (
+        "whether the search pays is said, whatever the answer"
+    )
     assert found[-1] in README or "missing" not in found[-1]
 
 
@@ -73,7 +87,10 @@ def test_result_table_equals_the_report():
         method = name.strip("`")
         expected = []
         for budget in ("80%", "90%", "95%"):
-            block = own[(own["method"] == method) & (own["budget"] == ("none" if method == "full" else budget))]
+            block = own[
+                (own["method"] == method)
+                & (own["budget"] == ("none" if method == "full" else budget))
+            ]
             expected += [mean_sd(block[metric]) for metric in ("recall@20", "ndcg@20")]
         assert [entry.strip("* ") for entry in entries] == expected, method
 

@@ -16,7 +16,6 @@ import pytest
 import torch
 
 import bet.__main__
-from bet.backbones import MaskedTable
 from bet.data import load_dataset, planted, split_interactions
 from bet.errors import BetError
 from bet.search import Trained, loop
@@ -25,14 +24,18 @@ from bet.study.notebook import run_cell_notebook
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
-from bet.study.run import cell_problem, run_cell
+from bet.study.run import cell_context, run_cell
+from bet.tables import MaskedTable
 from bet.training import TrainResult
 
 CELL = "tiny_lightgcn_80_bet_s0"
 
 
 def start(folder: Path) -> subprocess.Popen:
-    environment = os.environ | {"BET_RESULTS": str(folder / "results"), "BET_CACHE": str(folder / "cache")}
+    environment = os.environ | {
+        "BET_RESULTS": str(folder / "results"),
+        "BET_CACHE": str(folder / "cache"),
+    }
     command = [sys.executable, "-m", "bet", "cell", CELL, "--profile", "smoke"]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
 
@@ -56,16 +59,26 @@ def test_killed_search_continues_to_the_same_result(tmp_path):
     assert run.wait(timeout=300) == 0
     first, second = record(whole), record(killed)
     assert first["metrics"] == second["metrics"] and first["sizes"] == second["sizes"]
-    assert [i["fitness"] for i in first["search"]["iterations"]] == [i["fitness"] for i in second["search"]["iterations"]]
+    assert [i["fitness"] for i in first["search"]["iterations"]] == [
+        i["fitness"] for i in second["search"]["iterations"]
+    ]
     assert first["size"]["parameters"] == first["size"]["limit"]
     assert not state.parent.exists()
 
 
 def test_cells_are_named_and_checked():
     assert CELL in [cell.id for cell in PROFILES["smoke"].cells]
-    for wrong in ({"dataset": "x"}, {"backbone": "x"}, {"method": "x"}, {"protocol": "x"}, {"budget": "none"}):
+    for wrong in (
+        {"dataset": "x"},
+        {"backbone": "x"},
+        {"method": "x"},
+        {"protocol": "x"},
+        {"budget": "none"},
+    ):
         with pytest.raises(BetError):
-            Cell(**({"dataset": "tiny", "backbone": "ncf", "budget": "80%", "method": "su"} | wrong))
+            Cell(
+                **({"dataset": "tiny", "backbone": "ncf", "budget": "80%", "method": "su"} | wrong)
+            )
 
 
 @pytest.fixture
@@ -83,7 +96,20 @@ def folders(tmp_path, monkeypatch):
 
 def results_of(record: dict) -> dict:
     """What must not depend on how, where and when a cell ran."""
-    plain = {name: record[name] for name in ("cell_id", "key", "cell", "settings", "data", "size", "effort", "metrics", "sizes")}
+    plain = {
+        name: record[name]
+        for name in (
+            "cell_id",
+            "key",
+            "cell",
+            "settings",
+            "data",
+            "size",
+            "effort",
+            "metrics",
+            "sizes",
+        )
+    }
     curve = [{**row, "seconds": None} for row in record["learning_curve"]]
     iterations = [{**row, "seconds": None} for row in record["search"]["iterations"]]
     return plain | {"curve": curve, "search": {**record["search"], "iterations": iterations}}
@@ -116,7 +142,10 @@ def test_per_user_metrics_have_the_recorded_means(folders):
 
 
 def test_merged_protocol_refits_and_changes_the_test_score_only(folders):
-    clean, merged = (run_cell(Cell("tiny", "lightgcn", "80%", "su", protocol=p, profile="smoke")) for p in ("clean", "merged"))
+    clean, merged = (
+        run_cell(Cell("tiny", "lightgcn", "80%", "su", protocol=p, profile="smoke"))
+        for p in ("clean", "merged")
+    )
     assert clean["metrics"]["validation"] == merged["metrics"]["validation"]
     assert clean["metrics"]["test"] != merged["metrics"]["test"]
     assert merged["cell_id"].endswith("_merged")
@@ -134,9 +163,17 @@ def test_own_file_leaves_a_table_within_the_byte_budget(folders, tmp_path, capsy
     matrix = planted().matrix.tocoo()
     frame = pd.DataFrame({"who": [f"u{i}" for i in matrix.row], "what": matrix.col})
     frame.to_csv(tmp_path / "mine.csv", index=False)
-    options = [f"--dataset={tmp_path / 'mine.csv'}", "--user-column=who", "--item-column=what", "--method=su"]
+    options = [
+        f"--dataset={tmp_path / 'mine.csv'}",
+        "--user-column=who",
+        "--item-column=what",
+        "--method=su",
+    ]
     table = tmp_path / "mine.table"
-    assert bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--table={table}"]) == 0
+    assert (
+        bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--table={table}"])
+        == 0
+    )
     assert 4_900 < table.stat().st_size <= 5_000
     assert re.search(r"mine-[0-9a-f]{8}_lightgcn_5kB_su_s0", capsys.readouterr().out)
     assert bet.__main__.main(["run", *options, "--budget=1 kB", "--profile=smoke"]) == 1
@@ -146,7 +183,12 @@ def test_own_file_leaves_a_table_within_the_byte_budget(folders, tmp_path, capsy
 def test_a_record_of_another_form_is_refused(folders):
     record = run_cell(Cell("tiny", "lightgcn", "80%", "su", profile="smoke"))
     check_record(record)
-    for broken in ({"size": {}}, {"key": 3}, {"metrics": {"test": {}, "validation": {}}}, {"extra": 1}):
+    for broken in (
+        {"size": {}},
+        {"key": 3},
+        {"metrics": {"test": {}, "validation": {}}},
+        {"extra": 1},
+    ):
         with pytest.raises(BetError, match="run the cell again"):
             check_record(record | broken)
 
@@ -174,7 +216,10 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
         (["--dataset", "tiny", "--minimum-rating", "0"], "tiny is a named dataset"),
         (["--dataset", "tiny", "--budget", "2 TB"], "units: B, kB, MB, GB, KiB, MiB, GiB"),
         (["--dataset", "tiny", "--item-column", "product"], "tiny is a named dataset"),
-        (["--dataset", "{file}", "--item-column", "user"], "cannot hold both the user and the item"),
+        (
+            ["--dataset", "{file}", "--item-column", "user"],
+            "cannot hold both the user and the item",
+        ),
         (["--dataset", "{file}"], "no user has three interactions"),
         (["--dataset", "tiny", "--device", "banana"], "device 'banana' cannot be used here"),
         (["--dataset", "tiny", "--table", "{folder}"], "it is a folder; name a file"),
@@ -187,7 +232,12 @@ def test_bad_requests_are_refused_before_any_work(folders, tmp_path, capsys, arg
     file.write_text("user,item\na,1\na,2\nb,1\nb,3\nc,2\n")
     folder.mkdir()
     given = [argument.format(file=file, folder=folder) for argument in arguments]
-    assert bet.__main__.main(["run", "--profile", "smoke", "--method", "su", "--budget", "80%", *given]) == 1
+    assert (
+        bet.__main__.main(
+            ["run", "--profile", "smoke", "--method", "su", "--budget", "80%", *given]
+        )
+        == 1
+    )
     assert message in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.json")) and not list(folder.iterdir())
 
@@ -198,7 +248,11 @@ def test_own_files_and_budgets_have_names_of_their_own(tmp_path):
         file.parent.mkdir(exist_ok=True)
         file.write_text("user,item\na,1\n")
     datasets = ["tiny", *map(str, files)]
-    ids = {Cell(dataset, "lightgcn", budget, "su").id for dataset in datasets for budget in ("80%", "80")}
+    ids = {
+        Cell(dataset, "lightgcn", budget, "su").id
+        for dataset in datasets
+        for budget in ("80%", "80")
+    }
     assert len(ids) == 6
 
 
@@ -206,20 +260,28 @@ def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
     file, table = tmp_path / "ratings.csv", tmp_path / "out" / "table.bet"
     data = planted()
     users, items = data.matrix.nonzero()
-    file.write_text("user,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)))
+    file.write_text(
+        "user,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True))
+    )
     interactions = load_dataset(str(file))
-    record = run_cell(Cell(str(file), "ncf", "80%", "su", profile="smoke"), interactions=interactions, table=table)
+    record = run_cell(
+        Cell(str(file), "ncf", "80%", "su", profile="smoke"), interactions=interactions, table=table
+    )
     ids = pd.read_parquet(table.with_name("table.bet.ids.parquet"))
     saved = MaskedTable.load(table)
     assert len(ids) == saved.n and list(ids["row"]) == list(range(saved.n))
     assert list(ids.loc[ids["side"] == "user", "id"]) == list(interactions.user_ids)
     assert list(ids.loc[ids["side"] == "item", "id"]) == list(interactions.item_ids)
     weights = torch.load(table.with_name("table.bet.backbone.pt"), weights_only=True)
-    assert sum(weight.numel() for weight in weights.values()) == record["size"]["backbone_parameters"] > 0
+    assert (
+        sum(weight.numel() for weight in weights.values())
+        == record["size"]["backbone_parameters"]
+        > 0
+    )
 
 
 def test_a_worthless_full_model_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(loop, "pretrained", lambda problem: Trained(None, TrainResult(1, 0.0)))
+    monkeypatch.setattr(loop, "load_or_pretrain", lambda context: Trained(None, TrainResult(1, 0.0)))
     with pytest.raises(BetError, match="quality on validation is 0"):
         run_cell(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke"))
 
@@ -234,22 +296,33 @@ def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
     work = tmp_path / "cache" / "work" / f"smoke-{clean.id}"
     first = run_cell(clean)
     assert work.is_dir(), "kept for the other protocol"
-    monkeypatch.setattr(loop, "finetuned", None)  # nothing is searched a second time
+    monkeypatch.setattr(loop, "evaluate_finetuned", None)  # nothing is searched a second time
     second = run_cell(merged)
     assert not work.exists()
     for part in ("search", "sizes", "learning_curve"):
         assert first[part] == second[part]
-    assert all(first["seconds"][stage] == second["seconds"][stage] for stage in ("pretrain", "search", "retrain"))
+    assert all(
+        first["seconds"][stage] == second["seconds"][stage]
+        for stage in ("pretrain", "search", "retrain")
+    )
     assert first["metrics"]["validation"] == second["metrics"]["validation"]
     assert first["metrics"]["test"] != second["metrics"]["test"]
 
 
 def test_selection_can_look_at_a_share_of_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
-    cell, split = Cell("tiny", "lightgcn", "80%", "su", profile="smoke"), split_interactions(planted(), 0)
-    whole = cell_problem(cell, split)
+    cell, split = (
+        Cell("tiny", "lightgcn", "80%", "su", profile="smoke"),
+        split_interactions(planted(), 0),
+    )
+    whole = cell_context(cell, split)
     half = replace(whole, training=replace(whole.training, validation_share=0.5))
-    users, chosen = (np.flatnonzero(np.diff(problem.selection.indptr)) for problem in (whole, half))
+    users, chosen = (np.flatnonzero(np.diff(context.selection.indptr)) for context in (whole, half))
     assert len(chosen) == -(-len(users) // 2) and set(chosen) < set(users)
-    assert all(set(half.selection[[u]].indices) == set(split.validation[[u]].indices) for u in chosen)
-    assert half.key != whole.key and (replace(half, seed=1).selection.indptr != half.selection.indptr).any()
+    assert all(
+        set(half.selection[[u]].indices) == set(split.validation[[u]].indices) for u in chosen
+    )
+    assert (
+        half.key != whole.key
+        and (replace(half, seed=1).selection.indptr != half.selection.indptr).any()
+    )

@@ -19,8 +19,8 @@ from bet.search import (
     PredictorSelector,
     RandomSelector,
     SearchSettings,
-    fresh_recommender,
-    pretrained,
+    initialize_recommender,
+    load_or_pretrain,
     search,
     search_and_retrain,
     top_actions,
@@ -30,61 +30,81 @@ SEARCH = SearchSettings(iterations=7, actions=10, finetune_epochs=1, top=2)
 
 
 @pytest.fixture
-def problem(make):
+def context(make):
     return make(budget="80%", search=SEARCH)
 
 
-def test_strategies_follow_the_iteration(problem):
-    population = search(problem, PredictorSelector(problem, DeepSets))
-    assert [member.strategy.split()[0] for member in population] == ["I", "I", "II", "III", "I", "I", "I"]
-    assert all(int(member.action.sizes.sum()) == problem.budget.target for member in population)
-    assert all(member.fitness == pytest.approx(member.quality / pretrained(problem).result.quality) for member in population)
+def test_strategies_follow_the_iteration(context):
+    population = search(context, PredictorSelector(context, DeepSets))
+    assert [member.strategy.split()[0] for member in population] == [
+        "I",
+        "I",
+        "II",
+        "III",
+        "I",
+        "I",
+        "I",
+    ]
+    assert all(int(member.action.sizes.sum()) == context.budget.target for member in population)
+    assert all(
+        member.fitness == pytest.approx(member.quality / load_or_pretrain(context).result.quality)
+        for member in population
+    )
 
 
-def test_the_top_is_retrained_and_validation_decides(problem):
-    outcome = search_and_retrain(replace(problem, search=replace(SEARCH, curve=(3, 5))), RandomSelector(problem))
+def test_the_top_is_retrained_and_validation_decides(context):
+    outcome = search_and_retrain(
+        replace(context, search=replace(SEARCH, curve=(3, 5))), RandomSelector(context)
+    )
     assert sorted(outcome.winners) == [3, 5, 7]
     for count, winner in outcome.winners.items():
         top = [member.t for member in top_actions(outcome.iterations[:count], 2)]
-        assert len(top) == 2 and winner == max(top, key=lambda t: outcome.retrained[t].result.quality)
+        assert len(top) == 2 and winner == max(
+            top, key=lambda t: outcome.retrained[t].result.quality
+        )
     best = sorted(outcome.iterations, key=lambda member: -member.fitness)[:2]
     assert {member.t for member in best} <= set(outcome.retrained)
     assert outcome.trained is outcome.retrained[outcome.winners[7]]
-    assert (outcome.trained.model.table.sizes == outcome.iterations[outcome.winners[7] - 1].action.sizes).all()
+    assert (
+        outcome.trained.model.table.sizes == outcome.iterations[outcome.winners[7] - 1].action.sizes
+    ).all()
     assert outcome.finetunings == 7 and outcome.trainings == len(outcome.retrained)
 
 
-def test_a_longer_search_reports_what_the_shorter_one_would(problem, tmp_path):
-    long = search_and_retrain(replace(problem, search=replace(SEARCH, curve=(3,))), RandomSelector(problem))
+def test_a_longer_search_reports_what_the_shorter_one_would(context, tmp_path):
+    long = search_and_retrain(
+        replace(context, search=replace(SEARCH, curve=(3,))), RandomSelector(context)
+    )
     short = search_and_retrain(
-        replace(problem, search=replace(SEARCH, iterations=3), work=tmp_path / "short"), RandomSelector(problem)
+        replace(context, search=replace(SEARCH, iterations=3), work=tmp_path / "short"),
+        RandomSelector(context),
     )
     assert long.winners[3] == short.winners[3]
     assert long.retrained[long.winners[3]].result.quality == short.trained.result.quality
 
 
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
-def test_damaged_or_foreign_cache_is_rebuilt(problem, caplog, damage):
-    first = pretrained(problem)
-    (path,) = (problem.cache / "backbones").glob("*.pt")
+def test_damaged_or_foreign_cache_is_rebuilt(context, caplog, damage):
+    first = load_or_pretrain(context)
+    (path,) = (context.cache / "backbones").glob("*.pt")
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     else:
         torch.save({"key": "another data set", "state": {}}, path)
     with caplog.at_level(logging.WARNING):
-        again = pretrained(problem)
+        again = load_or_pretrain(context)
     assert "starting afresh" in caplog.text
     assert torch.equal(first.model.table.weight, again.model.table.weight)
-    assert torch.equal(pretrained(problem).model.table.weight, first.model.table.weight)
+    assert torch.equal(load_or_pretrain(context).model.table.weight, first.model.table.weight)
 
 
 TWICE = """
 import sys
 from pathlib import Path
-import bet.search.problem as part
+import bet.search.context as part
 from bet.actions import parse_budget
 from bet.data import planted, split_interactions
-from bet.search import Problem, SearchSettings, pretrained
+from bet.search import SearchContext, SearchSettings, load_or_pretrain
 from bet.training import TrainSettings
 
 train = part.train
@@ -92,8 +112,8 @@ part.train = lambda *arguments, **named: print("trained") or train(*arguments, *
 split, folder = split_interactions(planted(), 0), Path(sys.argv[1])
 settings = TrainSettings(256, 0.03, "cosine", max_epochs=20, evaluate_every=1, patience=20, init_std=0.1)
 budget = parse_budget("80%", sum(split.train.shape), 16)
-problem = Problem(split.train, split.validation, "lightgcn", budget, 0, settings, SearchSettings(), folder, folder / "work")
-print(float(pretrained(problem).model.table.weight.double().sum()))
+context = SearchContext(split.train, split.validation, "lightgcn", budget, 0, settings, SearchSettings(), folder, folder / "work")
+print(float(load_or_pretrain(context).model.table.weight.double().sum()))
 """
 
 
@@ -105,20 +125,23 @@ def test_two_cells_that_start_at_once_train_the_backbone_once(tmp_path):
     assert sorted(len(words) for words in printed) == [1, 2] and printed[0][-1] == printed[1][-1]
 
 
-def test_powerlaw_is_exact_in_range_and_starts_uniform(problem):
-    population = search(problem, PowerlawSelector(problem))
-    assert len(population) == problem.search.iterations
+def test_powerlaw_is_exact_in_range_and_starts_uniform(context):
+    population = search(context, PowerlawSelector(context))
+    assert len(population) == context.search.iterations
     for member in population:
         origin = member.action.origin
         assert ALPHA[0] <= origin["alpha"] <= ALPHA[1]
         # The share is clipped to what both sides can hold, hence the slack.
         assert USER_SHARE[0] - 0.1 <= origin["user_share"] <= USER_SHARE[1] + 0.1
-        assert int(member.action.sizes.sum()) == problem.budget.target
+        assert int(member.action.sizes.sum()) == context.budget.target
     assert np.ptp(population[0].action.sizes) <= 1
 
 
-def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(problem):
-    selector, population = PowerlawSelector(replace(problem, search=replace(problem.search, iterations=30))), []
+def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(context):
+    selector, population = (
+        PowerlawSelector(replace(context, search=replace(context.search, iterations=30))),
+        [],
+    )
     for t in range(1, 31):  # the best is in a corner, where steps lead out of the allowed range
         action = selector.choose(t, population).action
         fitness = action.origin["user_share"] - action.origin["alpha"]
@@ -128,8 +151,8 @@ def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(problem):
 
 @pytest.mark.parametrize("sparsity", ["1%", "40%", "80%", "93%"])
 @pytest.mark.parametrize("seed", range(5))
-def test_su_and_sr_are_exact(problem, sparsity, seed):
-    given = replace(problem, budget=parse_budget(sparsity, problem.budget.n, 16), seed=seed)
+def test_su_and_sr_are_exact(context, sparsity, seed):
+    given = replace(context, budget=parse_budget(sparsity, context.budget.n, 16), seed=seed)
     uniform, drawn = uniform_sizes(given).sizes, random_sizes(given)
     for sizes in (uniform, drawn):
         given.budget.check(sizes)
@@ -139,7 +162,7 @@ def test_su_and_sr_are_exact(problem, sparsity, seed):
         assert np.ptp(drawn) > 1
 
 
-def test_no_model_is_built_over_its_budget(problem):
-    tight = replace(problem, budget=Budget(problem.budget.n, problem.budget.n, 16))
+def test_no_model_is_built_over_its_budget(context):
+    tight = replace(context, budget=Budget(context.budget.n, context.budget.n, 16))
     with pytest.raises(BetError, match="with a sum of at most 210"):
-        fresh_recommender(tight, np.full(problem.budget.n, 2, dtype=np.int16))
+        initialize_recommender(tight, np.full(context.budget.n, 2, dtype=np.int16))

@@ -1,4 +1,6 @@
-"""Named datasets: checksums always, and failed downloads leave nothing. The network is a server of this test's own."""
+"""Named datasets: checksums always, and failed downloads leave nothing. The network is a server of
+this test's own.
+"""
 
 import hashlib
 import os
@@ -20,7 +22,9 @@ CONTENT = b"0 1 2\n1 0 2\n2 1\n"
 
 @pytest.fixture
 def server():
-    """A web server; ``server.answer`` decides: whole, cut (less than announced), other (wrong content), stall or missing."""
+    """A web server; ``server.answer`` decides: whole, cut (less than announced), other (wrong
+    content), stall or missing.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -38,7 +42,12 @@ def server():
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        httpd.answer, httpd.asked, httpd.stalled, httpd.ended = "whole", 0, threading.Event(), threading.Event()
+        httpd.answer, httpd.asked, httpd.stalled, httpd.ended = (
+            "whole",
+            0,
+            threading.Event(),
+            threading.Event(),
+        )
         httpd.daemon_threads = True
         threading.Thread(target=httpd.serve_forever, daemon=True).start()
         yield httpd
@@ -47,7 +56,11 @@ def server():
 
 
 def source_at(address, counts=(3, 3, 5)):
-    return sources.Source({"train.txt": hashlib.sha256(CONTENT).hexdigest()}, partial(sources._download, address), counts)
+    return sources.Source(
+        {"train.txt": hashlib.sha256(CONTENT).hexdigest()},
+        partial(sources._download, address),
+        counts,
+    )
 
 
 @pytest.fixture
@@ -57,12 +70,18 @@ def cache(server, tmp_path, monkeypatch):
     monkeypatch.delenv("BET_DATA", raising=False)
     for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setitem(sources.SOURCES, "ml-1m", source_at(f"http://127.0.0.1:{server.server_port}/"))
+    monkeypatch.setitem(
+        sources.SOURCES, "ml-1m", source_at(f"http://127.0.0.1:{server.server_port}/")
+    )
     return tmp_path / "cache" / "data" / "ml-1m"
 
 
 def left(folder):
-    return [path.name for path in folder.glob("*") if path.suffix != ".lock"] if folder.exists() else []
+    return (
+        [path.name for path in folder.glob("*") if path.suffix != ".lock"]
+        if folder.exists()
+        else []
+    )
 
 
 def test_downloaded_once_then_cached(server, cache):
@@ -72,7 +91,10 @@ def test_downloaded_once_then_cached(server, cache):
     assert server.asked == 1 and left(cache) == ["train.txt"]
 
 
-@pytest.mark.parametrize(("answer", "message"), [("cut", "cannot download|sha256"), ("other", "sha256"), ("missing", "404")])
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [("cut", "cannot download|sha256"), ("other", "sha256"), ("missing", "404")],
+)
 def test_a_broken_download_leaves_nothing_and_the_next_one_works(server, cache, answer, message):
     server.answer = answer
     with pytest.raises(BetError, match=message):
@@ -88,7 +110,9 @@ def test_interrupted_download_leaves_nothing(cache, server, monkeypatch):
         raise KeyboardInterrupt
 
     working = sources.SOURCES["ml-1m"]
-    monkeypatch.setitem(sources.SOURCES, "ml-1m", sources.Source(working.files, die, working.counts))
+    monkeypatch.setitem(
+        sources.SOURCES, "ml-1m", sources.Source(working.files, die, working.counts)
+    )
     with pytest.raises(KeyboardInterrupt):
         load_dataset("ml-1m")
     assert left(cache) == []
@@ -109,11 +133,15 @@ load_dataset("ml-1m")
 def test_what_a_killed_download_leaves_is_never_used_and_goes_next_time(cache, server):
     server.answer = "stall"
     address = f"http://127.0.0.1:{server.server_port}/"
-    with subprocess.Popen([sys.executable, "-c", KILLED, address], env=os.environ.copy()) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, address], env=os.environ.copy()
+    ) as process:
         assert server.stalled.wait(60)
         process.send_signal(signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL and "train.txt" not in left(cache)
-    (cache / ".train.1.txt").write_bytes(b"half")  # whether or not the killed one had begun to write
+    (cache / ".train.1.txt").write_bytes(
+        b"half"
+    )  # whether or not the killed one had begun to write
     server.answer = "whole"
     assert len(load_dataset("ml-1m")) == 5 and left(cache) == ["train.txt"]
 
@@ -125,9 +153,14 @@ def test_nobody_answers(cache, monkeypatch):
     assert left(cache) == []
 
 
-def test_without_pooch_both_remedies_are_named_and_own_files_do(cache, server, tmp_path, monkeypatch):
+def test_without_pooch_both_remedies_are_named_and_own_files_do(
+    cache, server, tmp_path, monkeypatch
+):
     monkeypatch.setitem(sys.modules, "pooch", None)
-    with pytest.raises(BetError, match=r"needs pooch: pip install 'bet\[study\]', or put the file into \$BET_DATA/ml-1m/"):
+    with pytest.raises(
+        BetError,
+        match=r"needs pooch: pip install 'bet\[study\]', or put the file into \$BET_DATA/ml-1m/",
+    ):
         load_dataset("ml-1m")
     assert left(cache) == [] and not server.asked
     (tmp_path / "own" / "ml-1m").mkdir(parents=True)
@@ -152,7 +185,9 @@ def test_a_damaged_cache_or_own_file_is_refused(cache, server, tmp_path, monkeyp
 
 
 def test_unexpected_counts_are_refused(cache, server, monkeypatch):
-    monkeypatch.setitem(sources.SOURCES, "ml-1m", source_at(f"http://127.0.0.1:{server.server_port}/", (3, 3, 6)))
+    monkeypatch.setitem(
+        sources.SOURCES, "ml-1m", source_at(f"http://127.0.0.1:{server.server_port}/", (3, 3, 6))
+    )
     with pytest.raises(BetError, match=r"\(3, 3, 5\).*instead of \(3, 3, 6\)"):
         load_dataset("ml-1m")
 
@@ -172,7 +207,9 @@ def only_pip(tmp_path, monkeypatch):
 def test_movielens_without_an_index_says_what_to_do(only_pip, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    with pytest.raises(BetError, match="pip could not download recbole==1.2.1.*(?s:.*)BET_DATA/movielens-100k/"):
+    with pytest.raises(
+        BetError, match="pip could not download recbole==1.2.1.*(?s:.*)BET_DATA/movielens-100k/"
+    ):
         load_dataset("movielens-100k")
     assert left(only_pip) == []
 
@@ -187,8 +224,14 @@ def wheel(tmp_path, monkeypatch):
     path.parent.mkdir()
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("recbole/dataset_example/ml-100k/ml-100k.inter", RATINGS)
-        archive.writestr("recbole-1.2.1.dist-info/METADATA", "Metadata-Version: 2.1\nName: recbole\nVersion: 1.2.1\n")
-        archive.writestr("recbole-1.2.1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            "recbole-1.2.1.dist-info/METADATA",
+            "Metadata-Version: 2.1\nName: recbole\nVersion: 1.2.1\n",
+        )
+        archive.writestr(
+            "recbole-1.2.1.dist-info/WHEEL",
+            "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        )
         archive.writestr("recbole-1.2.1.dist-info/RECORD", "")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(path.parent))
@@ -196,13 +239,18 @@ def wheel(tmp_path, monkeypatch):
 
 
 def test_another_wheel_than_the_expected_one_is_refused(only_pip, wheel):
-    with pytest.raises(BetError, match="recbole-1.2.1-py3-none-any.whl as pip downloads it: sha256 is .*, expected 9c994820"):
+    with pytest.raises(
+        BetError,
+        match="recbole-1.2.1-py3-none-any.whl as pip downloads it: sha256 is .*, expected 9c994820",
+    ):
         load_dataset("movielens-100k")
     assert left(only_pip) == []
 
 
 @pytest.mark.parametrize("member_is_right", [True, False])
-def test_the_member_is_taken_out_of_the_wheel_and_checked(only_pip, wheel, monkeypatch, member_is_right):
+def test_the_member_is_taken_out_of_the_wheel_and_checked(
+    only_pip, wheel, monkeypatch, member_is_right
+):
     fetch = partial(
         sources._fetch_member,
         "recbole==1.2.1",
@@ -210,10 +258,18 @@ def test_the_member_is_taken_out_of_the_wheel_and_checked(only_pip, wheel, monke
         "recbole/dataset_example/ml-100k/",
     )
     expected = hashlib.sha256(RATINGS if member_is_right else b"").hexdigest()
-    monkeypatch.setitem(sources.SOURCES, "movielens-100k", sources.Source({"ml-100k.inter": expected}, fetch, (2, 2, 3)))
+    monkeypatch.setitem(
+        sources.SOURCES,
+        "movielens-100k",
+        sources.Source({"ml-100k.inter": expected}, fetch, (2, 2, 3)),
+    )
     if member_is_right:
         data = load_dataset("movielens-100k")
-        assert list(data.user_ids) == [1, 2] and list(data.item_ids) == [5, 6] and left(only_pip) == ["ml-100k.inter"]
+        assert (
+            list(data.user_ids) == [1, 2]
+            and list(data.item_ids) == [5, 6]
+            and left(only_pip) == ["ml-100k.inter"]
+        )
     else:
         with pytest.raises(BetError, match="ml-100k.inter as downloaded: sha256"):
             load_dataset("movielens-100k")
@@ -223,7 +279,9 @@ def test_the_member_is_taken_out_of_the_wheel_and_checked(only_pip, wheel, monke
 def test_registry_entries_are_complete():
     assert set(sources.SOURCES) | {"tiny"} == set(sources.DATASETS)
     for source in sources.SOURCES.values():
-        assert source.files and all(len(sha256) == 64 and int(sha256, 16) for sha256 in source.files.values())
+        assert source.files and all(
+            len(sha256) == 64 and int(sha256, 16) for sha256 in source.files.values()
+        )
         assert len(source.counts) == 3 and all(source.counts)
 
 
@@ -238,7 +296,9 @@ def test_read_only_data_folder_is_only_read(server, cache, tmp_path, monkeypatch
         before = [(path, path.stat().st_mtime_ns) for path in sorted(folder.parent.rglob("*"))]
         assert len(load_dataset("ml-1m")) == 5 and server.asked == 0
         # Root may write anywhere, so that nothing changed is checked as well.
-        assert before == [(path, path.stat().st_mtime_ns) for path in sorted(folder.parent.rglob("*"))]
+        assert before == [
+            (path, path.stat().st_mtime_ns) for path in sorted(folder.parent.rglob("*"))
+        ]
     finally:
         folder.parent.chmod(0o755)
         folder.chmod(0o755)

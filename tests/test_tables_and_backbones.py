@@ -9,27 +9,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bet.actions import Budget
-from bet.backbones import (
-    BACKBONES,
-    ElementTable,
-    MaskedTable,
-    masked_recommender,
-    masked_table_bytes,
-    new_recommender,
-    normalised_adjacency,
-)
+from bet.backbones import BACKBONES, new_recommender, normalized_adjacency, truncate_recommender
 from bet.backbones.graph import propagate, propagate_mean
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
+from bet.tables import MaskedTable, PrunedTable, masked_table_bytes
 from bet.training import BprSampler, TrainSettings, evaluate, train
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=30)
 
 
 def build(split, backbone, sizes, d_max=8):
-    graph = normalised_adjacency(split.train)
-    return new_recommender(BACKBONES[backbone], graph, split.train.shape[0], sizes, d_max, torch_generator(0, "init"), 0.1)
+    graph = normalized_adjacency(split.train)
+    return new_recommender(
+        BACKBONES[backbone],
+        graph,
+        split.train.shape[0],
+        sizes,
+        d_max,
+        torch_generator(0, "init"),
+        0.1,
+    )
 
 
 @settings(max_examples=60, deadline=None)
@@ -39,30 +40,42 @@ def test_saved_table_is_read_back_and_as_long_as_announced(tmp_path_factory, siz
     sizes = np.array(sizes, dtype=np.int16)
     table = MaskedTable(sizes, 9, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
     table.save(path)
-    assert path.stat().st_size == table.n_bytes() == masked_table_bytes(len(sizes), copies * int(sizes.sum()), 9)
+    assert (
+        path.stat().st_size
+        == table.n_bytes()
+        == masked_table_bytes(len(sizes), copies * int(sizes.sum()), 9)
+    )
     loaded = MaskedTable.load(path)
-    assert torch.equal(loaded(), table()) and (loaded.sizes == sizes).all() and loaded.copies == copies
+    assert (
+        torch.equal(loaded(), table()) and (loaded.sizes == sizes).all() and loaded.copies == copies
+    )
 
 
 def test_damaged_tables_are_refused(tmp_path):
     path = tmp_path / "table.bet"
-    MaskedTable(np.array([3, 1, 2], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")).save(path)
+    MaskedTable(
+        np.array([3, 1, 2], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
+    ).save(path)
     whole = path.read_bytes()
     broken = [whole[:length] for length in range(len(whole))] + [whole + b"\0", b"\0" * len(whole)]
-    broken += [whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :] for i in range(len(whole))]
+    broken += [
+        whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :] for i in range(len(whole))
+    ]
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
             MaskedTable.load(path)
     path.write_bytes(whole)
     with pytest.raises(BetError, match="not version 4 of a table file"):
-        ElementTable.load(path)
+        PrunedTable.load(path)
     with pytest.raises(BetError, match="nowhere"):
         MaskedTable.load(tmp_path / "nowhere")
 
 
 def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
-    table = MaskedTable(np.array([3, 1], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows"))
+    table = MaskedTable(
+        np.array([3, 1], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
+    )
 
     def fill_up(path, content):
         path.touch()
@@ -86,14 +99,16 @@ def test_budget_check_refuses_what_breaks_it():
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(0, 40), st.integers(0, 2**32))
 def test_adjacency_equals_the_dense_formula(n_users, n_items, k, seed):
     rng = np.random.default_rng(seed)
-    matrix = binary_matrix(rng.integers(0, n_users, k), rng.integers(0, n_items, k), (n_users, n_items))
+    matrix = binary_matrix(
+        rng.integers(0, n_users, k), rng.integers(0, n_items, k), (n_users, n_items)
+    )
     n, dense = n_users + n_items, np.zeros((n_users + n_items,) * 2)
     dense[:n_users, n_users:] = matrix.toarray()
     dense += dense.T
     degree = dense.sum(1)
     root = np.where(degree > 0, 1 / np.sqrt(np.maximum(degree, 1)), 0)
     expected = torch.from_numpy(root[:, None] * dense * root).float()
-    graph = normalised_adjacency(matrix)
+    graph = normalized_adjacency(matrix)
     x = torch.from_numpy(rng.standard_normal((n, 3)).astype(np.float32)).requires_grad_()
     weights = torch.from_numpy(rng.standard_normal((n, 3)).astype(np.float32))
     powers = sum(torch.linalg.matrix_power(expected, layer) for layer in range(3)) / 3
@@ -108,7 +123,7 @@ def test_masked_columns_stay_zero_and_prefixes_are_taken(split, backbone):
     n = sum(split.train.shape)
     full = build(split, backbone, np.full(n, 8, dtype=np.int16))
     sizes = (np.arange(n) % 6 + 1).astype(np.int16)
-    cut = masked_recommender(full, sizes)
+    cut = truncate_recommender(full, sizes)
     mask = np.tile(np.arange(6) < sizes[:, None], full.backbone.copies)
     prefix = full.table.weight.detach().reshape(n, full.backbone.copies, 8)[:, :, :6].reshape(n, -1)
     assert torch.equal(cut.table().detach(), prefix * torch.from_numpy(mask))
@@ -125,7 +140,10 @@ def test_evaluation_is_without_dropout(split, backbone):
     assert torch.equal(model.ranker()(users), model.ranker()(users))
     with torch.no_grad():
         ego = model.table()
-        plain, noisy = (model.backbone.represent(ego, generator) for generator in (None, torch_generator(0, "dropout")))
+        plain, noisy = (
+            model.backbone.represent(ego, generator)
+            for generator in (None, torch_generator(0, "dropout"))
+        )
     assert torch.equal(plain, noisy) == (backbone != "ngcf")
 
 
@@ -134,7 +152,11 @@ def test_training_beats_popularity(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
     before = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
     train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), 0, epochs=15)
-    popularity = torch.from_numpy(np.bincount(split.train.indices, minlength=split.train.shape[1]).astype(np.float32))
-    popular = evaluate(lambda users: popularity.repeat(len(users), 1), split.validation, [split.train]).means()["ndcg@10"]
+    popularity = torch.from_numpy(
+        np.bincount(split.train.indices, minlength=split.train.shape[1]).astype(np.float32)
+    )
+    popular = evaluate(
+        lambda users: popularity.repeat(len(users), 1), split.validation, [split.train]
+    ).means()["ndcg@10"]
     after = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
     assert after > 1.3 * popular and after > before

@@ -9,19 +9,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from bet.backbones import BACKBONES, new_recommender, normalised_adjacency
+from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
 from bet.training import BprSampler, TrainSettings, train, trainer
 
-SETTINGS = TrainSettings(256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1)
+SETTINGS = TrainSettings(
+    256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1
+)
 
 
 def fresh(split, backbone="lightgcn", width=4):
     sizes = np.full(sum(split.train.shape), width, dtype=np.int16)
-    graph, generator = normalised_adjacency(split.train), torch_generator(0, "init")
-    return new_recommender(BACKBONES[backbone], graph, split.train.shape[0], sizes, 8, generator, 0.1)
+    graph, generator = normalized_adjacency(split.train), torch_generator(0, "init")
+    return new_recommender(
+        BACKBONES[backbone], graph, split.train.shape[0], sizes, 8, generator, 0.1
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -48,7 +52,9 @@ def test_triples_are_what_they_say(n_users, n_items, seed, batch):
 def test_draws_are_uniform():
     dense = np.array([[1, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 0, 0, 0, 1]])
     sampler = BprSampler(binary_matrix(*np.nonzero(dense), dense.shape))
-    u, positive, negative = (part.numpy() for part in sampler.draw(30_000, torch_generator(0, "uniform")))
+    u, positive, negative = (
+        part.numpy() for part in sampler.draw(30_000, torch_generator(0, "uniform"))
+    )
     assert chisquare(np.bincount(u)).pvalue > 1e-3
     for user in range(3):
         for items, wanted in ((positive, 1), (negative, 0)):
@@ -78,11 +84,18 @@ def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, mon
         train(fresh(split, backbone), sampler, SETTINGS, 0, dies, checkpoint=path)
     assert path.is_file()
     model, evaluated = fresh(split, backbone), []
-    result = train(model, sampler, SETTINGS, 0, lambda m: evaluated.append(1) or quality(m), checkpoint=path)
+    result = train(
+        model, sampler, SETTINGS, 0, lambda m: evaluated.append(1) or quality(m), checkpoint=path
+    )
     assert len(evaluated) == 2  # epochs 3 and 4: the first two were not repeated
     plain = [[{**row, "seconds": 0} for row in r.curve] for r in (expected, result)]
-    assert plain[0] == plain[1] and (expected.epoch, expected.quality) == (result.epoch, result.quality)
-    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True))
+    assert plain[0] == plain[1] and (expected.epoch, expected.quality) == (
+        result.epoch,
+        result.quality,
+    )
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.parameters(), model.parameters(), strict=True)
+    )
     assert not path.exists()
 
 
@@ -119,13 +132,24 @@ def interrupted(split, sampler, path, width=4, epoch=2):
 def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     path, other = tmp_path / "checkpoint.pt", BprSampler(split.validation)
-    assert other.fingerprint() != BprSampler(split.train).fingerprint() == BprSampler(split.train).fingerprint()
+    assert (
+        other.fingerprint()
+        != BprSampler(split.train).fingerprint()
+        == BprSampler(split.train).fingerprint()
+    )
     for sampler, width in ((other, 4), (BprSampler(split.train), 5)):
         interrupted(split, sampler, path, width)
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             model, evaluated = fresh(split), []
-            train(model, BprSampler(split.train), SETTINGS, 0, lambda m, seen=evaluated: seen.append(1) or 0.0, checkpoint=path)
+            train(
+                model,
+                BprSampler(split.train),
+                SETTINGS,
+                0,
+                lambda m, seen=evaluated: seen.append(1) or 0.0,
+                checkpoint=path,
+            )
         assert "starting afresh" in caplog.text and len(evaluated) == SETTINGS.max_epochs
 
 
@@ -159,7 +183,9 @@ def test_stops_after_patience_and_restores_the_best(split):
         return next(script)
 
     model = fresh(split)
-    stopping = TrainSettings(256, 0.05, "step", max_epochs=5, evaluate_every=1, patience=2, init_std=0.1)
+    stopping = TrainSettings(
+        256, 0.05, "step", max_epochs=5, evaluate_every=1, patience=2, init_std=0.1
+    )
     result = train(model, BprSampler(split.train), stopping, 0, validate)
     assert len(seen) == 4 and (result.epoch, result.quality) == (2, 0.3)
     assert torch.equal(model.table.weight, seen[1]["table.weight"])
@@ -167,10 +193,20 @@ def test_stops_after_patience_and_restores_the_best(split):
 
 def test_schedules():
     cosine = TrainSettings(learning_rate=0.1, schedule="cosine", floor=0.01)
-    assert [cosine.rate(step, 100) for step in (0, 50, 100, 150)] == pytest.approx([0.1, 0.055, 0.01, 0.01])
+    assert [cosine.rate(step, 100) for step in (0, 50, 100, 150)] == pytest.approx(
+        [0.1, 0.055, 0.01, 0.01]
+    )
     steps = TrainSettings(learning_rate=0.1, schedule="step", decay=0.5, decay_steps=10, floor=0.03)
-    assert [steps.rate(step, 100) for step in (0, 9, 10, 20, 90)] == pytest.approx([0.1, 0.1, 0.05, 0.03, 0.03])
-    for wrong in ({"batch_size": 0}, {"schedule": "x"}, {"floor": 1.0}, {"patience": 0}, {"backbone_rate": 0.0}):
+    assert [steps.rate(step, 100) for step in (0, 9, 10, 20, 90)] == pytest.approx(
+        [0.1, 0.1, 0.05, 0.03, 0.03]
+    )
+    for wrong in (
+        {"batch_size": 0},
+        {"schedule": "x"},
+        {"floor": 1.0},
+        {"patience": 0},
+        {"backbone_rate": 0.0},
+    ):
         with pytest.raises(BetError, match=next(iter(wrong))):
             TrainSettings(**wrong)
 
@@ -180,8 +216,19 @@ def test_backbone_weights_learn_at_their_own_rate(split):
     for rate in (1.0, 1e-6):
         model = fresh(split, "ncf")
         before = [weight.detach().clone() for weight in model.backbone.parameters()]
-        train(model, BprSampler(split.train), TrainSettings(256, 0.05, backbone_rate=rate, init_std=0.1), 0, epochs=1)
-        moved.append(max(float((a - b.detach()).abs().max()) for a, b in zip(before, model.backbone.parameters(), strict=True)))
+        train(
+            model,
+            BprSampler(split.train),
+            TrainSettings(256, 0.05, backbone_rate=rate, init_std=0.1),
+            0,
+            epochs=1,
+        )
+        moved.append(
+            max(
+                float((a - b.detach()).abs().max())
+                for a, b in zip(before, model.backbone.parameters(), strict=True)
+            )
+        )
     assert moved[1] < 1e-4 < moved[0]
 
 

@@ -1,6 +1,6 @@
 """Budgets, and actions that meet them exactly."""
 
-from bet.actions.action import Action, FrequencyOrder, FrequencyRuns
+from bet.actions.action import Action
 from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
 from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
@@ -16,8 +16,6 @@ __all__ = [
     "Action",
     "Budget",
     "Family",
-    "FrequencyOrder",
-    "FrequencyRuns",
     "PrecisionSpace",
     "SizeSpace",
     "Space",

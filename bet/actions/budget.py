@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from bet.backbones import masked_table_bytes
 from bet.errors import BetError
+from bet.tables import masked_table_bytes
 
 UNITS = {
     "B": 1,
@@ -18,7 +18,9 @@ UNITS = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_FACTORS = {unit.lower(): factor for unit, factor in UNITS.items()}  # in whatever case they are written
+_FACTORS = {
+    unit.lower(): factor for unit, factor in UNITS.items()
+}  # in whatever case they are written
 
 
 PER_ENTITY = "/entity"  # after a unit of bytes
@@ -28,8 +30,8 @@ PER_ENTITY = "/entity"  # after a unit of bytes
 class Budget:
     """At most ``total`` columns over all entities: sum_n d_n <= total, with d_min <= d_n <= d_max.
 
-    ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters. All d_n are multiples of ``step``:
-    a row of less than eight bits per number ends on a whole byte.
+    ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters. All
+    d_n are multiples of ``step``: a row of less than eight bits per number ends on a whole byte.
     """
 
     total: int
@@ -41,7 +43,9 @@ class Budget:
 
     def __post_init__(self):
         if self.step < 1 or self.d_min % self.step or self.d_max % self.step:
-            raise BetError(f"d_min={self.d_min} and d_max={self.d_max} must be multiples of step={self.step}")
+            raise BetError(
+                f"d_min={self.d_min} and d_max={self.d_max} must be multiples of step={self.step}"
+            )
         if not 0 <= self.d_min <= self.d_max or self.d_max < 1 or self.n < 1 or self.copies < 1:
             raise BetError(
                 f"need n >= 1, copies >= 1 and 0 <= d_min <= d_max, got n={self.n}, copies={self.copies}, "
@@ -72,7 +76,8 @@ class Budget:
     def check(self, kept: np.ndarray) -> None:
         """Raise BetError unless ``kept`` obeys the budget and, if it is not a mask, the bounds.
 
-        kept: sizes (n,), sizes and bits (n, 2), or a bool mask (n, copies * d_max). Called wherever a table is made or reported.
+        kept: sizes (n,), sizes and bits (n, 2), or a bool mask (n, copies * d_max). Called wherever
+        a table is made or reported.
         """
         used = int(np.sum(kept if kept.dtype == bool else sizes_of(kept), dtype=np.int64))
         if kept.dtype == bool:
@@ -96,12 +101,16 @@ def sizes_of(kept: np.ndarray) -> np.ndarray:
     return kept if kept.ndim == 1 else kept[:, 0]
 
 
-def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d_min: int = 1) -> Budget:
+def parse_budget(
+    text: str | int | float, n: int, d_max: int, copies: int = 1, d_min: int = 1
+) -> Budget:
     """The budget that ``text`` states for ``n`` entities.
 
-    * a sparsity: ``0.8``, ``"0.8"`` or ``"80 %"``; at most floor((1 - c) * d_max * n) columns are kept (BET, 4.2);
+    * a sparsity: ``0.8``, ``"0.8"`` or ``"80 %"``; at most floor((1 - c) * d_max * n) columns are
+      kept (BET, 4.2);
     * a number of parameters over all copies: ``850068`` or ``"850068"``;
-    * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and header count.
+    * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and
+      header count.
 
     Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
     """
@@ -117,15 +126,21 @@ def parse_budget(text: str | int | float, n: int, d_max: int, copies: int = 1, d
     sparsity = number / 100 if unit == "%" else number
     if unit == "%" or not isinstance(text, int) and number < 1:
         if not 0 <= sparsity < 1:
-            raise BetError(f"a sparsity must lie in [0, 1), got {text!r}; 0.9 keeps a tenth of the table")
+            raise BetError(
+                f"a sparsity must lie in [0, 1), got {text!r}; 0.9 keeps a tenth of the table"
+            )
         return Budget(int((1 - sparsity) * d_max * n), n, d_max, d_min, copies)
     if number.denominator != 1:
-        raise BetError(f"a number of parameters must be whole, got {text!r}; for a sparsity give a value below 1")
+        raise BetError(
+            f"a number of parameters must be whole, got {text!r}; for a sparsity give a value below 1"
+        )
     return Budget(int(number) // copies, n, d_max, d_min, copies)
 
 
 def parse_bytes(text: str | int | float, n: int) -> int | None:
-    """The bytes that ``text`` states for ``n`` entities, None when it states something else. Raises BetError as above."""
+    """The bytes that ``text`` states for ``n`` entities, None when it states something else. Raises
+    BetError as above.
+    """
     return None if text == "none" else _bytes(*_read(text), n)
 
 
@@ -142,7 +157,12 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
     digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]+"
     match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", str(text))
     unit = match[2].lower() if match else ""
-    if isinstance(text, bool) or not match or unit.removesuffix(PER_ENTITY) not in {"", "%", *_FACTORS} or unit == PER_ENTITY:
+    if (
+        isinstance(text, bool)
+        or not match
+        or unit.removesuffix(PER_ENTITY) not in {"", "%", *_FACTORS}
+        or unit == PER_ENTITY
+    ):
         raise BetError(
             f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity'; "
             f"units: {', '.join(UNITS)})"

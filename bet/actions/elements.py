@@ -4,7 +4,9 @@ import numpy as np
 
 
 def keep_largest(scores: np.ndarray, k: int) -> np.ndarray:
-    """A mask of the shape of ``scores`` that is True at exactly ``k`` of the largest; among equals, at the first ones."""
+    """A mask of the shape of ``scores`` that is True at exactly ``k`` of the largest; among equals,
+    at the first ones.
+    """
     flat = scores.ravel()
     k = min(k, flat.size)
     mask = np.zeros(flat.size, dtype=bool)

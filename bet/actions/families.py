@@ -1,7 +1,8 @@
-"""The four size families of the sampler, as quantile functions and their inverses (BET, section 3.2).
+"""The four size families of the sampler, as quantile functions and their inverses (BET, section
+3.2).
 
-Parameters follow scipy: powerlaw(a), truncexpon(b), truncnorm(0, b), lognorm(s). A new family is two functions and
-one line in ``FAMILIES``.
+Parameters follow scipy: powerlaw(a), truncexpon(b), truncnorm(0, b), lognorm(s). A new family is
+two functions and one line in ``FAMILIES``.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,8 @@
 """Actions of tables too large to list: the histogram of sizes instead of a size per entity.
 
-Sizes follow frequency rank, so how many users and how many items have each size says everything about an action. For many
-entities these counts are their expectations up to 1 / sqrt(n): drawing them directly costs O(d_max), whatever n is.
+Sizes follow frequency rank, so how many users and how many items have each size says everything
+about an action. For many entities these counts are their expectations up to 1 / sqrt(n): drawing
+them directly costs O(d_max), whatever n is.
 """
 
 import numpy as np
@@ -12,15 +13,21 @@ from bet.actions.sampler import split_budget
 from bet.errors import BetError
 
 
-def allocate_histogram(family: Family, beta: float, k: int, total: int, d_min: int, d_max: int) -> np.ndarray:
-    """How many of ``k`` entities have each size 0..d_max when sizes are proportional to ``family`` values and sum to ``total``.
+def allocate_histogram(
+    family: Family, beta: float, k: int, total: int, d_min: int, d_max: int
+) -> np.ndarray:
+    """How many of ``k`` entities have each size 0..d_max when sizes are proportional to ``family``
+    values and sum to ``total``.
 
-    The counterpart of ``allocate`` for the expected values: the largest scale s at which round(k P(s V >= d)) entities of every
-    size d fit; the few columns that are left go to the rarest entities. Returns (d_max + 1,) int64 with
-    sum k and exactly ``total`` columns; raises BetError when no such sizes exist.
+    The counterpart of ``allocate`` for the expected values: the largest scale s at which round(k
+    P(s V >= d)) entities of every size d fit; the few columns that are left go to the rarest
+    entities. Returns (d_max + 1,) int64 with sum k and exactly ``total`` columns; raises BetError
+    when no such sizes exist.
     """
     if not k * d_min <= total <= k * d_max:
-        raise BetError(f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]")
+        raise BetError(
+            f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]"
+        )
     steps = np.arange(d_min + 1, d_max + 1)
 
     def reached(scale: float) -> np.ndarray:
@@ -45,13 +52,17 @@ def allocate_histogram(family: Family, beta: float, k: int, total: int, d_min: i
 
 
 def sample_histogram(budget: Budget, n_users: int, rng: np.random.Generator) -> np.ndarray:
-    """One draw of the sampler as (2, d_max + 1) int64 counts of users and items by size, for any number of entities.
+    """One draw of the sampler as (2, d_max + 1) int64 counts of users and items by size, for any
+    number of entities.
 
-    Families, parameters and the users' share are drawn as by ``sample_action``; exactly ``budget.target`` columns are used.
-    Milliseconds for a billion entities. Raises BetError when ``n_users`` leaves no room for both sides.
+    Families, parameters and the users' share are drawn as by ``sample_action``; exactly
+    ``budget.target`` columns are used. Milliseconds for a billion entities. Raises BetError when
+    ``n_users`` leaves no room for both sides.
     """
     if not 0 < n_users < budget.n:
-        raise BetError(f"n_users must lie between 0 and the {budget.n} entities of the budget, got {n_users}")
+        raise BetError(
+            f"n_users must lie between 0 and the {budget.n} entities of the budget, got {n_users}"
+        )
     drawn = []
     for _ in range(2):
         family = FAMILIES[str(rng.choice(list(FAMILIES)))]

@@ -5,9 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
-from bet.actions.action import Action, FrequencyOrder
+from bet.actions.action import Action
 from bet.actions.budget import Budget
 from bet.actions.sampler import sample_action
+from bet.data import FrequencyOrder
 
 PRECISIONS = (1, 2, 4, 8)  # bits per number, each a multiple of the one before
 LEVELS = 16  # lengths that rows may have
@@ -16,11 +17,13 @@ NARROWEST = 8  # of d_max, the divisor: columns from which on a row may take mor
 
 @dataclass(frozen=True)
 class PrecisionSpace:
-    """The sampler of sizes hands out ``lengths``, bytes per row; what a row of so many bytes holds is drawn for each side.
+    """The sampler of sizes hands out ``lengths``, bytes per row; what a row of so many bytes holds
+    is drawn for each side.
 
-    A side's row takes the fewest bits per number at which it has no more than c columns, c log-uniform in [d_max / 8, d_max], or
-    eight where it has more at any: longer rows have at least the precision of shorter ones. ``lengths.step`` is a multiple of
-    ``copies`` bytes, so that every kind of row fills its bytes to the last bit, and bytes that are exact for lengths are exact for
+    A side's row takes the fewest bits per number at which it has no more than c columns, c
+    log-uniform in [d_max / 8, d_max], or eight where it has more at any: longer rows have at least
+    the precision of shorter ones. ``lengths.step`` is a multiple of ``copies`` bytes, so that every
+    kind of row fills its bytes to the last bit, and bytes that are exact for lengths are exact for
     sizes and bits.
     """
 
@@ -33,8 +36,12 @@ class PrecisionSpace:
     def kinds(self) -> np.ndarray:
         """(size, bits) that rows may have, by bytes, then bits: (k, 2) int64."""
         lengths = np.arange(self.lengths.step, self.lengths.d_max + 1, self.lengths.step)
-        pairs = [(self.columns(int(length), bits), bits) for length in lengths for bits in PRECISIONS]
-        return np.array([(size, bits) for size, bits in pairs if 1 <= size <= self.d_max], dtype=np.int64)
+        pairs = [
+            (self.columns(int(length), bits), bits) for length in lengths for bits in PRECISIONS
+        ]
+        return np.array(
+            [(size, bits) for size, bits in pairs if 1 <= size <= self.d_max], dtype=np.int64
+        )
 
     def columns(self, length: int, bits: int) -> int:
         """Of a row of ``length`` bytes."""
@@ -45,7 +52,10 @@ class PrecisionSpace:
         return (self.kinds / [self.d_max, PRECISIONS[-1]]).astype(np.float32)
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
-        return [self._with_precision(sample_action(self.order, self.lengths, rng), rng) for _ in range(m)]
+        return [
+            self._with_precision(sample_action(self.order, self.lengths, rng), rng)
+            for _ in range(m)
+        ]
 
     def _with_precision(self, action: Action, rng: np.random.Generator) -> Action:
         low, high = np.log(self.d_max / NARROWEST), np.log(self.d_max)
@@ -54,10 +64,14 @@ class PrecisionSpace:
         bits = self.bits(action.sizes, most[side])
         origin = action.origin | {"user_columns": float(most[0]), "item_columns": float(most[1])}
         sizes = 8 * action.sizes.astype(np.int64) // (bits * self.copies)
-        return replace(action, sizes=sizes.astype(np.int16), bits=bits.astype(np.int16), origin=origin)
+        return replace(
+            action, sizes=sizes.astype(np.int16), bits=bits.astype(np.int16), origin=origin
+        )
 
     def bits(self, lengths: np.ndarray, most: np.ndarray) -> np.ndarray:
-        """The fewest bits at which rows of ``lengths`` (n,) bytes have no more than ``most`` (n,) columns: (n,) int64."""
+        """The fewest bits at which rows of ``lengths`` (n,) bytes have no more than ``most`` (n,)
+        columns: (n,) int64.
+        """
         found = np.full(len(lengths), PRECISIONS[-1])
         for bits in PRECISIONS[-2::-1]:
             found[8 * lengths.astype(np.int64) // (bits * self.copies) <= most] = bits
@@ -65,22 +79,37 @@ class PrecisionSpace:
 
     def histograms(self, action: Action) -> np.ndarray:
         assert action.bits is not None
-        code, listed = (64 * kinds[:, 0] + kinds[:, 1] for kinds in (action.kept.astype(np.int64), self.kinds))
+        code, listed = (
+            64 * kinds[:, 0] + kinds[:, 1] for kinds in (action.kept.astype(np.int64), self.kinds)
+        )
         order = np.argsort(listed)
         found = order[np.searchsorted(listed[order], code)]
-        counts = [np.bincount(side, minlength=len(listed)) for side in (found[: action.n_users], found[action.n_users :])]
+        counts = [
+            np.bincount(side, minlength=len(listed))
+            for side in (found[: action.n_users], found[action.n_users :])
+        ]
         return np.pad(np.stack(counts), ((0, 0), (1, 0)))
 
 
 def longest_row(n: int, d_max: int, copies: int, available: int) -> int:
-    """Bytes that a row may have: four times the mean, at most d_max columns at eight bits, at least a byte per copy."""
+    """Bytes that a row may have: four times the mean, at most d_max columns at eight bits, at least
+    a byte per copy.
+    """
     return max(copies, min(d_max * copies, 4 * available // n))
 
 
 def row_lengths(n: int, copies: int, longest: int, available: int) -> Budget:
-    """The budget in bytes of ``n`` rows that may take ``available`` together, each at most ``longest``; up to ``LEVELS`` lengths.
+    """The budget in bytes of ``n`` rows that may take ``available`` together, each at most
+    ``longest``; up to ``LEVELS`` lengths.
 
     Raises BetError unless every row can have the shortest.
     """
     step = copies * max(1, -(-longest // (LEVELS * copies)))
-    return Budget(available // step * step, n, max(step, min(longest, LEVELS * step) // step * step), step, 1, step)
+    return Budget(
+        available // step * step,
+        n,
+        max(step, min(longest, LEVELS * step) // step * step),
+        step,
+        1,
+        step,
+    )

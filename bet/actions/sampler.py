@@ -1,27 +1,31 @@
 """The budget-guaranteed action sampler H (BET, section 3.2), made exact.
 
-The published formula floors target sizes and raises zeros to one, which breaks the budget in some draws and wastes it in
-most. Here every action uses min(B, n * d_max) columns, no more and no less.
+The published formula floors target sizes and raises zeros to one, which breaks the budget in some
+draws and wastes it in most. Here every action uses min(B, n * d_max) columns, no more and no less.
 """
 
 import numpy as np
 
-from bet.actions.action import Action, FrequencyOrder
+from bet.actions.action import Action
 from bet.actions.budget import Budget
 from bet.actions.families import FAMILIES
+from bet.data import FrequencyOrder
 from bet.errors import BetError
 
 
 def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarray:
     """Integer sizes proportional to ``values`` that sum to exactly ``total``.
 
-    ``values`` (k,) non-negative, non-increasing. Returns (k,) int64, non-increasing, in [d_min, d_max]: with the largest
-    scale s for which sum clip(floor(s * values), d_min, d_max) <= total, plus one column each by largest remainder (ties by rank).
-    Raises BetError when no such sizes exist.
+    ``values`` (k,) non-negative, non-increasing. Returns (k,) int64, non-increasing, in [d_min,
+    d_max]: with the largest scale s for which sum clip(floor(s * values), d_min, d_max) <= total,
+    plus one column each by largest remainder (ties by rank). Raises BetError when no such sizes
+    exist.
     """
     k = len(values)
     if not k * d_min <= total <= k * d_max:
-        raise BetError(f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]")
+        raise BetError(
+            f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]"
+        )
     ascending = np.ascontiguousarray(values[::-1], dtype=np.float64)
     largest = ascending[-1]
     if not largest > 0 or not np.isfinite(largest):
@@ -30,10 +34,13 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
     steps = np.arange(d_min + 1, d_max + 1)
 
     def sizes_at_least(scale: float) -> np.ndarray:
-        """How many entities reach each size of ``steps``; floor(s * v) >= d exactly when v >= d / s."""
+        """How many entities reach each size of ``steps``; floor(s * v) >= d exactly when v >= d /
+        s.
+        """
         return k - np.searchsorted(ascending, steps / scale, side="left")
 
-    # From below one column for the largest value, up to where every positive value has reached d_max.
+    # From below one column for the largest value, up to where every positive value has reached
+    # d_max.
     smallest = ascending[np.searchsorted(ascending, 0.0, side="right")]
     low, high = 0.5, 2.0 * d_max / max(smallest, 1e-280)
     spare = total - k * d_min
@@ -54,7 +61,9 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
 
 
 def split_budget(budget: Budget, n_users: int, user_share: float) -> tuple[int, int]:
-    """Columns for users and for items; ``user_share`` in [0, 1] is clipped to what both sides can hold."""
+    """Columns for users and for items; ``user_share`` in [0, 1] is clipped to what both sides can
+    hold.
+    """
     n_items, total, step = budget.n - n_users, budget.target, budget.step
     low = max(n_users * budget.d_min, total - n_items * budget.d_max)
     high = min(n_users * budget.d_max, total - n_items * budget.d_min)
@@ -63,21 +72,32 @@ def split_budget(budget: Budget, n_users: int, user_share: float) -> tuple[int, 
 
 
 def ranked_action(
-    order: FrequencyOrder, budget: Budget, user_values: np.ndarray, item_values: np.ndarray, user_share: float, **origin
+    order: FrequencyOrder,
+    budget: Budget,
+    user_values: np.ndarray,
+    item_values: np.ndarray,
+    user_share: float,
+    **origin,
 ) -> Action:
-    """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both non-increasing, by rank."""
+    """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both
+    non-increasing, by rank.
+    """
     for_users, for_items = split_budget(budget, order.n_users, user_share)
     step = budget.step
     low, high = budget.d_min // step, budget.d_max // step
     users = step * allocate(user_values, for_users // step, low, high)
     items = step * allocate(item_values, for_items // step, low, high)
-    action = Action.from_ranked(order, users, items, user_share=for_users / max(budget.target, 1), **origin)
+    action = Action.from_ranked(
+        order, users, items, user_share=for_users / max(budget.target, 1), **origin
+    )
     budget.check(action.sizes)
     return action
 
 
 def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> Action:
-    """Draw a family and its parameter for each side and the users' share; sizes are monotone in frequency rank."""
+    """Draw a family and its parameter for each side and the users' share; sizes are monotone in
+    frequency rank.
+    """
     values: dict[str, np.ndarray] = {}
     origin: dict[str, float | str] = {}
     for side, k in (("user", order.n_users), ("item", order.n - order.n_users)):
@@ -88,7 +108,9 @@ def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generato
     return ranked_action(order, budget, values["user"], values["item"], rng.uniform(), **origin)
 
 
-def sample_actions(order: FrequencyOrder, budget: Budget, m: int, rng: np.random.Generator) -> list[Action]:
+def sample_actions(
+    order: FrequencyOrder, budget: Budget, m: int, rng: np.random.Generator
+) -> list[Action]:
     """``m`` independent actions."""
     return [sample_action(order, budget, rng) for _ in range(m)]
 

@@ -1,4 +1,6 @@
-"""Which actions a search draws from, and what a fitness predictor sees of them. A new form of actions is one file with a space."""
+"""Which actions a search draws from, and what a fitness predictor sees of them. A new form of
+actions is one file with a space.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,17 +8,22 @@ from typing import Protocol
 
 import numpy as np
 
-from bet.actions.action import Action, FrequencyOrder
+from bet.actions.action import Action
 from bet.actions.budget import Budget
 from bet.actions.sampler import sample_actions
+from bet.data import FrequencyOrder
 
 
 class Space(Protocol):
-    """Actions whose rows fall, on each side, into consecutive runs of frequency ranks: the sets of entities treated alike."""
+    """Actions whose rows fall, on each side, into consecutive runs of frequency ranks: the sets of
+    entities treated alike.
+    """
 
     @property
     def sets(self) -> np.ndarray:
-        """What there is to see of every set besides its frequencies, from the shortest row to the longest: (k, c) in [0, 1]."""
+        """What there is to see of every set besides its frequencies, from the shortest row to the
+        longest: (k, c) in [0, 1].
+        """
         ...
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:

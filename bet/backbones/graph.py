@@ -1,4 +1,4 @@
-"""The symmetric normalised adjacency of the user-item graph and its product with node features."""
+"""The symmetric normalized adjacency of the user-item graph and its product with node features."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,8 @@ BLOCK = 32  # columns that are propagated together on a CPU
 class Graph:
     """D^-1/2 A D^-1/2 over n = |U| + |V| nodes, users first, in CSR form.
 
-    ``indptr`` (n + 1,) int32, ``indices`` (nnz,) int32, ``values`` (nnz,) float32, all on one device.
+    ``indptr`` (n + 1,) int32, ``indices`` (nnz,) int32, ``values`` (nnz,) float32, all on one
+    device.
     """
 
     indptr: Tensor
@@ -40,11 +41,16 @@ class Graph:
             return self._csr @ x
         # On CPUs the weighted embedding_bag is the fastest product torch offers; see benchmarks/.
         return F.embedding_bag(
-            self.indices, x.contiguous(), self.indptr, mode="sum", per_sample_weights=self.values, include_last_offset=True
+            self.indices,
+            x.contiguous(),
+            self.indptr,
+            mode="sum",
+            per_sample_weights=self.values,
+            include_last_offset=True,
         )
 
 
-def normalised_adjacency(train: csr_array) -> Graph:
+def normalized_adjacency(train: csr_array) -> Graph:
     """Build the graph of ``train`` (|U|, |V|) binary CSR; isolated nodes get empty rows."""
     n_users = train.shape[0]
     items_by_user = csr_array(train)
@@ -53,7 +59,9 @@ def normalised_adjacency(train: csr_array) -> Graph:
     inverse_root_items = _inverse_root(np.diff(users_by_item.indptr))
     degrees = np.concatenate([np.diff(items_by_user.indptr), np.diff(users_by_item.indptr)])
     indptr = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int32)
-    indices = np.concatenate([items_by_user.indices + n_users, users_by_item.indices]).astype(np.int32)
+    indices = np.concatenate([items_by_user.indices + n_users, users_by_item.indices]).astype(
+        np.int32
+    )
     inverse_root = np.concatenate([inverse_root_users, inverse_root_items])
     values = np.repeat(inverse_root, degrees) * inverse_root[indices]
     return Graph(torch.from_numpy(indptr), torch.from_numpy(indices), torch.from_numpy(values))
@@ -92,7 +100,8 @@ class _PropagateMean(torch.autograd.Function):
 def _layer_mean(graph: Graph, x: Tensor, layers: int) -> Tensor:
     if x.is_cuda or not layers or (x.shape[1] <= BLOCK and x.shape[1] % 8 == 0):
         return _horner(graph, x, layers)
-    # A block of columns stays in the cache, and whole vector registers are faster than 13 columns: see benchmarks/.
+    # A block of columns stays in the cache, and whole vector registers are faster than 13 columns:
+    # see benchmarks/.
     out = torch.empty_like(x)
     for block, result in zip(x.split(BLOCK, dim=1), out.split(BLOCK, dim=1), strict=True):
         width = block.shape[1]
@@ -108,32 +117,13 @@ def _horner(graph: Graph, x: Tensor, layers: int) -> Tensor:
     return total.div_(layers + 1)
 
 
-class _TakeRows(torch.autograd.Function):
-    """x[rows]; on CPUs adding rows up is several times faster than the backward pass of an embedding."""
-
-    @staticmethod
-    def forward(ctx, x: Tensor, rows: Tensor) -> Tensor:
-        ctx.n = len(x)
-        ctx.save_for_backward(rows)
-        return x.index_select(0, rows)
-
-    @staticmethod
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (rows,) = ctx.saved_tensors
-        return gradient.new_zeros(ctx.n, gradient.shape[1]).index_add_(0, rows, gradient), None
-
-
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Rows ``rows`` (k,) int64 of ``x`` (n, d), differentiable in ``x``: (k, d)."""
-    # On a GPU the order of index_add_ varies from run to run; the embedding's backward pass is deterministic.
-    return F.embedding(rows, x) if x.is_cuda else _TakeRows.apply(x, rows)
-
-
 def propagate(graph: Graph, x: Tensor) -> Tensor:
     """A @ x, differentiable in ``x`` (n, d)."""
     return _Propagate.apply(x, graph)
 
 
 def propagate_mean(graph: Graph, x: Tensor, layers: int) -> Tensor:
-    """Mean over layers 0..L of A^l @ x, differentiable in ``x`` (n, d); LightGCN's whole forward pass."""
+    """Mean over layers 0..L of A^l @ x, differentiable in ``x`` (n, d); LightGCN's whole forward
+    pass.
+    """
     return _PropagateMean.apply(x, graph, layers)

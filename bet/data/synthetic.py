@@ -11,11 +11,21 @@ def power_law(n_users: int, n_items: int, n_interactions: int, seed: int = 0) ->
     rng = numpy_generator(seed, "power law")
     users = (n_users * rng.random(n_interactions) ** 2).astype(np.int64)
     items = (n_items * rng.random(n_interactions) ** 2).astype(np.int64)
-    return Interactions(f"power-law-{n_users}x{n_items}", binary_matrix(users, items, (n_users, n_items)))
+    return Interactions(
+        f"power-law-{n_users}x{n_items}", binary_matrix(users, items, (n_users, n_items))
+    )
 
 
-def planted(n_users: int = 120, n_items: int = 90, n_interactions: int = 2400, n_groups: int = 6, seed: int = 0) -> Interactions:
-    """Users and items in groups, nine of ten interactions inside the group: personalisation beats popularity."""
+def planted(
+    n_users: int = 120,
+    n_items: int = 90,
+    n_interactions: int = 2400,
+    n_groups: int = 6,
+    seed: int = 0,
+) -> Interactions:
+    """Users and items in groups, nine of ten interactions inside the group: personalization beats
+    popularity.
+    """
     rng = numpy_generator(seed, "planted")
     users = (n_users * rng.random(n_interactions) ** 1.5).astype(np.int64)
     items = (n_items * rng.random(n_interactions) ** 1.5).astype(np.int64)

@@ -6,9 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bet.actions import FrequencyOrder
-from bet.backbones import LearnedTable, Recommender
-from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule
+from bet.backbones import Recommender
+from bet.data import FrequencyOrder
+from bet.search import (
+    MethodResult,
+    SearchContext,
+    Trial,
+    best_trial,
+    cached,
+    initialize_learner,
+    train_whole_schedule,
+)
+from bet.tables import LearnedTable
 
 RATES = (0.1, 0.03, 0.3, 0.01, 1.0)  # learning rate of the twins, relative to the embeddings'
 HIDDEN = 32
@@ -17,7 +26,9 @@ ASCENT = 0.02  # added to the price of a parameter per step and relative excess
 
 
 class FrequencyGroups:
-    """Entities of one side and frequency are alike to AMTL: ``group`` (n,) by entity, ``counts`` (g,), ``features`` (g, 3)."""
+    """Entities of one side and frequency are alike to AMTL: ``group`` (n,) by entity, ``counts``
+    (g,), ``features`` (g, 3).
+    """
 
     def __init__(self, order: FrequencyOrder):
         frequency = np.concatenate([order.user_frequency, order.item_frequency])
@@ -28,10 +39,20 @@ class FrequencyGroups:
         self.group = self.group.ravel()
         of_side = pairs[0].astype(np.float32)
         log_frequency = np.log1p(-pairs[1])
-        before = np.cumsum(self.counts) - self.counts  # entities that come before, users before items
-        rank = np.where(of_side == 0, before / order.n_users, (before - order.n_users) / max(1, order.n - order.n_users))
-        self.share = torch.from_numpy(_standard(log_frequency)).float().sigmoid()  # a_i, the weight of the frequent twin
-        self.features = torch.from_numpy(np.stack([_standard(log_frequency), 2 * rank - 1, 2 * of_side - 1], axis=1)).float()
+        before = (
+            np.cumsum(self.counts) - self.counts
+        )  # entities that come before, users before items
+        rank = np.where(
+            of_side == 0,
+            before / order.n_users,
+            (before - order.n_users) / max(1, order.n - order.n_users),
+        )
+        self.share = (
+            torch.from_numpy(_standard(log_frequency)).float().sigmoid()
+        )  # a_i, the weight of the frequent twin
+        self.features = torch.from_numpy(
+            np.stack([_standard(log_frequency), 2 * rank - 1, 2 * of_side - 1], axis=1)
+        ).float()
 
 
 def _standard(x: np.ndarray) -> np.ndarray:
@@ -39,10 +60,12 @@ def _standard(x: np.ndarray) -> np.ndarray:
 
 
 class TwinTable(LearnedTable):
-    """Row i is cut to the first k_i of d_max columns, k_i = argmax of o_i = a_i o_h(s_i) + (1 - a_i) o_l(s_i).
+    """Row i is cut to the first k_i of d_max columns, k_i = argmax of o_i = a_i o_h(s_i) + (1 -
+    a_i) o_l(s_i).
 
-    The backward pass sees softmax(o_i / temperature). With a ``target`` below the full table the expected number of columns beyond
-    it is charged at a price that rises while there is an excess (dual ascent); without, sizes are left to the task.
+    The backward pass sees softmax(o_i / temperature). With a ``target`` below the full table the
+    expected number of columns beyond it is charged at a price that rises while there is an excess
+    (dual ascent); without, sizes are left to the task.
     """
 
     features: Tensor  # (g, 3)
@@ -52,19 +75,31 @@ class TwinTable(LearnedTable):
     price: Tensor  # ()
     temperature: Tensor  # ()
 
-    def __init__(self, *full, groups: FrequencyGroups, target: int, rate: float, generator: torch.Generator, **options):
+    def __init__(
+        self,
+        *full,
+        groups: FrequencyGroups,
+        target: int,
+        rate: float,
+        generator: torch.Generator,
+        **options,
+    ):
         super().__init__(*full, generator=generator, **options)
         self.target, self.rate, d_max = target, rate, self.d_max
         self.budgeted = target < self.n * d_max
         start = target / self.n if self.budgeted else (d_max + 1) / 2
         bump = -0.5 * ((torch.arange(1, d_max + 1) - start) / max(1.0, start / 2)).square()
-        self.twins = nn.ModuleList(_mlp(groups.features.shape[1], d_max, bump, generator) for _ in "hl")
+        self.twins = nn.ModuleList(
+            _mlp(groups.features.shape[1], d_max, bump, generator) for _ in "hl"
+        )
         self.register_buffer("features", groups.features, persistent=False)
         self.register_buffer("share", groups.share[:, None], persistent=False)
         self.register_buffer("group", torch.from_numpy(groups.group), persistent=False)
         self.register_buffer("counts", torch.from_numpy(groups.counts).float(), persistent=False)
         self.register_buffer("price", torch.zeros(()))
-        self.register_buffer("temperature", torch.ones(()))  # a buffer, so that a resumed run has it
+        self.register_buffer(
+            "temperature", torch.ones(())
+        )  # a buffer, so that a resumed run has it
 
     @property
     def sizes(self) -> np.ndarray:
@@ -117,10 +152,11 @@ def _mlp(features: int, d_max: int, bias: Tensor, generator: torch.Generator) ->
 
 
 def project(keep: np.ndarray, groups: FrequencyGroups, target: int, d_min: int = 1) -> np.ndarray:
-    """Sizes (n,) int16 that sum to exactly ``target``: the columns with the largest P(k >= j), ``keep`` (g, d_max).
+    """Sizes (n,) int16 that sum to exactly ``target``: the columns with the largest P(k >= j),
+    ``keep`` (g, d_max).
 
-    P falls with j, so what is kept of a row is a prefix. Ties go to the earlier column, then to the earlier group; the last group
-    gives its column to the first of its entities by id.
+    P falls with j, so what is kept of a row is a prefix. Ties go to the earlier column, then to the
+    earlier group; the last group gives its column to the first of its entities by id.
     """
     keep = np.minimum.accumulate(keep, axis=1)
     keep[:, :d_min] = np.inf
@@ -136,39 +172,51 @@ def project(keep: np.ndarray, groups: FrequencyGroups, target: int, d_min: int =
     return sizes
 
 
-def amtl(problem: Problem) -> Outcome:
+def amtl(context: SearchContext) -> MethodResult:
     """Train the table and the twins jointly, fix the sizes, train again with them.
 
-    Changed: BPR for log-loss; the table is trained again from scratch; the temperature falls from 1 to 0.1; one set of twins for
-    users and items, which see the side; initial choices are centred on the budget's mean size. Without a budget sizes are what the
-    twins choose, as published. With one, the expected excess is charged (dual ascent), and at the end the columns with the largest
+    Changed: BPR for log-loss; the table is trained again from scratch; the temperature falls from 1
+    to 0.1; one set of twins for users and items, which see the side; initial choices are centered
+    on the budget's mean size. Without a budget sizes are what the twins choose, as published. With
+    one, the expected excess is charged (dual ascent), and at the end the columns with the largest
     P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the twins.
     """
-    groups, trials, seconds, trainings = FrequencyGroups(problem.order), [], 0.0, 0
-    for rate in RATES[: problem.search.top]:
-        found = remembered(problem, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=(COLDEST, ASCENT))
+    groups, trials, seconds, trainings = FrequencyGroups(context.order), [], 0.0, 0
+    for rate in RATES[: context.search.top]:
+        found = cached(
+            context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=(COLDEST, ASCENT)
+        )
         trainings += 1
         seconds += found["seconds"]
         chosen = found["chosen"].numpy()
         sizes = (
-            project(found["keep"].numpy(), groups, problem.budget.target, problem.budget.d_min)
-            if problem.budget.binding
+            project(found["keep"].numpy(), groups, context.budget.target, context.budget.d_min)
+            if context.budget.binding
             else chosen
         )
-        trials.append(Trial(sizes, {"rate": rate, "chosen_columns": int(chosen.sum()), "price": found["price"]}))
-    return best_trial(problem, trials, trainings=trainings, seconds={"search": seconds})
+        trials.append(
+            Trial(
+                sizes, {"rate": rate, "chosen_columns": int(chosen.sum()), "price": found["price"]}
+            )
+        )
+    return best_trial(context, trials, trainings=trainings, seconds={"search": seconds})
 
 
-def _learn_sizes(problem: Problem, groups: FrequencyGroups, rate: float) -> dict:
-    model = twin_recommender(problem, groups, rate)
-    result = train_whole_schedule(problem, model, f"twins-{rate:g}")
+def _learn_sizes(context: SearchContext, groups: FrequencyGroups, rate: float) -> dict:
+    model = twin_recommender(context, groups, rate)
+    result = train_whole_schedule(context, model, f"twins-{rate:g}")
     table = model.table
     assert isinstance(table, TwinTable)
     keep = at_least(table.choice()).detach().cpu()
-    return {"keep": keep, "chosen": torch.from_numpy(table.sizes), "price": float(table.price), "seconds": result.seconds}
+    return {
+        "keep": keep,
+        "chosen": torch.from_numpy(table.sizes),
+        "price": float(table.price),
+        "seconds": result.seconds,
+    }
 
 
-def twin_recommender(problem: Problem, groups: FrequencyGroups, rate: float) -> Recommender:
+def twin_recommender(context: SearchContext, groups: FrequencyGroups, rate: float) -> Recommender:
     """A fresh recommender whose table learns its sizes."""
-    table = partial(TwinTable, groups=groups, target=problem.budget.target, rate=rate)
-    return learning_recommender(problem, table)
+    table = partial(TwinTable, groups=groups, target=context.budget.target, rate=rate)
+    return initialize_learner(context, table)

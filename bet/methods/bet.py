@@ -1,19 +1,25 @@
 """BET and its two ablations of the fitness predictor (BET, Table 2)."""
 
 from bet.predictor import DeepSets, SizesOnly
-from bet.search import Outcome, PredictorSelector, Problem, RandomSelector, search_and_retrain
+from bet.search import (
+    MethodResult,
+    PredictorSelector,
+    RandomSelector,
+    SearchContext,
+    search_and_retrain,
+)
 
 
-def bet(problem: Problem) -> Outcome:
+def bet(context: SearchContext) -> MethodResult:
     """Algorithm 1 with the DeepSets predictor."""
-    return search_and_retrain(problem, PredictorSelector(problem, DeepSets))
+    return search_and_retrain(context, PredictorSelector(context, DeepSets))
 
 
-def bet_simple(problem: Problem) -> Outcome:
+def bet_simple(context: SearchContext) -> MethodResult:
     """Algorithm 1 with a predictor that sees sizes only."""
-    return search_and_retrain(problem, PredictorSelector(problem, SizesOnly))
+    return search_and_retrain(context, PredictorSelector(context, SizesOnly))
 
 
-def bet_random(problem: Problem) -> Outcome:
+def bet_random(context: SearchContext) -> MethodResult:
     """The sampler without a predictor: T random actions."""
-    return search_and_retrain(problem, RandomSelector(problem))
+    return search_and_retrain(context, RandomSelector(context))

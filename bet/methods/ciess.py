@@ -11,7 +11,14 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from bet.actions import Action, Budget, allocate
-from bet.search import Choice, Evaluated, Outcome, Problem, pretrained, search_and_retrain
+from bet.search import (
+    Choice,
+    Evaluated,
+    MethodResult,
+    SearchContext,
+    load_or_pretrain,
+    search_and_retrain,
+)
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
 
@@ -28,7 +35,9 @@ SIDES = ("users", "items")
 
 
 class Agent(nn.Module):
-    """One side's actor mu: (b, 3) -> (b, 1) and twin critics Q: (b, 3), (b, 1) -> (b, 1), with targets; sizes in units of d_max."""
+    """One side's actor mu: (b, 3) -> (b, 1) and twin critics Q: (b, 3), (b, 1) -> (b, 1), with
+    targets; sizes in units of d_max.
+    """
 
     def __init__(self, generator: torch.Generator):
         super().__init__()
@@ -43,18 +52,28 @@ class Agent(nn.Module):
         return (self.actor(state).tanh() + 1) / 2
 
     def update(self, transitions: Tensor, generator: torch.Generator) -> float:
-        """``UPDATES`` of TD3 on ``transitions`` (N, 8): state, size, reward, next state. Mean loss of the critics."""
+        """``UPDATES`` of TD3 on ``transitions`` (N, 8): state, size, reward, next state. Mean loss
+        of the critics.
+        """
         total = 0.0
         for step in range(UPDATES):
-            rows = torch.randint(len(transitions), (min(BATCH, len(transitions)),), generator=generator)
+            rows = torch.randint(
+                len(transitions), (min(BATCH, len(transitions)),), generator=generator
+            )
             state, size, reward, following = transitions[rows].split([3, 1, 1, 3], dim=1)
             with torch.no_grad():
-                noise = (TARGET_NOISE * torch.randn(size.shape, generator=generator)).clamp(-TARGET_CLIP, TARGET_CLIP)
+                noise = (TARGET_NOISE * torch.randn(size.shape, generator=generator)).clamp(
+                    -TARGET_CLIP, TARGET_CLIP
+                )
                 next_size = ((self.target_actor(following).tanh() + 1) / 2 + noise).clamp(0, 1)
-                values = torch.stack([critic(torch.cat([following, next_size], 1)) for critic in self.target_critics])
+                values = torch.stack(
+                    [critic(torch.cat([following, next_size], 1)) for critic in self.target_critics]
+                )
                 target = reward + DISCOUNT * values.min(0).values
             inputs = torch.cat([state, size], 1)
-            loss = torch.stack([F.mse_loss(critic(inputs), target) for critic in self.critics]).sum()
+            loss = torch.stack(
+                [F.mse_loss(critic(inputs), target) for critic in self.critics]
+            ).sum()
             self.critic_optimizer.zero_grad()
             loss.backward()
             self.critic_optimizer.step()
@@ -73,7 +92,10 @@ class Agent(nn.Module):
 
     @torch.no_grad()
     def _follow(self) -> None:
-        for target, source in ((self.target_actor, self.actor), (self.target_critics, self.critics)):
+        for target, source in (
+            (self.target_actor, self.actor),
+            (self.target_critics, self.critics),
+        ):
             for slow, weight in zip(target.parameters(), source.parameters(), strict=True):
                 slow.lerp_(weight, TAU)
 
@@ -90,49 +112,68 @@ def _mlp(inputs: int, generator: torch.Generator) -> nn.Sequential:
 
 
 class CiessSelector:
-    """The environment: sizes from both actors, scaled to the budget; rewards from what users and items get after fine-tuning."""
+    """The environment: sizes from both actors, scaled to the budget; rewards from what users and
+    items get after fine-tuning.
+    """
 
     name = "ciess"
 
-    def __init__(self, problem: Problem):
-        self.problem, order = problem, problem.order
-        self.agents = {side: Agent(torch_generator(problem.seed, "agent", side)) for side in SIDES}
+    def __init__(self, context: SearchContext):
+        self.context, order = context, context.order
+        self.agents = {side: Agent(torch_generator(context.seed, "agent", side)) for side in SIDES}
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
-        self.reference = entity_quality(problem, problem.ranked(pretrained(problem).model))  # (n,) of the full table
-        # For whom even the full table finds nothing, or nobody looks, no size is better than another: nothing to learn from.
+        self.reference = entity_quality(
+            context, context.ranked(load_or_pretrain(context).model)
+        )  # (n,) of the full table
+        # For whom even the full table finds nothing, or nobody looks, no size is better than
+        # another: nothing to learn from.
         self.measured = self.reference > 0
         self.replay: list[Tensor] = []  # (n, 8) per step
         self.state = self._reset()
 
     def _reset(self) -> Tensor:
-        """The full table: (n, 3) normalised frequency, size over d_max, quality over the full table's."""
-        return torch.stack([self.frequency, torch.ones_like(self.frequency), torch.ones_like(self.frequency)], 1)
+        """The full table: (n, 3) normalized frequency, size over d_max, quality over the full
+        table's.
+        """
+        return torch.stack(
+            [self.frequency, torch.ones_like(self.frequency), torch.ones_like(self.frequency)], 1
+        )
 
     def _sides(self) -> list[tuple[str, slice]]:
-        n_users = self.problem.n_users
+        n_users = self.context.n_users
         return [("users", slice(None, n_users)), ("items", slice(n_users, None))]
 
     @torch.no_grad()
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        problem, d_max = self.problem, self.problem.budget.d_max
+        context, d_max = self.context, self.context.budget.d_max
         if (t - 1) % EPISODE == 0:
             self.state = self._reset()
         # Noise and walk start from the budget's scale: that is where the critics have seen sizes.
-        means = np.concatenate([self.agents[side].act(self.state[rows])[:, 0].numpy() for side, rows in self._sides()])
-        scaled, wanted = scale_to_budget(means, problem.budget), np.empty(problem.budget.n)
-        rng = numpy_generator(problem.seed, "ciess", t)
+        means = np.concatenate(
+            [self.agents[side].act(self.state[rows])[:, 0].numpy() for side, rows in self._sides()]
+        )
+        scaled, wanted = scale_to_budget(means, context.budget), np.empty(context.budget.n)
+        rng = numpy_generator(context.seed, "ciess", t)
         for side, rows in self._sides():
             agent, state = self.agents[side], self.state[rows]
-            start = np.clip(np.rint(scaled[rows] + NOISE * d_max * rng.standard_normal(len(scaled[rows]))), 1, d_max)
+            start = np.clip(
+                np.rint(scaled[rows] + NOISE * d_max * rng.standard_normal(len(scaled[rows]))),
+                1,
+                d_max,
+            )
             wanted[rows] = best_of_walk(agent, state, start, d_max, rng)
-        action = Action(scale_to_budget(wanted, problem.budget), problem.n_users, {"wanted_mean": float(wanted.mean())})
+        action = Action(
+            scale_to_budget(wanted, context.budget),
+            context.n_users,
+            {"wanted_mean": float(wanted.mean())},
+        )
         return Choice(action, "actor, noise and walk")
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
-        problem = self.problem
-        size = torch.from_numpy(population[-1].action.sizes).float() / problem.budget.d_max
-        ratio = entity_quality(problem, ranked) / np.maximum(self.reference, FLOOR)
+        context = self.context
+        size = torch.from_numpy(population[-1].action.sizes).float() / context.budget.d_max
+        ratio = entity_quality(context, ranked) / np.maximum(self.reference, FLOOR)
         quality = torch.from_numpy(np.where(self.measured, np.minimum(ratio, 1.0), 1.0)).float()
         reward = quality - MEMORY_PRICE * size.square()
         following = torch.stack([self.frequency, size, quality], 1)
@@ -140,13 +181,20 @@ class CiessSelector:
         self.state = following
         losses = []
         for side, rows in self._sides():
-            generator = torch_generator(problem.seed, "ciess", t, side)
+            generator = torch_generator(context.seed, "ciess", t, side)
             measured = torch.from_numpy(self.measured[rows])
-            losses.append(self.agents[side].update(torch.cat([step[rows][measured] for step in self.replay]), generator))
+            losses.append(
+                self.agents[side].update(
+                    torch.cat([step[rows][measured] for step in self.replay]), generator
+                )
+            )
         return float(np.mean(losses))
 
     def state_dict(self) -> dict:
-        agents = {side: [part.state_dict() for part in agent.parts()] for side, agent in self.agents.items()}
+        agents = {
+            side: [part.state_dict() for part in agent.parts()]
+            for side, agent in self.agents.items()
+        }
         return {"agents": agents, "replay": self.replay, "state": self.state}
 
     def load_state_dict(self, state: dict) -> None:
@@ -161,27 +209,35 @@ def _unit(frequency: np.ndarray) -> np.ndarray:
     return (frequency - low) / max(1, high - low)
 
 
-def entity_quality(problem: Problem, ranked: RankingMetrics) -> np.ndarray:
-    """(n,) mean of a user's six metrics; for an item the mean over the users who have it in training; 0 where nobody counts."""
-    n_users, n_items = problem.train.shape
+def entity_quality(context: SearchContext, ranked: RankingMetrics) -> np.ndarray:
+    """(n,) mean of a user's six metrics; for an item the mean over the users who have it in
+    training; 0 where nobody counts.
+    """
+    n_users, n_items = context.train.shape
     by_user, counted = np.zeros(n_users), np.zeros(n_users)
     by_user[ranked.users] = np.mean(list(ranked.values.values()), axis=0)
     counted[ranked.users] = 1.0
-    train = csr_array(problem.train, dtype=np.float64)
+    train = csr_array(context.train, dtype=np.float64)
     by_item = (by_user @ train) / np.maximum(counted @ train, 1.0)
     return np.concatenate([by_user, by_item])
 
 
 @torch.no_grad()
-def best_of_walk(agent: Agent, state: Tensor, start: np.ndarray, d_max: int, rng: np.random.Generator) -> np.ndarray:
-    """Walk over sizes from ``start`` (k,), steps of up to 5 being likely as 1 / length; the visited size of the largest Q, (k,)."""
+def best_of_walk(
+    agent: Agent, state: Tensor, start: np.ndarray, d_max: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Walk over sizes from ``start`` (k,), steps of up to 5 being likely as 1 / length; the visited
+    size of the largest Q, (k,).
+    """
     lengths = np.concatenate([np.arange(-WALK_REACH, 0), np.arange(1, WALK_REACH + 1)])
     chance = 1 / np.abs(lengths)
     sizes, best = start.copy(), start.copy()
     value = np.full(len(start), -np.inf)
     for step in range(WALK_STEPS + 1):
         if step:
-            sizes = np.clip(sizes + rng.choice(lengths, len(sizes), p=chance / chance.sum()), 1, d_max)
+            sizes = np.clip(
+                sizes + rng.choice(lengths, len(sizes), p=chance / chance.sum()), 1, d_max
+            )
         inputs = torch.cat([state, torch.from_numpy(sizes / d_max).float()[:, None]], 1)
         found = agent.critics[0](inputs)[:, 0].numpy()
         best, value = np.where(found > value, sizes, best), np.maximum(value, found)
@@ -196,13 +252,16 @@ def scale_to_budget(wanted: np.ndarray, budget: Budget) -> np.ndarray:
     return sizes
 
 
-def ciess(problem: Problem) -> Outcome:
-    """T steps of the environment, each fine-tuned as BET's actions are; then the five best retrained.
+def ciess(context: SearchContext) -> MethodResult:
+    """T steps of the environment, each fine-tuned as BET's actions are; then the five best
+    retrained.
 
-    Changed: T steps in all (as many as BET evaluates) instead of 300, from the fine-tuned full model instead of fresh ones trained
-    for five epochs, in episodes of five instead of ten, so the networks are updated more often per step; the actor's sizes are
-    scaled to the budget before noise and walk, and the result again, exactly, before it is evaluated, where the original filters
-    masks that happen to be small enough; entities for whom the full table finds nothing on validation get sizes but teach nothing;
-    noise is drawn per entity and the quality in the reward is relative to the full table's: what the paper says, not its code.
+    Changed: T steps in all (as many as BET evaluates) instead of 300, from the fine-tuned full
+    model instead of fresh ones trained for five epochs, in episodes of five instead of ten, so the
+    networks are updated more often per step; the actor's sizes are scaled to the budget before
+    noise and walk, and the result again, exactly, before it is evaluated, where the original
+    filters masks that happen to be small enough; entities for whom the full table finds nothing on
+    validation get sizes but teach nothing; noise is drawn per entity and the quality in the reward
+    is relative to the full table's: what the paper says, not its code.
     """
-    return search_and_retrain(problem, CiessSelector(problem))
+    return search_and_retrain(context, CiessSelector(context))

@@ -1,4 +1,6 @@
-"""ESAPN (Liu et al., SIGIR 2020): policy networks decide, while the model trains, whose embedding is enlarged."""
+"""ESAPN (Liu et al., SIGIR 2020): policy networks decide, while the model trains, whose embedding
+is enlarged.
+"""
 
 from collections.abc import Callable
 
@@ -7,14 +9,21 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.backbones import LearnedTable, Recommender
-from bet.errors import Unreached
-from bet.search import Outcome, Problem, Trial, best_trial, pretrained, remembered
+from bet.backbones import Recommender
+from bet.errors import BudgetNotMet
+from bet.search import MethodResult, SearchContext, Trial, best_trial, cached, load_or_pretrain
 from bet.seeds import torch_generator
+from bet.tables import LearnedTable
 from bet.training import train
 
 SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
-PRICES = (0.0, 0.03, 0.01, 0.1, 0.3)  # of a column in the reward, relative to d_max; the original has none
+PRICES = (
+    0.0,
+    0.03,
+    0.01,
+    0.1,
+    0.3,
+)  # of a column in the reward, relative to d_max; the original has none
 GROWTHS = 10  # moments at which the policies act
 POLICY_RATE, HIDDEN = 1e-3, 64
 STAY = 1.0  # initial logit of not enlarging
@@ -30,7 +39,9 @@ class GrowingTable(LearnedTable):
         nn.Module.__init__(self)
         self.n, self.copies, self.d_max = len(weight), copies, d_max
         self.weight = nn.Parameter(weight.clone())
-        self.register_buffer("candidates", torch.tensor(candidate_sizes(d_max), device=weight.device))
+        self.register_buffer(
+            "candidates", torch.tensor(candidate_sizes(d_max), device=weight.device)
+        )
         self.register_buffer("level", torch.zeros(self.n, dtype=torch.int64, device=weight.device))
         self.on_step: Callable[[int, int], None] = lambda step, steps: None
 
@@ -39,7 +50,10 @@ class GrowingTable(LearnedTable):
         return self.candidates[self.level].to(torch.int16).cpu().numpy()
 
     def forward(self) -> Tensor:
-        mask = torch.arange(self.d_max, device=self.weight.device) < self.candidates[self.level][:, None]
+        mask = (
+            torch.arange(self.d_max, device=self.weight.device)
+            < self.candidates[self.level][:, None]
+        )
         return self.weight * mask.repeat(1, self.copies)
 
     def growth(self) -> Tensor:
@@ -58,24 +72,32 @@ def candidate_sizes(d_max: int) -> list[int]:
 
 
 class Policies:
-    """One network per side: (normalised log frequency, level) -> logits of (stay, enlarge); REINFORCE."""
+    """One network per side: (normalized log frequency, level) -> logits of (stay, enlarge);
+    REINFORCE.
+    """
 
-    def __init__(self, problem: Problem, model: Recommender, price: float):
+    def __init__(self, context: SearchContext, model: Recommender, price: float):
         assert isinstance(model.table, GrowingTable)
-        self.problem, self.model, self.table, self.price = problem, model, model.table, price
-        order = problem.order
+        self.context, self.model, self.table, self.price = context, model, model.table, price
+        order = context.order
         logs = [np.log1p(side) for side in (order.user_frequency, order.item_frequency)]
         popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
-        generator = torch_generator(problem.seed, "policies")
-        self.nets = [_policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)]
-        self.optimizer = torch.optim.Adam([w for net in self.nets for w in net.parameters()], lr=POLICY_RATE)
+        generator = torch_generator(context.seed, "policies")
+        self.nets = [
+            _policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)
+        ]
+        self.optimizer = torch.optim.Adam(
+            [w for net in self.nets for w in net.parameters()], lr=POLICY_RATE
+        )
 
     def logits(self, entities: Tensor) -> Tensor:
         """(k, 2) for entity ids (k,), users and items."""
         levels = F.one_hot(self.table.level[entities], len(self.table.candidates)).float()
         state = torch.cat([self.popularity[entities][:, None], levels], 1)
-        return torch.where((entities < self.problem.n_users)[:, None], self.nets[0](state), self.nets[1](state))
+        return torch.where(
+            (entities < self.context.n_users)[:, None], self.nets[0](state), self.nets[1](state)
+        )
 
     def enlarge_probability(self) -> Tensor:
         """(n,) of every entity; 0 at the largest size."""
@@ -90,15 +112,20 @@ class Policies:
             self.act(entities)
 
     def learn(self, step: int) -> Tensor:
-        """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised their rewards; their ids."""
-        generator = torch_generator(self.problem.seed, "esapn", step, device=self.model.device)
-        triples = self.problem.sampler.draw(self.problem.training.batch_size, generator)
+        """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised
+        their rewards; their ids.
+        """
+        generator = torch_generator(self.context.seed, "esapn", step, device=self.model.device)
+        triples = self.context.sampler.draw(self.context.training.batch_size, generator)
         users, positives, _ = triples
-        seen = torch.cat([users, positives + self.problem.n_users])
+        seen = torch.cat([users, positives + self.context.n_users])
         entities, place, times = seen.unique(return_inverse=True, return_counts=True)
         before = self._reward(triples)
         logits, growth = self.logits(entities), self.table.growth()[entities]
-        chosen = torch.rand(len(entities), generator=generator, device=logits.device) < logits.softmax(1)[:, 1].detach()
+        chosen = (
+            torch.rand(len(entities), generator=generator, device=logits.device)
+            < logits.softmax(1)[:, 1].detach()
+        )
         can_grow = growth > 0  # at the largest size there is nothing to choose and nothing to learn
         kept = self.table.level.clone()
         self.table.level[entities] += (chosen & can_grow).long()
@@ -108,7 +135,9 @@ class Policies:
         sums = torch.zeros(len(entities)).index_add_(0, place.cpu(), gain.repeat(2).cpu())
         mean_gain = sums.to(gain.device) / times
         advantage = mean_gain - self.price * growth * chosen / self.table.d_max
-        loss = (F.cross_entropy(logits, chosen.long(), reduction="none") * advantage)[can_grow].sum() / len(entities)
+        loss = (F.cross_entropy(logits, chosen.long(), reduction="none") * advantage)[
+            can_grow
+        ].sum() / len(entities)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -119,16 +148,20 @@ class Policies:
         """1 - loss of every triple with the sizes of now, (B,)."""
         users, positives, negatives = triples
         representations = self.model.backbone.represent(self.model.table())
-        rows = torch.cat([users, positives + self.problem.n_users, negatives + self.problem.n_users])
+        rows = torch.cat(
+            [users, positives + self.context.n_users, negatives + self.context.n_users]
+        )
         for_positives, for_negatives = self.model.backbone.triple_scores(representations[rows])
         return 1 - F.softplus(for_negatives - for_positives)
 
     def act(self, entities: Tensor) -> None:
-        """Enlarge those of ``entities`` for whom the policy prefers it, the surest first, as long as the budget lasts."""
+        """Enlarge those of ``entities`` for whom the policy prefers it, the surest first, as long
+        as the budget lasts.
+        """
         probability = self.enlarge_probability()[entities]
         order = torch.argsort(-probability, stable=True)
         wanting = entities[order[probability[order] > 0.5]]
-        left = self.problem.budget.target - int(self.table.candidates[self.table.level].sum())
+        left = self.context.budget.target - int(self.table.candidates[self.table.level].sum())
         self.table.level[wanting[self.table.growth()[wanting].cumsum(0) <= left]] += 1
 
 
@@ -142,47 +175,68 @@ def _policy(inputs: int, generator: torch.Generator) -> nn.Sequential:
     return nn.Sequential(first, nn.Tanh(), second)
 
 
-def esapn(problem: Problem) -> Outcome:
-    """Grow sizes from 2 columns while the model is fine-tuned; freeze them, train again from scratch.
+def esapn(context: SearchContext) -> MethodResult:
+    """Grow sizes from 2 columns while the model is fine-tuned; freeze them, train again from
+    scratch.
 
-    Changed: BPR for squared error; a masked table instead of one table per size, cut from the pre-trained full one, so that an
-    enlargement has an effect at once, as the published linear maps give it; the policies see log-frequency and size and learn from
-    the change of a triple's reward on training batches of their own, faster (1e-3) and with an initial lean to stay; they act ten
-    times, on the entities of a batch, not in every batch; sizes are restored after a trial, which the published code means to do
-    and does not. All runs together get as many epochs as BET's fine-tunings. Without a budget there is no price and sizes are what
-    the policies choose, as published. With one, growth stops at the budget, and what is left goes to those the policies would
-    enlarge next. Tuned on validation: five prices of a column.
+    Changed: BPR for squared error; a masked table instead of one table per size, cut from the
+    pre-trained full one, so that an enlargement has an effect at once, as the published linear maps
+    give it; the policies see log-frequency and size and learn from the change of a triple's reward
+    on training batches of their own, faster (1e-3) and with an initial lean to stay; they act ten
+    times, on the entities of a batch, not in every batch; sizes are restored after a trial, which
+    the published code means to do and does not. All runs together get as many epochs as BET's
+    fine-tunings. Without a budget there is no price and sizes are what the policies choose, as
+    published. With one, growth stops at the budget, and what is left goes to those the policies
+    would enlarge next. Tuned on validation: five prices of a column.
     """
-    smallest = candidate_sizes(problem.budget.d_max)[0] * problem.budget.n
-    if smallest > problem.budget.target:
-        raise Unreached("columns", problem.budget.target, smallest, f"every entity starts with {smallest // problem.budget.n}")
+    smallest = candidate_sizes(context.budget.d_max)[0] * context.budget.n
+    if smallest > context.budget.target:
+        raise BudgetNotMet(
+            "columns",
+            context.budget.target,
+            smallest,
+            f"every entity starts with {smallest // context.budget.n}",
+        )
     trials, seconds = [], 0.0
-    prices = PRICES[: problem.search.top] if problem.budget.binding else PRICES[:1]
+    prices = PRICES[: context.search.top] if context.budget.binding else PRICES[:1]
     for price in prices:
-        found = remembered(problem, f"esapn-{price:g}", _grow, price, len(prices), settings=(SIZES, GROWTHS, POLICY_RATE, STAY))
+        found = cached(
+            context,
+            f"esapn-{price:g}",
+            _grow,
+            price,
+            len(prices),
+            settings=(SIZES, GROWTHS, POLICY_RATE, STAY),
+        )
         seconds += found["seconds"]
-        trials.append(Trial(found["sizes"].numpy(), {"price": price, "grown_columns": found["grown"]}))
-    seconds_of = {"search": seconds, "pretrain": pretrained(problem).result.seconds}
-    return best_trial(problem, trials, finetunings=len(prices), seconds=seconds_of)
+        trials.append(
+            Trial(found["sizes"].numpy(), {"price": price, "grown_columns": found["grown"]})
+        )
+    seconds_of = {"search": seconds, "pretrain": load_or_pretrain(context).result.seconds}
+    return best_trial(context, trials, finetunings=len(prices), seconds=seconds_of)
 
 
-def _grow(problem: Problem, price: float, shares: int) -> dict:
-    full = pretrained(problem).model
-    backbone = type(full.backbone)(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
+def _grow(context: SearchContext, price: float, shares: int) -> dict:
+    full = load_or_pretrain(context).model
+    backbone = type(full.backbone)(
+        full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
+    )
     backbone.load_state_dict(full.backbone.state_dict())
-    table = GrowingTable(full.table().detach().cpu(), problem.budget.d_max, backbone.copies)
+    table = GrowingTable(full.table().detach().cpu(), context.budget.d_max, backbone.copies)
     model = Recommender(backbone, table).to(full.device)
-    policies = Policies(problem, model, price)
+    policies = Policies(context, model, price)
     table.on_step = policies.step
-    epochs = max(1, problem.search.iterations * problem.search.finetune_epochs // shares)
-    train(model, problem.sampler, problem.finetuning, problem.seed, epochs=epochs)
+    epochs = max(1, context.search.iterations * context.search.finetune_epochs // shares)
+    train(model, context.sampler, context.finetuning, context.seed, epochs=epochs)
     grown = table.sizes
-    sizes = fill(policies, problem.budget.target) if problem.budget.binding else grown
+    sizes = fill(policies, context.budget.target) if context.budget.binding else grown
     return {"sizes": torch.from_numpy(sizes), "grown": int(grown.sum())}
 
 
 def fill(policies: Policies, target: int) -> np.ndarray:
-    """Sizes (n,) int16 that sum to exactly ``target``: level by level to those the policies would enlarge next."""
+    """Sizes (n,) int16 that sum to exactly ``target``: level by level to those the policies would
+    enlarge next.
+    """
     table = policies.table
     while left := target - int(table.candidates[table.level].sum()):
         order = torch.argsort(-policies.enlarge_probability(), stable=True)

@@ -3,23 +3,27 @@
 import numpy as np
 
 from bet.actions import Action
-from bet.search import Outcome, Problem, train_from_scratch
+from bet.search import MethodResult, SearchContext, train_from_scratch
 from bet.seeds import numpy_generator
 
 
-def su(problem: Problem) -> Outcome:
-    """Single and uniform: floor(B / n) columns each; what the floor leaves goes one column each to the most frequent."""
-    return train_once(problem, uniform_sizes(problem).sizes)
+def su(context: SearchContext) -> MethodResult:
+    """Single and uniform: floor(B / n) columns each; what the floor leaves goes one column each to
+    the most frequent.
+    """
+    return train_once(context, uniform_sizes(context).sizes)
 
 
-def sr(problem: Problem) -> Outcome:
-    """Single and random: sizes uniform on 1..E, unrelated to frequency, repaired at random to exactly B."""
-    return train_once(problem, random_sizes(problem))
+def sr(context: SearchContext) -> MethodResult:
+    """Single and random: sizes uniform on 1..E, unrelated to frequency, repaired at random to
+    exactly B.
+    """
+    return train_once(context, random_sizes(context))
 
 
-def uniform_sizes(problem: Problem) -> Action:
+def uniform_sizes(context: SearchContext) -> Action:
     """The uniform action, the remainder one step each by frequency rank over both sides."""
-    order, budget = problem.order, problem.budget
+    order, budget = context.order, context.budget
     each, left = divmod(budget.target // budget.step, budget.n)
     frequency = np.concatenate([order.user_frequency, order.item_frequency])
     sizes = np.full(budget.n, each, dtype=np.int16)
@@ -27,9 +31,11 @@ def uniform_sizes(problem: Problem) -> Action:
     return Action(sizes * np.int16(budget.step), order.n_users)
 
 
-def random_sizes(problem: Problem) -> np.ndarray:
-    """(n,) int16: uniform draws whose mean is the budget's, then single columns added or taken at random entities."""
-    budget, rng = problem.budget, numpy_generator(problem.seed, "random sizes")
+def random_sizes(context: SearchContext) -> np.ndarray:
+    """(n,) int16: uniform draws whose mean is the budget's, then single columns added or taken at
+    random entities.
+    """
+    budget, rng = context.budget, numpy_generator(context.seed, "random sizes")
     mean = budget.target / budget.n
     low, high = budget.d_min, budget.d_max
     if 2 * mean - low <= high:
@@ -44,7 +50,7 @@ def random_sizes(problem: Problem) -> np.ndarray:
     return sizes
 
 
-def train_once(problem: Problem, sizes: np.ndarray) -> Outcome:
+def train_once(context: SearchContext, sizes: np.ndarray) -> MethodResult:
     """Train a table of ``sizes`` (n,), nothing else."""
-    trained = train_from_scratch(problem, sizes, "train")
-    return Outcome(trained, seconds={"retrain": trained.result.seconds})
+    trained = train_from_scratch(context, sizes, "train")
+    return MethodResult(trained, seconds={"retrain": trained.result.seconds})

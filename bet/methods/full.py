@@ -1,9 +1,9 @@
 """The full table without a budget: the ceiling that the paper leaves out."""
 
-from bet.search import Outcome, Problem, pretrained
+from bet.search import MethodResult, SearchContext, load_or_pretrain
 
 
-def full(problem: Problem) -> Outcome:
+def full(context: SearchContext) -> MethodResult:
     """The pre-trained backbone itself: d_max columns for everybody, trained to convergence."""
-    trained = pretrained(problem)
-    return Outcome(trained, seconds={"pretrain": trained.result.seconds})
+    trained = load_or_pretrain(context)
+    return MethodResult(trained, seconds={"pretrain": trained.result.seconds})

@@ -1,67 +1,96 @@
-"""The extreme end: no row per entity at all. The plain hashing trick, and MEM-REC's two hashed encoders."""
+"""The extreme end: no row per entity at all. The plain hashing trick, and MEM-REC's two hashed
+encoders.
+"""
 
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 
-from bet.backbones import Hashing
 from bet.errors import BetError
-from bet.search import Outcome, Problem, train_from_scratch, unbudgeted
+from bet.search import MethodResult, SearchContext, train_from_scratch, without_budget
 from bet.seeds import derive
+from bet.tables import HashedSpec
 
 WIDTHS = (1, 2, 4, 8, 16)  # of d_max, the divisor: columns of a token row
 SHARE = 64  # of the bytes one part goes to MEM-REC's weights, 4,096 of them at most
 K, K_WEIGHTS = 4, 2
 
 
-def hashing_trick(problem: Problem) -> Outcome:
-    """Every entity takes the one row that its hash says (Weinberger et al., ICML 2009); five widths, the best on validation."""
-    return _tuned(problem, k=1, k_weights=0)
-
-
-def memrec(problem: Problem) -> Outcome:
-    """The sum of four hashed rows, scaled by the sum of two hashed weights (arXiv 2305.07205); five widths, the best on validation.
-
-    Published without code: the number of hashes is ours, and rows are split between users and items by their numbers.
+def hashing_trick(context: SearchContext) -> MethodResult:
+    """Every entity takes the one row that its hash says (Weinberger et al., ICML 2009); five
+    widths, the best on validation.
     """
-    return _tuned(problem, K, K_WEIGHTS)
+    return _tuned(context, k=1, k_weights=0)
 
 
-def _tuned(problem: Problem, k: int, k_weights: int) -> Outcome:
-    limit, best, seconds = problem.byte_limit, None, 0.0
+def memrec(context: SearchContext) -> MethodResult:
+    """The sum of four hashed rows, scaled by the sum of two hashed weights (arXiv 2305.07205); five
+    widths, the best on validation.
+
+    Published without code: the number of hashes is ours, and rows are split between users and items
+    by their numbers.
+    """
+    return _tuned(context, K, K_WEIGHTS)
+
+
+def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
+    limit, best, seconds = context.byte_limit, None, 0.0
     trials: list[dict] = []
     if limit is None:
         raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
-    sizes = dict.fromkeys(max(1, problem.budget.d_max // divisor) for divisor in WIDTHS[: problem.search.top])
-    forms = [form for size in sizes if (form := filled(problem, limit, size, k, k_weights)) is not None]
+    sizes = dict.fromkeys(
+        max(1, context.budget.d_max // divisor) for divisor in WIDTHS[: context.search.top]
+    )
+    forms = [
+        form for size in sizes if (form := filled(context, limit, size, k, k_weights)) is not None
+    ]
     if not forms:
-        smallest = min(_form(problem, size, 2, k_weights, k, k_weights).file_bytes(problem.budget.copies) for size in sizes)
+        smallest = min(
+            _form(context, size, 2, k_weights, k, k_weights).file_bytes(context.budget.copies)
+            for size in sizes
+        )
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
         )
     for form in forms:
-        own = replace(unbudgeted(problem), packing=form)  # columns that entities share are not theirs alone
-        trained = train_from_scratch(own, np.full(problem.budget.n, form.size, dtype=np.int16), f"trial-{form.size}")
+        own = replace(
+            without_budget(context), packing=form
+        )  # columns that entities share are not theirs alone
+        trained = train_from_scratch(
+            own, np.full(context.budget.n, form.size, dtype=np.int16), f"trial-{form.size}"
+        )
         seconds += trained.result.seconds
-        trials.append({"columns": form.size, "rows": form.rows, "quality": trained.result.quality, "epochs": trained.result.epoch})
+        trials.append(
+            {
+                "columns": form.size,
+                "rows": form.rows,
+                "quality": trained.result.quality,
+                "epochs": trained.result.epoch,
+            }
+        )
         if best is None or trained.result.quality > best[0].result.quality:
             best = trained, own
     assert best is not None
-    return Outcome(best[0], seconds={"retrain": seconds}, trainings=len(trials), trials=trials, problem=best[1])
+    return MethodResult(
+        best[0], seconds={"retrain": seconds}, trainings=len(trials), trials=trials, context=best[1]
+    )
 
 
-def filled(problem: Problem, limit: int, size: int, k: int, k_weights: int) -> Hashing | None:
-    """The form with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights; None where two do not fit.
+def filled(
+    context: SearchContext, limit: int, size: int, k: int, k_weights: int
+) -> HashedSpec | None:
+    """The form with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights;
+    None where two do not fit.
 
     Never more numbers than a full table has.
     """
-    copies = problem.budget.copies
-    form = partial(_form, problem, size, k=k, k_weights=k_weights)
+    copies = context.budget.copies
+    form = partial(_form, context, size, k=k, k_weights=k_weights)
     least = form(2, k_weights).file_bytes(copies)
     if least > limit:
         return None
-    limit = min(limit, max(least, 4 * problem.budget.n * problem.budget.d_max * copies))
+    limit = min(limit, max(least, 4 * context.budget.n * context.budget.d_max * copies))
     weights = max(k_weights, min(4096, limit // 4 // SHARE)) if k_weights else 0
     if form(2, weights).file_bytes(copies) > limit:
         weights = k_weights
@@ -75,6 +104,17 @@ def filled(problem: Problem, limit: int, size: int, k: int, k_weights: int) -> H
     return form(rows, weights)
 
 
-def _form(problem: Problem, size: int, rows: int, weights: int, k: int, k_weights: int) -> Hashing:
-    users = min(max(1, round(rows * problem.n_users / problem.budget.n)), rows - 1)
-    return Hashing(size, rows, users, weights, k, k_weights, problem.n_users, derive(problem.seed, "hashing") & 0xFFFFFFFF)
+def _form(
+    context: SearchContext, size: int, rows: int, weights: int, k: int, k_weights: int
+) -> HashedSpec:
+    users = min(max(1, round(rows * context.n_users / context.budget.n)), rows - 1)
+    return HashedSpec(
+        size,
+        rows,
+        users,
+        weights,
+        k,
+        k_weights,
+        context.n_users,
+        derive(context.seed, "hashing") & 0xFFFFFFFF,
+    )

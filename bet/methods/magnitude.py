@@ -3,22 +3,28 @@
 import torch
 
 from bet.actions import keep_largest
-from bet.search import Outcome, Problem, Trial, best_trial, pretrained
+from bet.search import MethodResult, SearchContext, Trial, best_trial, load_or_pretrain
 
 EXPONENTS = (0.0, 0.5, 0.25, 0.75, 1.0)  # the plain method first
 
 
-def magnitude(problem: Problem) -> Outcome:
-    """Numbers are compared by |w| / (mean |w| of their row)^gamma; five values of gamma, the best on validation.
+def magnitude(context: SearchContext) -> MethodResult:
+    """Numbers are compared by |w| / (mean |w| of their row)^gamma; five values of gamma, the best
+    on validation.
 
-    gamma = 0 is pruning over the whole table; with gamma = 1 every row keeps about the same number. As published (Han et al.,
-    NeurIPS 2015) there is no knob; gamma is what the validation evaluations that all methods get are spent on. Retraining starts
-    from the initial numbers (Frankle and Carbin, ICLR 2019). Rows may end empty.
+    gamma = 0 is pruning over the whole table; with gamma = 1 every row keeps about the same number.
+    As published (Han et al., NeurIPS 2015) there is no knob; gamma is what the validation
+    evaluations that all methods get are spent on. Retraining starts from the initial numbers
+    (Frankle and Carbin, ICLR 2019). Rows may end empty.
     """
-    full = pretrained(problem)
+    full = load_or_pretrain(context)
     weight = full.model.table().detach().cpu().abs()  # (n, copies * d_max)
     trials = []
-    for gamma in EXPONENTS[: problem.search.top]:
-        scores = weight / weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) ** gamma
-        trials.append(Trial(keep_largest(scores.numpy(), problem.budget.parameters), {"gamma": gamma}))
-    return best_trial(problem, trials, seconds={"pretrain": full.result.seconds})
+    for gamma in EXPONENTS[: context.search.top]:
+        scores = (
+            weight / weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) ** gamma
+        )
+        trials.append(
+            Trial(keep_largest(scores.numpy(), context.budget.parameters), {"gamma": gamma})
+        )
+    return best_trial(context, trials, seconds={"pretrain": full.result.seconds})

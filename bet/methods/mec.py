@@ -1,4 +1,6 @@
-"""MEC (arXiv 2502.15355): codes that follow popularity and stay apart; the numbers they stand for are trained afresh."""
+"""MEC (arXiv 2502.15355): codes that follow popularity and stay apart; the numbers they stand for
+are trained afresh.
+"""
 
 import math
 from dataclasses import dataclass
@@ -9,17 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.backbones import CodedForm
 from bet.errors import BetError
-from bet.methods.coding import best_coding, clustered, decoded, sides
-from bet.methods.kmeans import DISTANCES, ROUNDS, nearest
-from bet.search import Outcome, Problem
+from bet.methods._shared.codebooks import best_coding, cluster_subspaces, decoded, sides
+from bet.methods._shared.kmeans import DISTANCES, ROUNDS, nearest
+from bet.search import MethodResult, SearchContext
 from bet.seeds import torch_generator
+from bet.tables import CodebookLayout
 
 ENTROPY, CONTRAST, COMMITMENT = 1e-4, 2e-3, 0.25  # weights of the published code
 STEPS, RATE = 300, 1e-3  # of Adam
 BATCH = 2048  # rows
-ELEMENTS = 2**22  # rows x sub-spaces x centres of a step, at most: batches are smaller where there are more centres
+ELEMENTS = (
+    2**22
+)  # rows x sub-spaces x centroids of a step, at most: batches are smaller where there are more centroids
 VERSION = 2  # raise when learning changes what codes would be
 SETTINGS = (VERSION, ENTROPY, CONTRAST, COMMITMENT, STEPS, RATE, BATCH, ELEMENTS, ROUNDS, DISTANCES)
 
@@ -33,31 +37,41 @@ class Weights:
     commitment: float = COMMITMENT
 
 
-def mec(problem: Problem) -> Outcome:
-    """Learn codes of the full table, train codebooks and rows afresh; five widths of sub-spaces, the best on validation.
+def mec(context: SearchContext) -> MethodResult:
+    """Learn codes of the full table, train codebooks and rows afresh; five widths of sub-spaces,
+    the best on validation.
 
-    The equations are the paper's. Its released code differs from them: its entropy has no gradient, its encoder none either, and
-    all its negatives are one and the same code. Changed here: the entropy is that of soft assignments, softmax(-distance / tau)
-    with tau the first mean squared distance, and its penalty log K - H; gradients pass the assignment straight through, and encoder
-    outputs are drawn to their centres; a negative replaces one position of every row, a different one for each, by another code;
-    similarities are those of the decoded rows. Encoder and decoder start as the identity and centres from weighted k-means. A row
-    is drawn with the weight that the paper repeats it by. Users and items have codebooks of their own; the most frequent entities
-    have rows of their own, which fill the bytes. Rows are scaled to unit variance, so that weights mean the same for every table.
+    The equations are the paper's. Its released code differs from them: its entropy has no gradient,
+    its encoder none either, and all its negatives are one and the same code. Changed here: the
+    entropy is that of soft assignments, softmax(-distance / tau) with tau the first mean squared
+    distance, and its penalty log K - H; gradients pass the assignment straight through, and encoder
+    outputs are drawn to their centroids; a negative replaces one position of every row, a different
+    one for each, by another code; similarities are those of the decoded rows. Encoder and decoder
+    start as the identity and centroids from weighted k-means. A row is drawn with the weight that
+    the paper repeats it by. Users and items have codebooks of their own; the most frequent entities
+    have rows of their own, which fill the bytes. Rows are scaled to unit variance, so that weights
+    mean the same for every table.
     """
-    return best_coding(problem, "mec", _learn, settings=SETTINGS)
+    return best_coding(context, "mec", _learn, settings=SETTINGS)
 
 
-def _learn(problem: Problem, form: CodedForm, rows: Tensor) -> dict[str, Any]:
-    order = problem.order
+def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[str, Any]:
+    order = context.order
     frequencies = order.user_frequency[order.users], order.item_frequency[order.items]
     codes, used = [], []
-    for side, (k, (_, coded), frequency) in enumerate(zip(form.centres, sides(form, rows), frequencies, strict=True)):
+    for side, (k, (_, coded), frequency) in enumerate(
+        zip(form.centroids, sides(form, rows), frequencies, strict=True)
+    ):
         repeats = torch.from_numpy(repetitions(frequency[form.own[side] :]))
         name = f"{form.parts} {side}"
-        found = learn_codes(coded, repeats, k, form.parts, problem.seed, name, steps=STEPS)
+        found = learn_codes(coded, repeats, k, form.parts, context.seed, name, steps=STEPS)
         codes.append(found)
         used += [usage_entropy(part, k) for part in found.T] if k > 1 else []
-    return {"codes": torch.cat(codes), "start": None, "facts": {"entropy": float(np.mean(used)) if used else 0.0}}
+    return {
+        "codes": torch.cat(codes),
+        "start": None,
+        "facts": {"entropy": float(np.mean(used)) if used else 0.0},
+    }
 
 
 def repetitions(frequency: np.ndarray) -> np.ndarray:
@@ -66,21 +80,36 @@ def repetitions(frequency: np.ndarray) -> np.ndarray:
 
 
 def usage_entropy(codes: Tensor, k: int) -> float:
-    """Entropy of the histogram of ``codes`` (n,), as a share of the most that ``k`` > 1 centres allow."""
+    """Entropy of the histogram of ``codes`` (n,), as a share of the most that ``k`` > 1 centroids
+    allow.
+    """
     share = torch.bincount(codes.long(), minlength=k) / len(codes)
     return float(torch.special.entr(share).sum()) / math.log(k)
 
 
 def learn_codes(
-    rows: Tensor, repeats: Tensor, k: int, parts: int, seed: int, name: str, weights: Weights = Weights(), steps: int = STEPS
+    rows: Tensor,
+    repeats: Tensor,
+    k: int,
+    parts: int,
+    seed: int,
+    name: str,
+    weights: Weights = Weights(),
+    steps: int = STEPS,
 ) -> Tensor:
-    """Codes (n, parts) int16 below ``k`` of ``rows`` (n, columns); a row counts as ``repeats`` (n,) of them."""
+    """Codes (n, parts) int16 below ``k`` of ``rows`` (n, columns); a row counts as ``repeats`` (n,)
+    of them.
+    """
     if k < 2:
         return torch.zeros(len(rows), parts, dtype=torch.int16)
     generator = torch_generator(seed, "mec", name)
     rows = rows / rows.square().mean().sqrt().clamp(min=1e-12)
-    centres, codes = clustered(rows, repeats, k, parts, generator)
-    coder = Coder(centres, parts, tau=float((decoded(centres, codes) - rows).square().sum(1).mean()) / parts)
+    centroids, codes = cluster_subspaces(rows, repeats, k, parts, generator)
+    coder = Coder(
+        centroids,
+        parts,
+        tau=float((decoded(centroids, codes) - rows).square().sum(1).mean()) / parts,
+    )
     optimizer = torch.optim.Adam(coder.parameters(), lr=RATE)
     batch = min(BATCH, len(rows), max(1, ELEMENTS // (parts * k)))
     with torch.enable_grad():
@@ -91,68 +120,87 @@ def learn_codes(
             loss.backward()
             optimizer.step()
     if not all(bool(weight.isfinite().all()) for weight in coder.parameters()):
-        raise BetError("learning codes diverged: centres are no longer finite; scale the table's rows down or lower RATE")
+        raise BetError(
+            "learning codes diverged: centroids are no longer finite; scale the table's rows down or lower RATE"
+        )
     return coder.codes(rows)
 
 
 class Coder(nn.Module):
-    """A linear encoder, ``parts`` codebooks and a linear decoder; ``centres`` (k, columns) are the first ones, tau > 0 softens."""
+    """A linear encoder, ``parts`` codebooks and a linear decoder; ``centroids`` (k, columns) are
+    the first ones, tau > 0 softens.
+    """
 
-    def __init__(self, centres: Tensor, parts: int, tau: float):
+    def __init__(self, centroids: Tensor, parts: int, tau: float):
         super().__init__()
-        k, columns = centres.shape
+        k, columns = centroids.shape
         self.parts, self.tau = parts, max(tau, 1e-6)
-        self.encoder, self.decoder = nn.Parameter(torch.eye(columns)), nn.Parameter(torch.eye(columns))
-        self.centres = nn.Parameter(centres.reshape(k, parts, -1).transpose(0, 1).clone())  # (parts, k, width)
+        self.encoder, self.decoder = (
+            nn.Parameter(torch.eye(columns)),
+            nn.Parameter(torch.eye(columns)),
+        )
+        self.centroids = nn.Parameter(
+            centroids.reshape(k, parts, -1).transpose(0, 1).clone()
+        )  # (parts, k, width)
 
     def encoded(self, rows: Tensor) -> Tensor:
         """Encoder outputs of ``rows`` (n, columns), cut: (parts, n, width)."""
         return (rows @ self.encoder).reshape(len(rows), self.parts, -1).transpose(0, 1)
 
-    def decode(self, quantised: Tensor) -> Tensor:
-        """Rows (n, columns) of ``quantised`` (parts, n, width)."""
-        return quantised.transpose(0, 1).reshape(quantised.shape[1], -1) @ self.decoder
+    def decode(self, quantized: Tensor) -> Tensor:
+        """Rows (n, columns) of ``quantized`` (parts, n, width)."""
+        return quantized.transpose(0, 1).reshape(quantized.shape[1], -1) @ self.decoder
 
     def distances(self, encoded: Tensor) -> Tensor:
-        """Squared, to all centres: (parts, n, k)."""
-        products = encoded @ self.centres.transpose(1, 2)
-        squares = encoded.square().sum(2)[:, :, None] + self.centres.square().sum(2)[:, None]
+        """Squared, to all centroids: (parts, n, k)."""
+        products = encoded @ self.centroids.transpose(1, 2)
+        squares = encoded.square().sum(2)[:, :, None] + self.centroids.square().sum(2)[:, None]
         return squares - 2 * products
 
     def taken(self, codes: Tensor) -> Tensor:
-        """Centres that ``codes`` (parts, n) name, differentiable: (parts, n, width)."""
-        return self.centres.gather(1, codes[:, :, None].expand(-1, -1, self.centres.shape[2]))
+        """Centroids that ``codes`` (parts, n) name, differentiable: (parts, n, width)."""
+        return self.centroids.gather(1, codes[:, :, None].expand(-1, -1, self.centroids.shape[2]))
 
     def loss(self, rows: Tensor, generator: torch.Generator, weights: Weights) -> Tensor:
         """Reconstruction + commitment + entropy + contrast, of ``rows`` (b, columns)."""
         encoded = self.encoded(rows)
         distances = self.distances(encoded)
         codes = distances.argmin(2)
-        centres = self.taken(codes)
-        # The value is the centre's; the gradient goes to the centre and, straight through, to the encoder.
-        rebuilt = self.decode(centres + encoded - encoded.detach())
+        centroids = self.taken(codes)
+        # The value is the centroid's; the gradient goes to the centroid and, straight through, to
+        # the encoder.
+        rebuilt = self.decode(centroids + encoded - encoded.detach())
         loss = (rebuilt - rows).square().sum(1).mean()
-        loss = loss + weights.commitment * (encoded - centres.detach()).square().sum((0, 2)).mean()
+        loss = (
+            loss + weights.commitment * (encoded - centroids.detach()).square().sum((0, 2)).mean()
+        )
         loss = loss + weights.entropy * entropy_gap(distances, self.tau)
-        false = self.decode(self.taken(negatives(codes, self.centres.shape[1], generator)))
+        false = self.decode(self.taken(negatives(codes, self.centroids.shape[1], generator)))
         return loss + weights.contrast * contrast(rows, rebuilt, false)
 
     @torch.no_grad()
     def codes(self, rows: Tensor) -> Tensor:
-        """The nearest centres of ``rows`` (n, columns): (n, parts) int16."""
-        pairs = zip(self.encoded(rows), self.centres, strict=True)
-        return torch.stack([nearest(part, centres)[0] for part, centres in pairs], 1).short()
+        """The nearest centroids of ``rows`` (n, columns): (n, parts) int16."""
+        pairs = zip(self.encoded(rows), self.centroids, strict=True)
+        return torch.stack([nearest(part, centroids)[0] for part, centroids in pairs], 1).short()
 
 
 def entropy_gap(distances: Tensor, tau: float) -> Tensor:
-    """log K - H of the mean soft assignment softmax(-distance / tau), in nats, over sub-spaces; ``distances`` (parts, b, k)."""
-    # In logarithms: a centre that no row is near has usage 0, where the derivative of -p log p is infinite.
-    usage = torch.log_softmax(-distances / tau, 2).logsumexp(1) - math.log(distances.shape[1])  # (parts, k)
+    """log K - H of the mean soft assignment softmax(-distance / tau), in nats, over sub-spaces;
+    ``distances`` (parts, b, k).
+    """
+    # In logarithms: a centroid that no row is near has usage 0, where the derivative of -p log p is
+    # infinite.
+    usage = torch.log_softmax(-distances / tau, 2).logsumexp(1) - math.log(
+        distances.shape[1]
+    )  # (parts, k)
     return math.log(distances.shape[2]) + (usage.exp() * usage).sum(1).mean()
 
 
 def negatives(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """``codes`` (parts, b) with another code below ``k`` > 1 in one position of every row, drawn anew for each."""
+    """``codes`` (parts, b) with another code below ``k`` > 1 in one position of every row, drawn
+    anew for each.
+    """
     parts, b = codes.shape
     places = torch.randint(parts, (b,), generator=generator)
     shifts = torch.randint(1, k, (b,), generator=generator)
@@ -162,5 +210,7 @@ def negatives(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
 
 
 def contrast(rows: Tensor, rebuilt: Tensor, false: Tensor) -> Tensor:
-    """-log(exp s / (exp s + exp s')), s and s' the cosines of ``rows`` with ``rebuilt`` and with ``false``, (b, columns) each."""
+    """-log(exp s / (exp s + exp s')), s and s' the cosines of ``rows`` with ``rebuilt`` and with
+    ``false``, (b, columns) each.
+    """
     return F.softplus(F.cosine_similarity(rows, false) - F.cosine_similarity(rows, rebuilt)).mean()

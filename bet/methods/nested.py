@@ -1,6 +1,8 @@
-"""``nested``: BET's search over one model whose prefixes are all trained, so that actions are scored without fine-tuning.
+"""``nested``: BET's search over one model whose prefixes are all trained, so that actions are
+scored without fine-tuning.
 
-Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: whatever prefix a row is cut to was trained.
+Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: whatever prefix a row
+is cut to was trained.
 """
 
 from dataclasses import replace
@@ -9,32 +11,37 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from bet.backbones import LearnedTable, MaskedTable, Recommender
+from bet.backbones import Recommender
 from bet.files import locked
 from bet.predictor import DeepSets
 from bet.search import (
-    Outcome,
+    MethodResult,
     PredictorSelector,
-    Problem,
+    SearchContext,
     Trained,
+    evaluate_truncated,
     full_sizes,
-    learning_recommender,
-    masked,
+    initialize_learner,
     search_and_retrain,
     train_whole_schedule,
-    unbudgeted,
+    without_budget,
 )
 from bet.seeds import numpy_generator
+from bet.tables import LearnedTable, MaskedTable
 from bet.training import TrainResult, load_state, save_state
 
 
-def nested(problem: Problem) -> Outcome:
-    """Algorithm 1 with T evaluations of a nested model instead of T fine-tunings; the top five retrained, as for BET.
+def nested(context: SearchContext) -> MethodResult:
+    """Algorithm 1 with T evaluations of a nested model instead of T fine-tunings; the top five
+    retrained, as for BET.
 
-    Ours: the published losses are of classifiers, and sum all prefixes in every step; here one prefix is drawn for a step, all with
-    the same chance. The model serves every budget, and is trained once per data set, backbone and seed.
+    Ours: the published losses are of classifiers, and sum all prefixes in every step; here one
+    prefix is drawn for a step, all with the same chance. The model serves every budget, and is
+    trained once per data set, backbone and seed.
     """
-    return search_and_retrain(problem, PredictorSelector(problem, DeepSets), nested_full(problem), masked)
+    return search_and_retrain(
+        context, PredictorSelector(context, DeepSets), nested_full(context), evaluate_truncated
+    )
 
 
 def widths(d_max: int) -> tuple[int, ...]:
@@ -43,14 +50,18 @@ def widths(d_max: int) -> tuple[int, ...]:
 
 
 class NestedTable(LearnedTable):
-    """In every step all rows are cut to as many columns, drawn from ``widths``: in expectation the mean of all prefixes' losses."""
+    """In every step all rows are cut to as many columns, drawn from ``widths``: in expectation the
+    mean of all prefixes' losses.
+    """
 
     def __init__(self, *full, seed: int, **options):
         super().__init__(*full, **options)
         self.seed, self.columns = seed, self.d_max
 
     def forward(self) -> Tensor:
-        return self.weight.reshape(self.n, self.copies, -1)[:, :, : self.columns].reshape(self.n, -1)
+        return self.weight.reshape(self.n, self.copies, -1)[:, :, : self.columns].reshape(
+            self.n, -1
+        )
 
     def before_step(self, step: int, steps: int) -> bool:
         found = widths(self.d_max)
@@ -58,32 +69,34 @@ class NestedTable(LearnedTable):
         return False
 
 
-def nested_full(problem: Problem) -> Trained:
-    """The backbone with a full table trained on nested prefixes, cached beside the pre-trained ones."""
-    folder = problem.cache / "backbones"
-    name = f"nested-{problem.backbone}-{problem.key}"
-    whole = replace(unbudgeted(problem), work=folder)
-    path, key = folder / f"{name}.pt", repr((problem.key, widths(problem.budget.d_max)))
+def nested_full(context: SearchContext) -> Trained:
+    """The backbone with a full table trained on nested prefixes, cached beside the pre-trained
+    ones.
+    """
+    folder = context.cache / "backbones"
+    name = f"nested-{context.backbone}-{context.key}"
+    whole = replace(without_budget(context), work=folder)
+    path, key = folder / f"{name}.pt", repr((context.key, widths(context.budget.d_max)))
     with locked(folder / name):
         found = load_state(path, key)
         if found is None:
             found = _train(whole, name)
             save_state(path, key, found)
-    table = MaskedTable(full_sizes(problem), problem.budget.d_max, copies=problem.budget.copies)
-    model = Recommender(_untrained(whole).backbone, table).to(problem.device)
+    table = MaskedTable(full_sizes(context), context.budget.d_max, copies=context.budget.copies)
+    model = Recommender(_untrained(whole).backbone, table).to(context.device)
     model.load_state_dict(found["model"])
     return Trained(model, TrainResult(**found["result"]))
 
 
-def _untrained(problem: Problem) -> Recommender:
-    return learning_recommender(problem, partial(NestedTable, seed=problem.seed))
+def _untrained(context: SearchContext) -> Recommender:
+    return initialize_learner(context, partial(NestedTable, seed=context.seed))
 
 
-def _train(problem: Problem, name: str) -> dict:
-    model = _untrained(problem)
-    result = train_whole_schedule(problem, model, name)
+def _train(context: SearchContext, name: str) -> dict:
+    model = _untrained(context)
+    result = train_whole_schedule(context, model, name)
     assert isinstance(model.table, NestedTable)
-    model.table.columns = problem.budget.d_max
+    model.table.columns = context.budget.d_max
     with torch.no_grad():
-        result.quality = problem.quality(model)
+        result.quality = context.quality(model)
     return {"model": model.state_dict(), "result": vars(result)}

@@ -1,4 +1,6 @@
-"""OptEmbed (Lyu et al., CIKM 2022): learned thresholds remove rows, evolution on a supernet finds a size per field."""
+"""OptEmbed (Lyu et al., CIKM 2022): learned thresholds remove rows, evolution on a supernet finds a
+size per field.
+"""
 
 from functools import partial
 
@@ -6,9 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bet.backbones import LearnedTable, MaskedTable, Recommender
-from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule, without_minimum
+from bet.backbones import Recommender
+from bet.search import (
+    MethodResult,
+    SearchContext,
+    Trial,
+    allow_empty_rows,
+    best_trial,
+    cached,
+    initialize_learner,
+    train_whole_schedule,
+)
 from bet.seeds import numpy_generator, torch_generator
+from bet.tables import LearnedTable, MaskedTable
 
 ALPHA = 1e-2  # weight of sum exp(-t), which raises the thresholds
 RATE = 0.1  # learning rate of the thresholds, relative to the embeddings'
@@ -19,7 +31,9 @@ Candidate = tuple[int, int]
 
 
 class _Step(torch.autograd.Function):
-    """1[x > 0]; the gradient is the published surrogate: 2 - 4|x| up to |x| = 0.4, 0.4 up to 1, then 0."""
+    """1[x > 0]; the gradient is the published surrogate: 2 - 4|x| up to |x| = 0.4, 0.4 up to 1,
+    then 0.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -34,7 +48,9 @@ class _Step(torch.autograd.Function):
 
 
 class Supernet(LearnedTable):
-    """Rows whose norm is above their field's threshold, cut to a number of columns that is drawn anew for every step and field."""
+    """Rows whose norm is above their field's threshold, cut to a number of columns that is drawn
+    anew for every step and field.
+    """
 
     field: Tensor  # (n,) 0: user, 1: item
     scale: Tensor  # () mean L1 norm of a row at the start
@@ -44,7 +60,8 @@ class Supernet(LearnedTable):
         self.seed, d_max = seed, self.d_max
         self.threshold = nn.Parameter(torch.zeros(2))
         self.register_buffer("field", (torch.arange(self.n) >= n_users).long(), persistent=False)
-        # Norms start at about 1, inside the surrogate's support, whatever d_max and the initial scale are.
+        # Norms start at about 1, inside the surrogate's support, whatever d_max and the initial
+        # scale are.
         self.register_buffer("scale", self.weight.detach().abs().sum(1).mean())
         self.columns: Candidate = (d_max, d_max)
 
@@ -64,58 +81,85 @@ class Supernet(LearnedTable):
         return ALPHA * (-self.threshold).exp().sum()
 
     def before_step(self, step: int, steps: int) -> bool:
-        users, items = torch.randint(1, self.d_max + 1, (2,), generator=torch_generator(self.seed, "columns", step)).tolist()
+        users, items = torch.randint(
+            1, self.d_max + 1, (2,), generator=torch_generator(self.seed, "columns", step)
+        ).tolist()
         self.columns = (users, items)
         return False
 
 
-def optembed(problem: Problem) -> Outcome:
-    """Train a supernet with thresholds and random column masks, evolve (columns of users, columns of items), retrain the five best.
+def optembed(context: SearchContext) -> MethodResult:
+    """Train a supernet with thresholds and random column masks, evolve (columns of users, columns
+    of items), retrain the five best.
 
-    Changed: BPR for log-loss; two fields, users and items; one column mask per step and field instead of per sample, because
-    embeddings are propagated; norms relative to their mean at the start; the thresholds' optimizer is Adam, too; ten generations
-    instead of 30, with elitism and clones, which the published code lacks; retraining starts from fresh numbers, not from the
-    supernet's initial ones. Without a budget rows go where the thresholds say, as published. With one,
-    candidates below the budget are rejected, and rows are kept by their margin above the threshold until the budget is used to the
-    last number. A removed row is the zero vector: on a graph it still sees its neighbours, NCF gives a removed user the same scores
-    as any other removed user.
+    Changed: BPR for log-loss; two fields, users and items; one column mask per step and field
+    instead of per sample, because embeddings are propagated; norms relative to their mean at the
+    start; the thresholds' optimizer is Adam, too; ten generations instead of 30, with elitism and
+    clones, which the published code lacks; retraining starts from fresh numbers, not from the
+    supernet's initial ones. Without a budget rows go where the thresholds say, as published. With
+    one, candidates below the budget are rejected, and rows are kept by their margin above the
+    threshold until the budget is used to the last number. A removed row is the zero vector: on a
+    graph it still sees its neighbors, NCF gives a removed user the same scores as any other removed
+    user.
     """
-    problem = without_minimum(problem)
-    supernet = remembered(problem, "supernet", _train_supernet, settings=(ALPHA, RATE))
-    found = remembered(problem, "evolution", _evolve, supernet, settings=(POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE))
+    context = allow_empty_rows(context)
+    supernet = cached(context, "supernet", _train_supernet, settings=(ALPHA, RATE))
+    found = cached(
+        context,
+        "evolution",
+        _evolve,
+        supernet,
+        settings=(POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE),
+    )
     trials = []
-    for (users, items), quality in found["best"][: problem.search.top]:
-        sizes = candidate_sizes(problem, supernet["margins"].numpy(), (users, items))
+    for (users, items), quality in found["best"][: context.search.top]:
+        sizes = candidate_sizes(context, supernet["margins"].numpy(), (users, items))
         rows = sizes > 0
-        removed = {"removed_users": int((~rows[: problem.n_users]).sum()), "removed_items": int((~rows[problem.n_users :]).sum())}
-        trials.append(Trial(sizes, {"user_columns": users, "item_columns": items, "supernet_quality": quality} | removed))
+        removed = {
+            "removed_users": int((~rows[: context.n_users]).sum()),
+            "removed_items": int((~rows[context.n_users :]).sum()),
+        }
+        trials.append(
+            Trial(
+                sizes,
+                {"user_columns": users, "item_columns": items, "supernet_quality": quality}
+                | removed,
+            )
+        )
     seconds = {"search": supernet["seconds"] + found["seconds"]}
-    outcome = best_trial(problem, trials, trainings=1, seconds=seconds)
+    outcome = best_trial(context, trials, trainings=1, seconds=seconds)
     outcome.evaluations = found["evaluations"]
     return outcome
 
 
-def supernet_recommender(problem: Problem) -> Recommender:
+def supernet_recommender(context: SearchContext) -> Recommender:
     """A fresh recommender whose table is a supernet."""
-    table = partial(Supernet, n_users=problem.n_users, seed=problem.seed)
-    return learning_recommender(problem, table)
+    table = partial(Supernet, n_users=context.n_users, seed=context.seed)
+    return initialize_learner(context, table)
 
 
-def _train_supernet(problem: Problem) -> dict:
-    model = supernet_recommender(problem)
-    result = train_whole_schedule(problem, model, "supernet")
+def _train_supernet(context: SearchContext) -> dict:
+    model = supernet_recommender(context)
+    result = train_whole_schedule(context, model, "supernet")
     assert isinstance(model.table, Supernet)
-    return {"model": model.state_dict(), "margins": model.table.margins().detach().cpu(), "seconds": result.seconds}
+    return {
+        "model": model.state_dict(),
+        "margins": model.table.margins().detach().cpu(),
+        "seconds": result.seconds,
+    }
 
 
-def candidate_sizes(problem: Problem, margins: np.ndarray, candidate: Candidate) -> np.ndarray:
-    """Sizes (n,) int16 of a candidate: its field's columns for the rows that stay, 0 for the others.
+def candidate_sizes(
+    context: SearchContext, margins: np.ndarray, candidate: Candidate
+) -> np.ndarray:
+    """Sizes (n,) int16 of a candidate: its field's columns for the rows that stay, 0 for the
+    others.
 
     With a budget, the last row that stays gets the columns that are left.
     """
-    budget = problem.budget
-    columns = np.repeat(candidate, [problem.n_users, budget.n - problem.n_users])
-    if not problem.budget.binding:
+    budget = context.budget
+    columns = np.repeat(candidate, [context.n_users, budget.n - context.n_users])
+    if not context.budget.binding:
         return np.where(margins > 0, columns, 0).astype(np.int16)
     order = np.argsort(-margins, kind="stable")
     before = np.cumsum(columns[order]) - columns[order]
@@ -124,34 +168,41 @@ def candidate_sizes(problem: Problem, margins: np.ndarray, candidate: Candidate)
     return sizes
 
 
-def _evolve(problem: Problem, supernet: dict) -> dict:
-    """The best candidates by quality on validation with the supernet's weights, best first; and how many were evaluated."""
-    model = supernet_recommender(problem)
+def _evolve(context: SearchContext, supernet: dict) -> dict:
+    """The best candidates by quality on validation with the supernet's weights, best first; and how
+    many were evaluated.
+    """
+    model = supernet_recommender(context)
     model.load_state_dict(supernet["model"])
     assert isinstance(model.table, Supernet)
     weight, margins = model.table.weight.detach().cpu(), supernet["margins"].numpy()
-    rng, d_max = numpy_generator(problem.seed, "evolution"), problem.budget.d_max
+    rng, d_max = numpy_generator(context.seed, "evolution"), context.budget.d_max
 
     def quality(candidate: Candidate) -> float:
-        table = MaskedTable(candidate_sizes(problem, margins, candidate), d_max, copies=model.table.copies).take_prefixes(weight)
-        return problem.quality(Recommender(model.backbone, table).to(model.device))
+        table = MaskedTable(
+            candidate_sizes(context, margins, candidate), d_max, copies=model.table.copies
+        ).take_prefixes(weight)
+        return context.quality(Recommender(model.backbone, table).to(model.device))
 
-    return evolve(quality, partial(allowed, problem), d_max, rng)
+    return evolve(quality, partial(allowed, context), d_max, rng)
 
 
-def allowed(problem: Problem, candidate: Candidate) -> bool:
+def allowed(context: SearchContext, candidate: Candidate) -> bool:
     """Whether a candidate can use the whole budget."""
     users, items = candidate
     return (
-        not problem.budget.binding
-        or users * problem.n_users + items * (problem.budget.n - problem.n_users) >= problem.budget.target
+        not context.budget.binding
+        or users * context.n_users + items * (context.budget.n - context.n_users)
+        >= context.budget.target
     )
 
 
 def evolve(quality, allowed, d_max: int, rng: np.random.Generator) -> dict:
-    """Evolution over pairs of column numbers: {"best": [(candidate, quality), ...], "evaluations": int}, each evaluated once.
+    """Evolution over pairs of column numbers: {"best": [(candidate, quality), ...], "evaluations":
+    int}, each evaluated once.
 
-    quality: Candidate -> float; allowed: Candidate -> bool, others are drawn again. The best are never lost: parents stay.
+    quality: Candidate -> float; allowed: Candidate -> bool, others are drawn again. The best are
+    never lost: parents stay.
     """
     known: dict[Candidate, float] = {}
 
@@ -174,7 +225,10 @@ def evolve(quality, allowed, d_max: int, rng: np.random.Generator) -> dict:
 
     def mutant() -> Candidate:
         (users, items), (new_users, new_items) = parents[rng.integers(len(parents))], random()
-        return (new_users if rng.random() < MUTATION else users, new_items if rng.random() < MUTATION else items)
+        return (
+            new_users if rng.random() < MUTATION else users,
+            new_items if rng.random() < MUTATION else items,
+        )
 
     def crossover() -> Candidate:
         first, second = (parents[i] for i in rng.integers(len(parents), size=2))
@@ -186,4 +240,7 @@ def evolve(quality, allowed, d_max: int, rng: np.random.Generator) -> dict:
         parents = [candidate for candidate, _ in ranking()[:KEPT]]
         for make in [mutant] * MUTANTS + [crossover] * CROSSOVERS:
             draw(make)
-    return {"best": [(list(candidate), value) for candidate, value in ranking()[:KEPT]], "evaluations": len(known)}
+    return {
+        "best": [(list(candidate), value) for candidate, value in ranking()[:KEPT]],
+        "evaluations": len(known),
+    }

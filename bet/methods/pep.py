@@ -1,4 +1,6 @@
-"""PEP (Liu et al., ICLR 2021): a threshold for every number of the table, learned by gradient descent."""
+"""PEP (Liu et al., ICLR 2021): a threshold for every number of the table, learned by gradient
+descent.
+"""
 
 from functools import partial
 
@@ -7,18 +9,32 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.actions import keep_largest
-from bet.backbones import LearnedTable, Recommender
-from bet.errors import Unreached
-from bet.search import Outcome, Problem, Trial, best_trial, learning_recommender, remembered, train_whole_schedule
+from bet.backbones import Recommender
+from bet.errors import BudgetNotMet
+from bet.search import (
+    MethodResult,
+    SearchContext,
+    Trial,
+    best_trial,
+    cached,
+    initialize_learner,
+    train_whole_schedule,
+)
+from bet.tables import LearnedTable
 
 START = -15.0  # of s: thresholds sigmoid(s) of nearly zero
-DECAY = 1e-5  # L2 of s: raises the thresholds, against the task once they are large enough to feel it
-# Of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole training. The last is a reserve.
+DECAY = (
+    1e-5  # L2 of s: raises the thresholds, against the task once they are large enough to feel it
+)
+# Of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole
+# training. The last is a reserve.
 SPEEDS = (2.0, 1.5, 3.0, 4.0, 1.25, 6.0)
 
 
 class ThresholdTable(LearnedTable):
-    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends when ``limit`` are left."""
+    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends when
+    ``limit`` are left.
+    """
 
     def __init__(self, *full, limit: int, rate: float, **options):
         super().__init__(*full, **options)
@@ -29,7 +45,8 @@ class ThresholdTable(LearnedTable):
         return self.weight.sign() * F.relu(self.weight.abs() - self._thresholds())
 
     def _thresholds(self) -> Tensor:
-        # Relative to the largest number: s is pulled to 0 at most, and sigmoid(0) alone would not reach numbers above 1/2.
+        # Relative to the largest number: s is pulled to 0 at most, and sigmoid(0) alone would not
+        # reach numbers above 1/2.
         return self.weight.detach().abs().max() * self.s.sigmoid()
 
     def margins(self) -> Tensor:
@@ -49,43 +66,53 @@ class ThresholdTable(LearnedTable):
         return int((self.margins() > 0).sum())
 
 
-def pep(problem: Problem) -> Outcome:
-    """Train the table and its thresholds jointly until the budget is met, rewind to the initial numbers, train with the mask.
+def pep(context: SearchContext) -> MethodResult:
+    """Train the table and its thresholds jointly until the budget is met, rewind to the initial
+    numbers, train with the mask.
 
-    Changed: BPR for log-loss; s has a learning rate of its own, stated as the speed of its drift, which is tuned on validation (a
-    speed that does not come down to the budget is replaced by another); thresholds are relative to the largest number; the first
-    step at which no more than B numbers are left ends the run and the B largest margins are kept, so the budget is met exactly;
-    retraining stops early on validation, not on test as the published code does. Users and items, and NCF's two tables, share one
-    budget. Rows may end empty. Raises Unreached when no speed comes down to the budget.
+    Changed: BPR for log-loss; s has a learning rate of its own, stated as the speed of its
+    drift, which is tuned on validation (a speed that does not come down to the budget is replaced
+    by another); thresholds are relative to the largest number; the first step at which no more than
+    B numbers are left ends the run and the B largest margins are kept, so the budget is met
+    exactly; retraining stops early on validation, not on test as the published code does. Users and
+    items, and NCF's two tables, share one budget. Rows may end empty. Raises BudgetNotMet when no
+    speed comes down to the budget.
     """
     trials, reached, seconds = [], [], 0.0
     for speed in SPEEDS:
-        found = remembered(problem, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
+        found = cached(context, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
         seconds += found["seconds"]
         reached.append(found["left"])
-        if found["left"] <= problem.budget.parameters:
+        if found["left"] <= context.budget.parameters:
             facts = {"speed": speed, "left": found["left"], "pruning_epochs": found["epochs"]}
-            trials.append(Trial(keep_largest(found["margins"].numpy(), problem.budget.parameters), facts))
-        if len(trials) == problem.search.top:
+            trials.append(
+                Trial(keep_largest(found["margins"].numpy(), context.budget.parameters), facts)
+            )
+        if len(trials) == context.search.top:
             break
     if not trials:
-        raise Unreached("numbers", problem.budget.parameters, min(reached), "the thresholds did not rise far enough in all epochs")
-    return best_trial(problem, trials, trainings=len(reached), seconds={"search": seconds})
+        raise BudgetNotMet(
+            "numbers",
+            context.budget.parameters,
+            min(reached),
+            "the thresholds did not rise far enough in all epochs",
+        )
+    return best_trial(context, trials, trainings=len(reached), seconds={"search": seconds})
 
 
-def _prune(problem: Problem, speed: float) -> dict:
-    model = pruning_recommender(problem, speed)
-    result = train_whole_schedule(problem, model, f"prune-{speed:g}")
+def _prune(context: SearchContext, speed: float) -> dict:
+    model = pruning_recommender(context, speed)
+    result = train_whole_schedule(context, model, f"prune-{speed:g}")
     table = model.table
     assert isinstance(table, ThresholdTable)
     facts = {"left": table.n_parameters(), "epochs": result.epoch, "seconds": result.seconds}
     return {"margins": table.margins().cpu()} | facts
 
 
-def pruning_recommender(problem: Problem, speed: float) -> Recommender:
+def pruning_recommender(context: SearchContext, speed: float) -> Recommender:
     """A fresh recommender whose thresholds drift at ``speed``."""
-    training = problem.training
-    steps = training.max_epochs * problem.steps_per_epoch
-    travelled = sum(training.rate(step, steps) for step in range(steps))
-    table = partial(ThresholdTable, limit=problem.budget.parameters, rate=speed * -START / travelled)
-    return learning_recommender(problem, table)
+    training = context.training
+    steps = training.max_epochs * context.steps_per_epoch
+    traveled = sum(training.rate(step, steps) for step in range(steps))
+    table = partial(ThresholdTable, limit=context.budget.parameters, rate=speed * -START / traveled)
+    return initialize_learner(context, table)

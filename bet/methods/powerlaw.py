@@ -1,4 +1,6 @@
-"""The rule BET must beat: size proportional to frequency^alpha, tuned with as many evaluations as BET gets."""
+"""The rule BET must beat: size proportional to frequency^alpha, tuned with as many evaluations as
+BET gets.
+"""
 
 from collections.abc import Sequence
 
@@ -6,7 +8,14 @@ import numpy as np
 from scipy.stats import qmc
 
 from bet.actions import Action, ranked_action
-from bet.search import Choice, Evaluated, Outcome, Problem, StatelessSelector, search_and_retrain
+from bet.search import (
+    Choice,
+    Evaluated,
+    MethodResult,
+    SearchContext,
+    StatelessSelector,
+    search_and_retrain,
+)
 from bet.seeds import derive, numpy_generator
 
 ALPHA = (0.0, 1.5)
@@ -16,44 +25,53 @@ DRAWS = 20  # of a step, until it leads to an action that was not evaluated yet
 
 
 class PowerlawSelector(StatelessSelector):
-    """Tunes (alpha, users' share): first the uniform table, then a Sobol sequence up to T / 2, then steps around the best."""
+    """Tunes (alpha, users' share): first the uniform table, then a Sobol sequence up to T / 2, then
+    steps around the best.
+    """
 
     name = "powerlaw"
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, context: SearchContext):
+        self.context = context
         # Points of the sequence are nested, so a longer search starts with a shorter one's points.
-        sequence = qmc.Sobol(2, scramble=True, rng=derive(problem.seed, "powerlaw"))
-        half = max(1, problem.search.iterations // 2)
+        sequence = qmc.Sobol(2, scramble=True, rng=derive(context.seed, "powerlaw"))
+        half = max(1, context.search.iterations // 2)
         self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        order = self.problem.order
+        order = self.context.order
         low, high = np.array([ALPHA, USER_SHARE]).T
         if t == 1:
-            return Choice(powerlaw_action(self.problem, 0.0, order.n_users / order.n), "uniform")
+            return Choice(powerlaw_action(self.context, 0.0, order.n_users / order.n), "uniform")
         if t <= len(self.points):
-            return Choice(powerlaw_action(self.problem, *(low + self.points[t - 1] * (high - low))), "Sobol")
+            return Choice(
+                powerlaw_action(self.context, *(low + self.points[t - 1] * (high - low))), "Sobol"
+            )
         best = max(population, key=lambda member: member.fitness).action.origin
-        rng = numpy_generator(self.problem.seed, "powerlaw", t)
+        rng = numpy_generator(self.context.seed, "powerlaw", t)
         for _ in range(DRAWS):
-            point = np.array([best["alpha"], best["user_share"]]) + rng.normal(0.0, STEP, 2) * (high - low)
-            # Reflected at the bounds: clipped, most steps from a corner would end in the corner again.
+            point = np.array([best["alpha"], best["user_share"]]) + rng.normal(0.0, STEP, 2) * (
+                high - low
+            )
+            # Reflected at the bounds: clipped, most steps from a corner would end in the corner
+            # again.
             point = np.clip(high - np.abs(high - (low + np.abs(point - low))), low, high)
-            action = powerlaw_action(self.problem, *point)
+            action = powerlaw_action(self.context, *point)
             if not any(np.array_equal(action.sizes, member.action.sizes) for member in population):
                 break
         return Choice(action, "near the best")
 
 
-def powerlaw_action(problem: Problem, alpha: float, user_share: float) -> Action:
-    """Exact sizes proportional to frequency^alpha on each side, ``user_share`` of the budget for users."""
-    order = problem.order
+def powerlaw_action(context: SearchContext, alpha: float, user_share: float) -> Action:
+    """Exact sizes proportional to frequency^alpha on each side, ``user_share`` of the budget for
+    users.
+    """
+    order = context.order
     users = np.sort(order.user_frequency)[::-1] ** float(alpha)
     items = np.sort(order.item_frequency)[::-1] ** float(alpha)
-    return ranked_action(order, problem.budget, users, items, float(user_share), alpha=float(alpha))
+    return ranked_action(order, context.budget, users, items, float(user_share), alpha=float(alpha))
 
 
-def powerlaw(problem: Problem) -> Outcome:
+def powerlaw(context: SearchContext) -> MethodResult:
     """T fine-tuned evaluations of the rule, then the top five retrained, as for BET."""
-    return search_and_retrain(problem, PowerlawSelector(problem))
+    return search_and_retrain(context, PowerlawSelector(context))

@@ -1,7 +1,6 @@
 """Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
 
 from bet.packed.bitstream import pack_stream, stream_bytes, unpack_stream
-from bet.packed.envelope import read_sealed, stated, write_sealed
 from bet.packed.file import IdForm, Ids, PackedTable, id_form, write_packed
 from bet.packed.layout import (
     BITS,
@@ -10,14 +9,15 @@ from bet.packed.layout import (
     VERSION,
     ByteReport,
     Layout,
-    check_seal,
+    check_checksum,
     header_bytes,
     layout_of,
     most_row_bytes,
     row_bytes,
-    sealed,
+    with_checksum,
 )
-from bet.packed.quantiser import rounded
+from bet.packed.quantizer import rounded
+from bet.packed.safetensors_io import metadata_for, read_safetensors, write_safetensors
 
 __all__ = [
     "BITS",
@@ -29,19 +29,19 @@ __all__ = [
     "Ids",
     "Layout",
     "PackedTable",
-    "check_seal",
+    "check_checksum",
     "header_bytes",
     "id_form",
     "layout_of",
+    "metadata_for",
     "most_row_bytes",
     "pack_stream",
-    "read_sealed",
+    "read_safetensors",
     "rounded",
     "row_bytes",
-    "sealed",
-    "stated",
     "stream_bytes",
     "unpack_stream",
+    "with_checksum",
     "write_packed",
-    "write_sealed",
+    "write_safetensors",
 ]

@@ -1,4 +1,6 @@
-"""Whole numbers of any number of bits, one after the other without gaps, most significant bit first."""
+"""Whole numbers of any number of bits, one after the other without gaps, most significant bit
+first.
+"""
 
 import numpy as np
 
@@ -15,7 +17,9 @@ def pack_stream(numbers: np.ndarray, bits: int) -> np.ndarray:
 
 
 def unpack_stream(packed: np.ndarray, bits: int, k: int) -> np.ndarray:
-    """The ``k`` numbers in ``packed``, (k,) uint16; raises ValueError unless these, and zeros, are all it has."""
+    """The ``k`` numbers in ``packed``, (k,) uint16; raises ValueError unless these, and zeros, are
+    all it has.
+    """
     if len(packed) != stream_bytes(k, bits):
         raise ValueError(f"{len(packed)} bytes hold no {k} numbers of {bits} bits")
     found = np.unpackbits(packed)

@@ -1,8 +1,8 @@
 """The fitness predictor F: DeepSets over the sets of entities of equal size (BET, section 3.3).
 
-Sizes follow frequency rank, so each set S_d is a block of consecutive ranks on each side. Sums of entity encodings over
-a block are differences of prefix sums, and entities of equal frequency share one encoding: scoring an action costs
-O(d_max) after one pass over the *distinct* frequencies.
+Sizes follow frequency rank, so each set S_d is a block of consecutive ranks on each side. Sums of
+entity encodings over a block are differences of prefix sums, and entities of equal frequency share
+one encoding: scoring an action costs O(d_max) after one pass over the *distinct* frequencies.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,24 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.actions import Action, FrequencyOrder, FrequencyRuns, relative_sizes
+from bet.actions import Action, relative_sizes
+from bet.data import FrequencyOrder, FrequencyRuns
 
 
 class MLP(nn.Module):
     """Two linear layers with LeakyReLU between and, for encoders, after them."""
 
-    def __init__(self, sizes: tuple[int, int, int], generator: torch.Generator, activate_output: bool = True):
+    def __init__(
+        self, sizes: tuple[int, int, int], generator: torch.Generator, activate_output: bool = True
+    ):
         super().__init__()
         self.weights = nn.ParameterList()
         self.biases = nn.ParameterList()
         self.activate_output = activate_output
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
-            weight = nn.init.kaiming_uniform_(torch.empty(fan_out, fan_in), a=0.01, generator=generator)
+            weight = nn.init.kaiming_uniform_(
+                torch.empty(fan_out, fan_in), a=0.01, generator=generator
+            )
             self.weights.append(nn.Parameter(weight))
             self.biases.append(nn.Parameter(torch.zeros(fan_out)))
 
@@ -46,21 +51,35 @@ class _RankedSide:
 
     def prefix_sums(self, encodings: Tensor, ranks: Tensor) -> Tensor:
         """Sum of the encodings (runs, h) of the first ``ranks`` (...) entities: (..., h) float64."""
-        encodings = encodings.double()  # differences of long sums: float32 would lose the short blocks
-        totals = torch.cat([encodings.new_zeros(1, encodings.shape[1]), (encodings * self.counts[:, None]).cumsum(0)])
+        encodings = (
+            encodings.double()
+        )  # differences of long sums: float32 would lose the short blocks
+        totals = torch.cat(
+            [
+                encodings.new_zeros(1, encodings.shape[1]),
+                (encodings * self.counts[:, None]).cumsum(0),
+            ]
+        )
         run = torch.searchsorted(self.ends, ranks, right=True)  # complete runs before the rank
         into = ranks - F.pad(self.ends, (1, 0))[run]
         return totals[run] + into[..., None] * F.pad(encodings, (0, 0, 0, 1))[run]
 
 
 class DeepSets(nn.Module):
-    """r_hat = pi(h), h = mean over d of mu([mean of q_n over S_d; d / d_max]), q = rho(f / max f) per side (Eq. 7-10).
+    """r_hat = pi(h), h = mean over d of mu([mean of q_n over S_d; d / d_max]), q = rho(f / max f)
+    per side (Eq. 7-10).
 
-    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU. ``sets``: d_max or, for actions of another
-    form, ``Space.sets``, what is to be seen of every set besides its frequencies.
+    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU. ``sets``:
+    d_max or, for actions of another form, ``Space.sets``, what is to be seen of every set besides
+    its frequencies.
     """
 
-    def __init__(self, order: FrequencyOrder | FrequencyRuns, sets: int | np.ndarray, generator: torch.Generator):
+    def __init__(
+        self,
+        order: FrequencyOrder | FrequencyRuns,
+        sets: int | np.ndarray,
+        generator: torch.Generator,
+    ):
         super().__init__()
         self.sets = _described(sets)  # (k, c)
         runs = order.runs if isinstance(order, FrequencyOrder) else order
@@ -71,7 +90,9 @@ class DeepSets(nn.Module):
         self.decode = MLP((64, 64, 1), generator, activate_output=False)  # pi
 
     def embed(self, histograms: Tensor) -> Tensor:
-        """h of actions given as (m, 2, k + 1) int64 counts per side of empty rows and of every set: (m, 64)."""
+        """h of actions given as (m, 2, k + 1) int64 counts per side of empty rows and of every set:
+        (m, 64).
+        """
         sums: Tensor | float = 0.0
         for i, encode in enumerate((self.encode_user, self.encode_item)):
             descending = histograms[:, i, 1:].flip(1)
@@ -91,15 +112,23 @@ class DeepSets(nn.Module):
 
 
 class SizesOnly(nn.Module):
-    """The paper's ablation: sees how many entities of each side have which size, but no frequencies.
+    """The paper's ablation: sees how many entities of each side have which size, but no
+    frequencies.
 
     h is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h each.
     """
 
-    def __init__(self, order: FrequencyOrder | FrequencyRuns, sets: int | np.ndarray, generator: torch.Generator):
+    def __init__(
+        self,
+        order: FrequencyOrder | FrequencyRuns,
+        sets: int | np.ndarray,
+        generator: torch.Generator,
+    ):
         super().__init__()
         described = _described(sets)
-        self.sets = torch.cat([torch.zeros_like(described[:1]), described])  # (k + 1, c), with the empty rows
+        self.sets = torch.cat(
+            [torch.zeros_like(described[:1]), described]
+        )  # (k + 1, c), with the empty rows
         self.encode_user = MLP((described.shape[1], 64, 32), generator)
         self.encode_item = MLP((described.shape[1], 64, 32), generator)
         self.decode = MLP((64, 64, 1), generator, activate_output=False)
@@ -116,7 +145,9 @@ class SizesOnly(nn.Module):
 
 def _described(sets: int | np.ndarray) -> Tensor:
     """What a predictor sees of every set, (k, c) float32; ``sets`` may be d_max."""
-    return torch.from_numpy((relative_sizes(sets) if isinstance(sets, int) else sets).astype(np.float32))
+    return torch.from_numpy(
+        (relative_sizes(sets) if isinstance(sets, int) else sets).astype(np.float32)
+    )
 
 
 Predictor = DeepSets | SizesOnly
@@ -128,7 +159,9 @@ def stack_histograms(actions: Sequence[Action], d_max: int) -> Tensor:
 
 
 class PredictorTrainer:
-    """Mean squared error against measured fitness; Adam, learning rate 0.01, x 0.9 per update down to 0.002."""
+    """Mean squared error against measured fitness; Adam, learning rate 0.01, x 0.9 per update down
+    to 0.002.
+    """
 
     learning_rate, decay, floor = 0.01, 0.9, 0.002
 
@@ -138,7 +171,9 @@ class PredictorTrainer:
         self.updates = 0
 
     def update(self, histograms: Tensor, fitness: Tensor) -> float:
-        """One gradient step on (m, 2, k + 1) histograms and (m,) fitness; returns the loss before the step."""
+        """One gradient step on (m, 2, k + 1) histograms and (m,) fitness; returns the loss before
+        the step.
+        """
         for group in self.optimizer.param_groups:
             group["lr"] = max(self.floor, self.learning_rate * self.decay**self.updates)
         loss = F.mse_loss(self.predictor(histograms), fitness)

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from bet.analysis.results import Results, load_results, write_bundle
 from bet.paths import notebooks_dir, reports_dir, results_dir
-from bet.report.frames import Study, load_study, write_bundle
 from bet.study.notebook import execute, render_html
 
 
@@ -12,9 +12,11 @@ def report_dir(profile: str) -> Path:
     return reports_dir() if profile == "default" else reports_dir() / profile
 
 
-def load(profile: str) -> Study:
-    """The profile's records: from its results or, when there are none, from the bundle in its report folder."""
-    return load_study(profile, results_dir() / profile, report_dir(profile))
+def load(profile: str) -> Results:
+    """The profile's records: from its results or, when there are none, from the bundle in its
+    report folder.
+    """
+    return load_results(profile, results_dir() / profile, report_dir(profile))
 
 
 def build(profile: str) -> Path:
@@ -22,6 +24,15 @@ def build(profile: str) -> Path:
     folder = report_dir(profile).resolve()
     write_bundle(load(profile), folder)
     # The kernel starts where we are, so that relative folders mean the same to it.
-    execute(notebooks_dir() / "report.ipynb", folder / "report.ipynb", {"profile": profile, "save": True}, cwd=Path.cwd())
-    render_html(folder / "report.ipynb", folder / "report.html", title=f"Budgeted embedding tables: profile {profile}")
+    execute(
+        notebooks_dir() / "report.ipynb",
+        folder / "report.ipynb",
+        {"profile": profile, "save": True},
+        cwd=Path.cwd(),
+    )
+    render_html(
+        folder / "report.ipynb",
+        folder / "report.html",
+        title=f"Budgeted embedding tables: profile {profile}",
+    )
     return folder / "report.html"

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from bet.report import curves
-from bet.report.curves import LEAST, Panel
-from bet.report.frames import Study
-from bet.report.stats import CONFIDENCE, RESAMPLES
+from bet.analysis import curves
+from bet.analysis.curves import LEAST, Panel
+from bet.analysis.results import Results
+from bet.analysis.statistics import CONFIDENCE, RESAMPLES
 from bet.report.tables import MISSING, Table
 
 LEADERS = 4  # per backbone: methods whose crossings are shown
@@ -16,8 +16,10 @@ _CURVES = (
 )
 
 
-def area_under_curve(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
-    """The mean quality over a range of bytes that most methods cover, beside the best method's on validation."""
+def area_under_curve(study: Results, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """The mean quality over a range of bytes that most methods cover, beside the best method's on
+    validation.
+    """
     found = curves.panels(study, dataset, protocol)
     caption = (
         f"Area under the curve of quality against bytes on {dataset}, protocol {protocol}. {_CURVES}"
@@ -27,7 +29,11 @@ def area_under_curve(study: Study, dataset: str, protocol: str, suffix: str = ""
         "Difference: of the mean N@20 to the method with the largest area on validation (bold), with its "
         f"{CONFIDENCE:.0%} bootstrap interval over users ({RESAMPLES:,} resamples), one pair at a time. {_compared(found)}"
     )
-    data = pd.concat([_areas(panel) for panel in found], ignore_index=True) if found else pd.DataFrame()
+    data = (
+        pd.concat([_areas(panel) for panel in found], ignore_index=True)
+        if found
+        else pd.DataFrame()
+    )
     if data.empty:
         return Table(f"area{suffix}", caption.rstrip(), pd.DataFrame({"result": [MISSING]}), data)
     best = data.groupby("backbone", sort=False).cumcount() == 0
@@ -45,8 +51,10 @@ def area_under_curve(study: Study, dataset: str, protocol: str, suffix: str = ""
     return Table(f"area{suffix}", caption.rstrip(), text, data, bold)
 
 
-def crossings(study: Study, dataset: str, protocol: str, suffix: str = "") -> Table:
-    """At how many bytes one method overtakes another, where that is sure; the data has all pairs, the text those to look at."""
+def crossings(study: Results, dataset: str, protocol: str, suffix: str = "") -> Table:
+    """At how many bytes one method overtakes another, where that is sure; the data has all pairs,
+    the text those to look at.
+    """
     found = curves.panels(study, dataset, protocol)
     caption = (
         f"Where one method overtakes another on {dataset}, protocol {protocol}. {_CURVES}"
@@ -59,11 +67,17 @@ def crossings(study: Study, dataset: str, protocol: str, suffix: str = "") -> Ta
         f"Behind, ahead: mean difference in N@20 at these two places. {_compared(found)}"
     )
     frames = [_crossings(panel) for panel in found]
-    data = pd.concat([frame for frame in frames if len(frame)], ignore_index=True) if any(map(len, frames)) else pd.DataFrame()
+    data = (
+        pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
+        if any(map(len, frames))
+        else pd.DataFrame()
+    )
     shown = data[data.pop("shown").astype(bool)] if len(data) else data
     if shown.empty:
         nothing = "no such crossing is sure" if found else MISSING
-        return Table(f"crossings{suffix}", caption.rstrip(), pd.DataFrame({"result": [nothing]}), data)
+        return Table(
+            f"crossings{suffix}", caption.rstrip(), pd.DataFrame({"result": [nothing]}), data
+        )
     text = pd.DataFrame(
         {
             **{name: shown[name] for name in ("backbone", "method")},
@@ -79,17 +93,28 @@ def crossings(study: Study, dataset: str, protocol: str, suffix: str = "") -> Ta
 
 
 def _areas(panel: Panel) -> pd.DataFrame:
-    """All methods of a panel, those without an area last; the range in bytes per entity on every row."""
+    """All methods of a panel, those without an area last; the range in bytes per entity on every
+    row.
+    """
     frame = curves.areas(panel)
-    without = [curve.method for curve in panel.curves if curve.method not in set(frame["method"])] + list(panel.others)
-    frame = frame.set_index("method").reindex([*frame["method"], *without]).rename_axis("method").reset_index()
+    without = [
+        curve.method for curve in panel.curves if curve.method not in set(frame["method"])
+    ] + list(panel.others)
+    frame = (
+        frame.set_index("method")
+        .reindex([*frame["method"], *without])
+        .rename_axis("method")
+        .reset_index()
+    )
     frame.insert(0, "backbone", panel.backbone)
     low, high = (float("nan"),) * 2 if panel.span is None else (2.0**end for end in panel.span)
     return frame.assign(from_bytes=low, to_bytes=high, users=panel.users, seeds=len(panel.seeds))
 
 
 def _crossings(panel: Panel) -> pd.DataFrame:
-    """All crossings of a panel, and whether a pair is ``shown``: one of bet or of the methods that validation puts first."""
+    """All crossings of a panel, and whether a pair is ``shown``: one of bet or of the methods that
+    validation puts first.
+    """
     frame = curves.crossings(panel)
     main = {"bet", *curves.areas(panel)["method"][:LEADERS]}
     shown = frame["method"].isin(main) | frame["opponent"].isin(main)
@@ -101,7 +126,11 @@ def _compared(found: list[Panel]) -> str:
     """On what, per backbone."""
     parts = []
     for panel in found:
-        reach = "" if panel.span is None else f"{2 ** panel.span[0]:.1f} to {2 ** panel.span[1]:.1f} bytes per entity, "
+        reach = (
+            ""
+            if panel.span is None
+            else f"{2 ** panel.span[0]:.1f} to {2 ** panel.span[1]:.1f} bytes per entity, "
+        )
         seeds = f"seed{'s' * (len(panel.seeds) > 1)} {', '.join(map(str, panel.seeds))}"
         parts.append(f"{panel.backbone}: {reach}{panel.users:,} users, {seeds}")
     return f"Compared: {'; '.join(parts)}." if parts else ""
@@ -113,4 +142,6 @@ def _shown(values: pd.Series, form: str) -> list[str]:
 
 def _intervals(lows: pd.Series, highs: pd.Series, form: str) -> list[str]:
     pairs = zip(lows, highs, strict=True)
-    return ["–" if pd.isna(low) else f"[{form.format(low)}, {form.format(high)}]" for low, high in pairs]
+    return [
+        "–" if pd.isna(low) else f"[{form.format(low)}, {form.format(high)}]" for low, high in pairs
+    ]

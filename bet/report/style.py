@@ -1,4 +1,4 @@
-"""One look for all figures: readable in print, distinguishable without colour."""
+"""One look for all figures: readable in print, distinguishable without color."""
 
 import sys
 from itertools import cycle
@@ -8,8 +8,8 @@ import seaborn as sns
 
 from bet.methods import METHODS
 
-METHOD_COLOURS = {"full": "black"}
-_FAMILIES = {  # a family of methods, a range of colours
+METHOD_COLORS = {"full": "black"}
+_FAMILIES = {  # a family of methods, a range of colors
     ("su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested"): "colorblind",
     ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl"): "dark",
     ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1"): "YlOrRd",
@@ -18,14 +18,16 @@ _FAMILIES = {  # a family of methods, a range of colours
     ("hash", "memrec"): "copper_r",
 }
 for _methods, _palette in _FAMILIES.items():
-    METHOD_COLOURS |= dict(zip(_methods, sns.color_palette(_palette, len(_methods)), strict=True))
-_others = [name for name in METHODS if name not in METHOD_COLOURS]
-METHOD_COLOURS |= dict(zip(_others, sns.husl_palette(len(_others)), strict=True))
+    METHOD_COLORS |= dict(zip(_methods, sns.color_palette(_palette, len(_methods)), strict=True))
+_others = [name for name in METHODS if name not in METHOD_COLORS]
+METHOD_COLORS |= dict(zip(_others, sns.husl_palette(len(_others)), strict=True))
 METHOD_MARKERS = dict(zip(METHODS, cycle("Xsv^oDPH<>pdh*8"), strict=False))
 
 
 def use_style() -> None:
-    """Set seaborn's white grid, 9-point type and 150 dots per inch for every later figure; in a notebook, show figures inline."""
+    """Set seaborn's white grid, 9-point type and 150 dots per inch for every later figure; in a
+    notebook, show figures inline.
+    """
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
         shell.run_line_magic("matplotlib", "inline")  # whatever MPLBACKEND says
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")

@@ -1,4 +1,6 @@
-"""The fitness of an action: quality after fine-tuning the full model with its mask, over the full model's quality (Eq. 12)."""
+"""The fitness of an action: quality after fine-tuning the full model with its mask, over the full
+model's quality (Eq. 12).
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -6,54 +8,68 @@ from dataclasses import replace
 import numpy as np
 
 from bet.actions import Budget
-from bet.backbones import Recommender, masked_recommender
+from bet.backbones import Recommender, truncate_recommender
 from bet.files import locked
-from bet.search.problem import Problem, Trained, check_bytes, train_from_scratch
+from bet.search.context import SearchContext, Trained, check_bytes, train_from_scratch
 from bet.training import RankingMetrics, train
 
-Score = Callable[[Problem, Trained, np.ndarray], RankingMetrics]
-"""What validation users get where the model with the full table keeps what an action says (``Action.kept``)."""
+Score = Callable[[SearchContext, Trained, np.ndarray], RankingMetrics]
+"""What validation users get where the model with the full table keeps what an action says
+(``Action.kept``).
+"""
 
 
-def unbudgeted(problem: Problem) -> Problem:
-    """The same problem with room for the full table, in full precision."""
-    budget = problem.budget
-    full = Budget(budget.n * budget.d_max, budget.n, budget.d_max, budget.d_min // budget.step, budget.copies)
-    return replace(problem, budget=full, packing=None)
+def without_budget(context: SearchContext) -> SearchContext:
+    """The same context with room for the full table, in full precision."""
+    budget = context.budget
+    full = Budget(
+        budget.n * budget.d_max, budget.n, budget.d_max, budget.d_min // budget.step, budget.copies
+    )
+    return replace(context, budget=full, packing=None)
 
 
-def full_sizes(problem: Problem) -> np.ndarray:
+def full_sizes(context: SearchContext) -> np.ndarray:
     """d_max columns for everybody: (n,) int16."""
-    return np.full(problem.budget.n, problem.budget.d_max, dtype=np.int16)
+    return np.full(context.budget.n, context.budget.d_max, dtype=np.int16)
 
 
-def pretrained(problem: Problem) -> Trained:
-    """The backbone with its full table, trained to convergence once per data set, settings and seed, and cached.
+def load_or_pretrain(context: SearchContext) -> Trained:
+    """The backbone with its full table, trained to convergence once per data set, settings and
+    seed, and cached.
 
-    Cells that start together wait for the first one to train it; a damaged or foreign cache file is rebuilt.
+    Cells that start together wait for the first one to train it; a damaged or foreign cache file is
+    rebuilt.
     """
-    full = unbudgeted(problem)
-    folder = problem.cache / "backbones"
-    name = f"{problem.backbone}-{problem.key}"
+    full = without_budget(context)
+    folder = context.cache / "backbones"
+    name = f"{context.backbone}-{context.key}"
     with locked(folder / name):
         return train_from_scratch(replace(full, work=folder), full_sizes(full), name)
 
 
-def masked(problem: Problem, full: Trained, kept: np.ndarray) -> RankingMetrics:
+def evaluate_truncated(context: SearchContext, full: Trained, kept: np.ndarray) -> RankingMetrics:
     """What validation users get from the full model cut to ``kept``, as it is."""
-    return problem.ranked(cut(problem, full, kept))
+    return context.ranked(truncate(context, full, kept))
 
 
-def finetuned(problem: Problem, full: Trained, kept: np.ndarray) -> RankingMetrics:
-    """What validation users get after ``finetune_epochs`` from the full model cut to ``kept``, an action's, by entity id."""
-    model = cut(problem, full, kept)
-    train(model, problem.sampler, problem.finetuning, problem.seed, epochs=problem.search.finetune_epochs)
-    return problem.ranked(model)
+def evaluate_finetuned(context: SearchContext, full: Trained, kept: np.ndarray) -> RankingMetrics:
+    """What validation users get after ``finetune_epochs`` from the full model cut to ``kept``, an
+    action's, by entity id.
+    """
+    model = truncate(context, full, kept)
+    train(
+        model,
+        context.sampler,
+        context.finetuning,
+        context.seed,
+        epochs=context.search.finetune_epochs,
+    )
+    return context.ranked(model)
 
 
-def cut(problem: Problem, full: Trained, kept: np.ndarray) -> Recommender:
+def truncate(context: SearchContext, full: Trained, kept: np.ndarray) -> Recommender:
     """The full model with what ``kept`` keeps of its table; the budget is asserted."""
-    problem.budget.check(kept)
-    model = masked_recommender(full.model, kept, problem.sized_table)
-    check_bytes(problem, model.table)
+    context.budget.check(kept)
+    model = truncate_recommender(full.model, kept, context.sized_table)
+    check_bytes(context, model.table)
     return model

@@ -9,7 +9,7 @@ import torch
 
 from bet.actions import Action, SizeSpace, Space, sample_actions
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly
-from bet.search.problem import Problem
+from bet.search.context import SearchContext
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
 
@@ -30,7 +30,9 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Choice:
-    """The action to evaluate next, the name of the rule that chose it, and its predicted fitness if there is one."""
+    """The action to evaluate next, the name of the rule that chose it, and its predicted fitness if
+    there is one.
+    """
 
     action: Action
     strategy: str
@@ -44,8 +46,12 @@ class Selector(Protocol):
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice: ...
 
-    def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float | None:
-        """Update after iteration t, whose action gave users ``ranked``; the mean loss before the updates, if something learns."""
+    def learn(
+        self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics
+    ) -> float | None:
+        """Update after iteration t, whose action gave users ``ranked``; the mean loss before the
+        updates, if something learns.
+        """
 
     def state_dict(self) -> dict: ...
 
@@ -70,38 +76,47 @@ class RandomSelector(StatelessSelector):
 
     name = "random"
 
-    def __init__(self, problem: Problem):
-        self.problem = problem
+    def __init__(self, context: SearchContext):
+        self.context = context
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        rng = numpy_generator(self.problem.seed, "actions", t)
-        return Choice(sample_actions(self.problem.order, self.problem.budget, 1, rng)[0], "II random")
+        rng = numpy_generator(self.context.seed, "actions", t)
+        return Choice(
+            sample_actions(self.context.order, self.context.budget, 1, rng)[0], "II random"
+        )
 
 
 class PredictorSelector:
-    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one nearest to the best (III).
+    """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one
+    nearest to the best (III).
 
     space: the actions there are; None: sizes within the problem's budget.
     """
 
-    def __init__(self, problem: Problem, predictor: type[DeepSets] | type[SizesOnly], space: Space | None = None):
-        self.problem, self.name = problem, predictor.__name__
-        self.space = space or SizeSpace(problem.order, problem.budget)
-        generator = torch_generator(problem.seed, "predictor")
-        self.trainer = PredictorTrainer(predictor(problem.order, self.space.sets, generator))
+    def __init__(
+        self,
+        context: SearchContext,
+        predictor: type[DeepSets] | type[SizesOnly],
+        space: Space | None = None,
+    ):
+        self.context, self.name = context, predictor.__name__
+        self.space = space or SizeSpace(context.order, context.budget)
+        generator = torch_generator(context.seed, "predictor")
+        self.trainer = PredictorTrainer(predictor(context.order, self.space.sets, generator))
 
     @torch.no_grad()
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        problem, predictor = self.problem, self.trainer.predictor
-        rng = numpy_generator(problem.seed, "actions", t)
-        actions = self.space.sample(problem.search.actions, rng)
+        context, predictor = self.context, self.trainer.predictor
+        rng = numpy_generator(context.seed, "actions", t)
+        actions = self.space.sample(context.search.actions, rng)
         histograms = self._histograms(actions)
         embeddings = predictor.embed(histograms)
         predicted = predictor.decode(embeddings)[:, 0]
         if t % 5 == 3:
             strategy, best = "II random", int(rng.integers(len(actions)))
         elif t % 5 == 4:
-            # Both sides embedded with today's predictor: stored embeddings would be from older weights.
+            # Both sides embedded with today's predictor: stored embeddings would be from older
+            # weights.
             leader = max(population, key=lambda member: member.fitness).action
             target = predictor.embed(self._histograms([leader]))
             strategy, best = "III nearest", int(torch.cdist(embeddings, target)[:, 0].argmin())
@@ -110,11 +125,11 @@ class PredictorSelector:
         return Choice(actions[best], strategy, float(predicted[best]))
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
-        search, losses = self.problem.search, []
+        search, losses = self.context.search, []
         histograms = self._histograms([member.action for member in population])
         fitness = torch.tensor([member.fitness for member in population])
         for update in range(search.predictor_updates):
-            rng = numpy_generator(self.problem.seed, "predictor", t, update)
+            rng = numpy_generator(self.context.seed, "predictor", t, update)
             sample = rng.permutation(len(population))[: search.predictor_batch]
             losses.append(self.trainer.update(histograms[sample], fitness[sample]))
         return float(np.mean(losses))

@@ -1,4 +1,6 @@
-"""Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained HTML file."""
+"""Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained
+HTML file.
+"""
 
 import ast
 import json
@@ -23,8 +25,9 @@ _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'
 def parameters_of(notebook: Path) -> dict[str, Any]:
     """Names and default values that ``notebook`` declares in its one cell tagged ``parameters``.
 
-    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments only: nothing else could
-    be replaced by value. Raises BetError when the file is not a notebook, or has not exactly one such cell.
+    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments
+    only: nothing else could be replaced by value. Raises BetError when the file is not a notebook,
+    or has not exactly one such cell.
     """
     try:
         import nbformat
@@ -39,7 +42,9 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
         raise BetError(f"{notebook} is not a notebook: {error}") from error
     tagged = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(tagged) != 1:
-        raise BetError(f"{notebook} has {len(tagged)} cells tagged 'parameters'; it needs exactly one")
+        raise BetError(
+            f"{notebook} has {len(tagged)} cells tagged 'parameters'; it needs exactly one"
+        )
     try:
         statements = ast.parse(tagged[0].source).body
     except SyntaxError as error:
@@ -63,13 +68,15 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
     return declared
 
 
-def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd: Path | None = None) -> None:
+def execute(
+    notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd: Path | None = None
+) -> None:
     """Run ``notebook`` with ``parameters`` and leave the executed copy at ``output``.
 
-    parameters: replace defaults of the notebook's ``parameters`` cell; a name it does not declare is an error.
-    cwd: working directory of the kernel, the notebook's own folder when None (as in Jupyter).
-    ``output`` appears whole when the run is over. When a cell fails it is written all the same, with the traceback,
-    and a BetError names it and the last frame.
+    parameters: replace defaults of the notebook's ``parameters`` cell; a name it does not declare
+    is an error. cwd: working directory of the kernel, the notebook's own folder when None (as in
+    Jupyter). ``output`` appears whole when the run is over. When a cell fails it is written all the
+    same, with the traceback, and a BetError names it and the last frame.
     """
     logging.getLogger("papermill").setLevel(logging.WARNING)
     declared = parameters_of(notebook)
@@ -87,10 +94,14 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
 
     folder = Path(cwd) if cwd is not None else Path(notebook).resolve().parent
     failure: Exception | None = None
-    # Kernels talk through sockets in a fresh folder, so that several may start at once: a free TCP port can be taken
-    # twice. The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
+    # Kernels talk through sockets in a fresh folder, so that several may start at once: a free TCP
+    # port can be taken twice. The address of a socket has at most about 100 characters, hence not
+    # below a long TMPDIR.
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
-    with tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets, atomic_path(Path(output)) as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets,
+        atomic_path(Path(output)) as temporary,
+    ):
         try:
             papermill.execute_notebook(
                 str(Path(notebook).resolve()),
@@ -100,18 +111,24 @@ def execute(notebook: Path, output: Path, parameters: Mapping[str, Any], *, cwd:
                 language="python",
                 cwd=str(folder),
                 progress_bar=False,
-                config=Config({"KernelManager": {"transport": "ipc", "ip": os.path.join(sockets, "k")}}),
+                config=Config(
+                    {"KernelManager": {"transport": "ipc", "ip": os.path.join(sockets, "k")}}
+                ),
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             failure = error
         if temporary.is_file():
             _forget_folders(temporary)
     if failure is not None:
-        raise BetError(f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}") from failure
+        raise BetError(
+            f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}"
+        ) from failure
 
 
 def _forget_folders(notebook: Path) -> None:
-    """Papermill notes where the files were on this machine; an executed notebook is for others to read."""
+    """Papermill notes where the files were on this machine; an executed notebook is for others to
+    read.
+    """
     content = json.loads(notebook.read_text(encoding="utf-8"))
     for name in ("input_path", "output_path"):
         content["metadata"].get("papermill", {}).pop(name, None)
@@ -119,24 +136,33 @@ def _forget_folders(notebook: Path) -> None:
 
 
 def run_cell_notebook(cell: Cell, device: str = "auto") -> Path:
-    """Run ``notebooks/cell.ipynb`` for ``cell``; the executed copy, also of a failed run, is a log beside the results."""
+    """Run ``notebooks/cell.ipynb`` for ``cell``; the executed copy, also of a failed run, is a log
+    beside the results.
+    """
     output = results_dir() / cell.profile / "logs" / f"{cell.id}.ipynb"
     # The kernel starts where we are, so that relative folders mean the same to it.
-    execute(notebooks_dir() / "cell.ipynb", output, asdict(cell) | {"device": device}, cwd=Path.cwd())
+    execute(
+        notebooks_dir() / "cell.ipynb", output, asdict(cell) | {"device": device}, cwd=Path.cwd()
+    )
     return output
 
 
 def _reason(failure: Any) -> str:
-    """`NameError: ... (code cell 3, at file.py:12)`, from the error of Papermill or of the kernel client."""
+    """`NameError: ... (code cell 3, at file.py:12)`, from the error of Papermill or of the kernel
+    client.
+    """
     if not hasattr(failure, "ename"):
         return f"Its kernel died: {failure} (killed for memory?)"
     plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failure.traceback))
-    frames = re.findall(r"^File (\S+?:\d+)|^(?:Cell In\[.*?\]|Input .*?), (line \d+)", plain, flags=re.MULTILINE)
+    frames = re.findall(
+        r"^File (\S+?:\d+)|^(?:Cell In\[.*?\]|Input .*?), (line \d+)", plain, flags=re.MULTILINE
+    )
     place = f", at {frames[-1][0] or frames[-1][1]}" if frames else ""
     return f"{failure.ename}: {failure.evalue} (code cell {failure.exec_count}{place})"
 
 
-# The standard page without its scripts (formulas, diagrams, widgets), all of which would be loaded from the network.
+# The standard page without its scripts (formulas, diagrams, widgets), all of which would be loaded
+# from the network.
 _PAGE = """\
 {% extends 'lab/index.html.j2' %}
 {% block html_head_js %}{% endblock %}
@@ -158,11 +184,15 @@ main { max-width: 72rem; margin: 0 auto; padding: 1rem }
 """
 
 
-def render_html(notebook: Path, html: Path, *, title: str | None = None, show_code: bool = False) -> None:
-    """Render an executed notebook as one HTML file that needs no other file, no script and no network.
+def render_html(
+    notebook: Path, html: Path, *, title: str | None = None, show_code: bool = False
+) -> None:
+    """Render an executed notebook as one HTML file that needs no other file, no script and no
+    network.
 
-    title: of the page, the notebook's name when None. The code cells' inputs are hidden unless ``show_code``.
-    Formulas are not typeset: write them as plain Unicode. Raises BetError when the page would still load something.
+    title: of the page, the notebook's name when None. The code cells' inputs are hidden unless
+    ``show_code``. Formulas are not typeset: write them as plain Unicode. Raises BetError when the
+    page would still load something.
     """
     try:
         import nbformat
@@ -180,11 +210,15 @@ def render_html(notebook: Path, html: Path, *, title: str | None = None, show_co
         embed_images=True,
     )
     content = nbformat.read(notebook, as_version=4)
-    page, _ = exporter.from_notebook_node(content, resources={"metadata": {"name": title or notebook.stem}})
+    page, _ = exporter.from_notebook_node(
+        content, resources={"metadata": {"name": title or notebook.stem}}
+    )
     loads = _loaded_by(page)
     if loads:
         what = ", ".join(loads)[:300]
-        raise BetError(f"{notebook} cannot become one file: it would load {what}; embed it or leave it out")
+        raise BetError(
+            f"{notebook} cannot become one file: it would load {what}; embed it or leave it out"
+        )
     with atomic_path(Path(html)) as temporary:
         temporary.write_text(page, encoding="utf-8")
 
@@ -196,7 +230,10 @@ def _loaded_by(page: str) -> list[str]:
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             for name, value in attrs:
-                if (name in ("src", "srcset", "poster", "data") or (tag == "link" and name == "href")) and value:
+                if (
+                    name in ("src", "srcset", "poster", "data")
+                    or (tag == "link" and name == "href")
+                ) and value:
                     if not value.startswith(("data:", "#")):
                         found.append(f"<{tag} {name}={value}>")
 

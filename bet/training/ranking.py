@@ -19,7 +19,8 @@ CUTOFFS = (5, 10, 20)  # Eq. 13
 
 @dataclass(frozen=True)
 class RankingMetrics:
-    """What every user got: ``users`` (u,) int64, those with at least one positive, and ``n_positives`` (u,) how many.
+    """What every user got: ``users`` (u,) int64, those with at least one positive, and
+    ``n_positives`` (u,) how many.
 
     ``hits`` (u, depth) bool: whether the item at each rank, best first, is a positive.
     """
@@ -51,9 +52,10 @@ def evaluate(
 ) -> RankingMetrics:
     """Rank all items for every user with positives and compare with ``positives`` (|U|, |V|) CSR.
 
-    Interactions of ``masked`` are never recommended. Equal scores rank the lower item id first. Recall@k divides by the
-    number of positives; NDCG@k has gains 1 / log2(rank + 1) and an ideal list of min(k, positives) hits. A cut-off
-    beyond the catalogue counts the whole ranking. Memory is O(block * |V|); on a GPU that has less, blocks are halved.
+    Interactions of ``masked`` are never recommended. Equal scores rank the lower item id first.
+    Recall@k divides by the number of positives; NDCG@k has gains 1 / log2(rank + 1) and an ideal
+    list of min(k, positives) hits. A cut-off beyond the catalogue counts the whole ranking. Memory
+    is O(block * |V|); on a GPU that has less, blocks are halved.
     """
     n_items = positives.shape[1]
     n_positives = np.diff(positives.indptr)
@@ -63,7 +65,9 @@ def evaluate(
     keys = _keys(positives, device)
 
     def hits_of(ids: np.ndarray) -> np.ndarray:
-        """Whether each of the ``depth`` best items of users ``ids`` (b,) is a positive: (b, depth) bool."""
+        """Whether each of the ``depth`` best items of users ``ids`` (b,) is a positive: (b, depth)
+        bool.
+        """
         scores = ranker(torch.from_numpy(ids).to(device))  # (b, |V|)
         for matrix in masked:
             rows, columns = _pairs(matrix, ids, device)
@@ -82,22 +86,31 @@ def evaluate(
             if block == 1:
                 raise
             block //= 2
-            log.warning("not enough GPU memory to rank for so many users at once; going on with blocks of %d", block)
+            log.warning(
+                "not enough GPU memory to rank for so many users at once; going on with blocks of %d",
+                block,
+            )
     return RankingMetrics(users, n_positives[users], hits, cutoffs)
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """The k best of each row of ``scores`` (b, |V|), best first, ties by lower column: values and columns (b, k)."""
+    """The k best of each row of ``scores`` (b, |V|), best first, ties by lower column: values and
+    columns (b, k).
+    """
     n_items = scores.shape[1]
     values, items = torch.topk(scores, min(k + 1, n_items), dim=1)
     # topk orders equal scores arbitrarily: sort by column, then stably by score.
     items = items.sort(dim=1).values
     values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
     items = items.gather(1, order)
-    if n_items > k:  # where the cut falls between equal scores, topk may have kept the wrong columns
+    if (
+        n_items > k
+    ):  # where the cut falls between equal scores, topk may have kept the wrong columns
         cut = ((values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)).nonzero()[:, 0]
         if len(cut):
-            values[cut], items[cut] = (x[:, : k + 1] for x in scores[cut].sort(dim=1, descending=True, stable=True))
+            values[cut], items[cut] = (
+                x[:, : k + 1] for x in scores[cut].sort(dim=1, descending=True, stable=True)
+            )
     return values[:, :k], items[:, :k]
 
 
@@ -107,7 +120,9 @@ def _keys(matrix: csr_array, device: torch.device | str) -> Tensor:
     return torch.from_numpy(np.sort(rows * matrix.shape[1] + matrix.indices)).to(device)
 
 
-def _pairs(matrix: csr_array, users: np.ndarray, device: torch.device | str) -> tuple[Tensor, Tensor]:
+def _pairs(
+    matrix: csr_array, users: np.ndarray, device: torch.device | str
+) -> tuple[Tensor, Tensor]:
     """Block row and column of every stored pair of ``users``, (p,) int64 each."""
     starts, counts = matrix.indptr[users], np.diff(matrix.indptr)[users]
     rows = np.repeat(np.arange(len(users)), counts)
@@ -116,7 +131,9 @@ def _pairs(matrix: csr_array, users: np.ndarray, device: torch.device | str) -> 
     return torch.from_numpy(rows).to(device), torch.from_numpy(columns.astype(np.int64)).to(device)
 
 
-def _metrics(hits: np.ndarray, n_positives: np.ndarray, cutoffs: Sequence[int]) -> dict[str, np.ndarray]:
+def _metrics(
+    hits: np.ndarray, n_positives: np.ndarray, cutoffs: Sequence[int]
+) -> dict[str, np.ndarray]:
     discounts = 1.0 / np.log2(np.arange(2, max(cutoffs) + 2))
     depth = hits.shape[1]
     found = np.cumsum(hits, axis=1)

@@ -13,8 +13,9 @@ from bet.errors import BetError
 class BprSampler:
     """Draws (user, positive, negative) from ``train`` (|U|, |V|) binary CSR with sorted indices.
 
-    Users are uniform, and none is drawn again in a batch before all others were; the positive is uniform over the user's
-    items, the negative uniform over all other items. Users without items, or with all of them, are not drawn.
+    Users are uniform, and none is drawn again in a batch before all others were; the positive is
+    uniform over the user's items, the negative uniform over all other items. Users without items,
+    or with all of them, are not drawn.
     """
 
     def __init__(self, train: csr_array, device: torch.device | str = "cpu"):
@@ -23,10 +24,13 @@ class BprSampler:
         degrees = np.diff(indptr)
         drawable = np.flatnonzero((degrees > 0) & (degrees < self.n_items))
         if not len(drawable):
-            raise BetError(f"no user of {n_users} has both an item and a non-item to learn from; give more interactions")
+            raise BetError(
+                f"no user of {n_users} has both an item and a non-item to learn from; give more interactions"
+            )
         row = np.repeat(np.arange(n_users), degrees)
-        # Non-items of a user in order: the r-th one is r + (number of the user's items at or before it). That number
-        # is a binary search over item id minus position in the row, done for all rows at once by a per-row offset.
+        # Non-items of a user in order: the r-th one is r + (number of the user's items at or before
+        # it). That number is a binary search over item id minus position in the row, done for all
+        # rows at once by a per-row offset.
         gaps = row * (self.n_items + 1) + indices - (np.arange(len(indices)) - indptr[row])
         self.users = torch.from_numpy(drawable).to(device)
         self.indptr = torch.from_numpy(indptr).to(device)
@@ -46,7 +50,9 @@ class BprSampler:
         return digest.hexdigest()
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator`` lives on the device."""
+        """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator``
+        lives on the device.
+        """
         device = self.users.device
         rounds, rest = divmod(batch_size, len(self.users))
         chosen = torch.randperm(len(self.users), generator=generator, device=device)[:rest]

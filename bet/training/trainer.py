@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
-from bet.backbones import Recommender, take_rows
+from bet.backbones import Recommender
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.seeds import torch_generator
+from bet.tables import take_rows
 from bet.training.sampling import BprSampler
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ class TrainSettings:
     patience: int = 3  # evaluations without improvement before stopping
     l2: float | None = None  # eta; None: the backbone's own
     init_std: float | None = None  # of the embedding rows; None: the backbone's own
-    backbone_rate: float = 1.0  # learning rate of the backbone's own weights, relative to the table's
+    backbone_rate: float = (
+        1.0  # learning rate of the backbone's own weights, relative to the table's
+    )
     validation_share: float = 1.0  # of the users; stopping and all selection look at the same ones
 
     def __post_init__(self):
@@ -53,7 +56,9 @@ class TrainSettings:
         if not self.backbone_rate > 0:
             raise BetError(f"backbone_rate must be positive, got {self.backbone_rate}")
         if not 0 < self.floor <= self.learning_rate:
-            raise BetError(f"need 0 < floor <= learning_rate, got {self.floor} and {self.learning_rate}")
+            raise BetError(
+                f"need 0 < floor <= learning_rate, got {self.floor} and {self.learning_rate}"
+            )
 
     def rate(self, step: int, total_steps: int) -> float:
         """Learning rate of step ``step`` (from 0) of ``total_steps``."""
@@ -65,7 +70,9 @@ class TrainSettings:
 
 @dataclass
 class TrainResult:
-    """``epoch`` and ``quality`` of the weights the model was left with; one curve row per evaluation; wall-clock ``seconds``."""
+    """``epoch`` and ``quality`` of the weights the model was left with; one curve row per
+    evaluation; wall-clock ``seconds``.
+    """
 
     epoch: int = 0
     quality: float = math.nan
@@ -74,10 +81,15 @@ class TrainResult:
 
 
 def bpr_loss(
-    model: Recommender, users: Tensor, positives: Tensor, negatives: Tensor, l2: float, dropout: torch.Generator | None
+    model: Recommender,
+    users: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    l2: float,
+    dropout: torch.Generator | None,
 ) -> Tensor:
-    """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three ego rows (Eq. 2),
-    plus the table's own penalty."""
+    """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three
+    ego rows (Eq. 2), plus the table's own penalty."""
     ego = model.table()
     representations = model.backbone.represent(ego, dropout)
     rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])
@@ -100,10 +112,11 @@ def train(
 ) -> TrainResult:
     """Train ``model`` in place.
 
-    With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement and the best
-    weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names a file that lets a killed run
-    continue to the same result; it is removed at the end, and not used where data, sizes, settings or seed differ.
-    A table may end its training earlier. Raises BetError when the loss is no longer finite.
+    With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement
+    and the best weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names
+    a file that lets a killed run continue to the same result; it is removed at the end, and not
+    used where data, sizes, settings or seed differ. A table may end its training earlier. Raises
+    BetError when the loss is no longer finite.
     """
     total = epochs if epochs is not None else settings.max_epochs
     steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
@@ -124,7 +137,14 @@ def train(
         result = TrainResult(**state["result"])
     saved = time.perf_counter()
     started = saved - result.seconds  # as if without the interruption
-    for epoch in tqdm(range(first, total), desc=progress, initial=first, total=total, disable=not progress, leave=False):
+    for epoch in tqdm(
+        range(first, total),
+        desc=progress,
+        initial=first,
+        total=total,
+        disable=not progress,
+        leave=False,
+    ):
         if bad >= settings.patience:
             break
         generator = torch_generator(seed, "epoch", epoch, device=device)
@@ -145,9 +165,16 @@ def train(
                 f"training diverged: loss {mean_loss} in epoch {epoch + 1}, before step {(epoch + 1) * steps_per_epoch}, "
                 f"learning rate {optimizer.param_groups[0]['lr']:g}; lower learning_rate"
             )
-        if validate is not None and ((epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total):
+        if validate is not None and (
+            (epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total
+        ):
             quality = validate(model)
-            row = {"epoch": epoch + 1, "loss": mean_loss, "quality": quality, "seconds": time.perf_counter() - started}
+            row = {
+                "epoch": epoch + 1,
+                "loss": mean_loss,
+                "quality": quality,
+                "seconds": time.perf_counter() - started,
+            }
             result.curve.append(row)
             if best is None or quality > result.quality:
                 result.epoch, result.quality, best, bad = epoch + 1, quality, model.snapshot(), 0
@@ -159,7 +186,12 @@ def train(
         if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
             result.seconds = saved - started
-            state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best, "bad": bad}
+            state = {
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "best": best,
+                "bad": bad,
+            }
             save_state(checkpoint, key, state | {"epoch": epoch + 1, "result": asdict(result)})
     if best is not None:
         model.load_state_dict(best)
@@ -172,18 +204,24 @@ def train(
 
 
 def save_state(path: Path, key: str, state: dict) -> None:
-    """Write ``state`` (tensors and plain values) with the ``key`` of what it belongs to, whole or not at all."""
+    """Write ``state`` (tensors and plain values) with the ``key`` of what it belongs to, whole or
+    not at all.
+    """
     with atomic_path(path) as temporary:
         torch.save({"key": key, "state": state}, temporary)
 
 
 def load_state(path: Path | None, key: str) -> dict | None:
-    """What ``save_state`` wrote under the same ``key``; None, with a logged reason, when absent, unreadable or foreign."""
+    """What ``save_state`` wrote under the same ``key``; None, with a logged reason, when absent,
+    unreadable or foreign.
+    """
     if path is None or not path.is_file():
         return None
     try:
         saved = torch.load(path, weights_only=True)
-    except Exception as error:  # a damaged file can raise almost anything; starting afresh is always right
+    except (
+        Exception
+    ) as error:  # a damaged file can raise almost anything; starting afresh is always right
         log.warning("%s cannot be read (%s); starting afresh", path, error)
         return None
     if saved["key"] != key:

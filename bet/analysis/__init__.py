@@ -1,0 +1,1 @@
+"""Numbers from records: data frames, statistics, curves, what serving takes."""

@@ -1,0 +1,79 @@
+"""What a server must keep besides the table's file: a backbone that reads the graph needs the graph
+too, or its final vectors.
+"""
+
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.sparse import csr_array
+
+from bet.backbones import BACKBONES, normalized_adjacency
+
+NUMBER, INDEX = 4, 4  # bytes of a float32 and of a uint32
+GRAPH = "serve: table + graph"
+VECTORS = "serve: final vectors"
+
+
+def reads_graph(backbone: str) -> bool:
+    """Whether representations come out of layers over the graph; otherwise the table is all they
+    need.
+    """
+    return getattr(BACKBONES[backbone], "layers", 0) > 0
+
+
+@cache
+def final_width(backbone: str, width: int, d_max: int) -> int:
+    """Columns D of the final representations for an ego matrix of ``width`` columns per copy, asked
+    of the backbone itself.
+    """
+    kind = BACKBONES[backbone]
+    body = kind(normalized_adjacency(csr_array(np.ones((1, 1)))), 1, d_max, torch.Generator())
+    with torch.no_grad():
+        return body.represent(torch.zeros(2, kind.copies * width)).shape[1]
+
+
+def serving_bytes(cells: pd.DataFrame) -> pd.DataFrame:
+    """Bytes per entity of both ways to serve each of the finished ``cells``, columns ``GRAPH`` and
+    ``VECTORS``; NaN: no graph.
+
+    The graph is a CSR of item ids, users in rows: |U| + 1 row pointers and an id per edge.
+    """
+    graph = INDEX * (cells["edges"] + cells["users"] + 1)
+    served = (cells["bytes"] + graph + NUMBER * cells["backbone_parameters"]) / cells["entities"]
+    shapes = zip(cells["backbone"], cells["width"], cells["d_max"], strict=True)
+    vectors = [
+        NUMBER * final_width(backbone, int(width), int(d_max)) for backbone, width, d_max in shapes
+    ]
+    frame = pd.DataFrame(
+        {GRAPH: served, VECTORS: np.array(vectors, dtype=np.float64)}, index=cells.index
+    )
+    return frame.where(cells["backbone"].map(reads_graph).astype(bool), axis=0)
+
+
+def explanation(cells: pd.DataFrame) -> str:
+    """For a caption: what has to be stored to serve the finished ``cells``, and what is not known
+    of them.
+    """
+    parts = []
+    if any(map(reads_graph, cells["backbone"])):
+        parts.append(
+            "To serve LightGCN or NGCF, store either the table's file with the graph that the model was trained on (per edge the "
+            "item's number and per user a pointer, uint32; the items' side and the normalization follow from it) and the "
+            "backbone's own weights in float32, or the final vectors of all entities in float32, whatever the table is stored in: "
+            "LightGCN's have the columns of the table's widest row, NGCF's those and the full table's once more for each layer."
+        )
+    for backbone, own in cells.groupby("backbone", sort=False):
+        if not reads_graph(str(backbone)):
+            weights = NUMBER * int(own["backbone_parameters"].iloc[0])
+            parts.append(
+                f"{str(backbone).upper()} needs the table and its own weights, {weights:,} bytes "
+                f"({weights / own['entities'].iloc[0]:.1f} per entity)."
+            )
+    if not cells["width_known"].astype(bool).all():
+        parts.append(
+            "Older records do not hold the columns of the widest row: there they are the largest mean size of a frequency bin, "
+            "rounded up, which is too few where sizes do not follow frequency."
+        )
+    return " ".join(parts)

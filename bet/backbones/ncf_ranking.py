@@ -1,0 +1,97 @@
+"""sum_h a_h relu(x_uh + y_vh) for all pairs of rows: the MLP branch of NCF's full ranking, without
+a (b, |V|, H) array.
+
+Two ways to the same numbers up to rounding: a compiled loop on CPUs where numba is installed, else
+torch's L1 distances, which are several times slower on a CPU (benchmarks/README.md).
+"""
+
+from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+PairScorer = Callable[[Tensor], Tensor]
+"""(b, H) float32 -> (b, |V|) float32."""
+
+
+def pairwise_relu_sum(y: Tensor, a: Tensor) -> PairScorer:
+    """A function that takes rows x (b, H) to sum_h a_h relu(x_uh + y_vh), (b, |V|); ``y`` (|V|, H),
+    ``a`` (H,), float32.
+    """
+    return by_distances(y, a) if y.is_cuda or find_spec("numba") is None else compiled(y, a)
+
+
+def by_distances(y: Tensor, a: Tensor) -> PairScorer:
+    """With relu(z) = (z + |z|) / 2 the sum is a linear term plus L1 distances, one for each sign of
+    a.
+    """
+    signs = [(+1, a >= 0), (-1, a < 0)]
+    parts = [
+        (sign, own, (-y * a.abs())[:, own].contiguous()) for sign, own in signs if bool(own.any())
+    ]
+    linear = y @ a
+
+    def scores(x: Tensor) -> Tensor:
+        total = (x @ a)[:, None] + linear
+        scaled = x * a.abs()
+        for sign, own, negated in parts:
+            total.add_(torch.cdist(scaled[:, own], negated, p=1), alpha=sign)
+        return total.mul_(0.5)
+
+    return scores
+
+
+def compiled(y: Tensor, a: Tensor) -> PairScorer:
+    """The plain sum in a numba loop."""
+    n = len(y)
+    columns, weights = (
+        F.pad(y.detach(), (0, 0, 0, -n % 4)).contiguous().numpy(),
+        a.detach().contiguous().numpy(),
+    )
+
+    def scores(x: Tensor) -> Tensor:
+        rows = F.pad(x.detach(), (0, 0, 0, len(x) % 2)).contiguous().numpy()
+        out = torch.empty(len(rows), len(columns))
+        _loop()(rows, columns, weights, out.numpy())
+        return out[: len(x), :n]
+
+    return scores
+
+
+@cache
+def _loop() -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]:
+    import numba
+
+    zero = np.float32(0)
+
+    # Two rows by four columns at a time share their loads; 128 columns at a time stay in the cache.
+    @numba.njit(fastmath={"reassoc", "contract", "nsz"}, nogil=True)
+    def fill(x, y, a, out):  # even number of rows, number of columns divisible by four
+        for first in range(0, len(y), 128):
+            for u in range(0, len(x), 2):
+                for v in range(first, min(first + 128, len(y)), 4):
+                    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = zero
+                    for h in range(len(a)):
+                        p, q, w = x[u, h], x[u + 1, h], a[h]
+                        y0, y1, y2, y3 = y[v, h], y[v + 1, h], y[v + 2, h], y[v + 3, h]
+                        s0 += w * max(p + y0, zero)
+                        s1 += w * max(p + y1, zero)
+                        s2 += w * max(p + y2, zero)
+                        s3 += w * max(p + y3, zero)
+                        t0 += w * max(q + y0, zero)
+                        t1 += w * max(q + y1, zero)
+                        t2 += w * max(q + y2, zero)
+                        t3 += w * max(q + y3, zero)
+                    out[u, v], out[u, v + 1], out[u, v + 2], out[u, v + 3] = s0, s1, s2, s3
+                    out[u + 1, v], out[u + 1, v + 1], out[u + 1, v + 2], out[u + 1, v + 3] = (
+                        t0,
+                        t1,
+                        t2,
+                        t3,
+                    )
+
+    return fill

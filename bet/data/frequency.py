@@ -1,0 +1,64 @@
+"""How often every entity occurs in training, and the order that follows from it: computed here and
+nowhere else.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_array
+
+
+@dataclass(frozen=True)
+class FrequencyRuns:
+    """Of each side the distinct training frequencies, largest first, and how many entities have
+    each: values, counts, both (runs,).
+
+    All that a predictor needs of the data, and small for any number of entities.
+    """
+
+    users: tuple[np.ndarray, np.ndarray]
+    items: tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class FrequencyOrder:
+    """Training frequency of both sides, and the ids of each side from most to least frequent (ties
+    by id).
+    """
+
+    user_frequency: np.ndarray  # (|U|,) int64
+    item_frequency: np.ndarray  # (|V|,) int64
+    users: np.ndarray = field(init=False)  # (|U|,) user ids by rank
+    items: np.ndarray = field(init=False)  # (|V|,) item ids by rank
+
+    def __post_init__(self):
+        object.__setattr__(self, "users", np.argsort(-self.user_frequency, kind="stable"))
+        object.__setattr__(self, "items", np.argsort(-self.item_frequency, kind="stable"))
+
+    @classmethod
+    def of(cls, train: csr_array) -> "FrequencyOrder":
+        """The order of ``train`` (|U|, |V|) binary CSR."""
+        items = np.bincount(train.indices, minlength=train.shape[1])
+        return cls(np.diff(train.indptr).astype(np.int64), items)
+
+    @property
+    def entities(self) -> np.ndarray:
+        """Entity ids by rank, users first: (n,)."""
+        return np.concatenate([self.users, self.n_users + self.items])
+
+    @property
+    def runs(self) -> FrequencyRuns:
+        """Distinct frequencies and their counts."""
+        sides = (
+            np.unique(side, return_counts=True)
+            for side in (self.user_frequency, self.item_frequency)
+        )
+        return FrequencyRuns(*((values[::-1], counts[::-1]) for values, counts in sides))
+
+    @property
+    def n_users(self) -> int:
+        return len(self.users)
+
+    @property
+    def n(self) -> int:
+        return len(self.users) + len(self.items)

@@ -1,0 +1,124 @@
+"""The same bytes at fewer bits per number: uniform tables, and BET's sizes, over quantized rows.
+
+Both fill a packed file up to the limit in bytes, everything in it counted: what is left is less
+than a row and the eight bytes that the header is padded to, unless everybody has d_max columns.
+Where the budget is a sparsity the limit is that of the float32 numbers it leaves, 4 bytes each.
+Trained with straight-through rounding; the full-precision backbone starts the search.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from bet.actions import Budget
+from bet.errors import BetError
+from bet.methods.fixed import train_once, uniform_sizes
+from bet.packed import Layout, layout_of, most_row_bytes
+from bet.predictor import DeepSets
+from bet.search import MethodResult, PredictorSelector, SearchContext, search_and_retrain
+from bet.tables import PackedSpec
+
+
+def uniform_packed(context: SearchContext, bits: int) -> MethodResult:
+    """As many columns for everybody as the bytes allow, but no more than d_max; what is left goes
+    to the most frequent.
+    """
+    own = quantized_context(context, bits, uniform=True)
+    outcome = train_once(own, uniform_sizes(own).sizes)
+    outcome.context = own
+    return outcome
+
+
+def bet_packed(context: SearchContext, bits: int) -> MethodResult:
+    """Algorithm 1 over sizes of quantized rows; fine-tuning and retraining round as the file will."""
+    own = quantized_context(context, bits)
+    outcome = search_and_retrain(own, PredictorSelector(own, DeepSets))
+    outcome.context = own
+    return outcome
+
+
+def quantized_context(context: SearchContext, bits: int, uniform: bool = False) -> SearchContext:
+    """The context with the columns that fit into ``context.byte_limit`` at ``bits`` per number.
+
+    uniform: the file lists two neighboring sizes only, which costs less. Raises BetError, with the
+    smallest possible file, where not even one step of columns per entity fits.
+    """
+    budget, order, limit = context.budget, context.order, context.byte_limit
+    if limit is None:
+        raise BetError("a quantized table needs a budget; give a sparsity, parameters or bytes")
+    step, d_max, smallest = _smallest(context, bits, uniform)
+    per_step = step * bits * budget.copies // 8  # bytes
+    fitting = most_row_bytes(smallest, limit) // per_step
+    if fitting < budget.n:
+        raise BetError(
+            f"a budget of {limit:,} bytes is below the smallest file at {bits} bits, {smallest.byte_report().total:,} bytes "
+            f"({step} columns per entity); raise the budget"
+        )
+    listed = _listed(step, d_max)
+    if uniform:
+        top = min(fitting // budget.n * step + step, d_max)
+        # Once the two sizes are known the list may take fewer or more bytes than it did with d_max
+        # in it.
+        fitting = _fitting(context, bits, (top, top - step), limit) // per_step
+        if fitting < (top - step) // step * budget.n:
+            top -= step
+            fitting = _fitting(context, bits, (top, top - step), limit) // per_step
+        listed = (top, top - step)
+    columns = Budget(
+        min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step
+    )
+    kinds = tuple((size, bits) for size in listed)
+    return replace(
+        context,
+        budget=columns,
+        packing=PackedSpec(bits, order.n_users, order.entities, kinds, len(kinds), context.ids),
+    )
+
+
+def _fitting(context: SearchContext, bits: int, sizes: tuple[int, ...], limit: int) -> int:
+    """Bytes that rows may take in a file that lists ``sizes``."""
+    return most_row_bytes(_layout(context, bits, sizes, max(sizes)), limit)
+
+
+def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody: int) -> Layout:
+    """Of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
+    budget, kinds = context.budget, np.array([(size, bits) for size in sizes])
+    layout = layout_of(
+        np.full(budget.n, everybody),
+        bits,
+        context.order.n_users,
+        budget.copies,
+        by_rank=True,
+        kinds=kinds,
+    )
+    return replace(layout, ids=context.ids)
+
+
+def smallest_file(context: SearchContext, bits: int, uniform: bool = False) -> int:
+    """Bytes of the smallest file at ``bits`` per number."""
+    return _smallest(context, bits, uniform)[2].byte_report().total
+
+
+def _listed(step: int, d_max: int) -> tuple[int, ...]:
+    return tuple(range(d_max, 0, -step))
+
+
+def _smallest(context: SearchContext, bits: int, uniform: bool) -> tuple[int, int, Layout]:
+    """Columns that fill whole bytes, the most columns that are a multiple of them, and the layout
+    with as few as possible.
+    """
+    budget = context.budget
+    step = max(1, 8 // (bits * budget.copies))
+    d_max = budget.d_max // step * step
+    if not d_max:
+        raise BetError(
+            f"{bits} bits per number need at least {step} columns, the full table has {budget.d_max}"
+        )
+    sizes = (
+        (d_max, step)
+        if uniform and d_max > step
+        else (d_max, 0)
+        if uniform
+        else _listed(step, d_max)
+    )
+    return step, d_max, _layout(context, bits, sizes, step)

@@ -1,0 +1,24 @@
+"""Embedding tables: what a backbone reads, with exact sizes and files."""
+
+from bet.tables.base import LearnedTable, Table, take_rows
+from bet.tables.codebook import CodebookLayout, CodebookSpec, CodebookTable
+from bet.tables.hashed import HashedSpec, HashedTable
+from bet.tables.masked import MaskedTable, masked_table_bytes
+from bet.tables.pruned import PrunedTable
+from bet.tables.quantized import PackedSpec, QuantizedTable
+
+__all__ = [
+    "CodebookLayout",
+    "CodebookSpec",
+    "CodebookTable",
+    "HashedSpec",
+    "HashedTable",
+    "LearnedTable",
+    "MaskedTable",
+    "PackedSpec",
+    "PrunedTable",
+    "QuantizedTable",
+    "Table",
+    "masked_table_bytes",
+    "take_rows",
+]

@@ -1,0 +1,127 @@
+"""What every embedding table is: ego embeddings, an exact size, and a file.
+
+A table is separate from the backbone that reads it. Some backbones keep several embeddings per
+entity (NCF: one for its MLP, one for its GMF branch); such *copies* share one size per entity and
+stand side by side in the columns of the ego matrix.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Table(nn.Module):
+    """What a backbone, the trainer and the accounting need of a table; quantized or hashed tables
+    fit here too.
+
+    A table whose form is learned in training overrides the last three methods.
+    """
+
+    n: int
+    copies: int
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """Numbers per entity and copy, (n,)."""
+        raise NotImplementedError
+
+    @property
+    def kept(self) -> np.ndarray:
+        """What it keeps of the full table: its sizes, or a mask (n, copies * d_max) bool. A table
+        can be made anew from it.
+        """
+        raise NotImplementedError
+
+    @property
+    def form(self) -> str:
+        """What besides ``kept`` determines how its numbers are used; a training goes on only with a
+        table of the same form.
+        """
+        return type(self).__name__
+
+    def forward(self) -> Tensor:
+        """Ego embeddings (n, copies * width) float32; columns from ``width`` up to d_max are zero
+        and left out.
+        """
+        raise NotImplementedError
+
+    def n_parameters(self) -> int:
+        """Numbers kept, over all copies."""
+        raise NotImplementedError
+
+    def n_bytes(self) -> int:
+        """Exact length in bytes of the file that ``save`` writes."""
+        raise NotImplementedError
+
+    def save(self, path: Path) -> None:
+        """Write the table to a file of its own format, whole or not at all."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Entity id of every row of the file that ``save`` writes, (n,)."""
+        return np.arange(self.n)
+
+    def groups(self) -> list[tuple[list[nn.Parameter], float]]:
+        """Parameters and their learning rate relative to the embeddings'."""
+        return [(list(self.parameters()), 1.0)]
+
+    def penalty(self) -> Tensor | float:
+        """A term of the training loss."""
+        return 0.0
+
+    def before_step(self, step: int, steps: int) -> bool:
+        """Called before training step ``step`` (from 0) of at most ``steps``; True ends the
+        training.
+        """
+        return False
+
+
+class LearnedTable(Table):
+    """Base of tables that learn in training what to keep: all numbers are there, and start as those
+    of a full table.
+
+    A subclass yields what is kept for now in its ``forward``; it is thrown away once its choice is
+    known.
+    """
+
+    def __init__(
+        self, sizes: np.ndarray, d_max: int, *, copies: int, std: float, generator: torch.Generator
+    ):
+        """``sizes`` (n,): d_max for everybody."""
+        super().__init__()
+        self.n, self.copies, self.d_max = len(sizes), copies, d_max
+        self.weight = nn.Parameter(
+            torch.empty(self.n, copies * d_max).normal_(0.0, std, generator=generator)
+        )
+
+    @property
+    def kept(self) -> np.ndarray:
+        return np.full(self.n, self.d_max, dtype=np.int16)
+
+
+class _TakeRows(torch.autograd.Function):
+    """x[rows]; on CPUs adding rows up is several times faster than the backward pass of an
+    embedding.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, rows: Tensor) -> Tensor:
+        ctx.n = len(x)
+        ctx.save_for_backward(rows)
+        return x.index_select(0, rows)
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
+        (rows,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.n, gradient.shape[1]).index_add_(0, rows, gradient), None
+
+
+def take_rows(x: Tensor, rows: Tensor) -> Tensor:
+    """Rows ``rows`` (k,) int64 of ``x`` (n, d), differentiable in ``x``: (k, d)."""
+    # On a GPU the order of index_add_ varies from run to run; the embedding's backward pass is
+    # deterministic.
+    return F.embedding(rows, x) if x.is_cuda else _TakeRows.apply(x, rows)

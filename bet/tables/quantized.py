@@ -1,0 +1,125 @@
+"""A masked table whose rows are trained as a packed file will give them back."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bet.errors import BetError
+from bet.packed import IdForm, Ids, Layout, layout_of, rounded, write_packed
+from bet.tables.masked import MaskedTable
+from bet.tables.straight_through import straight_through, to_half
+
+
+@dataclass(frozen=True)
+class PackedSpec:
+    """How a file is laid out: rows by frequency, ``order`` (n,) entity ids, users first; the kinds
+    that rows may have.
+
+    bits: per number; None: every row has its own. n_listed: kinds that a file lists, whichever its
+    rows have, so that its length does not depend on them. ids: the form of the id mapping in the
+    file, if there is one.
+    """
+
+    bits: int | None
+    n_users: int
+    order: np.ndarray = field(repr=False)
+    kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
+    n_listed: int
+    ids: IdForm = ()
+
+    @property
+    def table(self) -> Callable[..., "QuantizedTable"]:
+        """Makes a table of this form."""
+        return partial(QuantizedTable, packing=self)
+
+    def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
+        """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError
+        unless they follow ``order``.
+        """
+        used = set(zip(sizes.tolist(), bits.tolist(), strict=True))
+        widest = max(self.kinds)  # decides how many bytes a size takes
+        others = [widest, *self.kinds]
+        while len(used) < self.n_listed:
+            used.add(others.pop(0))
+        kinds = np.array([kind for kind in self.kinds if kind in used])
+        layout = layout_of(
+            sizes[self.order], bits[self.order], self.n_users, copies, by_rank=True, kinds=kinds
+        )
+        return replace(layout, ids=self.ids)
+
+
+class QuantizedTable(MaskedTable):
+    """Ego embeddings are rounded in every step, to 2^bits levels per row or all to float16; the
+    optimizer's weights are not.
+
+    Straight-through estimator (Bengio et al., 2013). The file holds codes and a step per row and
+    gives the same numbers back.
+    """
+
+    numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
+    bits: Tensor | None  # (n, 1) int64 per number of every row; None: the packing's
+
+    def __init__(self, kept: np.ndarray, d_max: int, *, packing: PackedSpec, **options):
+        """``kept``: sizes (n,), or sizes and bits (n, 2) where the packing leaves them open. Raises
+        BetError as above.
+        """
+        sizes = kept if packing.bits else kept[:, 0]
+        super().__init__(sizes, d_max, **options)
+        self.packing, self._kept = packing, kept.astype(np.int16)
+        bits = np.full(self.n, packing.bits) if packing.bits else kept[:, 1]
+        self.layout = packing.layout(sizes, bits, self.copies)
+        numbers = torch.from_numpy(self.sizes.astype(np.float32) * self.copies)[:, None]
+        self.register_buffer("numbers", numbers, persistent=False)
+        self.register_buffer(
+            "bits",
+            None if packing.bits else torch.from_numpy(bits.astype(np.int64))[:, None],
+            persistent=False,
+        )
+
+    @property
+    def kept(self) -> np.ndarray:
+        return self._kept
+
+    @property
+    def form(self) -> str:
+        return repr(self.packing)
+
+    def forward(self) -> Tensor:
+        ego = straight_through(self.weight, self._rounded)
+        return ego if self.mask is None else ego * self.mask
+
+    def _rounded(self, weight: Tensor) -> Tensor:
+        if self.packing.bits == 16:
+            return to_half(weight)
+        bits = self.packing.bits or self.bits
+        assert bits is not None
+        return rounded(weight, self.numbers, bits)
+
+    def n_bytes(self) -> int:
+        return self.layout.byte_report().total
+
+    @property
+    def rows(self) -> np.ndarray:
+        return self.packing.order
+
+    def save(self, path: Path, ids: Ids | None = None) -> None:
+        """Write a packed file; ``bet.packed.PackedTable`` reads it. ``ids`` of users and of items,
+        in the order of ``rows``.
+        """
+        if bool(ids) != bool(self.packing.ids):
+            raise BetError(
+                f"a table made for a file with{'' if self.packing.ids else 'out'} ids cannot be saved otherwise"
+            )
+        rows = (
+            self.weight.detach().reshape(self.n, self.copies, -1).cpu().numpy()[self.packing.order]
+        )
+        write_packed(path, self.layout, rows, ids)
+
+    @classmethod
+    def load(cls, path: Path):
+        raise BetError(f"{path}: read a packed file with bet.packed.PackedTable")

@@ -1,0 +1,1 @@
+"""What the walkthrough notebooks call: pictures and small computations."""
