@@ -43,9 +43,9 @@ def test_pairs_ratings_cores_and_string_ids():
         and list(data.user_ids) == ["a", "b"]
         and list(data.item_ids) == ["x", "y", "z"]
     )
-    rated = from_pairs("pairs", users, items, pd.Series([5, 1, 5, 1, 5]), minimum_rating=3)
+    rated = from_pairs("pairs", users, items, ratings=pd.Series([5, 1, 5, 1, 5]), minimum_rating=3)
     assert len(rated) == 2 and list(rated.item_ids) == ["x"]
     with pytest.raises(BetError, match="row 2"):
         from_pairs("pairs", pd.Series(["a", None]), pd.Series(["x", "y"]))
     with pytest.raises(BetError, match="no rating reaches"):
-        from_pairs("pairs", users, items, pd.Series([1] * 5), minimum_rating=3)
+        from_pairs("pairs", users, items, ratings=pd.Series([1] * 5), minimum_rating=3)

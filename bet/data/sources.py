@@ -20,13 +20,17 @@ from bet.paths import cache_dir, data_dir
 
 @dataclass(frozen=True)
 class Source:
-    """Files (name -> sha256), who writes one of them to a path, and the users, items and
-    interactions of their union.
+    """Where a named dataset comes from.
+
+    ``files``: sha256 by file name; the dataset is the union of these files. ``fetch``: writes the
+    file of a name to a path. ``counts``: users, items and interactions that the union must have.
+    ``source``: who collected the data and on which terms it is given, in a line.
     """
 
     files: dict[str, str]
     fetch: Callable[[str, Path], None]
     counts: tuple[int, int, int]
+    source: str
 
 
 def load_dataset(name: str | Path, **options) -> Interactions:
@@ -40,7 +44,8 @@ def load_dataset(name: str | Path, **options) -> Interactions:
     if name in DATASETS:
         if options:
             raise BetError(
-                f"{name} is a named dataset and takes no options, got {', '.join(options)}; give the path of a file"
+                f"{name} is a named dataset and takes no options, got {', '.join(options)}; "
+                "give the path of a file"
             )
         return DATASETS[str(name)]()
     if not Path(name).is_file():
@@ -53,33 +58,32 @@ def load_dataset(name: str | Path, **options) -> Interactions:
 def _load(name: str) -> Interactions:
     """The union of the files of ``SOURCES[name]``."""
     source = SOURCES[name]
-    paths = [_file(name, file, sha256, source.fetch) for file, sha256 in source.files.items()]
+    paths = [_find_file(name, file, source) for file in source.files]
     data = read_interactions(paths, name=name)
-    found = (data.n_users, data.n_items, len(data))
-    if found != source.counts:
+    counts = (data.n_users, data.n_items, len(data))
+    if counts != source.counts:
         raise BetError(
-            f"{name}: {found} users, items and interactions instead of {source.counts}; the files are the expected ones, "
-            "so the reader or the registry entry is wrong: please report it"
+            f"{name}: {counts} users, items and interactions instead of {source.counts}; the files "
+            "are the expected ones, so the reader or the registry entry is wrong: please report it"
         )
     return data
 
 
-def _file(name: str, file: str, sha256: str, fetch: Callable[[str, Path], None]) -> Path:
-    """The checked file, from ``$BET_DATA/<name>/`` or from the cache, into which ``fetch`` writes
-    it whole or not at all.
+def _find_file(name: str, file: str, source: Source) -> Path:
+    """The checked file, from ``$BET_DATA/<name>/`` or from the cache, into which it is fetched
+    whole or not at all.
     """
-    own = data_dir()
-    path = own / name / file if own else None
+    sha256, folder = source.files[file], data_dir()
+    path = folder / name / file if folder else None
     if path is None or not path.is_file():
         path = cache_dir() / "data" / name / file
         with locked(path):
-            for stale in path.parent.glob(
-                f".{path.stem}.*{path.suffix}"
-            ):  # of a killed process: we hold the lock
+            # We hold the lock, so that any unfinished file is of a killed process.
+            for stale in path.parent.glob(f".{path.stem}.*{path.suffix}"):
                 stale.unlink()
             if not path.is_file():
                 with atomic_path(path) as temporary:
-                    fetch(file, temporary)
+                    source.fetch(file, temporary)
                     check_sha256(temporary, sha256, f"{name}: {file} as downloaded")
     check_sha256(path, sha256, str(path))
     return path
@@ -87,50 +91,42 @@ def _file(name: str, file: str, sha256: str, fetch: Callable[[str, Path], None])
 
 def check_sha256(path: Path, sha256: str, what: str) -> None:
     """Raise BetError, calling the file ``what``, unless its content has this checksum."""
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
-    if found != sha256:
+    actual = hashlib.sha256(path.read_bytes()).hexdigest()
+    if actual != sha256:
         raise BetError(
-            f"{what}: sha256 is {found}, expected {sha256}; delete the file if it is there and fetch it again"
+            f"{what}: sha256 is {actual}, expected {sha256}; "
+            "delete the file if it is there and fetch it again"
         )
 
 
 def _download(folder: str, file: str, path: Path) -> None:
     """Fetch ``folder + file`` into ``path``; the caller checks the content."""
-    address, own = folder + file, f"put the file into $BET_DATA/{path.parent.name}/"
+    address, by_hand = folder + file, f"put the file into $BET_DATA/{path.parent.name}/"
     try:
         import pooch
     except ImportError as error:
         raise BetError(
-            f"downloading {address} needs pooch: pip install 'bet[study]', or {own}"
+            f"downloading {address} needs pooch: pip install 'bet[study]', or {by_hand}"
         ) from error
     try:
         pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=30)(address, str(path), None)
     except Exception as error:  # requests and urllib3 have many kinds
-        raise BetError(f"cannot download {address} ({error}); try again, or {own}") from error
+        raise BetError(f"cannot download {address} ({error}); try again, or {by_hand}") from error
 
 
-def _fetch_member(requirement: str, sha256: str, folder: str, file: str, path: Path) -> None:
-    """Let pip download a wheel from whatever index it is configured for, and take its member
-    ``folder + file`` out.
+def _fetch_from_wheel(requirement: str, sha256: str, folder: str, file: str, path: Path) -> None:
+    """Let pip download a wheel from whatever index it is configured for, and write its member
+    ``folder + file`` to ``path``.
     """
-    with tempfile.TemporaryDirectory() as into:
-        command = [
-            sys.executable,
-            "-m",
-            "pip",
-            "download",
-            "--quiet",
-            "--no-deps",
-            "--only-binary",
-            ":all:",
-        ]
-        run = subprocess.run(
-            [*command, "--dest", into, requirement], capture_output=True, text=True, check=False
-        )
-        wheels = list(Path(into).glob("*.whl"))
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    with tempfile.TemporaryDirectory() as downloads:
+        command = [*pip, "--only-binary", ":all:", "--dest", downloads, requirement]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(downloads).glob("*.whl"))
         if run.returncode or len(wheels) != 1:
             raise BetError(
-                f"pip could not download {requirement}, which carries {file}: {run.stderr.strip()[-500:]}\n"
+                f"pip could not download {requirement}, which carries {file}: "
+                f"{run.stderr.strip()[-500:]}\n"
                 f"check pip's index, or put {file} into $BET_DATA/{path.parent.name}/"
             )
         check_sha256(wheels[0], sha256, f"{wheels[0].name} as pip downloads it")
@@ -138,22 +134,23 @@ def _fetch_member(requirement: str, sha256: str, folder: str, file: str, path: P
             path.write_bytes(wheel.read(folder + file))
 
 
-_TURBO_CF = "https://raw.githubusercontent.com/jindeok/Turbo-CF/233f7f4d62c31f16879d5ef74e41edbc2f736503/dataset/"
-_LIGHTGCNPP = "https://raw.githubusercontent.com/geon0325/LightGCNpp/a394f79a7aceb8f485f6bcb549b4865fe83f1d49/data/"
+_GITHUB = "https://raw.githubusercontent.com/"
+_TURBO_CF = _GITHUB + "jindeok/Turbo-CF/233f7f4d62c31f16879d5ef74e41edbc2f736503/dataset/"
+_LIGHTGCNPP = _GITHUB + "geon0325/LightGCNpp/a394f79a7aceb8f485f6bcb549b4865fe83f1d49/data/"
 
 SOURCES = {
-    # 100,000 ratings inside a wheel: reachable wherever pip is.
+    # Inside a wheel: reachable wherever pip is.
     "movielens-100k": Source(
         {"ml-100k.inter": "4edb74e2a81178c2ba9ff381495f754f996c4aea351b1272ca36b43da0935eff"},
         partial(
-            _fetch_member,
+            _fetch_from_wheel,
             "recbole==1.2.1",
             "9c9948202011f37eb0a7c6768129313f00d6403ad221ec940d5e2d5d5f33a407",
             "recbole/dataset_example/ml-100k/",
         ),
         (943, 1_682, 100_000),
+        "GroupLens' MovieLens-100K (research use), all ratings, out of the recbole wheel",
     ),
-    # Check-ins collected by SNAP; the repository is under the MIT license.
     "gowalla": Source(
         {
             "gowalla_train.npz": "dc494c4f04608a0894d13e5e12201db6522f26098b09ab1994738ff9cd8b2abb",
@@ -161,8 +158,9 @@ SOURCES = {
         },
         partial(_download, _TURBO_CF),
         (29_858, 40_981, 1_027_370),
+        "SNAP's Gowalla check-ins, as LightGCN cut them, from the Turbo-CF repository (MIT)",
     ),
-    # The LightGCN cut of the Yelp challenge; BET prints 1,561,147 interactions.
+    # BET prints 1,561,147 interactions.
     "yelp2018": Source(
         {
             "yelp_train.npz": "ed81a7676153bbffd858cc9e4b9ff53c832189800587d6b60acaad588a25b0a3",
@@ -170,8 +168,8 @@ SOURCES = {
         },
         partial(_download, _TURBO_CF),
         (31_668, 38_048, 1_561_406),
+        "the Yelp challenge of 2018, as LightGCN cut it, from the Turbo-CF repository (MIT)",
     ),
-    # Ratings of 3 and more.
     "ml-1m": Source(
         {
             "train.txt": "dfa3a7a866feade29ca5722ac0423c1b0317ac1f6ad38a55fc1a7ceeb9cee3bb",
@@ -180,6 +178,7 @@ SOURCES = {
         },
         partial(_download, _LIGHTGCNPP + "ml-1m/"),
         (6_039, 3_628, 836_478),
+        "GroupLens' MovieLens-1M (research use), ratings of 3 and more, from LightGCN++",
     ),
 }
 

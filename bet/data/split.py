@@ -1,4 +1,4 @@
-"""Per-user random 50 / 25 / 25 split and the two protocols."""
+"""The random 50 / 25 / 25 split of every user's interactions."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,10 @@ from bet.seeds import numpy_generator
 
 @dataclass(frozen=True)
 class Split:
-    """Three disjoint (|U|, |V|) binary CSR matrices whose union is the data."""
+    """Three disjoint (|U|, |V|) binary CSR matrices whose union is the data.
+
+    ``data_hash``: ``Interactions.fingerprint`` of the data.
+    """
 
     name: str
     seed: int
@@ -27,26 +30,36 @@ class Split:
 
 
 def split_interactions(interactions: Interactions, seed: int) -> Split:
-    """Split each user's items at random from ``seed``.
+    """Split each user's items at random from ``seed`` (BET, section 4.1, where the unit of the
+    split is not said; the published code splits per user).
 
     A user with n >= 3 interactions gets (n + 1) // 4 of them in test, (n + 2) // 4 in validation
     and the rest in train, so all parts are non-empty; users with fewer keep everything in train and
     are not evaluated.
+
+    >>> matrix = binary_matrix(np.array([0, 0, 0, 0, 1, 1]), np.array([0, 1, 2, 3, 0, 1]), (2, 4))
+    >>> split = split_interactions(Interactions("two users", matrix), seed=0)
+    >>> for part in (split.train, split.validation, split.test):
+    ...     part.toarray().sum(axis=1).tolist()  # interactions of the two users
+    [2, 2]
+    [1, 0]
+    [1, 0]
     """
     matrix = interactions.matrix
-    counts = np.diff(matrix.indptr)
-    users = np.repeat(np.arange(matrix.shape[0]), counts)
+    counts = np.diff(matrix.indptr)  # (|U|,)
+    users = np.repeat(np.arange(matrix.shape[0]), counts)  # (k,), one for every interaction
+    # Sorted by user, then by a random number: each user's interactions in random order.
     order = np.lexsort((numpy_generator(seed, "split").random(matrix.nnz), users))
-    position = np.arange(matrix.nnz) - np.repeat(
-        matrix.indptr[:-1], counts
-    )  # within the user, in random order
+    items = matrix.indices[order]
+    position = np.arange(matrix.nnz) - np.repeat(matrix.indptr[:-1], counts)  # within the user
     n = counts[users]
     n_test = np.where(n >= 3, (n + 1) // 4, 0)
     n_validation = np.where(n >= 3, (n + 2) // 4, 0)
-    items = matrix.indices[order]
-    part = np.where(position < n_test, 2, np.where(position < n_test + n_validation, 1, 0))
+    in_test = position < n_test
+    in_validation = ~in_test & (position < n_test + n_validation)
     train, validation, test = (
-        binary_matrix(users[part == i], items[part == i], matrix.shape) for i in range(3)
+        binary_matrix(users[chosen], items[chosen], matrix.shape)
+        for chosen in (~in_test & ~in_validation, in_validation, in_test)
     )
     return Split(interactions.name, seed, interactions.fingerprint(), train, validation, test)
 
@@ -56,6 +69,7 @@ def evaluable_split(interactions: Interactions, seed: int) -> Split:
     split = split_interactions(interactions, seed)
     if not split.validation.nnz or not split.test.nnz:
         raise BetError(
-            f"{interactions}: no user has three interactions, so nothing can be validated or tested; give more data"
+            f"{interactions}: no user has three interactions, so nothing can be validated or "
+            "tested; give more data"
         )
     return split
