@@ -8,6 +8,7 @@ import pytest
 MODULES = [
     "bet.data.interactions",
     "bet.data.split",
+    "bet.predictor.deepsets",
 ]
 
 

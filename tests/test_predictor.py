@@ -1,4 +1,4 @@
-"""The fast DeepSets equals the plain per-set formula, and treats an action as a collection of sets."""
+"""The fast DeepSets equals the formula set by set, and treats an action as sets of entities."""
 
 import copy
 
@@ -14,8 +14,8 @@ from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histogram
 from bet.seeds import torch_generator
 
 
-def plain_embedding(model: DeepSets, order: FrequencyOrder, action: Action) -> torch.Tensor:
-    """Equations 7-9, one set and one entity at a time."""
+def embedding_by_formula(model: DeepSets, order: FrequencyOrder, action: Action) -> torch.Tensor:
+    """Eq. 7 to 9, one set and one entity at a time."""
     users = model.encode_user(
         torch.tensor(order.user_frequency / max(order.user_frequency.max(), 1)).float()[:, None]
     )
@@ -50,7 +50,7 @@ def test_equals_the_plain_formula(n_users, n_items, d_max, fill, seed):
     actions = sample_actions(order, Budget(round(n + fill * n * (d_max - 1)), n, d_max), 3, rng)
     model = DeepSets(order, d_max, torch_generator(seed))
     histograms = stack_histograms(actions, d_max)
-    plain = torch.stack([plain_embedding(model, order, action) for action in actions])
+    plain = torch.stack([embedding_by_formula(model, order, action) for action in actions])
     torch.testing.assert_close(model.embed(histograms), plain, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(model(histograms), model.decode(plain)[:, 0], rtol=1e-4, atol=1e-5)
 
@@ -63,7 +63,7 @@ def test_gradients_equal_the_plain_formula():
     gradients = []
     for h in (
         model.embed(stack_histograms([action], 16))[0],
-        plain_embedding(model, order, action),
+        embedding_by_formula(model, order, action),
     ):
         model.zero_grad()
         model.decode(h).sum().backward()

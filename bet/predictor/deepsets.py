@@ -3,6 +3,9 @@
 Sizes follow frequency rank, so each set S_d is a block of consecutive ranks on each side. Sums of
 entity encodings over a block are differences of prefix sums, and entities of equal frequency share
 one encoding: scoring an action costs O(d_max) after one pass over the *distinct* frequencies.
+
+Letters in comments: m actions, k sets (d_max for actions that only choose sizes), c features of a
+set besides its frequencies, r runs of equal frequency on one side, h numbers of an encoding.
 """
 
 from collections.abc import Sequence
@@ -41,37 +44,31 @@ class MLP(nn.Module):
 
 
 class _RankedSide:
-    """Frequencies of one side in rank order, as runs of equal frequency."""
+    """Frequencies of one side in rank order, as r runs of equal frequency."""
 
-    def __init__(self, values: np.ndarray, counts: np.ndarray):
-        scaled = values / max(values[0], 1)
-        self.frequency = torch.from_numpy(scaled.astype(np.float32))[:, None]  # (runs, 1)
-        self.counts = torch.from_numpy(counts.astype(np.int64))
-        self.ends = torch.from_numpy(np.cumsum(counts))  # rank after each run
+    def __init__(self, frequencies: np.ndarray, counts: np.ndarray):
+        scaled = frequencies / max(frequencies[0], 1)  # f / max f, the argument of Eq. 7
+        self.frequency = torch.from_numpy(scaled.astype(np.float32))[:, None]  # (r, 1)
+        self.counts = torch.from_numpy(counts.astype(np.int64))  # (r,)
+        self.ends = torch.from_numpy(np.cumsum(counts))  # (r,), rank after each run
 
     def prefix_sums(self, encodings: Tensor, ranks: Tensor) -> Tensor:
-        """Sum of the encodings (runs, h) of the first ``ranks`` (...) entities: (..., h) float64."""
-        encodings = (
-            encodings.double()
-        )  # differences of long sums: float32 would lose the short blocks
-        totals = torch.cat(
-            [
-                encodings.new_zeros(1, encodings.shape[1]),
-                (encodings * self.counts[:, None]).cumsum(0),
-            ]
-        )
+        """Sum of the encodings (r, h) of the first ``ranks`` (...) entities: (..., h) float64."""
+        # Differences of long sums follow: float32 would lose the short blocks.
+        encodings = encodings.double()
+        by_run = (encodings * self.counts[:, None]).cumsum(0)  # (r, h)
+        totals = torch.cat([encodings.new_zeros(1, encodings.shape[1]), by_run])  # (r + 1, h)
         run = torch.searchsorted(self.ends, ranks, right=True)  # complete runs before the rank
-        into = ranks - F.pad(self.ends, (1, 0))[run]
+        into = ranks - F.pad(self.ends, (1, 0))[run]  # entities of the incomplete run
         return totals[run] + into[..., None] * F.pad(encodings, (0, 0, 0, 1))[run]
 
 
 class DeepSets(nn.Module):
-    """r_hat = pi(h), h = mean over d of mu([mean of q_n over S_d; d / d_max]), q = rho(f / max f)
-    per side (Eq. 7-10).
+    """Predicted fitness of actions, from the frequencies of the entities of every size (Eq. 7-10).
 
-    The mean of an empty set is the zero vector. Float32 parameters; runs on the CPU. ``sets``:
-    d_max or, for actions of another form, ``Space.sets``, what is to be seen of every set besides
-    its frequencies.
+    ``sets``: d_max or, for actions of another form, ``Space.sets`` (k, c), what is to be seen of
+    every set besides its frequencies. The mean of an empty set is the zero vector (the paper leaves
+    it open). Float32 parameters; runs on the CPU.
     """
 
     def __init__(
@@ -81,7 +78,7 @@ class DeepSets(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
-        self.sets = _described(sets)  # (k, c)
+        self.sets = _set_features(sets)  # (k, c)
         runs = order.runs if isinstance(order, FrequencyOrder) else order
         self.sides = (_RankedSide(*runs.users), _RankedSide(*runs.items))
         self.encode_user = MLP((1, 16, 16), generator)  # rho_U
@@ -90,32 +87,33 @@ class DeepSets(nn.Module):
         self.decode = MLP((64, 64, 1), generator, activate_output=False)  # pi
 
     def embed(self, histograms: Tensor) -> Tensor:
-        """h of actions given as (m, 2, k + 1) int64 counts per side of empty rows and of every set:
-        (m, 64).
+        """The embedding h_a of m actions (m, 64), from (m, 2, k + 1) int64: how many users and how
+        many items have no row at all and how many are in each set.
         """
         sums: Tensor | float = 0.0
         for i, encode in enumerate((self.encode_user, self.encode_item)):
-            descending = histograms[:, i, 1:].flip(1)
-            ends = descending.cumsum(1).flip(1)  # (m, k), ranks of size >= d
-            side = self.sides[i]
-            encodings = encode(side.frequency)
-            starts = ends - histograms[:, i, 1:]
-            sums = sums + side.prefix_sums(encodings, ends) - side.prefix_sums(encodings, starts)
-        counts = histograms[:, :, 1:].sum(1)[..., None]
-        means = (sums / counts.clamp(min=1)).float()  # (m, k, 16)
-        described = self.sets.expand(len(histograms), -1, -1)
-        return self.encode_set(torch.cat([means, described], dim=2)).mean(1)
+            side, sizes = self.sides[i], histograms[:, i, 1:]  # (m, k)
+            q = encode(side.frequency)  # Eq. 7: (r, 16)
+            ends = sizes.flip(1).cumsum(1).flip(1)  # (m, k), entities of size >= d
+            starts = ends - sizes  # (m, k), entities of size > d: the larger stand before
+            sums = sums + side.prefix_sums(q, ends) - side.prefix_sums(q, starts)  # (m, k, 16)
+        counts = histograms[:, :, 1:].sum(1)[..., None]  # (m, k, 1)
+        means = (sums / counts.clamp(min=1)).float()  # (m, k, 16); an empty set is zero
+        features = self.sets.expand(len(histograms), -1, -1)  # (m, k, c): d / d_max
+        s = self.encode_set(torch.cat([means, features], dim=2))  # Eq. 8: (m, k, 64)
+        return s.mean(1)  # Eq. 9
 
     def forward(self, histograms: Tensor) -> Tensor:
-        """Predicted fitness (m,)."""
-        return self.decode(self.embed(histograms))[:, 0]
+        """Predicted fitness (m,) of (m, 2, k + 1) int64 histograms."""
+        return self.decode(self.embed(histograms))[:, 0]  # Eq. 10
 
 
 class SizesOnly(nn.Module):
     """The paper's ablation: sees how many entities of each side have which size, but no
     frequencies.
 
-    h is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h each.
+    h_a is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h_a
+    each. ``order`` is only there to be called like ``DeepSets``.
     """
 
     def __init__(
@@ -125,42 +123,61 @@ class SizesOnly(nn.Module):
         generator: torch.Generator,
     ):
         super().__init__()
-        described = _described(sets)
-        self.sets = torch.cat(
-            [torch.zeros_like(described[:1]), described]
-        )  # (k + 1, c), with the empty rows
-        self.encode_user = MLP((described.shape[1], 64, 32), generator)
-        self.encode_item = MLP((described.shape[1], 64, 32), generator)
+        features = _set_features(sets)  # (k, c)
+        no_row = torch.zeros_like(features[:1])
+        self.sets = torch.cat([no_row, features])  # (k + 1, c)
+        self.encode_user = MLP((features.shape[1], 64, 32), generator)
+        self.encode_item = MLP((features.shape[1], 64, 32), generator)
         self.decode = MLP((64, 64, 1), generator, activate_output=False)
 
     def embed(self, histograms: Tensor) -> Tensor:
+        """(m, 2, k + 1) int64 -> (m, 64)."""
         shares = histograms / histograms.sum(2, keepdim=True)  # (m, 2, k + 1)
-        users, items = self.encode_user(self.sets), self.encode_item(self.sets)
+        users, items = self.encode_user(self.sets), self.encode_item(self.sets)  # (k + 1, 32)
         return torch.cat([shares[:, 0] @ users, shares[:, 1] @ items], dim=1)
 
     def forward(self, histograms: Tensor) -> Tensor:
-        """Predicted fitness (m,)."""
+        """Predicted fitness (m,) of (m, 2, k + 1) int64 histograms."""
         return self.decode(self.embed(histograms))[:, 0]
 
 
-def _described(sets: int | np.ndarray) -> Tensor:
+def _set_features(sets: int | np.ndarray) -> Tensor:
     """What a predictor sees of every set, (k, c) float32; ``sets`` may be d_max."""
-    return torch.from_numpy(
-        (relative_sizes(sets) if isinstance(sets, int) else sets).astype(np.float32)
-    )
+    features = relative_sizes(sets) if isinstance(sets, int) else sets
+    return torch.from_numpy(features.astype(np.float32))
 
 
 Predictor = DeepSets | SizesOnly
 
 
 def stack_histograms(actions: Sequence[Action], d_max: int) -> Tensor:
-    """Histograms of ``actions`` as one (m, 2, d_max + 1) int64 tensor; computed once per action."""
+    """How many users and items have every size: (m, 2, d_max + 1) int64.
+
+    Two users, the first met three times in training, and one item; the more frequent user keeps two
+    columns, the other user one, the item two:
+
+    >>> order = FrequencyOrder(np.array([3, 1]), np.array([4]))
+    >>> action = Action.from_ranked(order, np.array([2, 1]), np.array([2]))
+    >>> stack_histograms([action], d_max=2).tolist()
+    [[[0, 1, 1], [0, 0, 1]]]
+    """
     return torch.from_numpy(np.stack([action.histograms(d_max) for action in actions]))
 
 
 class PredictorTrainer:
     """Mean squared error against measured fitness; Adam, learning rate 0.01, x 0.9 per update down
-    to 0.002.
+    to 0.002 (the published code; the paper names no optimizer).
+
+    The loss of one action whose fitness is half above the prediction is 0.5^2:
+
+    >>> order = FrequencyOrder(np.array([3, 1]), np.array([4]))
+    >>> predictor = DeepSets(order, 2, torch.Generator().manual_seed(0))
+    >>> histograms = torch.tensor([[[0, 1, 1], [0, 0, 1]]])
+    >>> fitness = predictor(histograms).detach() + 0.5
+    >>> trainer = PredictorTrainer(predictor)
+    >>> losses = [trainer.update(histograms, fitness) for _ in range(20)]
+    >>> round(losses[0], 6), losses[-1] < losses[0]
+    (0.25, True)
     """
 
     learning_rate, decay, floor = 0.01, 0.9, 0.002
@@ -171,8 +188,8 @@ class PredictorTrainer:
         self.updates = 0
 
     def update(self, histograms: Tensor, fitness: Tensor) -> float:
-        """One gradient step on (m, 2, k + 1) histograms and (m,) fitness; returns the loss before
-        the step.
+        """One gradient step on (m, 2, k + 1) int64 histograms and (m,) float32 fitness; returns the
+        loss before the step.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = max(self.floor, self.learning_rate * self.decay**self.updates)
@@ -184,6 +201,7 @@ class PredictorTrainer:
         return float(loss.detach())
 
     def state_dict(self) -> dict:
+        """All that an interrupted search needs to go on."""
         return {
             "predictor": self.predictor.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -191,6 +209,7 @@ class PredictorTrainer:
         }
 
     def load_state_dict(self, state: dict) -> None:
+        """Take over what ``state_dict`` gave."""
         self.predictor.load_state_dict(state["predictor"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.updates = state["updates"]
