@@ -6,6 +6,8 @@ from importlib import import_module
 import pytest
 
 MODULES = [
+    "bet.backbones.graph",
+    "bet.backbones.ncf_ranking",
     "bet.data.interactions",
     "bet.data.split",
     "bet.predictor.deepsets",

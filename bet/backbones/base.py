@@ -13,13 +13,13 @@ Ranker = Callable[[Tensor], Tensor]
 
 
 class Backbone(nn.Module):
-    """A latent-factor model without its embedding table. Subclasses set the class constants and two
-    methods.
+    """A latent-factor model without its embedding table. A subclass sets the class constants and
+    defines ``represent`` and, unless a pair's score is the inner product, ``score`` and ``ranker``.
     """
 
     copies: ClassVar[int] = 1  # embedding tables per entity
-    l2: ClassVar[float] = 0.0  # eta of the BPR loss
-    init_std: ClassVar[float] = 0.01  # of the embedding rows
+    l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
+    init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         """``generator`` (CPU) initializes the backbone's own weights."""
@@ -27,8 +27,9 @@ class Backbone(nn.Module):
         self.graph, self.n_users, self.d_max = graph, n_users, d_max
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
-        """Ego (n, copies * width) -> final representations (n, D); drops out only when given a
-        generator.
+        """Masked rows of the table ``ego`` (n, copies * width) -> final representations (n, D).
+
+        Drops out only when given a generator.
         """
         raise NotImplementedError
 
@@ -37,10 +38,10 @@ class Backbone(nn.Module):
         return (users * items).sum(1)
 
     def triple_scores(self, rows: Tensor) -> Tensor:
-        """(2, B) scores of B users with their positives, with their negatives; ``rows`` (3B, D)
-        representations in this order.
+        """Scores (2, B) of B users with their positives and with their negatives; ``rows`` (3B, D):
+        representations of the users, the positives, the negatives.
         """
-        users, positives, negatives = rows.chunk(3)
+        users, positives, negatives = rows.chunk(3)  # (B, D) each
         return torch.stack([self.score(users, positives), self.score(users, negatives)])
 
     def ranker(self, representations: Tensor) -> Ranker:
@@ -57,5 +58,5 @@ def apply_dropout(x: Tensor, rate: float, generator: torch.Generator | None) -> 
     """Inverted dropout of ``x`` with an explicit generator; the identity when there is none."""
     if generator is None or not rate:
         return x
-    kept = torch.rand(x.shape, generator=generator, device=x.device) >= rate
-    return x * kept / (1.0 - rate)
+    survives = torch.rand(x.shape, generator=generator, device=x.device) >= rate
+    return x * survives / (1.0 - rate)  # the mean stays what it was

@@ -39,7 +39,7 @@ class Graph:
         """A @ x for dense ``x`` (n, d) float32, without autograd."""
         if x.is_cuda:
             return self._csr @ x
-        # On CPUs the weighted embedding_bag is the fastest product torch offers; see benchmarks/.
+        # On CPUs the weighted embedding_bag is torch's fastest product; see benchmarks/README.md.
         return F.embedding_bag(
             self.indices,
             x.contiguous(),
@@ -51,24 +51,26 @@ class Graph:
 
 
 def normalized_adjacency(train: csr_array) -> Graph:
-    """Build the graph of ``train`` (|U|, |V|) binary CSR; isolated nodes get empty rows."""
-    n_users = train.shape[0]
+    """The graph of ``train`` (|U|, |V|) binary CSR; isolated nodes get empty rows.
+
+    The first user has two items, of which the second is everybody's: 1 / sqrt(2 * 1) and
+    1 / sqrt(2 * 2) stand in this user's row, over both users and both items.
+
+    >>> graph = normalized_adjacency(csr_array(np.array([[1, 1], [0, 1]], dtype=np.uint8)))
+    >>> [round(value, 3) for value in graph.matmul(torch.eye(4))[0].tolist()]
+    [0.0, 0.0, 0.707, 0.5]
+    """
     items_by_user = csr_array(train)
     users_by_item = csr_array(items_by_user.T.tocsr())
-    inverse_root_users = _inverse_root(np.diff(items_by_user.indptr))
-    inverse_root_items = _inverse_root(np.diff(users_by_item.indptr))
-    degrees = np.concatenate([np.diff(items_by_user.indptr), np.diff(users_by_item.indptr)])
-    indptr = np.concatenate([[0], np.cumsum(degrees)]).astype(np.int32)
-    indices = np.concatenate([items_by_user.indices + n_users, users_by_item.indices]).astype(
-        np.int32
-    )
-    inverse_root = np.concatenate([inverse_root_users, inverse_root_items])
-    values = np.repeat(inverse_root, degrees) * inverse_root[indices]
+    degrees = np.concatenate([np.diff(items_by_user.indptr), np.diff(users_by_item.indptr)])  # (n,)
+    indptr = np.concatenate([[0], np.cumsum(degrees)])
+    # Users come first, so that the node of an item is |U| further on.
+    indices = np.concatenate([items_by_user.indices + train.shape[0], users_by_item.indices])
+    indptr, indices = indptr.astype(np.int32), indices.astype(np.int32)
+    inverse_root = 1.0 / np.sqrt(np.maximum(degrees, 1))
+    inverse_root = np.where(degrees > 0, inverse_root, 0.0).astype(np.float32)
+    values = np.repeat(inverse_root, degrees) * inverse_root[indices]  # (nnz,)
     return Graph(torch.from_numpy(indptr), torch.from_numpy(indices), torch.from_numpy(values))
-
-
-def _inverse_root(degrees: np.ndarray) -> np.ndarray:
-    return np.where(degrees > 0, 1.0 / np.sqrt(np.maximum(degrees, 1)), 0.0).astype(np.float32)
 
 
 class _Propagate(torch.autograd.Function):
@@ -85,7 +87,7 @@ class _Propagate(torch.autograd.Function):
 
 
 class _PropagateMean(torch.autograd.Function):
-    """mean of x, A x, ..., A^L x: a symmetric map as well, so one code path serves both directions."""
+    """Mean of x, A x, ..., A^L x: a symmetric map as well, so that forward and backward are one."""
 
     @staticmethod
     def forward(ctx, x: Tensor, graph: Graph, layers: int) -> Tensor:
@@ -101,18 +103,19 @@ def _layer_mean(graph: Graph, x: Tensor, layers: int) -> Tensor:
     if x.is_cuda or not layers or (x.shape[1] <= BLOCK and x.shape[1] % 8 == 0):
         return _horner(graph, x, layers)
     # A block of columns stays in the cache, and whole vector registers are faster than 13 columns:
-    # see benchmarks/.
-    out = torch.empty_like(x)
-    for block, result in zip(x.split(BLOCK, dim=1), out.split(BLOCK, dim=1), strict=True):
+    # see benchmarks/README.md.
+    mean = torch.empty_like(x)
+    for block, result in zip(x.split(BLOCK, dim=1), mean.split(BLOCK, dim=1), strict=True):
         width = block.shape[1]
-        padded = F.pad(block, (0, -width % 8)).contiguous()
+        padded = F.pad(block, (0, -width % 8)).contiguous()  # (n, a multiple of 8)
         result.copy_(_horner(graph, padded, layers)[:, :width])
-    return out
+    return mean
 
 
 def _horner(graph: Graph, x: Tensor, layers: int) -> Tensor:
+    """The mean in Horner's form, x + A (x + A (x + ...)): no layer's output is kept."""
     total = x.clone() if not layers else x
-    for _ in range(layers):  # x + A (x + A (x + ...))
+    for _ in range(layers):
         total = graph.matmul(total).add_(x)
     return total.div_(layers + 1)
 

@@ -1,5 +1,6 @@
 """LightGCN (He et al., SIGIR 2020): linear propagation, mean over layers, inner product."""
 
+import torch
 from torch import Tensor
 
 from bet.backbones.base import Backbone
@@ -12,5 +13,5 @@ class LightGCN(Backbone):
     l2 = 1e-4
     layers = 3
 
-    def represent(self, ego: Tensor, dropout=None) -> Tensor:
-        return propagate_mean(self.graph, ego, self.layers)
+    def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        return propagate_mean(self.graph, ego, self.layers)  # (n, w)

@@ -13,9 +13,10 @@ from bet.backbones.ncf_ranking import pairwise_relu_sum
 
 class NCF(Backbone):
     """score(u, v) = a . relu(W_u p_u + W_v p_v + b) + c . (g_u * g_v); p from the MLP table, g from
-    the GMF table.
+    the GMF table (generalized matrix factorization).
 
-    Both tables of an entity have the same size, so the budget covers both.
+    Both tables of an entity have the same size, so the budget covers both (the paper leaves open
+    which one it means). Of rows of w columns only the first w columns of the weights take part.
     """
 
     copies = 2
@@ -24,26 +25,26 @@ class NCF(Backbone):
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         super().__init__(graph, n_users, d_max, generator)
         hidden = d_max
-        joint = nn.init.xavier_uniform_(torch.empty(hidden, 2 * d_max), generator=generator)
-        self.w_user = nn.Parameter(joint[:, :d_max].clone())
-        self.w_item = nn.Parameter(joint[:, d_max:].clone())
+        # Drawn together, as the layers of concatenated vectors that they are; kept apart, since the
+        # parts of users and items are applied to each side once.
+        first = nn.init.xavier_uniform_(torch.empty(hidden, 2 * d_max), generator=generator)
+        self.w_user = nn.Parameter(first[:, :d_max].clone())  # (hidden, d_max)
+        self.w_item = nn.Parameter(first[:, d_max:].clone())  # (hidden, d_max)
         self.bias = nn.Parameter(torch.zeros(hidden))
-        output = nn.init.xavier_uniform_(torch.empty(1, hidden + d_max), generator=generator)[0]
-        self.a, self.c = (
-            nn.Parameter(output[:hidden].clone()),
-            nn.Parameter(output[hidden:].clone()),
-        )
+        last = nn.init.xavier_uniform_(torch.empty(1, hidden + d_max), generator=generator)[0]
+        self.a = nn.Parameter(last[:hidden].clone())  # (hidden,)
+        self.c = nn.Parameter(last[hidden:].clone())  # (d_max,)
 
-    def represent(self, ego: Tensor, dropout=None) -> Tensor:
-        return ego
+    def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        return ego  # (n, 2 w)
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
-        (mlp_u, gmf_u), (mlp_v, gmf_v) = users.chunk(2, dim=1), items.chunk(2, dim=1)
+        mlp_u, gmf_u = users.chunk(2, dim=1)  # (B, w) each
+        mlp_v, gmf_v = items.chunk(2, dim=1)
         width = mlp_u.shape[1]
-        hidden = F.relu(
-            mlp_u @ self.w_user[:, :width].T + mlp_v @ self.w_item[:, :width].T + self.bias
-        )
-        return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]
+        of_users, of_items = mlp_u @ self.w_user[:, :width].T, mlp_v @ self.w_item[:, :width].T
+        hidden = F.relu(of_users + of_items + self.bias)  # (B, hidden)
+        return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]  # (B,)
 
     def triple_scores(self, rows: Tensor) -> Tensor:
         width = rows.shape[1] // 2
@@ -61,16 +62,17 @@ class NCF(Backbone):
         are summed over all pairs.
         """
         width = representations.shape[1] // 2
-        mlp, gmf = representations[:, :width], representations[:, width:]
+        mlp, gmf = representations[:, :width], representations[:, width:]  # (n, w) each
         x = mlp[: self.n_users] @ self.w_user[:, :width].T + self.bias  # (|U|, hidden)
-        hinge = pairwise_relu_sum(mlp[self.n_users :] @ self.w_item[:, :width].T, self.a)
-        items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()  # (width, |V|)
-        return lambda users: hinge(x[users]).addmm_(gmf[users], items_gmf)
+        y = mlp[self.n_users :] @ self.w_item[:, :width].T  # (|V|, hidden)
+        mlp_scores = pairwise_relu_sum(y, self.a)
+        items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()  # (w, |V|)
+        return lambda users: mlp_scores(x[users]).addmm_(gmf[users], items_gmf)
 
 
 class _TripleScores(torch.autograd.Function):
-    """NCF's scores of B triples: a user is projected once for both items, and no (3B, width)
-    product is formed twice.
+    """NCF's scores (2, B) of B triples, with a gradient by hand: a user is projected once for both
+    items, and no (3B, w) product is formed twice.
     """
 
     @staticmethod
@@ -78,34 +80,32 @@ class _TripleScores(torch.autograd.Function):
         ctx, rows: Tensor, w_user: Tensor, w_item: Tensor, bias: Tensor, a: Tensor, c: Tensor
     ) -> Tensor:
         b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
-        items = (mlp[b:] @ w_item.T).view(2, b, -1)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
+        items = (mlp[b:] @ w_item.T).view(2, b, -1)  # (2, B, hidden)
         hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (2, B, hidden)
-        weighted = gmf[:b] * c
+        weighted = gmf[:b] * c  # (B, w)
         gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (2, b)))
         ctx.save_for_backward(rows, w_user, w_item, a, c, hidden)
-        return hidden @ a + gmf_scores
+        return hidden @ a + gmf_scores  # (2, B)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # (2, B)
         rows, w_user, w_item, a, c, hidden = ctx.saved_tensors
         b, width = len(rows) // 3, len(c)
         mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
-        out = torch.empty_like(rows)
-        at_hidden = (
-            hidden.sign().mul_(a).mul_(gradient[:, :, None])
-        )  # (2, B, hidden); hidden is nowhere negative
-        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)
-        out[:b, :width] = at_users @ w_user
-        out[b:, :width] = at_items @ w_item
-        items = gmf[b:].unflatten(0, (2, b)) * gradient[:, :, None]
-        for_users = items.sum(0)  # (B, width)
-        torch.mul(for_users, c, out=out[:b, width:])
-        torch.mul(
-            (gmf[:b] * c)[None], gradient[:, :, None], out=out[b:, width:].unflatten(0, (2, b))
-        )
+        at_rows = torch.empty_like(rows)
+        # The sign of what relu gave, 0 or 1, is relu's derivative.
+        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (2, B, hidden)
+        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (2B, hidden), (B, hidden)
+        at_rows[:b, :width] = at_users @ w_user
+        at_rows[b:, :width] = at_items @ w_item
+        items = gmf[b:].unflatten(0, (2, b)) * gradient[:, :, None]  # (2, B, w)
+        for_users = items.sum(0)  # (B, w)
+        torch.mul(for_users, c, out=at_rows[:b, width:])
+        at_item_rows = at_rows[b:, width:].unflatten(0, (2, b))
+        torch.mul((gmf[:b] * c)[None], gradient[:, :, None], out=at_item_rows)
         return (
-            out,
+            at_rows,
             at_users.T @ mlp[:b],
             at_items.T @ mlp[b:],
             at_users.sum(0),

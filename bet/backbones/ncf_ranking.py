@@ -21,6 +21,10 @@ PairScorer = Callable[[Tensor], Tensor]
 def pairwise_relu_sum(y: Tensor, a: Tensor) -> PairScorer:
     """A function that takes rows x (b, H) to sum_h a_h relu(x_uh + y_vh), (b, |V|); ``y`` (|V|, H),
     ``a`` (H,), float32.
+
+    >>> scores = pairwise_relu_sum(torch.tensor([[1.0, -1.0], [0.0, 2.0]]), torch.tensor([1.0, 10]))
+    >>> scores(torch.tensor([[1.0, 0.0]])).tolist()  # relu(2) + 10 relu(-1), relu(1) + 10 relu(2)
+    [[2.0, 21.0]]
     """
     return by_distances(y, a) if y.is_cuda or find_spec("numba") is None else compiled(y, a)
 
@@ -29,29 +33,31 @@ def by_distances(y: Tensor, a: Tensor) -> PairScorer:
     """With relu(z) = (z + |z|) / 2 the sum is a linear term plus L1 distances, one for each sign of
     a.
     """
-    signs = [(+1, a >= 0), (-1, a < 0)]
+    negated = -y * a.abs()  # (|V|, H): |a_h (x + y)| is the distance of |a_h| x from it
     parts = [
-        (sign, own, (-y * a.abs())[:, own].contiguous()) for sign, own in signs if bool(own.any())
+        (sign, units, negated[:, units].contiguous())
+        for sign, units in ((+1, a >= 0), (-1, a < 0))
+        if bool(units.any())
     ]
-    linear = y @ a
+    linear = y @ a  # (|V|,)
 
     def scores(x: Tensor) -> Tensor:
-        total = (x @ a)[:, None] + linear
-        scaled = x * a.abs()
-        for sign, own, negated in parts:
-            total.add_(torch.cdist(scaled[:, own], negated, p=1), alpha=sign)
+        total = (x @ a)[:, None] + linear  # (b, |V|)
+        scaled = x * a.abs()  # (b, H)
+        for sign, units, targets in parts:
+            total.add_(torch.cdist(scaled[:, units], targets, p=1), alpha=sign)
         return total.mul_(0.5)
 
     return scores
 
 
 def compiled(y: Tensor, a: Tensor) -> PairScorer:
-    """The plain sum in a numba loop."""
+    """The plain sum in a numba loop, which takes two rows and four columns at a time: both sides
+    are padded.
+    """
     n = len(y)
-    columns, weights = (
-        F.pad(y.detach(), (0, 0, 0, -n % 4)).contiguous().numpy(),
-        a.detach().contiguous().numpy(),
-    )
+    columns = F.pad(y.detach(), (0, 0, 0, -n % 4)).contiguous().numpy()
+    weights = a.detach().contiguous().numpy()
 
     def scores(x: Tensor) -> Tensor:
         rows = F.pad(x.detach(), (0, 0, 0, len(x) % 2)).contiguous().numpy()

@@ -34,7 +34,8 @@ class NGCF(Backbone):
         outputs, x = [ego], ego  # (n, w)
         for layer in range(self.layers):
             width = x.shape[1]
-            neighbors = propagate(self.graph, x)  # (n, w)
+            # LeakyReLU((L + I) x W_1 + (L x * x) W_2 + b), L the normalized adjacency (NGCF, Eq. 7)
+            neighbors = propagate(self.graph, x)  # L x: (n, w)
             messages = (neighbors + x) @ self.w_sum[layer][:width]
             messages = messages + (neighbors * x) @ self.w_product[layer][:width] + self.bias[layer]
             x = apply_dropout(F.leaky_relu(messages, 0.2), self.dropout_rate, dropout)  # (n, d_max)
