@@ -1,7 +1,10 @@
 """The only module that knows directories; each one can be moved by an environment variable."""
 
 import os
+import sysconfig
 from pathlib import Path
+
+from bet.errors import BetError
 
 
 def project_root() -> Path:
@@ -45,3 +48,21 @@ def reports_dir() -> Path:
 def notebooks_dir() -> Path:
     """The study's notebooks; they belong to a checkout and are not installed with the package."""
     return project_root() / "notebooks"
+
+
+def study_files() -> list[Path]:
+    """The study configurations: those of the checkout that holds the current directory, else of the
+    checkout or installation that this package comes from; and one of your own, ``$BET_STUDY``.
+    """
+    places = (
+        project_root() / "workflow" / "studies",
+        Path(__file__).resolve().parent.parent / "workflow" / "studies",
+        Path(sysconfig.get_path("data")) / "share" / "bet" / "studies",
+    )
+    files = next(filter(None, (sorted(place.glob("*.toml")) for place in places)), [])
+    if not files:
+        raise BetError(
+            f"no study configuration in {', '.join(map(str, places))}; run this inside a checkout"
+        )
+    yours = os.environ.get("BET_STUDY")
+    return [*files, Path(yours)] if yours else files

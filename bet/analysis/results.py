@@ -80,7 +80,7 @@ class Results:
         )
         rows = [
             {"cell_id": cell.id}
-            | {name: getattr(cell, name) for name in plain}
+            | {name: cell.in_old_spelling()[name] for name in plain}
             | finished.get(cell.id, {"finished": False})
             for cell in PROFILES[self.profile].cells
         ]

@@ -48,7 +48,7 @@ def _shapes(study: Results) -> dict[tuple[str, str], tuple[int, int, int]]:
     found = {}
     for record in study.records:
         cell, data = record["cell"], record["data"]
-        if cell["budget"].endswith("%"):
+        if (cell["budget"] or "").endswith("%"):
             found[cell["dataset"], cell["budget"]] = (
                 data["users"],
                 data["items"],

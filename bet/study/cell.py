@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from bet.backbones import BACKBONES
@@ -10,26 +10,33 @@ from bet.data import DATASETS
 from bet.errors import BetError
 from bet.methods import METHODS, UNBUDGETED
 
+# How options that are absent are spelled in older records and on the command line.
+ABSENT = {"budget": "none", "iterations": 0, "actions": 0}
+
 
 @dataclass(frozen=True)
 class Cell:
-    """``dataset`` is a known name or a file of your own; ``budget`` what ``parse_budget`` reads, or
-    "none" for the full table.
+    """One run of one method.
 
-    0 iterations or actions: the profile's. Raises BetError on anything unknown.
+    ``dataset``: a known name or a file of your own; ``budget``: what ``parse_budget`` reads, None
+    for the full table; ``iterations``, ``actions``: None for the profile's T and m. "none" and 0,
+    the spelling of older records, mean None. Raises BetError on anything unknown.
     """
 
     dataset: str
     backbone: str
-    budget: str
+    budget: str | None
     method: str
     seed: int = 0
     protocol: str = "clean"
     profile: str = "default"
-    iterations: int = 0
-    actions: int = 0
+    iterations: int | None = None
+    actions: int | None = None
 
     def __post_init__(self):
+        for name, absent in ABSENT.items():
+            if getattr(self, name) == absent:
+                object.__setattr__(self, name, None)
         for name, known in (
             ("backbone", BACKBONES),
             ("method", METHODS),
@@ -41,15 +48,20 @@ class Cell:
                 )
         if self.dataset not in DATASETS and not Path(self.dataset).is_file():
             raise BetError(
-                f"unknown dataset {self.dataset!r}: no such file, and known are {', '.join(DATASETS)}"
+                f"unknown dataset {self.dataset!r}: no such file, and known are "
+                f"{', '.join(DATASETS)}"
             )
-        if (self.method == "full" and self.budget != "none") or (
-            self.budget == "none" and self.method not in UNBUDGETED
+        if (self.method == "full" and self.budget is not None) or (
+            self.budget is None and self.method not in UNBUDGETED
         ):
             raise BetError(
-                f"method {self.method!r} with budget {self.budget!r}: 'full' takes 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
-                "budget, all others a budget"
+                f"method {self.method!r} with budget {self.budget or 'none'!r}: 'full' takes "
+                f"'none', {', '.join(UNBUDGETED[1:])} 'none' or a budget, all others a budget"
             )
+        for name in ("iterations", "actions"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BetError(f"{name} must be at least 1, got {value}")
 
     @property
     def selection_id(self) -> str:
@@ -61,16 +73,26 @@ class Cell:
     @property
     def id(self) -> str:
         """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
-        budget = (
-            re.sub(r"[^\w.-]", "", self.budget) + "p" * self.budget.isdigit()
-        )  # 80 parameters are not 80 %
+        given = self.budget or "none"
+        budget = re.sub(r"[^\w.-]", "", given)
+        if given.isdigit():
+            budget += "p"  # 80 parameters are not 80 %
         dataset = self.dataset if self.dataset in DATASETS else _name_of(Path(self.dataset))
         parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
-        parts += ["merged"] * (self.protocol == "merged")
-        parts += [f"T{self.iterations}"] * bool(self.iterations) + [f"m{self.actions}"] * bool(
-            self.actions
-        )
+        if self.protocol == "merged":
+            parts.append("merged")
+        if self.iterations is not None:
+            parts.append(f"T{self.iterations}")
+        if self.actions is not None:
+            parts.append(f"m{self.actions}")
         return "_".join(parts)
+
+    def in_old_spelling(self) -> dict[str, str | int]:
+        """The fields with "none" and 0 where an option is absent."""
+        return {
+            name: ABSENT.get(name) if value is None else value
+            for name, value in asdict(self).items()
+        }
 
 
 def _name_of(file: Path) -> str:

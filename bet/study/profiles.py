@@ -1,46 +1,27 @@
-"""Profiles: which cells a study has and with which numbers they run."""
+"""Profiles: which cells a study has and with which numbers they run, read from a TOML file."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import product
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
-from bet.methods import IN_BYTES
+import msgspec
+
+from bet.backbones import BACKBONES
+from bet.errors import BetError
+from bet.methods import METHODS
+from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
 from bet.training import TrainSettings
 
-SCHEMA = 2  # version of the record, see record.schema.json
-
-# Chosen on validation data (seed 0), for the full table and a narrow one together, the same for
-# every method; `python -m benchmarks.sweeps.settings` repeats the sweep.
-_ANNEALED = TrainSettings(
-    1024, 0.1, "cosine", max_epochs=10, evaluate_every=1, patience=10, init_std=0.1
-)
-_EMBEDDED = {
-    "lightgcn": replace(_ANNEALED, l2=1e-3),
-    "ncf": replace(_ANNEALED, l2=1e-2, backbone_rate=0.03),
-    "ngcf": replace(_ANNEALED, batch_size=2048, learning_rate=0.04, l2=8e-3, backbone_rate=0.03),
-}
-_TINY = TrainSettings(256, 0.03, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1)
-# On a graph a batch has nearly every user three times: a step costs little more than with a third
-# of one pass, and far fewer steps do. Chosen on Gowalla's validation data (seed 0), see
-# benchmarks/README.md; LightGCN's initial scale, and NGCF's with its l2, are the authors'.
-_LARGE = TrainSettings(
-    87_000, 0.05, "cosine", max_epochs=120, evaluate_every=30, patience=4, validation_share=0.5
-)
-_PAPER = {
-    "lightgcn": replace(_LARGE, l2=1e-4),
-    "ncf": replace(
-        _LARGE,
-        batch_size=30_000,
-        max_epochs=40,
-        evaluate_every=10,
-        l2=4e-3,
-        init_std=0.1,
-        backbone_rate=0.005,
-    ),
-    "ngcf": replace(_LARGE, l2=1e-3),
-}
+SCHEMA = 2  # version of the record
+Settings = TypeVar("Settings", TrainSettings, SearchSettings)
+Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
@@ -48,25 +29,42 @@ class Profile:
     """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns
     of the full table.
 
-    ``notebooks``: whether the grid runs each cell as an executed notebook or, some seconds cheaper,
-    as a plain call. ``in_order``: whether cells start in the listed order, the most important
-    first, or the longest first.
+    ``notebooks``: methods whose cells the grid runs as executed notebooks; a plain call is some
+    seconds cheaper. ``in_order``: whether cells start in the listed order, the most important
+    first, or the longest first. ``cells_per_job``: how many share an interpreter.
     """
 
     cells: tuple[Cell, ...]
-    training: dict[str, TrainSettings]
-    search: dict[str, SearchSettings]
+    training: Mapping[str, TrainSettings]
+    search: Mapping[str, SearchSettings]
     d_max: int
-    notebooks: bool = True
+    notebooks: tuple[str, ...] = ()
     in_order: bool = False
+    cells_per_job: int = 1
 
     def priority(self, cell: Cell) -> int:
         """Of the cells that could start, the grid takes one of the highest priority."""
         if self.in_order:
             return len(self.cells) - self.cells.index(cell)
         # The searches start from models that cells without a budget may share, and the longest
-        # cells should not come last.
-        return {"full": 2, "bet": 1}.get(cell.method, 0)
+        # cells, BET's searches, should not come last.
+        return 2 if cell.method == "full" else int(cell.method.startswith("bet"))
+
+    def jobs(self) -> list[tuple[Cell, ...]]:
+        """The cells in the groups that the grid starts, each either in one interpreter or, alone,
+        as a notebook.
+        """
+        jobs: list[tuple[Cell, ...]] = []
+        plain: list[Cell] = []
+        for cell in self.cells:
+            if cell.method in self.notebooks:
+                jobs.append((cell,))
+                continue
+            plain.append(cell)
+            if len(plain) == self.cells_per_job:
+                jobs.append(tuple(plain))
+                plain = []
+        return [*jobs, tuple(plain)] if plain else jobs
 
     def search_settings(self, cell: Cell) -> SearchSettings:
         """The profile's numbers with what the cell overrides; a longer search also reports every
@@ -92,151 +90,138 @@ class Profile:
 
     def settings(self, cell: Cell) -> dict:
         """Every number the cell runs with, as plain values."""
-        numbers = {
+        return {
             "training": asdict(self.training[cell.backbone]),
             "search": asdict(self.search_settings(cell)),
+            "d_max": self.d_max,
         }
-        return numbers | {"d_max": self.d_max}
 
     def key(self, cell: Cell) -> str:
-        """Changes whenever the cell, its numbers or the form of its record do."""
-        return hashlib.sha256(repr((SCHEMA, cell, self.settings(cell))).encode()).hexdigest()[:16]
+        """Changes whenever the cell, its numbers or the form of its record do: 16 hex digits."""
+        # From the text that committed keys were made of, in which absent options had a spelling.
+        fields_text = ", ".join(
+            f"{name}={value!r}" for name, value in cell.in_old_spelling().items()
+        )
+        text = f"({SCHEMA}, Cell({fields_text}), {self.settings(cell)!r})"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _grid(
-    profile: str, dataset: str, backbones, budgets, methods, seeds=(0,), protocol="clean"
-) -> Iterator[Cell]:
-    for seed in seeds:
-        for backbone in backbones:
-            if "full" in methods:
-                yield Cell(dataset, backbone, "none", "full", seed, protocol, profile)
-            for budget in budgets:
-                for method in methods:
-                    if method != "full":
-                        yield Cell(dataset, backbone, budget, method, seed, protocol, profile)
-
-
-def _competitors(profile: str, dataset: str, backbones, budgets, seeds=(0,)) -> Iterator[Cell]:
-    """The competitors under the budgets and, as published, those that have none."""
-    yield from _grid(profile, dataset, backbones, budgets, _COMPETITORS, seeds)
-    for seed in seeds:
-        for backbone in backbones:
-            for method in _OWN:
-                yield Cell(dataset, backbone, "none", method, seed, profile=profile)
-
-
-def _packed(profile: str, dataset: str, backbones, points, methods, seeds=(0,)) -> Iterator[Cell]:
-    """Quantized tables at ``points``, bytes per entity."""
-    yield from _grid(
-        profile, dataset, backbones, [f"{point} B/entity" for point in points], methods, seeds
-    )
-
-
-def _curves(profile: str, dataset: str, seeds=(0,)) -> Iterator[Cell]:
-    """LightGCN at the middle budget: a long search (quality against T), and fewer actions to choose
-    from (against m).
+class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One ``[[grids]]`` block: every method at every budget. Without budgets, methods run without
+    one; "full" always does.
     """
-    for seed in seeds:
-        for method in ("bet", "bet-random"):
-            yield Cell(dataset, "lightgcn", "90%", method, seed, profile=profile, iterations=50)
-        for actions in (20, 40, 60, 80):
-            yield Cell(dataset, "lightgcn", "90%", "bet", seed, profile=profile, actions=actions)
+
+    dataset: str
+    backbones: tuple[str, ...]
+    methods: tuple[str, ...]
+    budgets: tuple[str, ...] = ()
+    seeds: tuple[int, ...] = (0,)
+    protocols: tuple[str, ...] = ("clean",)
+    iterations: Count | None = None
+    actions: tuple[Count, ...] = ()
+
+    def cells(self, profile: str) -> Iterator[Cell]:
+        """By seed, then backbone, budget, method, actions and protocol."""
+        budgets = self.budgets or (None,)
+        pairs = [(None, "full")] if "full" in self.methods else []
+        pairs += [pair for pair in product(budgets, self.methods) if pair[1] != "full"]
+        combinations = product(
+            self.seeds, self.backbones, pairs, self.actions or (None,), self.protocols
+        )
+        for seed, backbone, (budget, method), actions, protocol in combinations:
+            cell = Cell(self.dataset, backbone, budget, method, seed, protocol, profile)
+            yield replace(cell, iterations=self.iterations, actions=actions)
 
 
-def _paper_cells() -> Iterator[Cell]:
-    """Gowalla and Yelp2018, the most important cells first; both protocols of a cell share one
-    search.
+class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a study configuration holds; settings at the top of ``[training]`` and ``[search]`` are
+    for all backbones, those in a table of a backbone's name for that one.
     """
-    table1 = ("full", "su", "sr", "powerlaw", "bet")
-    cells = [
-        *_grid("paper", "gowalla", ("lightgcn", "ncf"), _BUDGETS, table1),
-        *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, ("bet-random", "bet-simple")),
-        *_grid("paper", "yelp2018", ("lightgcn", "ncf"), _BUDGETS, table1),
-        *_grid("paper", "gowalla", ("ngcf",), _BUDGETS, table1),
-        *_grid("paper", "yelp2018", ("ngcf",), _BUDGETS, table1),
-        *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, table1, seeds=(1, 2)),
-        *_competitors("paper", "gowalla", ("lightgcn",), _BUDGETS),
-        *_grid("paper", "gowalla", ("lightgcn",), _BUDGETS, ("nested",)),
-        *_packed("paper", "gowalla", ("lightgcn",), ("25.6", "51.2", "12.8", "102.4"), IN_BYTES),
-    ]
-    for cell in cells:
-        yield from (cell, replace(cell, protocol="merged"))
-    yield from _curves("paper", "gowalla")
+
+    d_max: Count
+    training: dict[str, Any]
+    search: dict[str, Any]
+    grids: tuple[Grid, ...]
+    notebooks: bool | tuple[str, ...] = True
+    in_order: bool = False
+    cells_per_job: Count = 1
 
 
-_HASHED = ("hash", "memrec")  # need no bytes per entity
-_OWN = ("esapn", "optembed", "amtl")
-_COMPETITORS = ("magnitude", "pep", *_OWN, "ciess")
-_ALL = ("full", "su", "sr", "powerlaw", "bet", "bet-random", "bet-simple")
-_BUDGETS = ("80%", "90%", "95%")
-_SOME = ("full", "su", "powerlaw", "bet")
-_BACKBONES = ("lightgcn", "ncf", "ngcf")
-_SEARCH = dict.fromkeys(_BACKBONES, SearchSettings(finetune_epochs=3))
-_SEEDS = (0, 1, 2)
+def load_profile(path: Path) -> Profile:
+    """The profile in a TOML file; its name is the file's. Raises BetError, naming file and field,
+    on anything that a study cannot run with.
+    """
+    try:
+        study = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), StudyFile)
+        profile = Profile(
+            tuple(cell for grid in study.grids for cell in grid.cells(path.stem)),
+            _by_backbone("training", study.training, TrainSettings),
+            _by_backbone("search", study.search, SearchSettings),
+            study.d_max,
+            _notebook_methods(study.notebooks),
+            study.in_order,
+            study.cells_per_job,
+        )
+        ids = [cell.id for cell in profile.cells]
+        twice = sorted({cell for cell in ids if ids.count(cell) > 1})
+        if twice:
+            raise BetError(f"grids: {twice[0]} is listed twice")
+    except (OSError, ValueError) as error:  # of tomllib and msgspec too; BetError is a ValueError
+        raise BetError(
+            f"study configuration {path}: {error}; correct the file (workflow/studies/default.toml "
+            "shows one)"
+        ) from error
+    return profile
 
-PROFILES: dict[str, Profile] = {
-    "smoke": Profile(
-        (
-            *_grid("smoke", "tiny", ("lightgcn",), ("80%",), (*_ALL, "nested")),
-            *_competitors("smoke", "tiny", ("lightgcn",), ("80%",)),
-            *_packed("smoke", "tiny", ("lightgcn",), ("12.8",), IN_BYTES),
-        ),
-        dict.fromkeys(_BACKBONES, _TINY),
-        dict.fromkeys(
-            _BACKBONES, SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
-        ),
-        16,
-    ),
-    "default": Profile(
-        (
-            *_grid("default", "movielens-100k", ("lightgcn",), _BUDGETS, _ALL),
-            *_grid("default", "movielens-100k", ("ncf", "ngcf"), ("90%",), _SOME),
-            *_curves("default", "movielens-100k"),
-        ),
-        _EMBEDDED,
-        _SEARCH,
-        64,
-    ),
-    "full": Profile(
-        (
-            *_grid("full", "movielens-100k", _BACKBONES, _BUDGETS, (*_ALL, "nested"), _SEEDS),
-            *_competitors("full", "movielens-100k", _BACKBONES, _BUDGETS, _SEEDS),
-            *_curves("full", "movielens-100k", _SEEDS),
-            *_packed(
-                "full",
-                "movielens-100k",
-                _BACKBONES,
-                ("6.4", "12.8", "25.6", "51.2"),
-                IN_BYTES,
-                _SEEDS,
-            ),
-            *_packed(
-                "full",
-                "movielens-100k",
-                ("lightgcn",),
-                ("3.2",),
-                ("uniform-int2", "uniform-int1", *_HASHED),
-                _SEEDS,
-            ),
-            *_packed("full", "movielens-100k", ("lightgcn",), ("1.6",), _HASHED, _SEEDS),
-        ),
-        _EMBEDDED,
-        _SEARCH,
-        64,
-        notebooks=False,
-    ),
-    "paper": Profile(
-        tuple(_paper_cells()),
-        _PAPER,
-        {
-            "lightgcn": SearchSettings(finetune_schedule="cosine"),
-            # Its tables are twice as wide and take more steps: fewer fine-tuning epochs and
-            # retrainings, for every method alike.
-            "ncf": SearchSettings(finetune_epochs=3, finetune_schedule="cosine", top=2),
-            "ngcf": SearchSettings(finetune_epochs=15, finetune_schedule="cosine"),
-        },
-        128,
-        notebooks=False,
-        in_order=True,
-    ),
-}
+
+def _by_backbone(
+    section: str, values: Mapping[str, Any], kind: type[Settings]
+) -> dict[str, Settings]:
+    known = {field.name for field in fields(kind)}
+    common = {name: value for name, value in values.items() if name not in BACKBONES}
+    settings = {}
+    for backbone in BACKBONES:
+        numbers = common | values.get(backbone, {})
+        for name in numbers:
+            if name not in known:
+                raise BetError(
+                    f"{section}: no setting or backbone {name!r}; known are "
+                    f"{', '.join([*sorted(known), *BACKBONES])}"
+                )
+        try:
+            settings[backbone] = msgspec.convert(numbers, kind)
+        except msgspec.ValidationError as error:
+            raise BetError(f"{section} of {backbone}: {error}") from error
+    return settings
+
+
+def _notebook_methods(given: bool | tuple[str, ...]) -> tuple[str, ...]:
+    if isinstance(given, bool):
+        return tuple(METHODS) if given else ()
+    for name in given:
+        if name not in METHODS:
+            raise BetError(f"notebooks: no method {name!r}; known are {', '.join(METHODS)}")
+    return given
+
+
+PROFILES: dict[str, Profile] = {path.stem: load_profile(path) for path in study_files()}
+
+
+def use_profile(given: str) -> str:
+    """The name of a profile, known or in a TOML file of your own, which this process and those that
+    it starts then know by its name.
+    """
+    if given in PROFILES:
+        return given
+    path = Path(given).expanduser().resolve()
+    if path.suffix != ".toml" or not path.is_file():
+        raise BetError(
+            f"no study {given!r}: known are {', '.join(PROFILES)}; or give a file (study.toml)"
+        )
+    if os.environ.get("BET_STUDY") == str(path):
+        return path.stem
+    if path.stem in PROFILES:
+        raise BetError(f"{given}: there is a study {path.stem!r} already; rename the file")
+    PROFILES[path.stem] = load_profile(path)
+    os.environ["BET_STUDY"] = str(path)
+    return path.stem

@@ -234,7 +234,7 @@ def cell_context(
     profile = PROFILES[cell.profile]
     n, copies = sum(split.train.shape), BACKBONES[cell.backbone].copies
     full = Budget(n * profile.d_max, n, profile.d_max, copies=copies)
-    metadata_for = parse_bytes(cell.budget, n)
+    metadata_for = None if cell.budget is None else parse_bytes(cell.budget, n)
     if cell.method in ELEMENTWISE and metadata_for is not None:
         raise BetError(
             f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a sparsity or parameters"
@@ -248,7 +248,7 @@ def cell_context(
             if metadata_for is not None
             else 4 * parse_budget(cell.budget, n, profile.d_max, copies, d_min=0).parameters
         )
-    elif cell.budget != "none":
+    elif cell.budget is not None:
         budget = parse_budget(cell.budget, n, profile.d_max, copies)
     return SearchContext(
         split.train,
@@ -341,7 +341,7 @@ def _record(
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         * (1 if sys.platform == "darwin" else 1024),
         "size": {
-            "limit": None if cell.budget == "none" or context.packing else budget.parameters,
+            "limit": None if cell.budget is None or context.packing else budget.parameters,
             **(
                 {"limit_bytes": context.byte_limit, "bits": context.packing.bits}
                 if context.packing
