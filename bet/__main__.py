@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from bet.actions import parse_bytes
 from bet.data import DATASETS, Interactions, load_dataset
 from bet.errors import BetError
@@ -247,11 +249,12 @@ def _finish(cell: Cell, options: argparse.Namespace, **details) -> None:
             threads=options.threads,
             **details,
         )
-    size, test = record["size"], record["metrics"]["test"]
+    size, test = record.size, record.metrics.test
     print(
-        f"{cell.id}: {size['parameters']:,} parameters, {size['bytes']:,} bytes; limit {size['limit']} parameters"
+        f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; limit {size.limit} parameters"
     )
-    print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
+    scores = msgspec.to_builtins(test)
+    print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in scores.items()))
     print(f"  record {record_path(cell)}")
 
 

@@ -1,11 +1,16 @@
-"""The form of a record: one JSON Schema, checked wherever a record is written or read."""
+"""The record of a finished run: the one place where a field is added.
 
-import json
-from functools import cache
-from importlib.util import find_spec
+All of a record but its part ``run`` comes out the same wherever the same settings meet the same
+processor and versions. ``run`` is what was measured: git and ``bet verify`` do not compare it.
+"""
+
 from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeVar
 
+import msgspec
+import numpy as np
 import pandas as pd
+from msgspec import Meta, Struct
 
 from bet.errors import BetError, BudgetNotMet
 from bet.files import atomic_path
@@ -13,7 +18,246 @@ from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.per_user import write_rows
 
-SCHEMA_FILE = Path(__file__).with_name("record.schema.json")
+FORM: Final = 3  # of the record's fields; raise it with a change that old records do not survive
+
+Count = Annotated[int, Meta(ge=0)]
+Positive = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+Seconds = Annotated[float, Meta(ge=0)]
+AnyPart = TypeVar("AnyPart", bound="Part")
+
+
+class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Fields of a record; unknown or missing ones are errors, a default is for older records."""
+
+
+class CellNames(Part, frozen=True):
+    """What was run. None: without a budget; the profile's own number of iterations, actions."""
+
+    dataset: str
+    backbone: str
+    budget: str | None
+    method: str
+    seed: int
+    protocol: Literal["clean", "merged"]
+    profile: str
+    iterations: Positive | None
+    actions: Positive | None
+
+
+class Settings(Part, frozen=True):
+    """Every number that the run was made with."""
+
+    training: dict[str, Any]
+    search: dict[str, Any]
+    d_max: Positive
+
+
+class DataCounts(Part, frozen=True):
+    """The interactions, and how many went into each part of the split."""
+
+    name: str
+    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    users: Count
+    items: Count
+    train: Count
+    validation: Count
+    test: Count
+
+
+class Size(Part, frozen=True):
+    """What the table may take and takes."""
+
+    limit: Count | None  # parameters, all tables of a backbone; None without such a budget
+    parameters: Count
+    bytes: Count
+    full_parameters: Count
+    tables: Positive
+    backbone_parameters: Count
+    limit_bytes: Positive | None = None  # of a packed file
+    bits: Positive | None = None  # per number of a packed file; None where rows differ
+    width: Count | None = None  # columns of the ego matrix, per copy; older records lack it
+
+
+class Effort(Part, frozen=True):
+    """Models that were trained or tried."""
+
+    finetunings: Count
+    trainings: Count
+    evaluations: Count = 0
+
+
+class Metrics(Part, frozen=True, rename=lambda name: name.replace("_at_", "@")):
+    """Means over users (Eq. 13); ``quality`` is the mean of the others."""
+
+    recall_at_5: Share
+    ndcg_at_5: Share
+    recall_at_10: Share
+    ndcg_at_10: Share
+    recall_at_20: Share
+    ndcg_at_20: Share
+    quality: Share
+
+
+class Scores(Part, frozen=True):
+    """Of the selected model on validation, of the reported one on test."""
+
+    validation: Metrics
+    test: Metrics
+
+
+class Epoch(Part, frozen=True):
+    """An evaluation during training."""
+
+    epoch: Positive
+    loss: float
+    quality: Share
+
+
+class Iteration(Part, frozen=True):
+    """An action that a search measured; ``action``: what it was drawn from."""
+
+    t: Positive
+    strategy: str
+    predicted: float | None
+    fitness: float
+    quality: Share
+    predictor_loss: float | None
+    action: dict[str, float | str]
+
+
+class Retrained(Part, frozen=True):
+    """The action of iteration ``t``, trained from scratch."""
+
+    t: Positive
+    fitness: float
+    quality: Share
+    epochs: Count
+
+
+class Winner(Part, frozen=True):
+    """The best retrained action of the first ``t`` iterations; scored on test for Figure 5 only."""
+
+    t: Positive
+    retrained_t: Positive
+    quality: Share
+    test: Metrics
+
+
+class Search(Part, frozen=True):
+    """What a search tried."""
+
+    iterations: Annotated[tuple[Iteration, ...], Meta(min_length=1)]
+    retrained: Annotated[tuple[Retrained, ...], Meta(min_length=1)]
+    winners: Annotated[tuple[Winner, ...], Meta(min_length=1)]
+
+
+class Bins(Part, frozen=True):
+    """Means over bins of frequency rank."""
+
+    rank: tuple[float, ...]
+    frequency: tuple[float, ...]
+    size: tuple[float, ...]
+
+
+class Sizes(Part, frozen=True):
+    """How many columns entities keep."""
+
+    users: Bins
+    items: Bins
+
+
+class Versions(Part, frozen=True):
+    """Of what decides the numbers."""
+
+    bet: str
+    python: str
+    torch: str
+    numpy: str
+    scipy: str
+    pandas: str
+
+
+class Host(Part, frozen=True):
+    """The machine."""
+
+    processor: str
+    cpus: int | None
+    device: str
+    threads: Positive
+
+
+class StageSeconds(Part, frozen=True):
+    """By the clock; all but ``total`` include earlier, interrupted runs. 0: no such stage."""
+
+    evaluate: Seconds
+    total: Seconds
+    pretrain: Seconds = 0.0
+    search: Seconds = 0.0
+    retrain: Seconds = 0.0
+
+
+class Run(Part, frozen=True):
+    """What was measured, and where."""
+
+    commit: str | None  # + when tracked files differed from it
+    versions: Versions
+    host: Host
+    seconds: StageSeconds
+    peak_memory_bytes: Positive
+    epoch_seconds: tuple[float, ...]  # one for each row of the learning curve
+    iteration_seconds: tuple[float, ...]  # one for each iteration of the search
+
+
+class Record(Part, frozen=True):
+    """One finished run."""
+
+    form: Literal[3]
+    cell_id: Annotated[str, Meta(min_length=1)]
+    key: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
+    cell: CellNames
+    settings: Settings
+    data: DataCounts
+    size: Size
+    effort: Effort
+    metrics: Scores
+    learning_curve: Annotated[tuple[Epoch, ...], Meta(min_length=1)]
+    search: Search | None
+    sizes: Sizes
+    run: Run
+    trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
+
+    @property
+    def per_user(self) -> str:
+        """Name of the file with every user's hits, beside the record's."""
+        return f"{self.cell_id}.parquet"
+
+
+class Unreached(Part, frozen=True):
+    """A run that ended above its budget, which is a result, too."""
+
+    cell_id: str
+    key: str
+    commit: str | None
+    target: int
+    reached: int
+    why: str
+
+
+def encode(part: Part, indent: int = 0) -> str:
+    """JSON of a record; ``indent`` spaces a level, one line with 0."""
+    text = msgspec.json.encode(part, enc_hook=np.generic.item)  # numpy numbers, too
+    return (msgspec.json.format(text, indent=indent) if indent else text).decode()
+
+
+def decode(text: str | bytes, part: type[AnyPart], source: str) -> AnyPart:
+    """The ``part`` that ``text`` is. Raises BetError, which names ``source``, unless it is one."""
+    try:
+        return msgspec.json.decode(text, type=part)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one
+        raise BetError(
+            f"{source}: {error}; damaged or of another version: delete it and run the cell again"
+        ) from error
 
 
 def record_path(cell: Cell) -> Path:
@@ -21,26 +265,25 @@ def record_path(cell: Cell) -> Path:
     return results_dir() / cell.profile / f"{cell.id}.json"
 
 
-def read_record(cell: Cell) -> dict:
+def read_record(cell: Cell) -> Record:
     """The finished cell's record; raises BetError when there is none or it is damaged."""
-    path = record_path(cell)
+    return read_record_file(record_path(cell))
+
+
+def read_record_file(path: Path) -> Record:
+    """The record in ``path``; raises BetError when there is none or it is damaged."""
     try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise BetError(
-            f"{path}: no readable record ({error}); delete it if it is there and run the cell"
-        ) from error
-    check_record(record)
-    return record
+        text = path.read_bytes()
+    except OSError as error:
+        raise BetError(f"{path}: no readable record ({error}); run the cell") from error
+    return decode(text, Record, str(path))
 
 
-def write_record(path: Path, record: dict, rows: pd.DataFrame) -> None:
-    """Write the per-user ``rows`` beside ``path`` and, last, the record itself; both whole or not
-    at all.
-    """
-    write_rows(rows, path.with_name(record["per_user"]))
+def write_record(path: Path, record: Record, rows: pd.DataFrame) -> None:
+    """Write the per-user ``rows`` beside ``path`` and, last, the record; both whole or not at all."""
+    write_rows(rows, path.with_name(record.per_user))
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.write_text(encode(record, indent=1) + "\n")
 
 
 def unreached_path(cell: Cell) -> Path:
@@ -50,41 +293,8 @@ def unreached_path(cell: Cell) -> Path:
 
 def write_unreached(cell: Cell, key: str, commit: str | None, error: BudgetNotMet) -> None:
     """Record a result that is not a table: what was to be reached, what was, and why no more."""
-    plain = {
-        "cell_id": cell.id,
-        "key": key,
-        "commit": commit,
-        "target": error.target,
-        "reached": error.reached,
-        "why": str(error),
-    }
+    names = {"cell_id": cell.id, "key": key, "commit": commit}
+    numbers = {"target": error.target, "reached": error.reached, "why": str(error)}
+    unreached = msgspec.convert(names | numbers, Unreached)
     with atomic_path(unreached_path(cell)) as temporary:
-        temporary.write_text(json.dumps(plain, indent=1) + "\n")
-
-
-def check_record(record: dict) -> None:
-    """Raise BetError unless ``record`` has the form of ``record.schema.json``; does nothing where
-    jsonschema is not installed.
-    """
-    if find_spec("jsonschema") is None:
-        return
-    from jsonschema.exceptions import best_match
-
-    error = best_match(_validator().iter_errors(record))
-    if error is not None:
-        place = "/".join(map(str, error.absolute_path)) or "the record"
-        raise BetError(
-            f"{record.get('cell_id', 'record')}: {place}: {error.message[:300]}; run the cell again"
-        )
-
-
-@cache
-def _validator():
-    # Made once: jsonschema.validate would check the schema itself for every record, which takes
-    # most of its time.
-    from jsonschema.validators import validator_for
-
-    schema = json.loads(SCHEMA_FILE.read_text())
-    kind = validator_for(schema)
-    kind.check_schema(schema)
-    return kind(schema)
+        temporary.write_text(encode(unreached, indent=1) + "\n")

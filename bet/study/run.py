@@ -1,31 +1,22 @@
 """Run one cell: load, split, search, refit if asked, score test once, write one record."""
 
-import json
-import os
-import platform
-import resource
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
-import scipy
 import torch
 from scipy.sparse import csr_array
 
-import bet
 from bet.actions import Budget, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
 from bet.errors import BetError, BudgetNotMet
 from bet.files import atomic_path, locked
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
-from bet.paths import cache_dir, project_root
+from bet.paths import cache_dir
 from bet.process import fixed_threads
 from bet.search import (
     MethodResult,
@@ -36,16 +27,18 @@ from bet.search import (
     initialize_recommender,
 )
 from bet.study.cell import Cell
+from bet.study.environment import commit
 from bet.study.per_user import pack
-from bet.study.profiles import PROFILES, SCHEMA
+from bet.study.profiles import PROFILES
 from bet.study.record import (
-    check_record,
+    Record,
     read_record,
     record_path,
     unreached_path,
     write_record,
     write_unreached,
 )
+from bet.study.summary import build_record, measure_size
 from bet.tables import QuantizedTable, Table
 from bet.training import RankingMetrics, evaluate, train
 
@@ -60,7 +53,7 @@ def run_cell(
     progress: bool = False,
     table: Path | None = None,
     threads: int = 1,
-) -> dict:
+) -> Record:
     """The cell's record; computed unless a record of the same cell, numbers and data is there
     already.
 
@@ -79,8 +72,8 @@ def run_cell(
     if path.is_file() and table is None:
         record = read_record(cell)
         if (
-            record["key"] == PROFILES[cell.profile].key(cell)
-            and record["data"]["hash"] == interactions.fingerprint()
+            record.key == PROFILES[cell.profile].key(cell)
+            and record.data.hash == interactions.fingerprint()
         ):
             return record
     if table is not None:
@@ -104,13 +97,28 @@ def run_cell(
             "evaluate": time.perf_counter() - test_started,
             "total": time.perf_counter() - started,
         }
-        # Through JSON, so that what is returned equals what is read back.
-        record = json.loads(
-            json.dumps(
-                _record(cell, split, context, outcome, model, ranked, seconds), allow_nan=False
-            )
+        packing = context.packing
+        size = measure_size(
+            model,
+            full=context.budget,
+            limit=None if cell.budget == "none" or packing else context.budget.parameters,
+            limit_bytes=context.byte_limit if packing else None,
+            bits=packing.bits if packing else None,
         )
-    check_record(record)
+        record = build_record(
+            cell=cell,
+            key=PROFILES[cell.profile].key(cell),
+            settings=PROFILES[cell.profile].settings(cell),
+            split=split,
+            order=context.order,
+            size=size,
+            outcome=outcome,
+            model=model,
+            score_test=lambda winner: _test(winner, context, split),
+            ranked=ranked,
+            seconds=seconds,
+            device=context.device,
+        )
     if table is not None:
         save_table(table, model, interactions)
     write_record(path, record, pack(ranked))
@@ -297,155 +305,3 @@ def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: s
         progress=merged.description(f"refit on {what}"),
     )
     return model
-
-
-def _record(
-    cell: Cell,
-    split: Split,
-    context: SearchContext,
-    outcome: MethodResult,
-    model: Recommender,
-    ranked: RankingMetrics,
-    seconds: dict[str, float],
-) -> dict:
-    profile, budget, table = PROFILES[cell.profile], context.budget, model.table
-    validation = evaluate(
-        outcome.trained.model.ranker(), split.validation, [split.train], device=context.device
-    )
-    return {
-        "schema": SCHEMA,
-        "cell_id": cell.id,
-        "key": profile.key(cell),
-        "cell": asdict(cell),
-        "settings": profile.settings(cell),
-        "versions": {
-            "bet": bet.__version__,
-            "python": platform.python_version(),
-            **{package.__name__: package.__version__ for package in (torch, np, scipy, pd)},
-        },
-        "commit": commit(),
-        "data": {
-            "name": split.name,
-            "hash": split.data_hash,
-            "users": split.train.shape[0],
-            "items": split.train.shape[1],
-            **{part: getattr(split, part).nnz for part in ("train", "validation", "test")},
-        },
-        "host": {
-            "kind": _processor(),
-            "cpus": os.cpu_count(),
-            "device": _device_name(context.device),
-            "threads": torch.get_num_threads(),
-        },
-        "seconds": seconds,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        * (1 if sys.platform == "darwin" else 1024),
-        "size": {
-            "limit": None if cell.budget is None or context.packing else budget.parameters,
-            **(
-                {"limit_bytes": context.byte_limit, "bits": context.packing.bits}
-                if context.packing
-                else {}
-            ),
-            "parameters": table.n_parameters(),
-            "bytes": table.n_bytes(),
-            "full_parameters": budget.n * budget.d_max * budget.copies,
-            "tables": budget.copies,
-            "backbone_parameters": model.backbone.n_parameters(),
-            "width": table().shape[1] // table.copies,
-        },
-        "effort": {
-            name: getattr(outcome, name) for name in ("finetunings", "trainings", "evaluations")
-        },
-        "metrics": {"validation": validation.means(), "test": ranked.means()},
-        "learning_curve": outcome.trained.result.curve,
-        "search": _search_record(context, split, outcome),
-        "trials": outcome.trials,
-        "sizes": {
-            "users": _binned(context, table.sizes, 0),
-            "items": _binned(context, table.sizes, 1),
-        },
-        "per_user": f"{cell.id}.parquet",
-    }
-
-
-def commit() -> str | None:
-    """Commit of the checkout this runs in, with "+" when tracked files differ from it; None outside
-    of one.
-    """
-    try:
-        run = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],
-            cwd=project_root(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    except OSError:  # no git
-        return None
-    return run.stdout.strip() or None
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return " ".join([platform.machine(), *names[:1]])
-
-
-def _device_name(device: str) -> str:
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else device
-
-
-def _search_record(context: SearchContext, split: Split, outcome: MethodResult) -> dict | None:
-    if not outcome.iterations:
-        return None
-    plain = ("t", "strategy", "predicted", "fitness", "quality", "predictor_loss", "seconds")
-    iterations = [
-        {name: getattr(m, name) for name in plain} | {"action": m.action.origin}
-        for m in outcome.iterations
-    ]
-    fitness = {m.t: m.fitness for m in outcome.iterations}
-    retrained = [
-        {
-            "t": t,
-            "fitness": fitness[t],
-            "quality": trained.result.quality,
-            "epochs": trained.result.epoch,
-        }
-        for t, trained in outcome.retrained.items()
-    ]
-    # Each winner of the curve is scored on test once, for the picture of quality against T; nothing
-    # is chosen from it.
-    tested = {
-        t: _test(outcome.retrained[t].model, context, split).means()
-        for t in set(outcome.winners.values())
-    }
-    winners = [
-        {
-            "t": t,
-            "retrained_t": winner,
-            "quality": outcome.retrained[winner].result.quality,
-            "test": tested[winner],
-        }
-        for t, winner in outcome.winners.items()
-    ]
-    return {"iterations": iterations, "retrained": retrained, "winners": winners}
-
-
-def _binned(context: SearchContext, sizes: np.ndarray, side: int) -> dict[str, list[float]]:
-    """Mean frequency and size in up to 64 log-spaced bins of frequency rank."""
-    order, n_users = context.order, context.n_users
-    ids, frequency = ((order.users, order.user_frequency), (order.items, order.item_frequency))[
-        side
-    ]
-    own = (sizes[:n_users], sizes[n_users:])[side][ids]
-    edges = np.unique(np.geomspace(1, len(ids) + 1, 65).astype(int)) - 1
-    spans = list(zip(edges, edges[1:], strict=False))
-    return {
-        "rank": [float(a + b + 1) / 2 for a, b in spans],
-        "frequency": [float(frequency[ids][a:b].mean()) for a, b in spans],
-        "size": [float(own[a:b].mean()) for a, b in spans],
-    }

@@ -1,0 +1,201 @@
+"""Records on disk: a results folder, and the bundle that a report commits.
+
+A bundle holds ``records.jsonl``, ``per_user.parquet`` and, where there are some,
+``unreached.jsonl``.
+"""
+
+import io
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+import pandas as pd
+
+from bet.analysis.results import METRICS, Results
+from bet.errors import BetError
+from bet.files import atomic_path
+from bet.study.per_user import COLUMNS, unpack, write_rows
+from bet.study.profiles import PROFILES
+from bet.study.record import (
+    AnyPart,
+    Record,
+    Unreached,
+    decode,
+    encode,
+    read_record_file,
+    write_record,
+)
+
+log = logging.getLogger(__name__)
+
+RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
+Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
+
+
+def load_results(profile: str, results: Path | None, bundle: Path) -> Results:
+    """The records of ``profile`` in the folder ``results`` or, when it has none, in ``bundle``.
+
+    A record that equals the bundle's in all but its part ``run`` keeps the bundle's measurements:
+    a repeated run changes no committed file. Raises BetError when a record is damaged or lacks its
+    per-user file.
+    """
+    committed = read_bundle(profile, reader(bundle))
+    local = read_results(profile, results) if results is not None else None
+    if local is None or not (local.records or local.unreached):
+        return committed
+    records = _keep_runs(local.records, committed.records)
+    unreached = _keep_commits(local.unreached, committed.unreached)
+    return Results(profile, records, local.per_user, unreached)
+
+
+def read_results(profile: str, folder: Path) -> Results:
+    """What the cells of ``profile`` left in ``folder``."""
+    records = [read_record_file(path) for path in sorted(folder.glob("*.json"))]
+    records = _of_profile(profile, records)
+    unreached = [
+        decode(path.read_bytes(), Unreached, str(path))
+        for path in sorted(folder.glob("*.unreached"))
+    ]
+    frames = [_read_per_user(folder, record) for record in records]
+    empty = pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
+    per_user = pd.concat(frames, ignore_index=True) if frames else empty
+    per_user["cell_id"] = per_user["cell_id"].astype("category")
+    return Results(profile, tuple(records), per_user, _current(profile, unreached))
+
+
+def read_bundle(profile: str, read: Reader) -> Results:
+    """The records of a bundle whose files ``read`` gives; empty without one."""
+    records = _lines(read(RECORDS), Record, RECORDS)
+    unreached = _lines(read(UNREACHED), Unreached, UNREACHED)
+    content = read(PER_USER)
+    if content is None:
+        if records:
+            raise BetError(f"{RECORDS} has no {PER_USER} beside it; restore both from git")
+        per_user = pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
+    else:
+        per_user = unpack(pd.read_parquet(io.BytesIO(content)))
+        per_user["cell_id"] = per_user["cell_id"].astype("category")
+    records = _of_profile(profile, records)
+    return Results(profile, tuple(records), per_user, _current(profile, unreached))
+
+
+def reader(folder: Path) -> Reader:
+    """Reads the files of a folder."""
+    return lambda name: (folder / name).read_bytes() if (folder / name).is_file() else None
+
+
+def git_reader(folder: Path) -> Reader | None:
+    """Reads the files of ``folder`` as git last committed them; None where git has none of them."""
+
+    def read(name: str) -> bytes | None:
+        command = ["git", "show", f"HEAD:./{name}"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, check=False)
+        return done.stdout if done.returncode == 0 else None
+
+    try:
+        return read if folder.is_dir() and read(RECORDS) is not None else None
+    except OSError:  # no git
+        return None
+
+
+def write_bundle(results: Results, folder: Path) -> None:
+    """What a report is made from: records and cells above their budget as JSON lines, all per-user
+    rows as one Parquet.
+    """
+    parts = {RECORDS: results.records, UNREACHED: results.unreached}
+    for name, lines in parts.items():
+        with atomic_path(folder / name) as temporary:
+            temporary.write_text("".join(encode(line) + "\n" for line in lines))
+    if not results.unreached:
+        (folder / UNREACHED).unlink()
+    write_rows(results.per_user[["cell_id", *COLUMNS]], folder / PER_USER)
+
+
+def restore(profile: str, bundle: Path, results: Path) -> int:
+    """Put the committed records of ``bundle`` back into ``results``, so that the grid goes on from
+    them; how many were put there.
+
+    Left out: cells that ``results`` has, and those whose settings are no longer the profile's.
+    Raises BetError without a bundle.
+    """
+    if not (bundle / RECORDS).is_file():
+        raise BetError(f"no records in {bundle}; a report of profile {profile} puts them there")
+    committed, keys = read_bundle(profile, reader(bundle)), profile_keys(profile)
+    for unreached in committed.unreached:
+        with atomic_path(results / f"{unreached.cell_id}.unreached") as temporary:
+            temporary.write_text(encode(unreached, indent=1) + "\n")
+    restored, now = 0, time.time()
+    for record in committed.records:
+        path = results / f"{record.cell_id}.json"
+        if path.is_file():
+            continue
+        if record.key != keys[record.cell_id]:
+            log.warning("%s has other settings than the profile now and is left out", path.stem)
+            continue
+        rows = committed.per_user.loc[committed.per_user["cell_id"] == record.cell_id, COLUMNS]
+        write_record(path, record, rows)
+        for part in (path, path.with_name(record.per_user)):
+            # One of them newer than another that depends on it would be run again.
+            os.utime(part, (now, now))
+        restored += 1
+    return restored
+
+
+def profile_keys(profile: str) -> dict[str, str]:
+    """Today's key of every cell of ``profile`` by its id."""
+    study = PROFILES[profile]
+    return {cell.id: study.key(cell) for cell in study.cells}
+
+
+def _keep_runs(records: Sequence[Record], committed: Sequence[Record]) -> tuple[Record, ...]:
+    runs = {record.cell_id: record for record in committed}
+    kept = []
+    for record in records:
+        other = runs.get(record.cell_id)
+        same = other is not None and msgspec.structs.replace(record, run=other.run) == other
+        kept.append(other if same else record)
+    return tuple(kept)
+
+
+def _keep_commits(
+    unreached: Sequence[Unreached], committed: Sequence[Unreached]
+) -> tuple[Unreached, ...]:
+    others = {_without_commit(other): other for other in committed}
+    return tuple(others.get(_without_commit(cell), cell) for cell in unreached)
+
+
+def _without_commit(cell: Unreached) -> Unreached:
+    return msgspec.structs.replace(cell, commit=None)
+
+
+def _of_profile(profile: str, records: Sequence[Record]) -> list[Record]:
+    """Those of cells that the profile has, in its order."""
+    places = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
+    known = [record for record in records if record.cell_id in places]
+    return sorted(known, key=lambda record: places[record.cell_id])
+
+
+def _current(profile: str, unreached: Sequence[Unreached]) -> tuple[Unreached, ...]:
+    keys = profile_keys(profile)
+    return tuple(cell for cell in unreached if keys.get(cell.cell_id) == cell.key)
+
+
+def _lines(content: bytes | None, part: type[AnyPart], name: str) -> list[AnyPart]:
+    lines = (content or b"").splitlines()
+    return [decode(line, part, f"{name}, line {i}") for i, line in enumerate(lines, 1)]
+
+
+def _read_per_user(folder: Path, record: Record) -> pd.DataFrame:
+    path = folder / record.per_user
+    if not path.is_file():
+        raise BetError(
+            f"{path}: the per-user metrics of {record.cell_id} are missing; delete its record and "
+            "run the cell again"
+        )
+    frame = unpack(pd.read_parquet(path))
+    frame.insert(0, "cell_id", record.cell_id)
+    return frame

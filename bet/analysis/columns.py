@@ -1,0 +1,46 @@
+"""The single values of a record as columns of a data frame, taken from the record's own fields."""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from bet.study.record import Part, Record
+
+# A column is named as its field, but where two parts have fields of the same name.
+NAMES = {"data": "data {}", "metrics.validation": "validation {}", "run.seconds": "{}_seconds"}
+
+
+@cache
+def columns() -> dict[str, tuple[str, ...]]:
+    """Path of attributes by column: ``{"bytes": ("size", "bytes"), ...}``."""
+    return dict(_scalar_fields(Record, ()))
+
+
+def scalars(record: Record) -> dict[str, Any]:
+    """The single values of ``record`` by column."""
+    row = {}
+    for column, path in columns().items():
+        value: Any = record
+        for name in path:
+            value = getattr(value, name)
+        row[column] = value
+    return row
+
+
+def _scalar_fields(
+    part: type[Part], path: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    template = NAMES.get(".".join(path), "{}")
+    for field in msgspec.structs.fields(part):
+        if isinstance(field.type, type) and issubclass(field.type, Part):
+            yield from _scalar_fields(field.type, (*path, field.name))
+        elif not _holds_many(field.type):
+            yield template.format(field.encode_name), (*path, field.name)
+
+
+def _holds_many(field_type: Any) -> bool:
+    kind = msgspec.inspect.type_info(field_type)
+    many = (msgspec.inspect.StructType, msgspec.inspect.DictType, msgspec.inspect.VarTupleType)
+    return any(isinstance(one, many) for one in getattr(kind, "types", (kind,)))  # of a union
