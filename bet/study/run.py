@@ -101,7 +101,7 @@ def run_cell(
         size = measure_size(
             model,
             full=context.budget,
-            limit=None if cell.budget == "none" or packing else context.budget.parameters,
+            limit=None if cell.budget is None or packing else context.budget.parameters,
             limit_bytes=context.byte_limit if packing else None,
             bits=packing.bits if packing else None,
         )

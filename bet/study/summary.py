@@ -110,7 +110,7 @@ def _names(cell: Cell) -> record.CellNames:
     return record.CellNames(
         dataset=cell.dataset,
         backbone=cell.backbone,
-        budget=None if cell.budget == "none" else cell.budget,
+        budget=cell.budget,
         method=cell.method,
         seed=cell.seed,
         protocol="merged" if cell.protocol == "merged" else "clean",
