@@ -103,7 +103,7 @@ def answer():
         f"Of the {len(floats)} float32 tables that ran at that size, "
         f"{floats.loc[best, 'bytes_per_entity']:.1f} bytes, the best keeps "
         f"{floats.loc[best, 'of full']:.0%} (a power law of frequency)",
-        f"the lengths that BET finds keep {floats.loc['bet', 'of full']:.0%}.",
+        f"the sizes that BET finds keep {floats.loc['bet', 'of full']:.0%}.",
         f"below its best competitor's in all {pairs} pairs of backbone and budget (significantly in "
         f"{clearly_behind_best}) and below the tuned power law's in {behind_rule} (significantly in "
         f"{clearly_behind_rule});",
