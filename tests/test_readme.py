@@ -105,7 +105,7 @@ def answer():
         f"the sizes that BET finds keep {floats.loc['bet', 'of full']:.0%}.",
         f"below its best competitor's in all {pairs} pairs of backbone and budget (significantly in "
         f"{clearly_behind_best}) and below the tuned power law's in {behind_rule} (significantly in "
-        f"{clearly_behind_rule});",
+        f"{clearly_behind_rule}).",
         f"gains over picking at random in {gains} (significantly in {clear_gains}) and loses in "
         f"{losses} (significantly in {clear_losses}).",
         f"a Recall@20 of {bet[0]}, {bet[1]} and {bet[2]} at 80, 90 and 95 % sparsity;",
@@ -163,6 +163,23 @@ def test_three_seeds_are_the_reports():
     rows = table_rows(section(RESULTS, "MovieLens-100K, three seeds"))
     expected = [*paired_rows(), *same_bytes_rows()]
     assert [row for row in rows if row[0] != "bytes per entity"] == expected
+
+
+def test_what_is_said_of_quantized_tables_holds():
+    """The sentences of results.md on the same bytes, at 6.4 to 51.2 bytes per entity."""
+    data = read("full", "bytes").set_index(["backbone", "budget", "method"])["of full"].sort_index()
+    searched = ["bet-int8", "bet-int4", "bet-bytes"]
+    for size in ("6.4", "12.8", "25.6", "51.2"):
+        lightgcn, ncf, ngcf = (
+            data[name, f"{size} B/entity"] for name in ("lightgcn", "ncf", "ngcf")
+        )
+        equal = [name for name in lightgcn.index if name.startswith("uniform-")]
+        assert lightgcn[equal].max() > lightgcn[searched].max()
+        assert ngcf[["mec", "pq"]].max() > ngcf[equal].max()
+        if size != "51.2":
+            assert ncf.idxmax() == "uniform-int4"
+        if size != "6.4":
+            assert ngcf[["mec", "pq", "bet-int8", "bet-int4"]].min() > 1
 
 
 def test_gowalla_bytes_are_the_reports():
