@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from scipy import stats
 from scipy.sparse import csr_array
 
-from bet.actions import Action, Budget, parse_budget, sample_actions
+from bet.actions import Action, parse_budget, sample_actions
+from bet.actions.published import published_sizes
 from bet.backbones import LightGCN, new_recommender, normalized_adjacency
 from bet.data import (
     FrequencyOrder,
@@ -89,27 +89,6 @@ def adjacency(split: Split, repeat: int) -> Measured:
     )
 
 
-def floor_and_raise(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> np.ndarray:
-    """Sizes (n,) by the published formula: scipy draws, normalized, scaled, floored, zeros raised
-    to one, by rank.
-    """
-    families = [
-        (stats.powerlaw, 20),
-        (stats.truncexpon, 5),
-        (stats.truncnorm, 20),
-        (stats.lognorm, 0.5),
-    ]
-    share, sides = rng.uniform(), []
-    for count, part in ((order.n_users, share), (order.n - order.n_users, 1 - share)):
-        family, largest = families[rng.integers(4)]
-        beta = rng.uniform(0, largest)
-        shape = (0.0, beta) if family is stats.truncnorm else (beta,)
-        values = np.sort(family.rvs(*shape, size=count, random_state=rng))[::-1]
-        sizes = np.floor(values / values.sum() * part * budget.total)
-        sides.append(np.clip(sizes, 1, budget.d_max))
-    return np.concatenate(sides).astype(np.int64)
-
-
 def sampling(split: Split, repeat: int) -> Measured:
     """Sample 100 actions at sparsity 90 %; the reference is the published formula, without its
     rejections.
@@ -125,7 +104,7 @@ def sampling(split: Split, repeat: int) -> Measured:
     ]
     over = sum(total > budget.total for total in used)
     rng, started = numpy_generator(0, "published"), time.perf_counter()
-    published = [int(floor_and_raise(order, budget, rng).sum()) for _ in range(100)]
+    published = [int(published_sizes(order, budget, rng).sum()) for _ in range(100)]
     reference = time.perf_counter() - started
     broken = sum(total > budget.total for total in published)
     return Measured(

@@ -6,6 +6,7 @@ from importlib import import_module
 import pytest
 
 MODULES = [
+    "bet.actions.published",
     "bet.backbones.graph",
     "bet.backbones.ncf_ranking",
     "bet.data.interactions",

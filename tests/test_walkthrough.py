@@ -1,17 +1,22 @@
 """What the walkthrough notebooks show holds."""
 
+import re
+from types import SimpleNamespace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from bet.actions import parse_budget, sample_actions
-from bet.data import planted, split_interactions
+from bet.data import FrequencyOrder, planted, split_interactions
 from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
 from bet.predictor import DeepSets
 from bet.search import PredictorSelector, search
 from bet.seeds import numpy_generator
-from bet.walkthrough import amtl as twins
-from bet.walkthrough import steps as show
+from bet.walkthrough import amtl as show_amtl
+from bet.walkthrough import data as show_data
+from bet.walkthrough import sampling as show_sampling
+from bet.walkthrough import search as show_search
 
 
 @pytest.fixture(scope="module")
@@ -31,74 +36,83 @@ def labeled(figure):
 
 
 def test_summary_and_parts_add_up(data, split):
-    assert show.summary(data).loc["interactions", "tiny"] == f"{len(data):,}"
-    parts = show.parts(split)
+    assert show_data.summarize(data).loc["interactions", "tiny"] == f"{len(data):,}"
+    parts = show_data.split_table(split)
     assert parts.loc[["train", "validation", "test"], "interactions"].sum() == len(data)
-    assert (
-        parts.loc["train + validation", "interactions"]
-        == parts.loc[["train", "validation"], "interactions"].sum()
-    )
-    assert list(show.budgets(100, 64, ["90%"])["parameters"]) == ["6,400", "640"]
+    merged = parts.loc[["train", "validation"], "interactions"].sum()
+    assert parts.loc["train + validation", "interactions"] == merged
+    assert list(show_data.budget_table(100, 64, ["90%"])["parameters"]) == ["6,400", "640"]
+    assert labeled(show_data.plot_long_tail(data))
 
 
 def test_only_the_exact_sampler_keeps_the_budget(split):
-    order = show.frequency_order(split)
-    shares = show.budget_shares(order, parse_budget("90%", order.n, 64), seed=0, draws=100)
-    assert (shares["exact"] == 1).all()
-    assert (shares["published"] > 1).any() and (shares["published"] < 1).any()
-    assert show.budget_statement(shares).loc["over budget", "exact"] == "0.0%"
-    assert labeled(show.plot_budget_shares(shares))
+    order = FrequencyOrder.of(split.train)
+    budget = parse_budget("90%", order.n, 64)
+    columns = show_sampling.draw_columns(order, budget, seed=0, draws=100)
+    assert (columns["exact"] == budget.target).all()
+    published = columns["published"]
+    assert (published > budget.total).any() and (published < budget.total).any()
+    use = show_sampling.budget_use_table(columns, budget)
+    assert use.loc["over budget", "exact"] == "0.0%" != use.loc["over budget", "published"]
+    assert labeled(show_sampling.plot_budget_use(columns, budget))
 
 
 def test_allocation_steps_sum_to_the_total():
-    steps = show.allocation_steps([30, 12, 6, 3, 2, 1, 0.6, 0.4], 40, 1, 16)
+    steps = show_sampling.allocation_steps([30, 12, 6, 3, 2, 1, 0.6, 0.4], 40, 1, 16)
     assert steps.loc["sum", "exact"] == 40 == steps["exact"].iloc[:-1].sum()
     assert steps["exact"].iloc[:-1].between(1, 16).all()
+    assert list(steps["published formula"].iloc[:3]) == [21, 8, 4]
 
 
 def test_renaming_and_sets(split):
-    context = show.small_context(split, "tiny", 0, 3)
+    context = show_search.small_context(split, "tiny", 0, 3)
     (action,) = sample_actions(context.order, context.budget, 1, numpy_generator(0, "x"))
-    assert show.renaming_does_not_matter(context, action, 0) < 1e-5
-    sets = show.sets_of(action, context.order)
-    assert (
-        sets["users"].sum() == context.n_users
-        and sets[["users", "items"]].to_numpy().sum() == context.order.n
-    )
+    assert show_search.change_by_renaming(context, action, 0) < 1e-5
+    sets = show_search.sets_table(action, context.order)
+    assert sets["users"].sum() == context.n_users
+    assert sets[["users", "items"]].to_numpy().sum() == context.order.n
     assert np.dot(sets.index, sets["users"] + sets["items"]) == context.budget.target
 
 
-def test_search_pictures(data, split, tmp_path, monkeypatch):
+def test_search_pictures(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
-    context = show.small_context(split, "tiny", 0, 6)
+    context = show_search.small_context(split, "tiny", 0, 6)
     population = search(context, PredictorSelector(context, DeepSets))
-    assert list(show.population_table(population).index) == [1, 2, 3, 4, 5, 6]
-    assert list(show.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
-    order = context.order
+    assert list(show_search.population_table(population).index) == [1, 2, 3, 4, 5, 6]
+    assert list(show_search.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
+    order, sizes = context.order, show_search.best_median_worst(population)
+    assert [label.split(",")[0] for label in sizes] == ["best", "median", "worst"]
     for figure in (
-        show.plot_long_tail(data),
-        show.plot_families(order, context.budget, 0),
-        show.plot_mask(population[0].action, order, context.budget),
-        show.plot_population(population),
-        show.plot_found_sizes(population, order),
+        show_sampling.plot_families(order, context.budget, 0),
+        show_sampling.plot_mask(population[0].action, order, context.budget),
+        show_search.plot_population(population),
+        show_search.plot_sizes(sizes, order),
     ):
         assert labeled(figure)
 
 
+def test_the_sentence_says_what_the_difference_means():
+    def trained(quality):
+        return SimpleNamespace(result=SimpleNamespace(quality=quality))
+
+    for quality, words in (
+        (0.44, "reaches 110.0% .* different sizes were the better use"),
+        (0.404, "reaches 101.0% .* cannot tell the two apart"),
+        (0.36, "reaches 90.0% .* equal rows were the better use"),
+    ):
+        assert re.search(words, show_search.explain("X", trained(quality), trained(0.4)))
+
+
 def test_pictures_of_a_competitor(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
-    context = show.small_context(split, "tiny", 0, 1)
+    context = show_search.small_context(split, "tiny", 0, 1)
     groups = FrequencyGroups(context.order)
     table = twin_recommender(context, groups, 0.1).table
     sizes = project(at_least(table.choice()).detach().numpy(), groups, context.budget.target)
-    totals = twins.totals(table, sizes, context.budget)["columns"]
-    assert (
-        totals["projected"] == totals["budget"] == context.budget.target
-        and totals["hard choice"] == table.sizes.sum()
-    )
-    assert labeled(twins.plot_sizes({"projected": sizes}, context.order))
-    figure = twins.plot_choice(table, groups, context.order)
-    assert (
-        figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel() and figure.axes[2].get_ylabel()
-    )
+    totals = show_amtl.totals_table(table, sizes, context.budget)["columns"]
+    assert totals["projected"] == totals["budget"] == context.budget.target
+    assert totals["hard choice"] == table.sizes.sum()
+    figure = show_amtl.plot_choice(table, groups, context.order)
+    assert figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel()
+    assert figure.axes[2].get_ylabel()
     plt.close(figure)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bet.actions import parse_budget
-from bet.actions.published import floor_and_raise
+from bet.actions.published import BudgetUse, formula_sizes
 from bet.analysis.results import Results
 from bet.data import FrequencyOrder
 from bet.report.tables import MISSING, Table
@@ -27,12 +27,17 @@ def published_formula(study: Results) -> Table:
     for (dataset, budget), (n_users, n_items, d_max) in _shapes(study).items():
         order = FrequencyOrder(np.zeros(n_users, dtype=np.int64), np.zeros(n_items, dtype=np.int64))
         limit, rng = parse_budget(budget, order.n, d_max), numpy_generator(0, "published")
-        used = pd.Series([floor_and_raise(order, limit, rng) for _ in range(DRAWS)]) / limit.total
-        over = used > 1
-        row = {"dataset": dataset, "sparsity": budget, "over budget": over.mean()}
+        use = BudgetUse.of(
+            [int(formula_sizes(order, limit, rng).sum()) for _ in range(DRAWS)], limit
+        )
         rows.append(
-            row
-            | {"largest excess": max(0.0, used.max() - 1), "unused, mean": (1 - used[~over]).mean()}
+            {
+                "dataset": dataset,
+                "sparsity": budget,
+                "over budget": use.over,
+                "largest excess": use.largest_excess,
+                "unused, mean": use.mean_unused,
+            }
         )
     data = pd.DataFrame(rows)
     if not rows:

@@ -1,1 +1,1 @@
-"""What the walkthrough notebooks call: pictures and small computations."""
+"""What the notebooks call, one module per notebook: small computations and figures."""

@@ -1,12 +1,10 @@
-"""Figures of one cell's record: how it learned, what it searched, the sizes and the budget it ended
-with.
+"""Figures of ``cell.ipynb``, from the record of one cell of the study: how it learned, what it
+searched, the sizes and the budget it ended with.
 """
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-
-PER_MILLION = 1e-6
 
 
 def plot_learning_curve(record: dict) -> Figure:
@@ -34,9 +32,8 @@ def plot_sizes(record: dict) -> Figure:
         if size["limit"]:
             mean = size["limit"] / size["tables"] / (data["users"] + data["items"])
             axis.axhline(mean, color="0.5", linestyle=":", label=f"budget per entity, {mean:.1f}")
-        axis.set(
-            xscale="log", xlabel=f"frequency rank of {side} (1 = most frequent)", ylim=(0, None)
-        )
+        xlabel = f"frequency rank of {side} (1 = most frequent)"
+        axis.set(xscale="log", xlabel=xlabel, ylim=(0, None))
         axis.legend()
     axes[0].set_ylabel("size (columns kept)")
     return figure
@@ -52,9 +49,8 @@ def plot_budget(record: dict) -> Figure:
     }
     bars = {name: value for name, value in bars.items() if value is not None}
     figure, axis = plt.subplots(figsize=(6.5, 0.5 + 0.4 * len(bars)))
-    drawn = axis.barh(
-        list(bars), [value * PER_MILLION for value in bars.values()], color=["C0", "C1", "0.7"]
-    )
+    millions = [value / 1e6 for value in bars.values()]
+    drawn = axis.barh(list(bars), millions, color=["C0", "C1", "0.7"])
     axis.bar_label(drawn, [f"{value:,}" for value in bars.values()], padding=3)
     axis.invert_yaxis()
     axis.set(xlabel="parameters (millions)")
@@ -76,13 +72,11 @@ def plot_search(record: dict) -> Figure | None:
     figure, axes = plt.subplots(1, 2 if learns else 1, figsize=(6.5, 2.6), squeeze=False)
     left = axes[0, 0]
     left.step(t, np.maximum.accumulate(fitness), where="post", color="0.5", label="best so far")
-    for strategy, marker in zip(
-        sorted({row["strategy"] for row in iterations}), "os^D", strict=False
-    ):
+    strategies = sorted({row["strategy"] for row in iterations})
+    for strategy, marker in zip(strategies, "os^D", strict=False):
         chosen = [row for row in iterations if row["strategy"] == strategy]
-        left.plot(
-            [row["t"] for row in chosen], [row["fitness"] for row in chosen], marker, label=strategy
-        )
+        points = [row["t"] for row in chosen], [row["fitness"] for row in chosen]
+        left.plot(*points, marker, label=strategy)
     left.set(xlabel="iteration t", ylabel="fitness (share of full quality)")
     left.legend(fontsize=7)
     if learns:

@@ -1,0 +1,187 @@
+"""A short search, and the tables and figures of notebook 03; notebook 04 compares its tables in the
+same way.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from scipy import stats
+
+from bet.actions import Action
+from bet.data import FrequencyOrder, Split
+from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
+from bet.search import Evaluated, SearchContext, SearchSettings, Trained
+from bet.seeds import numpy_generator, torch_generator
+from bet.study.cell import Cell
+from bet.study.run import cell_context
+
+ABOUT_EQUAL = 0.02  # relative difference of quality that one run cannot tell from none
+
+
+def small_context(split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
+    """LightGCN at sparsity 90 % with short training, so that a whole search takes seconds."""
+    context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed), split)
+    training = replace(context.training, batch_size=2048, max_epochs=6)
+    search = SearchSettings(iterations=iterations, actions=100, finetune_epochs=2, top=2)
+    folder = context.cache / "work" / f"walkthrough-{dataset}-{seed}"
+    return replace(context, training=training, search=search, work=folder)
+
+
+def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
+    """The sets S_d of an action: how many users and items have size d, and how frequent they are on
+    average.
+    """
+    frequency = np.concatenate([order.user_frequency, order.item_frequency])
+    is_user = np.arange(order.n) < order.n_users
+    frame = pd.DataFrame({"d": action.sizes, "frequency": frequency, "user": is_user})
+    by_size = frame.groupby("d")
+    users = by_size["user"].sum()
+    mean_frequency = by_size["frequency"].mean().round(1)
+    return pd.DataFrame(
+        {"users": users, "items": by_size.size() - users, "mean frequency": mean_frequency}
+    )
+
+
+def change_by_renaming(context: SearchContext, action: Action, seed: int) -> float:
+    """How much the prediction changes when entities are renamed together with their frequencies."""
+    rng, order = numpy_generator(seed, "rename"), context.order
+    users, items = rng.permutation(order.n_users), rng.permutation(order.n - order.n_users)
+    renamed_order = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
+    renamed = Action.from_ranked(
+        renamed_order,
+        action.user_sizes[users][renamed_order.users],
+        action.item_sizes[items][renamed_order.items],
+    )
+    before, after = (
+        _predict(frequencies, renamed_or_not, context.budget.d_max, seed)
+        for frequencies, renamed_or_not in ((order, action), (renamed_order, renamed))
+    )
+    return abs(before - after)
+
+
+def _predict(order: FrequencyOrder, action: Action, d_max: int, seed: int) -> float:
+    """The fitness of ``action`` as a fresh predictor sees it."""
+    predictor = DeepSets(order, d_max, torch_generator(seed, "predictor"))
+    return float(predictor(stack_histograms([action], d_max)).detach()[0])
+
+
+def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
+    """The population A, an iteration per row."""
+    rows = []
+    for member in population:
+        origin = member.action.origin
+        rows.append(
+            {
+                "t": member.t,
+                "strategy": member.strategy,
+                "predicted": member.predicted,
+                "fitness": member.fitness,
+                "users' share": origin["user_share"],
+                "families (users, items)": f"{origin['user_family']}, {origin['item_family']}",
+                "predictor loss": member.predictor_loss,
+            }
+        )
+    return pd.DataFrame(rows).set_index("t").round(3)
+
+
+def plot_population(population: Sequence[Evaluated]) -> Figure:
+    """Predicted against actual fitness, fitness against t, and the predictor's loss against t."""
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 2.8))
+    t = [member.t for member in population]
+    fitness = np.array([member.fitness for member in population])
+    middle.step(t, np.maximum.accumulate(fitness), where="post", color="0.5", label="best so far")
+    strategies = sorted({member.strategy for member in population})
+    for strategy, marker in zip(strategies, "os^", strict=False):
+        chosen = [member for member in population if member.strategy == strategy]
+        actual = [member.fitness for member in chosen]
+        left.plot([member.predicted for member in chosen], actual, marker, label=strategy)
+        middle.plot([member.t for member in chosen], actual, marker)
+    ends = [fitness.min(), fitness.max()]
+    left.plot(ends, ends, color="0.5", linestyle=":", label="predicted = actual")
+    left.set(xlabel="predicted fitness, before fine-tuning", ylabel="actual fitness")
+    middle.set(xlabel="iteration t", ylabel="fitness (share of full quality)")
+    right.plot(t, [member.predictor_loss for member in population], marker=".")
+    right.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
+    middle.legend(fontsize=7, loc="upper right")
+    middle.margins(y=0.2)
+    labels = left.get_legend_handles_labels()
+    figure.legend(*labels, loc="outside lower center", ncols=4, fontsize=8)
+    return figure
+
+
+def fit_offline(
+    context: SearchContext, population: Sequence[Evaluated], updates: int = 200
+) -> pd.DataFrame:
+    """A fresh predictor fitted on the first two thirds of the population; rank correlation there
+    and on the rest.
+    """
+    cut, d_max = 2 * len(population) // 3, context.budget.d_max
+    histograms = stack_histograms([member.action for member in population], d_max)
+    fitness = torch.tensor([member.fitness for member in population])
+    generator = torch_generator(context.seed, "offline")
+    trainer = PredictorTrainer(DeepSets(context.order, d_max, generator))
+    for _ in range(updates):
+        trainer.update(histograms[:cut], fitness[:cut])
+    predicted = trainer.predictor(histograms).detach().numpy()
+    rows = {}
+    for name, part in (("fitted on", slice(None, cut)), ("not seen", slice(cut, None))):
+        correlation = float(stats.spearmanr(predicted[part], fitness[part])[0])
+        rows[name] = {
+            "actions": len(fitness[part]),
+            "Spearman correlation": round(correlation, 2),
+        }
+    return pd.DataFrame(rows).T.astype({"actions": int})
+
+
+def best_median_worst(population: Sequence[Evaluated]) -> dict[str, np.ndarray]:
+    """Sizes (n,) of three actions of the population, labeled with their fitness."""
+    ranked = sorted(population, key=lambda member: -member.fitness)
+    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
+    return {
+        f"{name}, fitness {member.fitness:.3f}": member.action.sizes
+        for name, member in chosen.items()
+    }
+
+
+def plot_sizes(sizes_by_label: Mapping[str, np.ndarray], order: FrequencyOrder) -> Figure:
+    """Sizes (n,) by entity id, drawn against the frequency rank of users and of items."""
+    figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
+    sides = (("users", order.users), ("items", order.n_users + order.items))
+    for axis, (side, entities) in zip(axes, sides, strict=True):
+        ranks = np.arange(1, len(entities) + 1)
+        for label, sizes in sizes_by_label.items():
+            axis.plot(ranks, sizes[entities], drawstyle="steps-post", label=label)
+        axis.set(xscale="log", xlabel=f"frequency rank of {side}")
+    axes[0].set_ylabel("size (columns kept)")
+    axes[1].legend(fontsize=7)
+    return figure
+
+
+def quality_table(**trained: Trained) -> pd.DataFrame:
+    """Parameters and validation quality of trained tables, side by side."""
+    rows = {}
+    for name, model in trained.items():
+        rows[name.replace("_", " ")] = {
+            "parameters": model.model.table.n_parameters(),
+            "quality on validation": round(model.result.quality, 4),
+        }
+    return pd.DataFrame(rows).T.astype({"parameters": int})
+
+
+def explain(name: str, trained: Trained, uniform: Trained) -> str:
+    """One sentence: what it means that the table called ``name`` is so much better or worse than
+    rows of equal length.
+    """
+    ratio = trained.result.quality / uniform.result.quality
+    if abs(ratio - 1) <= ABOUT_EQUAL:
+        meaning = "one short run cannot tell the two apart"
+    elif ratio > 1:
+        meaning = "different sizes were the better use of the budget here"
+    else:
+        meaning = "equal rows were the better use of the budget here"
+    return f"{name} reaches {ratio:.1%} of the uniform table's quality: {meaning}."
