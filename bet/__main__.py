@@ -265,8 +265,8 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _restore(options: argparse.Namespace) -> None:
-    from bet.analysis.results import restore
     from bet.report.build import report_dir
+    from bet.study.bundle import restore
 
     count = restore(options.profile, report_dir(options.profile), results_dir() / options.profile)
     print(f"{count} records put back into {results_dir() / options.profile}")

@@ -3,13 +3,16 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import pandas as pd
 
 from bet.actions import PER_ENTITY
 from bet.analysis.columns import columns, scalars
 from bet.methods import ELEMENTWISE
+from bet.study.bundle import Bundle, load
 from bet.study.cell import Cell
+from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import Record, Unreached
 
@@ -100,6 +103,17 @@ class Results:
     @cached_property
     def _by_id(self) -> dict[str, Record]:
         return {record.cell_id: record for record in self.records}
+
+
+def load_results(profile: str, results: Path, folder: Path) -> Results:
+    """The records of ``profile`` in ``results`` or, when it has none, in the bundle in ``folder``."""
+    return results_of(load(profile, results, folder))
+
+
+def results_of(bundle: Bundle) -> Results:
+    """With every user's metrics."""
+    per_user = unpack(bundle.per_user).astype({"cell_id": "category"})
+    return Results(bundle.profile, bundle.records, per_user, bundle.unreached)
 
 
 def _labels(cell: Cell) -> dict[str, str | int]:

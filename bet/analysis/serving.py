@@ -42,7 +42,7 @@ def serving_bytes(cells: pd.DataFrame) -> pd.DataFrame:
     """
     graph = INDEX * (cells["edges"] + cells["users"] + 1)
     served = (cells["bytes"] + graph + NUMBER * cells["backbone_parameters"]) / cells["entities"]
-    shapes = zip(cells["backbone"], cells["width"], cells["d_max"], strict=True)
+    shapes = zip(cells["backbone"], cells["columns"], cells["d_max"], strict=True)
     vectors = [
         NUMBER * final_width(backbone, int(width), int(d_max)) for backbone, width, d_max in shapes
     ]
@@ -71,7 +71,7 @@ def explanation(cells: pd.DataFrame) -> str:
                 f"{str(backbone).upper()} needs the table and its own weights, {weights:,} bytes "
                 f"({weights / own['entities'].iloc[0]:.1f} per entity)."
             )
-    if not cells["width_known"].astype(bool).all():
+    if not cells["columns_known"].astype(bool).all():
         parts.append(
             "Older records do not hold the columns of the widest row: there they are the largest mean size of a frequency bin, "
             "rounded up, which is too few where sizes do not follow frequency."

@@ -1,18 +1,24 @@
 """Paired comparisons of methods over users. The opponent is chosen on validation, never on test."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bet.analysis.results import Results
+from bet.analysis.results import NO_BUDGET, Results
 from bet.seeds import numpy_generator
 
 # Budgeted, and neither BET nor its ablations.
 COMPETITORS = ("su", "sr", "powerlaw", "magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+SIGNIFICANT = 0.05
+ENOUGH = 0.8  # share of su's cells that a method must have to be ranked
+_SETTING = ["dataset", "protocol", "backbone", "budget"]
+_COMPARED = ["method", "opponent", "metric", "seeds", "ahead", "difference", "low", "high"]
+_COMPARED += ["p", "users"]
 
 
 @dataclass(frozen=True)
@@ -44,24 +50,6 @@ def interval(resampled: np.ndarray) -> np.ndarray:
     return np.quantile(resampled, [tail, 1 - tail], axis=-1)
 
 
-def resampled_means(values: np.ndarray, seed: int = 0, block: int = 100) -> np.ndarray:
-    """Means of the rows of ``values`` (k, u) over the resamples of users that ``paired`` draws: (k,
-    RESAMPLES).
-    """
-    u = values.shape[1]
-    rng = numpy_generator(seed, "bootstrap")
-    means = np.empty((len(values), RESAMPLES))
-    for start in range(
-        0, RESAMPLES, block
-    ):  # so many at once that the counts stay small beside the records
-        draws = range(min(block, RESAMPLES - start))
-        counts = np.stack(
-            [np.bincount(rng.integers(u, size=u), minlength=u) for _ in draws]
-        )  # (block, u)
-        means[:, start : start + len(draws)] = values @ counts.T / u
-    return means
-
-
 def holm(p: np.ndarray) -> np.ndarray:
     """Holm's step-down adjustment of p-values (k,)."""
     order = np.argsort(p)
@@ -71,20 +59,18 @@ def holm(p: np.ndarray) -> np.ndarray:
     return adjusted
 
 
-def user_means(study: Results, cell_ids: list[str], metric: str) -> pd.Series:
+def user_means(results: Results, cell_ids: list[str], metric: str) -> pd.Series:
     """Per user, the mean of ``metric`` over the given cells (one per seed), for users that all of
     them evaluate.
     """
-    rows = study.per_user[study.per_user["cell_id"].isin(cell_ids)]
+    rows = results.per_user[results.per_user["cell_id"].isin(cell_ids)]
     by_user = rows.groupby("user")[metric].agg(["mean", "size"])
     return by_user.loc[by_user["size"] == len(cell_ids), "mean"]
 
 
 def best_competitor(block: pd.DataFrame) -> str | None:
     """The method of ``COMPETITORS`` with the best mean validation quality in ``block``, of those
-    with all of BET's seeds.
-
-    Every seed has its own split: means over different seeds cannot be compared.
+    with all of BET's seeds: every seed has its own split.
     """
     finished = block[block["finished"]]
     seeds = set(finished.loc[finished["method"] == "bet", "seed"])
@@ -97,61 +83,49 @@ def best_competitor(block: pd.DataFrame) -> str | None:
     return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
 
 
-def compare(
-    study: Results, metric: str, method: str = "bet", opponent: str | None = None
-) -> pd.DataFrame:
-    """``method`` against its best competitor, or a named ``opponent``, in every (dataset, protocol,
+@lru_cache(maxsize=64)  # tables and sentences ask for the same ones
+def compare(results: Results, metric: str, opponent: str | None = None) -> pd.DataFrame:
+    """BET against its best competitor, or a named ``opponent``, in every (dataset, protocol,
     backbone, budget).
 
     Only seeds that both have count; users' metrics are averaged over seeds first. p is adjusted by
-    Holm over all rows.
+    Holm over all rows. ``ahead`` counts seeds; ``wins``, ``loses``: by both test and interval.
     """
-    known = study.comparisons
-    if (metric, method, opponent) not in known:
-        known[metric, method, opponent] = _compare(study, metric, method, opponent)
-    return known[metric, method, opponent].copy()
+    rows = []
+    budgeted = results.main[results.main["budget"] != NO_BUDGET]
+    for key, block in budgeted.groupby(_SETTING, sort=False):
+        finished = block[block["finished"]]
+        rival = opponent or best_competitor(block)
+        ours, theirs = (finished[finished["method"] == name] for name in ("bet", rival))
+        seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
+        if not seeds:
+            continue
+        by_seed = [
+            side[side["seed"].isin(seeds)].set_index("seed")[metric] for side in (ours, theirs)
+        ]
+        leads = by_seed[0] > by_seed[1].reindex(by_seed[0].index)
+        names = dict(zip(_SETTING, key, strict=True)) | {"method": "bet", "opponent": rival}
+        counts = {"metric": metric, "seeds": len(seeds), "ahead": int(leads.sum())}
+        rows.append(names | counts | vars(between(results, ours, theirs, metric=metric)))
+    frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
+    frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
+    # Wilcoxon's test looks at ranks, the interval at the mean that is reported: both must say so.
+    significant = frame["p_holm"] < SIGNIFICANT
+    frame["wins"] = significant & (frame["low"] > 0)
+    frame["loses"] = significant & (frame["high"] < 0)
+    return frame
 
 
-def between(study: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str) -> Paired:
+def between(results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str) -> Paired:
     """Two methods' finished cells, a cell per seed: users' metrics are averaged over the seeds that
     both have, then compared.
     """
     seeds = set(ours["seed"]) & set(theirs["seed"])
     means = [
-        user_means(study, list(side.index[side["seed"].isin(seeds)]), metric)
+        user_means(results, list(side.index[side["seed"].isin(seeds)]), metric)
         for side in (ours, theirs)
     ]
     return paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
-
-
-def _compare(study: Results, metric: str, method: str, opponent: str | None) -> pd.DataFrame:
-    rows = []
-    keys = ["dataset", "protocol", "backbone", "budget"]
-    for key, block in study.main[study.main["budget"] != "none"].groupby(keys, sort=False):
-        finished = block[block["finished"]]
-        rival = opponent or best_competitor(block)
-        ours, theirs = (finished[finished["method"] == name] for name in (method, rival))
-        seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
-        if not seeds:
-            continue
-        result = between(study, ours, theirs, metric=metric)
-        by_seed = [
-            side[side["seed"].isin(seeds)].set_index("seed")[metric] for side in (ours, theirs)
-        ]
-        counts = {
-            "seeds": len(seeds),
-            "ahead": int((by_seed[0] > by_seed[1].reindex(by_seed[0].index)).sum()),
-        }
-        names = dict(zip(keys, key, strict=True)) | {
-            "method": method,
-            "opponent": rival,
-            "metric": metric,
-        }
-        rows.append(names | counts | vars(result))
-    frame = pd.DataFrame(rows)
-    if len(frame):
-        frame["p_holm"] = holm(frame["p"].to_numpy())
-    return frame
 
 
 @dataclass(frozen=True)
@@ -177,3 +151,37 @@ def average_ranks(scores: pd.DataFrame) -> Ranks | None:
     quantile = float(stats.studentized_range.ppf(CONFIDENCE, k, np.inf)) / np.sqrt(2)
     mean = scores.rank(axis=1, ascending=False).mean().sort_values()
     return Ranks(mean, n, p, quantile * np.sqrt(k * (k + 1) / (6 * n)))
+
+
+def rank_blocks(results: Results, metric: str) -> pd.DataFrame:
+    """Mean of ``metric`` over seeds, protocol clean: a row per (dataset, backbone, budget), a
+    column per method.
+
+    Methods that have finished less than four fifths of the cells that ``su`` has are left out, then
+    the cells that lack a method.
+    """
+    cells = results.main[results.main["finished"] & (results.main["protocol"] == "clean")]
+    cells = cells[cells["budget"] != NO_BUDGET]
+    keys = ["dataset", "backbone", "budget"]
+    wide = cells.pivot_table(metric, [*keys, "seed"], "method", sort=False, observed=True)
+    ours = wide[wide["su"].notna()] if "su" in wide else wide
+    methods = dict.fromkeys(cells["method"]) if len(ours) else {}
+    often = [name for name in methods if ours[name].notna().mean() >= ENOUGH]
+    return ours[often].dropna().groupby(keys, sort=False).mean()
+
+
+def leaders(cells: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one block's finished cells of methods that have every seed that any method has:
+    others saw other splits.
+    """
+    finished = cells[cells["finished"].astype(bool)]
+    seeds = finished.groupby("method")["seed"].transform("nunique")
+    return finished[seeds == seeds.max()] if len(finished) else finished
+
+
+def best_on_validation(cells: pd.DataFrame) -> str | None:
+    """The method of ``leaders(cells)`` with the best mean quality on validation; None without one."""
+    complete = leaders(cells)
+    if complete.empty:
+        return None
+    return str(complete.groupby("method")["validation"].mean().idxmax())

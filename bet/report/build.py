@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
-from bet.analysis.results import Results, load_results, write_bundle
+from bet.analysis.results import Results, results_of
 from bet.paths import notebooks_dir, reports_dir, results_dir
-from bet.study.notebook import execute, render_html
+from bet.report.page import render_html, settle
+from bet.study import bundle
+from bet.study.notebook import execute
 
 
 def report_dir(profile: str) -> Path:
@@ -16,23 +18,20 @@ def load(profile: str) -> Results:
     """The profile's records: from its results or, when there are none, from the bundle in its
     report folder.
     """
-    return load_results(profile, results_dir() / profile, report_dir(profile))
+    return results_of(bundle.load(profile, results_dir() / profile, report_dir(profile)))
 
 
 def build(profile: str) -> Path:
-    """Write everything into ``report_dir(profile)`` and return the path of ``report.html``."""
+    """Write everything into ``report_dir(profile)`` and return the path of ``report.html``.
+
+    The same records give the same bytes: nothing written here says when or where.
+    """
     folder = report_dir(profile).resolve()
-    write_bundle(load(profile), folder)
+    bundle.write(bundle.load(profile, results_dir() / profile, folder), folder)
     # The kernel starts where we are, so that relative folders mean the same to it.
-    execute(
-        notebooks_dir() / "report.ipynb",
-        folder / "report.ipynb",
-        {"profile": profile, "save": True},
-        cwd=Path.cwd(),
-    )
-    render_html(
-        folder / "report.ipynb",
-        folder / "report.html",
-        title=f"Budgeted embedding tables: profile {profile}",
-    )
+    parameters = {"profile": profile, "save": True}
+    notebook = folder / "report.ipynb"
+    execute(notebooks_dir() / "report.ipynb", notebook, parameters, cwd=Path.cwd())
+    settle(notebook)
+    render_html(notebook, folder / "report.html", title=f"Budgeted embedding tables: {profile}")
     return folder / "report.html"

@@ -1,4 +1,7 @@
-"""The figures of a report; each works on whatever cells are finished and says what is missing."""
+"""The figures of a report; None where no record has anything to show.
+
+At most seven lines are named; the others are gray and share an entry of the legend.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,151 +9,55 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bet.analysis.results import Results, in_group
-from bet.analysis.statistics import average_ranks
+from bet.analysis.answers import packed_first, shown_methods
+from bet.analysis.published import published_curves
+from bet.analysis.results import NO_BUDGET, Group, Results
+from bet.analysis.summaries import over_seeds, selected_after
 from bet.files import atomic_path
 from bet.methods import IN_BYTES
-from bet.report.published import published
-from bet.report.style import METHOD_COLORS, METHOD_MARKERS
-from bet.report.tables import rank_blocks
+from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
+from bet.report.table import LONG
 
 METRIC = "ndcg@20"
-LABEL = "NDCG@20 on test"
-BYTES_SHOWN = (
-    "su",
-    "powerlaw",
-    "bet",
-    *IN_BYTES,
-)  # by name where bytes are compared, the others in gray
+NAMED = 6  # methods of a figure, the full table not counted
+RULES = ("su", "powerlaw", "bet")  # by name wherever they are
 BYTES_RANGE = (1.0, 512.0)  # per entity, of the axis
 NEAR = 0.85  # of the full table's quality: where tables in bytes differ
-OTHERS = {
-    "color": "0.75",
-    "marker": ".",
-    "markersize": 4,
-    "linewidth": 0.8,
-    "zorder": 1,
-    "label": "other float32 methods",
-}
+OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
 
 
-def quality_against_budget(study: Results, dataset: str, protocol: str) -> Figure:
-    """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
-    the dashed ceiling.
-    """
-    cells = in_group(study.main, dataset, protocol)
-    figure, panels = _panels(_backbones(cells), sharey=False)
-    for backbone, axis in panels.items():
-        own = cells[(cells["backbone"] == backbone) & cells["finished"]]
-        ceiling = own.loc[own["method"] == "full", METRIC]
-        if len(ceiling):
-            axis.axhline(ceiling.mean(), color="black", linestyle="--", label="full table")
-        methods = list(own[own["budget"] != "none"].groupby("method", sort=False))
-        for i, (method, block) in enumerate(methods):
-            by_budget = block.assign(share=100 * block["limit"] / block["full_parameters"]).groupby(
-                "share"
-            )[METRIC]
-            mean, deviation = by_budget.mean(), by_budget.std()
-            apart = 1.03 ** (
-                i - (len(methods) - 1) / 2
-            )  # so that error bars do not hide each other
-            axis.errorbar(
-                mean.index * apart, mean, yerr=_bars(deviation), capsize=2, **_look(str(method))
-            )
-        free = own[(own["budget"] == "none") & (own["method"] != "full")]
-        for method, block in free.groupby("method", sort=False):
-            share = 100 * (block["parameters"] / block["full_parameters"]).mean()
-            look = _look(str(method)) | {"label": f"{method}, own size"}
-            axis.errorbar(
-                [share],
-                [block[METRIC].mean()],
-                yerr=_bars(pd.Series([block[METRIC].std()])),
-                mfc="white",
-                **look,
-            )
-        shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
-        for method, values in _published(dataset, protocol, backbone, shares).items():
-            axis.plot(
-                values.index,
-                values,
-                linestyle=":",
-                mfc="white",
-                **(_look(method) | {"label": f"{method}, published"}),
-            )
-        axis.set(title=backbone, xlabel="parameters kept (% of full)", xscale="log")
-        axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
-        axis.minorticks_off()
-        if shares:
-            drawn = [*shares, *(100 * free["parameters"] / free["full_parameters"])]
-            axis.set_xlim(min(drawn) / 1.3, max(drawn) * 1.3)
-        _nothing(axis, own)
-    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
-    _share_legend(figure, panels.values(), LABEL)
-    return figure
-
-
-def _published(
-    dataset: str, protocol: str, backbone: str, shares: list[float]
-) -> dict[str, pd.Series]:
-    """The paper's SU and BET by share of parameters kept, where it has them; its models see as much
-    data as ``merged``'s.
-    """
-    if protocol != "merged":
-        return {}
-    printed = published()
-    own = printed[
-        (printed["dataset"] == dataset)
-        & (printed["backbone"] == backbone)
-        & (printed["metric"] == METRIC)
-    ]
-    found = {}
-    for method in ("su", "bet"):
-        values = own[(own["method"] == method)].set_index("budget")["value"]
-        values.index = [100.0 - float(budget.rstrip("%")) for budget in values.index]
-        values = values[
-            [any(abs(share - kept) < 0.01 for share in shares) for kept in values.index]
-        ].sort_index()
-        if len(values):
-            found[method] = values
-    return found
-
-
-def quality_against_bytes(study: Results, dataset: str, protocol: str) -> Figure:
+def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against what a file takes, a column per backbone; below, from ``NEAR`` of the
-    full table's quality on.
-
-    Float32 tables dashed; the full one is the ceiling, and a point where its file is.
+    full table's quality on. Float32 tables dashed.
     """
-    cells = in_group(study.by_bytes, dataset, protocol)
-    backbones = _backbones(cells)
+    cells = group.of(results.by_bytes)
+    backbones = list(dict.fromkeys(cells["backbone"]))
+    if not backbones:
+        return None
     size = (3.0 * len(backbones) + 1.0, 5.8)
     figure, axes = plt.subplots(
         2, len(backbones), figsize=size, height_ratios=(1, 1.3), squeeze=False
     )
+    named = packed_first(cells, NAMED)
     for (whole, near), backbone in zip(axes.T, backbones, strict=True):
         own = cells[cells["backbone"] == backbone]
+        points = own.assign(at=own["bytes_per_entity"].groupby(own["budget"]).transform("mean"))
         for axis in (whole, near):
-            _bytes_curves(axis, own, dataset, protocol, backbone)
-        full, others = own[own["method"] == "full"], own[own["budget"] != "none"]
-        low, high = BYTES_RANGE
-        whole.set(title=backbone, xlim=(low / 1.2, max([high, *full["bytes_per_entity"]]) * 1.2))
+            _ceiling(axis, own)
+            _lines(axis, points, "at", named)
+        full, others = own[own["method"] == "full"], own[own["budget"] != NO_BUDGET]
+        widest = max([BYTES_RANGE[1], *full["bytes_per_entity"]])
+        whole.set(title=BACKBONES[backbone], xlim=(BYTES_RANGE[0] / 1.2, widest * 1.2))
         if len(full):
             ceiling = full[METRIC].mean()
-            whole.plot(
-                full["bytes_per_entity"].mean(),
-                ceiling,
-                color="black",
-                marker=METHOD_MARKERS["full"],
-            )
             near.set_ylim(NEAR * ceiling, max(1.02 * ceiling, whole.get_ylim()[1]))
             others = others[others[METRIC] >= NEAR * ceiling]
-        if len(others):
-            octaves = np.log2(
-                others["bytes_per_entity"]
-            )  # from tick to tick, also around a single point
+        if len(others):  # from tick to tick, also around a single point
+            octaves = np.log2(others["bytes_per_entity"])
             near.set_xlim(2 ** np.floor(octaves.min() - 0.1), 2 ** np.ceil(octaves.max() + 0.1))
         for axis, step in ((whole, 2), (near, 1)):
             axis.set(xlabel="bytes per entity (file)", xscale="log")
@@ -158,347 +65,200 @@ def quality_against_bytes(study: Results, dataset: str, protocol: str) -> Figure
             ticks = [2.0**i for i in range(0, 11, step) if left <= 2**i <= right]
             axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
             axis.minorticks_off()
-    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
     for axis in axes[:, 0]:
-        axis.set_ylabel(LABEL)
-    _share_legend(figure, axes[0])
+        axis.set_ylabel(f"{LONG[METRIC]} on test")
+    _finish(figure, str(group), axes[0])
     return figure
 
 
-def _bytes_curves(
-    axis: Axes, own: pd.DataFrame, dataset: str, protocol: str, backbone: str
-) -> None:
-    """Every method's points and, of a backbone with published ones, those."""
-    ceiling = own[own["method"] == "full"]
-    if len(ceiling):
-        axis.axhline(ceiling[METRIC].mean(), color="black", linestyle="--", label="full table")
-    for method, block in own[own["budget"] != "none"].groupby("method", sort=False):
-        budgets = block.groupby("budget")
-        points = pd.DataFrame(
-            {
-                "at": budgets["bytes_per_entity"].mean(),
-                "mean": budgets[METRIC].mean(),
-                "deviation": budgets[METRIC].std(),
-            }
-        )
-        points = points.sort_values("at")
-        look = (
-            _look(str(method)) | {"linestyle": "-" if method in IN_BYTES else "--"}
-            if method in BYTES_SHOWN
-            else OTHERS
-        )
-        axis.errorbar(
-            points["at"], points["mean"], yerr=_bars(points["deviation"]), capsize=2, **look
-        )
-    shares = sorted(set((100 * own["limit"] / own["full_parameters"]).dropna()))
-    if len(ceiling):
-        whole = 4 * float((ceiling["full_parameters"] / ceiling["entities"]).mean())
-        for method, values in _published(dataset, protocol, backbone, shares).items():
-            look = _look(method) | {"label": f"{method}, published"}
-            axis.plot(values.index / 100 * whole, values, linestyle=":", mfc="white", **look)
-    _nothing(axis, own)
+def quality_against_budget(results: Results, group: Group) -> Figure | None:
+    """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
+    the dashed ceiling, the paper's numbers are dotted.
+    """
+    cells = group.of(results.main)
+    cells = cells[cells["finished"].astype(bool)]
+    backbones = list(dict.fromkeys(cells["backbone"]))
+    if cells["limit"].notna().sum() == 0:
+        return None
+    figure, axes = _panels(len(backbones))
+    printed = {name: published_curves(group, name, METRIC) for name in backbones}
+    named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * any(printed.values()))
+    for backbone, axis in zip(backbones, axes, strict=True):
+        own = cells[cells["backbone"] == backbone]
+        own = own.assign(share=100 * own["limit"] / own["full_parameters"])
+        shares = sorted(set(own["share"].dropna()))
+        _ceiling(axis, own)
+        _lines(axis, own, "share", named)
+        for method, values in printed[backbone].items():
+            values = values[[np.isclose(shares, kept, atol=0.01).any() for kept in values.index]]
+            look = _look(method) | {"linestyle": ":", "mfc": "white"}
+            axis.plot(values.index, values, **(look | {"label": f"{method}, published"}))
+        axis.set(title=BACKBONES[backbone], xlabel="parameters kept (% of full)", xscale="log")
+        axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
+        axis.minorticks_off()
+        axis.set_xlim(min(shares) / 1.3, max(shares) * 1.3)
+    axes[0].set_ylabel(f"{LONG[METRIC]} on test")
+    _finish(figure, str(group), axes)
+    return figure
 
 
-def sizes_against_frequency(study: Results, dataset: str, protocol: str) -> Figure:
+def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
     """Mean size against training frequency at the middle budget, first seed, users above and items
     below.
     """
-    cells = in_group(study.main, dataset, protocol)
-    budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != "none"]
+    cells = group.of(results.main)
+    budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != NO_BUDGET]
     budget = budgets[len(budgets) // 2]
-    chosen = cells[
-        (cells["budget"] == budget) & cells["finished"] & (cells["seed"] == cells["seed"].min())
-    ]
-    backbones = _backbones(cells)
-    figure, axes = plt.subplots(
-        2, len(backbones), figsize=(2.6 * len(backbones) + 0.8, 4.6), sharey="row", squeeze=False
-    )
+    chosen = cells[(cells["budget"] == budget) & (cells["seed"] == cells["seed"].min())]
+    chosen = chosen[chosen["finished"].astype(bool)]
+    backbones = list(dict.fromkeys(chosen["backbone"]))
+    if not backbones:
+        return None
+    size = (2.6 * len(backbones) + 0.8, 4.6)
+    figure, axes = plt.subplots(2, len(backbones), figsize=size, sharey="row", squeeze=False)
+    named = shown_methods(chosen, (*RULES, "bet-random"), NAMED)
     for column, backbone in enumerate(backbones):
-        own = chosen[chosen["backbone"] == backbone]
-        for row, side in enumerate(("users", "items")):
-            axis = axes[row, column]
-            for cell_id, method in own["method"].items():
-                record = study.record(str(cell_id))
-                assert record is not None
-                binned = record["sizes"][side]
-                axis.plot(
-                    np.maximum(binned["frequency"], 0.7),
-                    binned["size"],
-                    **_look(method, markersize=3),
-                )
-            title = f"{backbone}, {side}"
+        for cell_id, method in chosen.loc[chosen["backbone"] == backbone, "method"].items():
+            record = results.record(str(cell_id))
+            assert record is not None
+            sides = (record.sizes.users, record.sizes.items)
+            for axis, bins in zip(axes[:, column], sides, strict=True):
+                frequency = np.maximum(bins.frequency, 0.7)  # on a log axis, never seen is near 1
+                axis.plot(frequency, bins.size, **_look(method, named))
+        for axis, side in zip(axes[:, column], ("users", "items"), strict=True):
+            title = f"{BACKBONES[backbone]}, {side}"
             axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log")
-            _nothing(axis, own)
     for axis in axes[:, 0]:
         axis.set(ylabel="size (columns kept)", ylim=(0, None))
-    figure.suptitle(f"{dataset}, protocol {protocol}, sparsity {budget}", fontsize=9)
-    _share_legend(figure, axes.flat)
+    _finish(figure, f"{group}, sparsity {budget}", axes.flat)
     return figure
 
 
-def budget_use(study: Results, dataset: str, protocol: str) -> Figure:
-    """Share of the limit that every finished table uses; 1 is all of it, more would break the
-    promise.
-    """
-    cells = in_group(study.main, dataset, protocol)
-    cells = cells[cells["finished"] & (cells["budget"] != "none")]
-    figure, axis = plt.subplots(figsize=(6.5, 2.4))
-    share = cells["parameters"] / cells["limit"]
-    for i, method in enumerate(methods := list(dict.fromkeys(cells["method"]))):
-        values = share[cells["method"] == method]
-        axis.plot(
-            np.full(len(values), i), values, linestyle="", **(_look(method) | {"label": None})
-        )
-        note = (
-            f"min {values.min():.4f}\n{len(values)} tables"
-            if len(methods) <= 6
-            else f"{values.min():.3f}"
-        )
-        axis.annotate(note, (i, values.min()), (0, -26), textcoords="offset points", ha="center")
-    axis.axhline(1.0, color="0.4", linestyle=":", label="the budget")
-    axis.set(ylim=(0.9, 1.02), ylabel="parameters used / limit", xlabel="method")
-    axis.set_xticks(range(len(methods)), methods, rotation=30 if len(methods) > 8 else 0)
-    axis.margins(x=0.08)
-    if len(share) and share.min() < 0.95:
-        axis.set_ylim(share.min() - 0.1, 1.02)
-    axis.legend(loc="lower right")
-    _nothing(axis, cells)
-    return figure
-
-
-def cost(study: Results, dataset: str, protocol: str) -> Figure:
-    """Mean wall-clock seconds of a cell by stage, a panel per backbone."""
-    cells = in_group(study.main, dataset, protocol)
-    figure, panels = _panels(_backbones(cells), sharey=False)
-    for backbone, axis in panels.items():
-        own = cells[(cells["backbone"] == backbone) & cells["finished"]]
-        own = own[(own["budget"] != "none") | (own["method"] == "full")]
-        stages = own.groupby("method", sort=False)[
-            ["pretrain_seconds", "search_seconds", "retrain_seconds"]
-        ].mean()
-        left = np.zeros(len(stages))
-        for stage, hatch in zip(stages.columns, ("", "//", ".."), strict=True):
-            axis.barh(
-                stages.index,
-                stages[stage],
-                left=left,
-                hatch=hatch,
-                label=stage.removesuffix("_seconds"),
-                edgecolor="white",
-            )
-            left += stages[stage].to_numpy()
-        axis.invert_yaxis()
-        axis.set(title=backbone, xlabel="seconds per cell")
-        _nothing(axis, own)
-    figure.suptitle(f"{dataset}, protocol {protocol}", fontsize=9)
-    _share_legend(figure, panels.values())
-    return figure
-
-
-def ranks(study: Results) -> Figure:
-    """Average rank of every budgeted method with a bar as long as the critical difference: where
-    bars part, methods differ.
-    """
-    found = average_ranks(rank_blocks(study, METRIC))
-    figure, axis = plt.subplots(figsize=(5.2, 3.2))
-    if found is None:
-        _nothing(axis, study.main.iloc[:0])
-        return figure
-    for i, (method, rank) in enumerate(found.mean.items()):
-        look = _look(str(method)) | {"label": None, "linestyle": ""}
-        axis.errorbar([rank], [i], xerr=found.difference / 2, capsize=2, **look)
-    axis.set_yticks(range(len(found.mean)), found.mean.index)
-    axis.invert_yaxis()
-    axis.set_xlabel(
-        f"average rank by NDCG@20 over {found.blocks} cells, 1 is best; bars: critical difference",
-        fontsize=8,
-    )
-    return figure
-
-
-def quality_against_actions(study: Results) -> Figure:
+def quality_against_actions(results: Results) -> Figure | None:
     """Figure 4: test quality against m, the number of actions sampled per iteration."""
-    cells, default = study.cells, _sampled(study)
-    varied = cells[(cells["actions"] > 0)]
+    cells = results.cells[results.cells["finished"].astype(bool)]
+    varied = cells[cells["actions"] > 0]
+    if varied.empty:
+        return None
     keys = ["dataset", "backbone", "budget", "method", "protocol"]
-    own = (
-        study.main.reset_index()
-        .merge(varied[keys].drop_duplicates(), on=keys)
-        .assign(actions=default)
-    )
-    both = pd.concat([varied, own.set_index("cell_id")])
-    figure, panels = _panels(["recall@20", "ndcg@20"], sharey=False)
-    for metric, axis in panels.items():
-        for method, block in both[both["finished"].astype(bool)].groupby("method"):
-            values = block.groupby("actions")[metric]
-            axis.errorbar(
-                values.mean().index,
-                values.mean(),
-                yerr=_bars(values.std()),
-                capsize=2,
-                **_look(str(method)),
-            )
-        axis.set(xlabel="m, actions sampled per iteration", ylabel=f"{_pretty(metric)} on test")
-        _nothing(axis, both[both["finished"].astype(bool)])
-    _title(figure, varied)
+    own = results.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys)
+    own = own[own["finished"].astype(bool)].set_index("cell_id")
+    records = [results.record(str(cell_id)) for cell_id in own.index]
+    own["actions"] = [record.settings.search["actions"] for record in records if record]
+    both = pd.concat([varied, own])
+    figure, axes = _panels(2)
+    for metric, axis in zip(("recall@20", METRIC), axes, strict=True):
+        _lines(axis, both, "actions", ["bet"], metric)
+        axis.set(xlabel="m, actions sampled per iteration", ylabel=f"{LONG[metric]} on test")
+    _finish(figure, _what(varied), ())
     return figure
 
 
-def quality_against_iterations(study: Results) -> Figure:
+def quality_against_iterations(results: Results) -> Figure | None:
     """Figure 5: quality of the action selected after T iterations, on validation (where it is
     selected) and on test.
     """
-    cells = study.cells[study.cells["iterations"] > 0]
-    figure, panels = _panels(["quality on validation", "recall@20", "ndcg@20"], sharey=False)
-    rows = [
-        {"method": method, "T": winner["t"], "quality on validation": winner["quality"]}
-        | winner["test"]
-        for cell_id, method in cells["method"].items()
-        for winner in _search(study, str(cell_id))["winners"]
-    ]
-    frame = pd.DataFrame(
-        rows, columns=["method", "T", "quality on validation", "recall@20", "ndcg@20"]
-    )
-    for metric, axis in panels.items():
-        for method, block in frame.groupby("method", sort=False):
-            values = block.groupby("T")[metric]
-            axis.errorbar(
-                values.mean().index,
-                values.mean(),
-                yerr=_bars(values.std()),
-                capsize=2,
-                **_look(str(method)),
-            )
-        axis.set(
-            xlabel="T, iterations",
-            ylabel=metric if metric.startswith("quality") else f"{_pretty(metric)} on test",
-        )
-        _nothing(axis, frame)
-    _title(figure, cells)
-    _share_legend(figure, panels.values())
+    cells, frame = selected_after(results)
+    if frame.empty:
+        return None
+    panels = {"quality": "quality on validation", "recall@20": "", METRIC: ""}
+    figure, axes = _panels(len(panels))
+    for (metric, label), axis in zip(panels.items(), axes, strict=True):
+        _lines(axis, frame, "T", list(dict.fromkeys(frame["method"])), metric)
+        axis.set(xlabel="T, iterations", ylabel=label or f"{LONG[metric]} on test")
+    _finish(figure, _what(cells), axes)
     return figure
 
 
-def predictor_loss(study: Results) -> Figure:
+def predictor_loss(results: Results) -> Figure | None:
     """Figure 6: mean squared error of the predictor on its batch before each update, against the
     iteration.
     """
-    cells = study.cells[
-        study.cells["method"].isin(("bet", "bet-simple")) & (study.cells["actions"] == 0)
-    ]
-    longest = cells["iterations"].max() if len(cells) else 0
-    cells = cells[cells["iterations"] == longest]
-    figure, axis = plt.subplots(figsize=(4.2, 2.6))
+    cells = results.cells[results.cells["method"].isin(("bet", "bet-simple"))]
+    cells = cells[cells["finished"].astype(bool) & (cells["actions"] == 0)]
+    cells = cells[cells["iterations"] == cells["iterations"].max()]
+    records = [results.record(str(cell_id)) for cell_id in cells.index]
     rows = [
-        {"method": method, "t": row["t"], "loss": row["predictor_loss"]}
-        for cell_id, method in cells["method"].items()
-        for row in _search(study, str(cell_id))["iterations"]
+        (record.cell.method, record.cell.budget, measured.t, measured.predictor_loss)
+        for record in records
+        if record and record.search
+        for measured in record.search.iterations
     ]
-    frame = pd.DataFrame(rows, columns=["method", "t", "loss"])
-    for method, block in frame.groupby("method", sort=False):
-        values = block.groupby("t")["loss"].mean()
-        axis.plot(values.index, values, **_look(str(method), markersize=3))
-    axis.set(
-        xlabel="iteration t",
-        ylabel="predictor loss (squared error)",
-        yscale="log" if len(frame) else "linear",
-    )
-    if len(frame):
-        axis.legend()
-    _nothing(axis, frame)
-    _title(figure, cells)
+    if not rows:
+        return None
+    figure, (axis,) = _panels(1, 4.2)
+    frame = pd.DataFrame(rows, columns=["method", "budget", "t", "loss"])
+    _lines(axis, frame, "t", list(dict.fromkeys(frame["method"])), "loss", bars=False)
+    axis.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
+    axis.legend()
+    _finish(figure, _what(cells), ())
     return figure
 
 
 def write(figure: Figure, name: str, folder: Path) -> None:
-    """Save as ``<name>.png`` and ``<name>.pdf`` in ``folder``."""
-    for suffix in ("png", "pdf"):
+    """Save as ``<name>.png`` and ``<name>.pdf`` in ``folder``; the same figure is the same file."""
+    for suffix, undated in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
         with atomic_path(folder / f"{name}.{suffix}") as temporary:
-            # Without dates in it, the same figure is the same file.
-            metadata = {"CreationDate": None} if suffix == "pdf" else {"Software": None}
-            figure.savefig(temporary, metadata=metadata)
+            figure.savefig(temporary, metadata=undated)
 
 
-def _backbones(cells: pd.DataFrame) -> list[str]:
-    """The backbones with a finished cell; all of them while there is none."""
-    finished = cells.loc[cells["finished"], "backbone"]
-    return list(dict.fromkeys(finished if len(finished) else cells["backbone"]))
+def _lines(
+    axis: Axes,
+    cells: pd.DataFrame,
+    at: str,
+    named: list[str],
+    metric: str = METRIC,
+    *,
+    bars: bool = True,
+) -> None:
+    """Every method's means over seeds against the column ``at``, with bars where there are several
+    seeds.
+    """
+    budgeted = cells[cells["budget"] != NO_BUDGET]
+    points = over_seeds(budgeted, metric, by=["method", at])
+    for method, means in points.groupby("method", sort=False):
+        means = means.droplevel("method").sort_index()
+        several = bars and means["std"].notna().any()
+        deviation = means["std"].fillna(0.0) if several else None
+        axis.errorbar(means.index, means["mean"], yerr=deviation, capsize=2, **_look(method, named))
 
 
-def _panels(names: list[str], sharey: bool) -> tuple[Figure, dict[str, Axes]]:
-    figure, axes = plt.subplots(
-        1, len(names), figsize=(2.6 * len(names) + 0.8, 2.9), sharey=sharey, squeeze=False
-    )
-    return figure, dict(zip(names, axes[0], strict=True))
-
-
-def _look(method: str, markersize: float = 4) -> dict:
+def _look(method: str, named: Iterable[str] | None = None) -> dict:
+    if named is not None and method not in named:
+        return OTHERS | {"label": "other methods"}
     look = {"color": METHOD_COLORS[method], "marker": METHOD_MARKERS[method], "label": method}
-    return look | {"markersize": markersize, "linewidth": 1.2}
+    dashes = "-" if method in IN_BYTES or method.startswith("bet") else "--"
+    return look | {"markersize": 4, "linewidth": 1.2, "linestyle": dashes}
 
 
-def _bars(deviation: pd.Series) -> np.ndarray | None:
-    """Error bars where there are several seeds, none otherwise."""
-    return None if deviation.isna().all() else deviation.fillna(0.0).to_numpy()
+def _ceiling(axis: Axes, cells: pd.DataFrame) -> None:
+    full = cells.loc[cells["method"] == "full", METRIC]
+    if len(full):
+        axis.axhline(full.mean(), color="black", linestyle="-.", label="full table")
 
 
-def _share_legend(figure: Figure, axes: Iterable[Axes], ylabel: str | None = None) -> None:
-    """One legend below all panels; ``ylabel`` on the first."""
-    axes = list(axes)
-    if ylabel:
-        axes[0].set_ylabel(ylabel)
-    handles = {
-        label: handle
-        for axis in axes
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-    }
+def _panels(count: int, width: float = 0.0) -> tuple[Figure, list[Axes]]:
+    size = (width or 2.6 * count + 0.8, 2.9)
+    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False)
+    return figure, list(axes[0])
+
+
+def _finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
+    """A title, and one legend of ``axes`` below all panels, the gray lines last."""
+    figure.suptitle(title, fontsize=9)
+    handles: dict[str, Artist] = {}
+    for axis in axes:
+        drawn, labels = axis.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    gray = handles.pop("other methods", None)
+    handles |= {} if gray is None else {"other methods": gray}
     if handles:
-        wide = max(1.2, 0.5 + 0.055 * max(map(len, handles)))  # inches of a column
-        columns = max(1, min(len(handles), int(figure.get_figwidth() / wide)))
-        rows = -(-len(handles) // columns)
-        figure.set_figheight(
-            figure.get_figheight() + 0.18 * max(0, rows - 2)
-        )  # so that a long legend does not flatten the panels
-        figure.legend(
-            handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize=8
-        )
+        columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.5)))
+        named = (list(handles.values()), list(handles))
+        figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
 
 
-def _nothing(axis: Axes, frame: pd.DataFrame) -> None:
-    if not len(frame):
-        axis.text(
-            0.5,
-            0.5,
-            "no finished cell yet",
-            transform=axis.transAxes,
-            ha="center",
-            va="center",
-            color="0.4",
-        )
-
-
-def _title(figure: Figure, cells: pd.DataFrame) -> None:
-    """What the curves are of, with the cells that are missing from them."""
-    kinds = dict.fromkeys(zip(cells["dataset"], cells["backbone"], cells["budget"], strict=True))
-    what = "; ".join(
-        f"{dataset}, {backbone}, sparsity {budget}" for dataset, backbone, budget in kinds
-    )
-    missing = int((~cells["finished"].astype(bool)).sum())
-    figure.suptitle(
-        what + (f" ({missing} of {len(cells)} cells missing)" if missing else ""), fontsize=9
-    )
-
-
-def _sampled(study: Results) -> int:
-    """The profile's own m, from the records."""
-    values = [r["settings"]["search"]["actions"] for r in study.records if not r["cell"]["actions"]]
-    return values[0] if values else 0
-
-
-def _search(study: Results, cell_id: str) -> dict:
-    record = study.record(cell_id)
-    return record["search"] if record and record["search"] else {"winners": [], "iterations": []}
-
-
-def _pretty(metric: str) -> str:
-    return metric.replace("recall", "Recall").replace("ndcg", "NDCG")
+def _what(cells: pd.DataFrame) -> str:
+    """What the curves are of."""
+    kinds = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
+    return "; ".join(f"{k.dataset}, {BACKBONES[k.backbone]}, sparsity {k.budget}" for k in kinds)

@@ -1,6 +1,4 @@
-"""Execute notebooks (a thin, strict wrapper around Papermill) and render them to one self-contained
-HTML file.
-"""
+"""Execute notebooks: a thin, strict wrapper around Papermill."""
 
 import ast
 import json
@@ -10,7 +8,6 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -159,83 +156,3 @@ def _reason(failure: Any) -> str:
     )
     place = f", at {frames[-1][0] or frames[-1][1]}" if frames else ""
     return f"{failure.ename}: {failure.evalue} (code cell {failure.exec_count}{place})"
-
-
-# The standard page without its scripts (formulas, diagrams, widgets), all of which would be loaded
-# from the network.
-_PAGE = """\
-{% extends 'lab/index.html.j2' %}
-{% block html_head_js %}{% endblock %}
-{% block html_head_js_mathjax %}{% endblock %}
-{% block html_head_js_mermaidjs %}{% endblock %}
-{% block jupyter_widgets %}{% endblock %}
-{% block data_png scoped %}
-<div class="jp-RenderedImage jp-OutputArea-output">
-<img src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"
- alt="{{ output | get_metadata('alt', 'image/png') or 'figure' }}">
-</div>
-{% endblock %}
-{% block html_head_css %}
-<style>
-main { max-width: 72rem; margin: 0 auto; padding: 1rem }
-.jp-RenderedImage img { max-width: 100%; height: auto }
-</style>
-{% endblock %}
-"""
-
-
-def render_html(
-    notebook: Path, html: Path, *, title: str | None = None, show_code: bool = False
-) -> None:
-    """Render an executed notebook as one HTML file that needs no other file, no script and no
-    network.
-
-    title: of the page, the notebook's name when None. The code cells' inputs are hidden unless
-    ``show_code``. Formulas are not typeset: write them as plain Unicode. Raises BetError when the
-    page would still load something.
-    """
-    try:
-        import nbformat
-        from jinja2 import DictLoader
-        from nbconvert import HTMLExporter
-    except ImportError as error:
-        raise BetError(_INSTALL) from error
-    notebook = Path(notebook)
-    exporter = HTMLExporter(
-        extra_loaders=[DictLoader({"page.html.j2": _PAGE})],
-        template_file="page.html.j2",
-        exclude_input=not show_code,
-        exclude_input_prompt=True,
-        exclude_output_prompt=True,
-        embed_images=True,
-    )
-    content = nbformat.read(notebook, as_version=4)
-    page, _ = exporter.from_notebook_node(
-        content, resources={"metadata": {"name": title or notebook.stem}}
-    )
-    loads = _loaded_by(page)
-    if loads:
-        what = ", ".join(loads)[:300]
-        raise BetError(
-            f"{notebook} cannot become one file: it would load {what}; embed it or leave it out"
-        )
-    with atomic_path(Path(html)) as temporary:
-        temporary.write_text(page, encoding="utf-8")
-
-
-def _loaded_by(page: str) -> list[str]:
-    """Everything a browser would fetch to show ``page``; a plain link to follow is not among it."""
-    found = []
-
-    class Reader(HTMLParser):
-        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-            for name, value in attrs:
-                if (
-                    name in ("src", "srcset", "poster", "data")
-                    or (tag == "link" and name == "href")
-                ) and value:
-                    if not value.startswith(("data:", "#")):
-                        found.append(f"<{tag} {name}={value}>")
-
-    Reader().feed(page)
-    return found + re.findall(r"@import\s[^;]*|\burl\([\"']?(?:https?:)?//[^)]*\)", page)

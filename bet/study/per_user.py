@@ -27,14 +27,20 @@ def pack(ranked: RankingMetrics) -> pd.DataFrame:
     )
 
 
+def check_columns(frame: pd.DataFrame) -> None:
+    """Raise BetError unless ``frame`` has all of ``COLUMNS``."""
+    if lacking := [name for name in COLUMNS if name not in frame]:
+        raise BetError(
+            f"a per-user file lacks {', '.join(lacking)}: another version wrote it; run its cells "
+            "again"
+        )
+
+
 def unpack(frame: pd.DataFrame) -> pd.DataFrame:
     """``frame`` with the metrics of Eq. 13 that its hits amount to, float64. Raises BetError if it
     lacks a column.
     """
-    if lacking := [name for name in COLUMNS if name not in frame]:
-        raise BetError(
-            f"a per-user file lacks {', '.join(lacking)}: another version wrote it; run its cells again"
-        )
+    check_columns(frame)
     hits = (frame["hits"].to_numpy()[:, None] >> np.arange(DEPTH)) & 1 == 1  # (u, DEPTH)
     ranked = RankingMetrics(frame["user"].to_numpy(), frame["positives"].to_numpy(), hits)
     return frame.assign(**ranked.values)

@@ -1,6 +1,6 @@
-"""Records on disk: a results folder, and the bundle that a report commits.
+"""All records of a profile: in its results folder, and in the bundle that a report commits.
 
-A bundle holds ``records.jsonl``, ``per_user.parquet`` and, where there are some,
+A bundle's folder holds ``records.jsonl``, ``per_user.parquet`` and, where there are some,
 ``unreached.jsonl``.
 """
 
@@ -10,15 +10,15 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pandas as pd
 
-from bet.analysis.results import METRICS, Results
 from bet.errors import BetError
 from bet.files import atomic_path
-from bet.study.per_user import COLUMNS, unpack, write_rows
+from bet.study.per_user import COLUMNS, check_columns, write_rows
 from bet.study.profiles import PROFILES
 from bet.study.record import (
     AnyPart,
@@ -33,54 +33,58 @@ from bet.study.record import (
 log = logging.getLogger(__name__)
 
 RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
+EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS])
 Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
 
 
-def load_results(profile: str, results: Path | None, bundle: Path) -> Results:
-    """The records of ``profile`` in the folder ``results`` or, when it has none, in ``bundle``.
+@dataclass(frozen=True)
+class Bundle:
+    """``records`` of finished cells in the profile's order; ``per_user``: cell_id, user, positives,
+    hits; ``unreached``: cells that ended above their budget.
+    """
+
+    profile: str
+    records: tuple[Record, ...]
+    per_user: pd.DataFrame
+    unreached: tuple[Unreached, ...] = ()
+
+
+def load(profile: str, results: Path, folder: Path) -> Bundle:
+    """The records of ``profile`` in ``results`` or, when it has none, in the bundle in ``folder``.
 
     A record that equals the bundle's in all but its part ``run`` keeps the bundle's measurements:
     a repeated run changes no committed file. Raises BetError when a record is damaged or lacks its
     per-user file.
     """
-    committed = read_bundle(profile, reader(bundle))
-    local = read_results(profile, results) if results is not None else None
-    if local is None or not (local.records or local.unreached):
+    committed, local = read_bundle(profile, reader(folder)), read_results(profile, results)
+    if not (local.records or local.unreached):
         return committed
     records = _keep_runs(local.records, committed.records)
     unreached = _keep_commits(local.unreached, committed.unreached)
-    return Results(profile, records, local.per_user, unreached)
+    return Bundle(profile, records, local.per_user, unreached)
 
 
-def read_results(profile: str, folder: Path) -> Results:
+def read_results(profile: str, folder: Path) -> Bundle:
     """What the cells of ``profile`` left in ``folder``."""
-    records = [read_record_file(path) for path in sorted(folder.glob("*.json"))]
-    records = _of_profile(profile, records)
-    unreached = [
-        decode(path.read_bytes(), Unreached, str(path))
-        for path in sorted(folder.glob("*.unreached"))
-    ]
+    paths = sorted(folder.glob("*.json"))
+    records = _of_profile(profile, [read_record_file(path) for path in paths])
+    paths = sorted(folder.glob("*.unreached"))
+    unreached = [decode(path.read_bytes(), Unreached, str(path)) for path in paths]
     frames = [_read_per_user(folder, record) for record in records]
-    empty = pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
-    per_user = pd.concat(frames, ignore_index=True) if frames else empty
-    per_user["cell_id"] = per_user["cell_id"].astype("category")
-    return Results(profile, tuple(records), per_user, _current(profile, unreached))
+    per_user = pd.concat(frames, ignore_index=True) if frames else EMPTY
+    return Bundle(profile, records, per_user, _current(profile, unreached))
 
 
-def read_bundle(profile: str, read: Reader) -> Results:
+def read_bundle(profile: str, read: Reader) -> Bundle:
     """The records of a bundle whose files ``read`` gives; empty without one."""
-    records = _lines(read(RECORDS), Record, RECORDS)
+    records = _of_profile(profile, _lines(read(RECORDS), Record, RECORDS))
     unreached = _lines(read(UNREACHED), Unreached, UNREACHED)
     content = read(PER_USER)
-    if content is None:
-        if records:
-            raise BetError(f"{RECORDS} has no {PER_USER} beside it; restore both from git")
-        per_user = pd.DataFrame(columns=["cell_id", *COLUMNS, *METRICS])
-    else:
-        per_user = unpack(pd.read_parquet(io.BytesIO(content)))
-        per_user["cell_id"] = per_user["cell_id"].astype("category")
-    records = _of_profile(profile, records)
-    return Results(profile, tuple(records), per_user, _current(profile, unreached))
+    if content is None and records:
+        raise BetError(f"{RECORDS} has no {PER_USER} beside it; restore both from git")
+    per_user = EMPTY if content is None else pd.read_parquet(io.BytesIO(content))
+    check_columns(per_user)
+    return Bundle(profile, records, per_user, _current(profile, unreached))
 
 
 def reader(folder: Path) -> Reader:
@@ -102,29 +106,29 @@ def git_reader(folder: Path) -> Reader | None:
         return None
 
 
-def write_bundle(results: Results, folder: Path) -> None:
+def write(bundle: Bundle, folder: Path) -> None:
     """What a report is made from: records and cells above their budget as JSON lines, all per-user
     rows as one Parquet.
     """
-    parts = {RECORDS: results.records, UNREACHED: results.unreached}
+    parts = {RECORDS: bundle.records, UNREACHED: bundle.unreached}
     for name, lines in parts.items():
         with atomic_path(folder / name) as temporary:
             temporary.write_text("".join(encode(line) + "\n" for line in lines))
-    if not results.unreached:
+    if not bundle.unreached:
         (folder / UNREACHED).unlink()
-    write_rows(results.per_user[["cell_id", *COLUMNS]], folder / PER_USER)
+    write_rows(bundle.per_user[["cell_id", *COLUMNS]], folder / PER_USER)
 
 
-def restore(profile: str, bundle: Path, results: Path) -> int:
-    """Put the committed records of ``bundle`` back into ``results``, so that the grid goes on from
+def restore(profile: str, folder: Path, results: Path) -> int:
+    """Put the committed records in ``folder`` back into ``results``, so that the grid goes on from
     them; how many were put there.
 
     Left out: cells that ``results`` has, and those whose settings are no longer the profile's.
     Raises BetError without a bundle.
     """
-    if not (bundle / RECORDS).is_file():
-        raise BetError(f"no records in {bundle}; a report of profile {profile} puts them there")
-    committed, keys = read_bundle(profile, reader(bundle)), profile_keys(profile)
+    if not (folder / RECORDS).is_file():
+        raise BetError(f"no records in {folder}; a report of profile {profile} puts them there")
+    committed, keys = read_bundle(profile, reader(folder)), profile_keys(profile)
     for unreached in committed.unreached:
         with atomic_path(results / f"{unreached.cell_id}.unreached") as temporary:
             temporary.write_text(encode(unreached, indent=1) + "\n")
@@ -155,8 +159,8 @@ def _keep_runs(records: Sequence[Record], committed: Sequence[Record]) -> tuple[
     runs = {record.cell_id: record for record in committed}
     kept = []
     for record in records:
-        other = runs.get(record.cell_id)
-        same = other is not None and msgspec.structs.replace(record, run=other.run) == other
+        other = runs.get(record.cell_id, record)
+        same = msgspec.structs.replace(record, run=other.run) == other
         kept.append(other if same else record)
     return tuple(kept)
 
@@ -172,11 +176,11 @@ def _without_commit(cell: Unreached) -> Unreached:
     return msgspec.structs.replace(cell, commit=None)
 
 
-def _of_profile(profile: str, records: Sequence[Record]) -> list[Record]:
+def _of_profile(profile: str, records: Sequence[Record]) -> tuple[Record, ...]:
     """Those of cells that the profile has, in its order."""
     places = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
     known = [record for record in records if record.cell_id in places]
-    return sorted(known, key=lambda record: places[record.cell_id])
+    return tuple(sorted(known, key=lambda record: places[record.cell_id]))
 
 
 def _current(profile: str, unreached: Sequence[Unreached]) -> tuple[Unreached, ...]:
@@ -196,6 +200,7 @@ def _read_per_user(folder: Path, record: Record) -> pd.DataFrame:
             f"{path}: the per-user metrics of {record.cell_id} are missing; delete its record and "
             "run the cell again"
         )
-    frame = unpack(pd.read_parquet(path))
+    frame = pd.read_parquet(path)
+    check_columns(frame)
     frame.insert(0, "cell_id", record.cell_id)
     return frame

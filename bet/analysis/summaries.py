@@ -1,0 +1,95 @@
+"""Means over seeds: quality by method, by bytes, and what cells cost."""
+
+import msgspec
+import pandas as pd
+
+from bet.analysis.results import NO_BUDGET, Group, Results
+from bet.analysis.serving import GRAPH, VECTORS, serving_bytes
+from bet.analysis.statistics import leaders
+
+SETTING = ["backbone", "method", "budget"]
+STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
+COUNTS = ["finetunings", "trainings", "evaluations"]
+
+
+def over_seeds(cells: pd.DataFrame, metric: str, by: list[str] = SETTING) -> pd.DataFrame:
+    """``mean``, sample deviation ``std`` and ``count`` of ``metric``; a row for each of ``by``."""
+    return cells.groupby(by, sort=False)[metric].agg(["mean", "std", "count"])
+
+
+def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The cells with a longer search, and what each selected after T iterations: method, budget, T,
+    quality on validation, metrics on test.
+    """
+    cells = results.cells[results.cells["finished"].astype(bool)]
+    cells = cells[cells["iterations"] > 0]
+    rows = []
+    for cell_id in cells.index:
+        record = results.record(str(cell_id))
+        assert record is not None
+        names = {"method": record.cell.method, "budget": record.cell.budget}
+        for winner in record.search.winners if record.search else ():
+            test = msgspec.to_builtins(winner.test)
+            rows.append(names | test | {"T": winner.t, "quality": winner.quality})
+    return cells, pd.DataFrame(rows)
+
+
+def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
+    """By backbone, method, budget: whether it has the best mean of those with every seed, and is
+    not alone.
+    """
+    budgeted = cells[cells["budget"] != NO_BUDGET]
+    blocks = [leaders(block) for _, block in budgeted.groupby(["backbone", "budget"], sort=False)]
+    means = pd.concat([*blocks, cells.iloc[:0]]).groupby(SETTING, sort=False)[metric].mean()
+    rivals = means.groupby(["backbone", "budget"], sort=False)
+    return (means == rivals.transform("max")) & (rivals.transform("size") > 1)
+
+
+def own_sparsity(cells: pd.DataFrame, method: str) -> float:
+    """The mean sparsity that ``method`` reached without a budget; NaN where it has not finished."""
+    free = cells[(cells["method"] == method) & (cells["budget"] == NO_BUDGET) & cells["finished"]]
+    return float((1 - free["parameters"] / free["full_parameters"]).mean())
+
+
+def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
+    """A row per backbone, budget, method: quality on test, also relative to the full table's, what
+    the file takes, and what serving does.
+    """
+    cells = group.of(results.by_bytes)
+    limited = cells[cells["budget"] != NO_BUDGET]
+    limited = limited.join(serving_bytes(limited))
+    means = ["bytes_per_entity", "recall@20", "ndcg@20", "validation", "entities", GRAPH, VECTORS]
+    grouped = limited.groupby(["backbone", "budget", "method"], sort=False)
+    data = grouped.agg(
+        seeds=("seed", "nunique"),
+        columns=("parameters", "mean"),
+        **{name: (name, "mean") for name in means},
+    ).reset_index()
+    copies = limited.groupby("backbone")["tables"].first()
+    data["columns"] /= data.pop("entities") * data["backbone"].map(copies)
+    ceiling = cells[cells["method"] == "full"].groupby("backbone")["ndcg@20"].mean()
+    data["of full"] = data["ndcg@20"] / data["backbone"].map(ceiling)
+    place = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
+    by = data.assign(place=data["backbone"].map(place)).sort_values(["place", "bytes_per_entity"])
+    return data.loc[by.index]
+
+
+def cost(results: Results, group: Group) -> pd.DataFrame:
+    """A row per backbone and method, means over budgets and seeds: seconds by stage, models trained
+    and tried; the largest peak of memory.
+    """
+    cells = group.of(results.main)
+    cells = cells[cells["finished"]]
+    free = (cells["budget"] == NO_BUDGET) & (cells["method"] != "full")
+    cells = cells.assign(method=cells["method"].where(~free, cells["method"] + " (own)"))
+    data = (
+        cells.groupby(["backbone", "method"], sort=False)
+        .agg(
+            cells=("finished", "size"),
+            **{name: (name, "mean") for name in [*STAGES, *COUNTS]},
+            peak_memory_MB=("peak_memory_bytes", "max"),
+        )
+        .reset_index()
+    )
+    data["peak_memory_MB"] /= 1e6
+    return data
