@@ -223,11 +223,11 @@ def float32_file_bytes(
     """Exact length of the file of a float32 table of ``parameters`` numbers over all copies.
 
     The five numbers decide it, whatever the sizes of the rows. With 2 users, 1 item and rows of at
-    most 2 columns: a header of 256 bytes, 3 listed sizes of 2 bytes, a byte per entity and 4 bytes
+    most 2 columns: a header of 288 bytes, 3 listed sizes of 2 bytes, a byte per entity and 4 bytes
     per number.
 
     >>> float32_file_bytes(2, 1, 1, 2), float32_file_bytes(2, 1, 1, 2, parameters=4)
-    (265, 281)
+    (297, 313)
     """
     empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)
     return empty.byte_report(4 * parameters).total
@@ -236,7 +236,7 @@ def float32_file_bytes(
 def most_float32_parameters(limit: int, n_users: int, n_items: int, copies: int, d_max: int) -> int:
     """The most numbers in a float32 table whose file has at most ``limit`` bytes; below 0: none.
 
-    >>> most_float32_parameters(281, 2, 1, 1, 2)
+    >>> most_float32_parameters(313, 2, 1, 1, 2)
     4
     """
     empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)

@@ -93,10 +93,10 @@ def _dtype_up_to(largest: int) -> str:
 def pruned_file_bytes(n_users: int, n_items: int, copies: int, d_max: int, kept: int) -> int:
     """Exact length of the file of a pruned table that keeps ``kept`` numbers, whichever they are.
 
-    A header of 208 bytes, a byte of bits and two numbers of four bytes:
+    A header of 216 bytes, a byte of bits and two numbers of four bytes:
 
     >>> pruned_file_bytes(2, 2, 1, 2, kept=2)
-    217
+    225
     """
     return PrunedLayout(n_users, n_items, copies, d_max, kept).file_bytes
 

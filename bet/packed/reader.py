@@ -8,7 +8,7 @@ from bet.packed.hashed import HashedFile
 from bet.packed.ids import ids_path
 from bet.packed.pruned import PrunedFile
 from bet.packed.ragged import PackedFile
-from bet.packed.safetensors_io import SPOILT, open_safetensors
+from bet.packed.safetensors_io import open_safetensors
 from bet.packed.table_file import TableFile
 
 READERS: dict[str, type[TableFile]] = {
@@ -44,11 +44,6 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
     container = open_safetensors(Path(path), check)
     if container.kind == "ids":
         raise BetError(f"{path}: these are the ids of a table; open the table's own file")
-    if container.kind not in READERS:
-        raise BetError(
-            f"{path}: not a table of a kind that this package knows ({container.kind!r}); a newer "
-            f"version may read it, or {SPOILT}"
-        )
     return READERS[container.kind](container, n_items)
 
 

@@ -22,6 +22,7 @@ from bet.files import atomic_path
 VERSION = 1
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
+KINDS = ("table", "coded", "hashed", "pruned", "ids")  # of files
 # In the order that safetensors stores them.
 DTYPES = {name: np.dtype(code) for name, code in zip(
     ("F32", "U32", "F16", "U16", "U8"), ("<f4", "<u4", "<f2", "<u2", "u1"), strict=True)}  # fmt: skip
@@ -179,7 +180,9 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
     with refusing_malformed(path):
         length = int.from_bytes(content[:8].tobytes(), "little")
         header = json.loads(content[8 : 8 + length].tobytes())
-        text = header.pop("__metadata__")[KEY]
+        text = header.pop("__metadata__", {}).get(KEY)
+        if text is None:
+            raise ValueError("it does not state what it is")
         kind, *parts = text.split(";")
         facts = dict(part.split("=") for part in parts)
         version = facts["version"]
@@ -187,6 +190,11 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
         raise BetError(
             f"{path}: version {version} of the format, this package reads {VERSION}; "
             "update the package or save the table again"
+        )
+    if kind not in KINDS:
+        raise BetError(
+            f"{path}: not a table of a kind that this package knows ({kind!r}); update the package, "
+            f"or {SPOILT}"
         )
     if check:
         check_checksum(path, content.data)

@@ -25,7 +25,7 @@ def write_packed(
     >>> layout = layout_of(np.array([2, 1, 0]), 32, n_users=2)
     >>> values = np.array([[[1, 2]], [[3, 0]], [[0, 0]]])
     >>> write_packed(folder / "table", layout, values)
-    PackedBytes(header=304, kinds=9, steps=0, rows=12, ids=0)
+    PackedBytes(header=288, kinds=9, steps=0, rows=12, ids=0)
     >>> load(folder / "table").rows([1, 0]).tolist()
     [[[3.0, 0.0]], [[1.0, 2.0]]]
     """

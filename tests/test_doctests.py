@@ -1,0 +1,33 @@
+"""The worked examples in docstrings give what they say."""
+
+import doctest
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+MODULES = (
+    "bet.packed.bitstream",
+    "bet.packed.codebook",
+    "bet.packed.hashed",
+    "bet.packed.ids",
+    "bet.packed.layout",
+    "bet.packed.levels",
+    "bet.packed.pruned",
+    "bet.packed.quantizer",
+    "bet.packed.safetensors_io",
+    "bet.packed.table_file",
+    "bet.packed.writer",
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_are_right(name, tmp_path):
+    from bet import load
+    from bet.packed import layout_of
+
+    # ``folder`` is empty, and each example's own.
+    names = {"folder": tmp_path, "load": load, "layout_of": layout_of, "Path": Path}
+    module = import_module(name)
+    counted = doctest.testmod(module, extraglobs=names, report=True)
+    assert counted.failed == 0 and counted.attempted > 0
