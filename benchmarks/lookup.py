@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.__main__ import machine, resident
 from benchmarks.work import seconds
-from bet.packed import PackedTable, layout_of, write_packed
+from bet.packed import layout_of, load, write_packed
 from bet.process import fixed_threads
 
 D_MAX = 128
@@ -69,7 +69,7 @@ def rows(n: int, repeat: int, folder: Path) -> list[dict]:
     for name in PACKED:
         path = packed(name, n, folder)
         before = resident()
-        opened = PackedTable(path)
+        opened = load(path)
         taken = seconds(lambda opened=opened: [opened.rows(batch) for batch in batches], repeat)
         found.append(_row(name, path, before, taken))
         del opened

@@ -1,5 +1,7 @@
 """Budgets and the sampler: everything they promise for all inputs."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -16,6 +18,7 @@ from bet.actions import (
 )
 from bet.data import FrequencyOrder
 from bet.errors import BetError
+from bet.packed import float32_file_bytes
 
 
 @st.composite
@@ -151,10 +154,11 @@ def test_byte_budget_is_a_cap_on_the_file(tmp_path):
 
     for copies in (1, 2):
         for limit in (3_000, 3_001, 3_002, 3_003, 3_004, 9_999):
-            budget = parse_budget(f"{limit} B", 20, 16, copies)
+            file_bytes = partial(float32_file_bytes, 8, 12, copies, 16)
+            budget = parse_budget(f"{limit} B", 20, 16, copies, file_bytes=file_bytes)
             sizes = allocate(np.arange(20, 0, -1), budget.target, 1, 16)
             budget.check(sizes)
-            table = MaskedTable(sizes, 16, copies=copies)
+            table = MaskedTable(sizes, 16, n_users=8, copies=copies)
             table.save(tmp_path / "t")
             assert (tmp_path / "t").stat().st_size == table.n_bytes() <= limit
             if budget.target < 320:
@@ -179,7 +183,8 @@ def test_byte_budget_is_a_cap_on_the_file(tmp_path):
 )
 def test_impossible_budgets_are_refused_with_the_numbers(text, words):
     with pytest.raises(BetError) as error:
-        parse_budget(text, 200 if text == "1 kB" else 10, 16)
+        file_bytes = partial(float32_file_bytes, 80, 120, 1, 16)
+        parse_budget(text, 200 if text == "1 kB" else 10, 16, file_bytes=file_bytes)
     assert all(word in str(error.value) for word in words), str(error.value)
 
 

@@ -14,7 +14,7 @@ from benchmarks.sweeps import settings
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import parse_budget
 from bet.data import FrequencyOrder
-from bet.packed import PackedTable
+from bet.packed import load
 from bet.study.profiles import PROFILES
 
 
@@ -111,7 +111,7 @@ def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
         < by_name["nn.Embedding, 128 columns, float16"]
     )
     for name, (sizes_of, bits, _) in lookup.PACKED.items():
-        table = PackedTable(lookup.packed(name, 300, tmp_path))
+        table = load(lookup.packed(name, 300, tmp_path))
         assert table.layout.kinds[:, 1].tolist() == [bits] * len(table.layout.kinds)
         assert (
             int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0])

@@ -31,7 +31,6 @@ from bet.seeds import numpy_generator, torch_generator
 from bet.study import record
 from bet.study.cell import Cell
 from bet.study.run import run_cell
-from bet.tables import MaskedTable, PrunedTable
 from bet.training import bpr_loss, train
 
 COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
@@ -107,43 +106,6 @@ def test_keep_largest_is_exact_and_keeps_the_largest(values, k):
     assert mask.sum() == min(k, scores.size)
     if 0 < mask.sum() < scores.size:
         assert scores[mask].min() >= scores[~mask].max()
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.integers(1, 20), st.integers(1, 9), st.integers(1, 2), st.floats(0, 1), st.integers(0, 2**32)
-)
-def test_element_table_is_read_back_and_as_long_as_announced(
-    tmp_path_factory, n, d_max, copies, density, seed
-):
-    path = tmp_path_factory.mktemp("table") / "table.bet"
-    mask = np.random.default_rng(seed).random((n, copies * d_max)) < density
-    table = PrunedTable(
-        mask, d_max, copies=copies, std=1.0, generator=torch_generator(seed, "rows")
-    )
-    table.save(path)
-    assert path.stat().st_size == table.n_bytes()
-    loaded = PrunedTable.load(path)
-    assert (
-        torch.equal(loaded(), table()) and (loaded.kept == mask).all() and loaded.copies == copies
-    )
-    assert table.n_parameters() == mask.sum() == pytest.approx(copies * table.sizes.sum())
-    path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(BetError, match="save the table again"):
-        PrunedTable.load(path)
-
-
-def test_pruning_by_elements_costs_its_places(tmp_path):
-    """At a tenth of the numbers indices are shorter than bits, at half of them bits are."""
-    rng = np.random.default_rng(0)
-    for density, places in ((0.05, 100 * (1 + 0.05 * 128)), (0.5, 100 * 16)):
-        mask = keep_largest(rng.random((100, 128)), int(density * 12_800))
-        plain = MaskedTable(np.full(100, int(density * 128), dtype=np.int16), 128)
-        extra = PrunedTable(mask, 128).n_bytes() - 4 * int(mask.sum())
-        assert (
-            extra == pytest.approx(places, abs=4 * 128 + 16)
-            and plain.n_bytes() - 4 * plain.n_parameters() < extra
-        )
 
 
 def test_magnitude_keeps_the_largest_numbers_and_starts_again_from_the_initial_ones(make):

@@ -468,4 +468,4 @@ def test_final_width_is_the_backbone_s():
         5 + 3 * 16,
         2 * 5,
     ]
-    assert PrunedTable(np.eye(3, 8, dtype=bool), 8)().shape[1] == 8  # zeros, but there
+    assert PrunedTable(np.eye(3, 8, dtype=bool), 8, n_users=1)().shape[1] == 8  # zeros, but there

@@ -13,6 +13,7 @@ from bet.backbones import BACKBONES
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.hashing import filled
+from bet.packed import load, write_ids, write_safetensors
 from bet.search import SearchSettings
 from bet.seeds import derive, torch_generator
 from bet.study.cell import Cell
@@ -20,10 +21,10 @@ from bet.study.run import run_cell
 from bet.tables import HashedSpec, HashedTable
 
 
-def table(hashing, n, copies=1, seed=0):
-    sizes = np.full(n, hashing.size, dtype=np.int16)
+def table(spec, n, copies=1, seed=0):
+    sizes = np.full(n, spec.size, dtype=np.int16)
     made = HashedTable(
-        sizes, 64, copies=copies, std=1.0, generator=torch_generator(seed), hashing=hashing
+        sizes, 64, copies=copies, std=1.0, generator=torch_generator(seed), spec=spec
     )
     with torch.no_grad():
         for weight in made.parameters():
@@ -62,21 +63,29 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     assert min(limit, 4 * 90 * 16 * copies) - length < one_more + 8, (
         "the header is padded to whole words"
     )
-    read = HashedTable.load(path, 90, 64)
-    assert torch.equal(read(), written()) and read.hashing == hashing
+    read = load(path, n_items=50)
+    ego = written().detach().reshape(90, copies, size).numpy()
+    np.testing.assert_array_equal(read.rows(range(90)), ego)
+    assert vars(read.layout) == vars(hashing) and len(read) == 90
+    assert read.byte_report().total == length
+    with pytest.raises(BetError, match="rows 0 to 89"):
+        read.rows([90])
 
 
 def test_rows_are_the_documented_sums():
     hashing = HashedSpec(5, 30, 12, 8, 3, 2, 20, 7)
     made = table(hashing, 50)
-    places, scales = hashing.places(50)
+    places, scales = hashing.places(np.arange(50))
     for x in range(50):
         row = sum(made.tokens[place] for place in places[x]) * sum(
             made.weights[scale] for scale in scales[x]
         )
         torch.testing.assert_close(made()[x], row)
     assert (places[:20] < 12).all() and (places[20:] >= 12).all() and scales.max() < 8
-    again, other = hashing.places(50), HashedSpec(**{**vars(hashing), "seed": 8}).places(50)
+    again, other = (
+        hashing.places(np.arange(50)),
+        HashedSpec(**{**vars(hashing), "seed": 8}).places(np.arange(50)),
+    )
     assert (again[0] == places).all() and (other[0] != places).any()
 
 
@@ -86,10 +95,10 @@ def test_distinct_signatures_are_as_many_as_chance_gives(rows):
     tell nearly all apart.
     """
     n = 1_000
-    single = HashedSpec(1, rows + 1, rows, 0, 1, 0, n, 5).places(n)[0]
+    single = HashedSpec(1, rows + 1, rows, 0, 1, 0, n, 5).places(np.arange(n))[0]
     expected = rows * (1 - (1 - 1 / rows) ** n)
     assert len(np.unique(single)) == pytest.approx(expected, abs=4 * expected**0.5)
-    several = np.sort(HashedSpec(1, rows + 1, rows, 0, 4, 0, n, 5).places(n)[0], axis=1)
+    several = np.sort(HashedSpec(1, rows + 1, rows, 0, 4, 0, n, 5).places(np.arange(n))[0], axis=1)
     assert len(np.unique(several, axis=0)) > 0.99 * n
 
 
@@ -151,7 +160,56 @@ def test_damaged_files_are_refused(tmp_path):
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
-            HashedTable.load(path, 6, 16)
+            load(path)
+
+
+def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
+    path, written = tmp_path / "t", table(HashedSpec(2, 4, 2, 3, 2, 1, 3, 0), 8)
+    written.save(path)
+    ego = written().detach().numpy()
+    unknown = load(path)
+    np.testing.assert_array_equal(unknown.rows([7, 0])[:, 0], ego[[7, 0]])
+    assert np.isfinite(unknown.rows([2**62])).all(), "a row can be computed for any number"
+    with pytest.raises(BetError, match=r"does not say how many items .*bet\.load\(path, n_items"):
+        len(unknown)
+    with pytest.raises(BetError, match="no ids"):
+        unknown.users(["a"])
+    with pytest.raises(BetError, match="row -1 does not exist: the table has rows 0"):
+        unknown.rows([-1])
+    with pytest.raises(BetError, match="n_items must be at least 0"):
+        load(path, n_items=-1)
+    assert (load(path, n_items=2).n_items, len(load(path, n_items=2))) == (2, 5)
+    write_ids(path, (["a", "b", "c"], ["v", "w", "x", "y", "z"]))
+    known = load(path)
+    assert (known.n_users, known.n_items, len(known)) == (3, 5, 8)
+    np.testing.assert_array_equal(known.items(["z", "v"])[:, 0], ego[[7, 3]])
+    with pytest.raises(BetError, match="rows 0 to 7"):
+        known.rows([8])
+
+
+def test_a_file_whose_hashes_find_no_row_or_are_too_many_is_refused(tmp_path):
+    good = HashedSpec(2, 4, 2, 3, 2, 1, 3, 0)
+    tensors = {"tokens": np.zeros((4, 2), np.float32), "weights": np.zeros(3, np.float32)}
+    write_safetensors(tmp_path / "t", tensors, good.metadata)
+    assert load(tmp_path / "t").width == 2
+    for change in (
+        {"k": 10**12},
+        {"k": 0},
+        {"k_weights": 10**9},
+        {"k_weights": 0},
+        {"rows": 5},
+        {"rows": 10**40},
+        {"user_rows": 4},
+        {"user_rows": -1},
+        {"size": 0},
+        {"size": 3},
+        {"weights": 2},
+        {"n_users": -1},
+        {"n_users": 2**63},
+    ):
+        write_safetensors(tmp_path / "t", tensors, replace(good, **change).metadata)
+        with pytest.raises(BetError, match="save the table again"):
+            load(tmp_path / "t")
 
 
 def test_a_hashed_cell_runs_under_both_protocols(tmp_path, monkeypatch):

@@ -15,9 +15,9 @@ from bet.actions.precision import LEVELS, PRECISIONS
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods.mixed_precision import N_LISTED, mixed_context
-from bet.packed import PackedTable
+from bet.packed import load
 from bet.packed.layout import row_bytes
-from bet.packed.quantizer import rounded
+from bet.packed.quantizer import fake_quantize
 from bet.predictor import DeepSets
 from bet.search import SearchContext, SearchSettings
 from bet.seeds import torch_generator
@@ -101,19 +101,19 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
     for action in space.sample(2, rng):
         plain.check(action.kept)
         options = {"copies": copies, "std": 1.0, "generator": torch_generator(seed)}
-        table = QuantizedTable(action.kept, d_max, packing=context.packing, **options)
+        table = QuantizedTable(action.kept, d_max, spec=context.packing, **options)
         path = tmp_path_factory.mktemp("packed") / "t"
         table.save(path)
         assert path.stat().st_size == table.n_bytes() <= limit
         if space.lengths.total < n * space.lengths.d_max:
             assert limit - table.n_bytes() < space.lengths.step + 8
-        packed = PackedTable(path)
-        ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
+        packed = load(path)
+        ego = table().detach().reshape(n, copies, -1).numpy()[table.file_order]
         np.testing.assert_allclose(
             packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6
         )
         np.testing.assert_array_equal(
-            packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.rows]
+            packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.file_order]
         )
         assert len(packed.layout.kinds) <= N_LISTED
         lengths.add(table.n_bytes())
@@ -124,10 +124,12 @@ def test_a_precision_for_every_row_rounds_each_as_one_for_all_does():
     values = torch.randn(12, 6, generator=torch_generator(0))
     bits = torch.tensor([1, 2, 4, 8] * 3)[:, None]
     numbers = torch.full((12, 1), 6.0)
-    mixed = rounded(values, numbers, bits)
+    mixed = fake_quantize(values, numbers, bits)
     for one in PRECISIONS:
         own = bits[:, 0] == one
-        torch.testing.assert_close(mixed[own], rounded(values, numbers, one)[own], rtol=0, atol=0)
+        torch.testing.assert_close(
+            mixed[own], fake_quantize(values, numbers, one)[own], rtol=0, atol=0
+        )
 
 
 def test_the_predictor_sees_the_precision():

@@ -3,9 +3,9 @@ limit.
 """
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -18,7 +18,7 @@ from bet.errors import BetError
 from bet.methods import IN_BYTES, METHODS
 from bet.methods.fixed import uniform_sizes
 from bet.methods.quantized import quantized_context
-from bet.packed import PackedTable
+from bet.packed import float32_file_bytes, load
 from bet.search import initialize_recommender
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
@@ -74,7 +74,7 @@ def test_files_fill_every_limit(
     sizes = (uniform_sizes(stand_in) if uniform else sample_action(order, budget, rng)).sizes
     budget.check(sizes)
     table = QuantizedTable(
-        sizes, d_max, copies=copies, std=1.0, generator=torch_generator(seed), packing=packing
+        sizes, d_max, copies=copies, std=1.0, generator=torch_generator(seed), spec=packing
     )
     path = tmp_path_factory.mktemp("packed") / "t"
     table.save(path)
@@ -83,11 +83,11 @@ def test_files_fill_every_limit(
     # Safetensors pads its header to whole words, and a digit more in it may cost one.
     if budget.target < n * (d_max // budget.step * budget.step):
         assert limit - length < budget.step * bits * copies // 8 + 8
-    packed = PackedTable(path)
-    ego = table().detach().reshape(n, copies, -1).numpy()[table.rows]
+    packed = load(path)
+    ego = table().detach().reshape(n, copies, -1).numpy()[table.file_order]
     np.testing.assert_allclose(packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6)
     np.testing.assert_array_equal(
-        packed.layout.kinds[packed.layout.kind_of_rows(), 0], sizes[table.rows]
+        packed.layout.kinds[packed.layout.kind_of_rows(), 0], sizes[table.file_order]
     )
 
 
@@ -99,10 +99,10 @@ def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, metho
     model = outcome.trained.model
     check_table(outcome.context, model.table)
     model.table.save(tmp_path / "t")
-    packed = PackedTable(tmp_path / "t")
+    packed = load(tmp_path / "t")
     assert (tmp_path / "t").stat().st_size <= 5_000
     ego = np.zeros((model.table.n, model.table.copies, model.table.width), dtype=np.float32)
-    ego[model.table.rows, :, : packed.layout.width] = packed.rows(range(model.table.n))
+    ego[model.table.file_order, :, : packed.layout.width] = packed.rows(range(model.table.n))
     users = torch.arange(20)
     with torch.no_grad():
         read = model.backbone.ranker(
@@ -195,7 +195,13 @@ def test_too_few_bytes_are_refused_with_the_smallest_file(make):
 def test_bytes_per_entity_are_read():
     assert parse_bytes("25.6 B/entity", 1_000) == parse_bytes("25.6 kB", 7) == 25_600
     assert parse_bytes("90%", 10) is parse_bytes("none", 10) is parse_bytes(5_000, 10) is None
-    assert parse_budget("40 B/entity", 100, 16) == parse_budget("4 kB", 100, 16)
+    file_bytes = partial(float32_file_bytes, 40, 60, 1, 16)
+    each, whole = (
+        parse_budget(text, 100, 16, file_bytes=file_bytes) for text in ("40 B/entity", "4 kB")
+    )
+    assert each == whole and file_bytes(each.parameters) <= 4_000 < file_bytes(each.parameters + 1)
+    with pytest.raises(BetError, match="no length is known here"):
+        parse_budget("4 kB", 100, 16)
     for wrong in ("5/entity", "5 %/entity", "5 parsecs/entity"):
         with pytest.raises(BetError, match="cannot read the budget"):
             parse_bytes(wrong, 10)
@@ -205,7 +211,7 @@ def test_bytes_per_entity_are_read():
 def test_less_than_a_byte_is_bytes_all_the_same(make, text):
     assert parse_bytes(text, 110) == 0
     with pytest.raises(BetError, match="0 bytes is below the smallest"):
-        parse_budget(text, 110, 64)
+        parse_budget(text, 110, 64, file_bytes=partial(float32_file_bytes, 50, 60, 1, 64))
     with pytest.raises(BetError, match="0 bytes is below the smallest"):
         run_cell(Cell("tiny", "lightgcn", text, "uniform-int4", profile="smoke"))
     with pytest.raises(BetError, match="cannot read the budget"):
@@ -235,18 +241,12 @@ def test_a_cell_writes_a_file_within_its_bytes_whose_rows_are_named(
     n = record["data"]["users"] + record["data"]["items"]
     assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"] == 20 * n
     assert record["size"]["bits"] == 8 and record["size"]["limit"] is None
-    ids = pd.read_parquet(tmp_path / "table.safetensors.ids.parquet")
-    packed = PackedTable(file)
-    assert (
-        len(ids) == n
-        and list(ids["row"]) == list(range(n))
-        and list(ids["side"][: packed.n_users].unique()) == ["user"]
-    )
-    data = planted()
-    assert sorted(ids.loc[ids["side"] == "item", "id"], key=int) == [
-        str(i) for i in range(data.n_items)
-    ]
+    packed, data = load(file), planted()
+    rows_of = packed._ids_beside
+    assert len(packed) == n and list(rows_of.user_rows.values()) == list(range(packed.n_users))
+    assert list(rows_of.item_rows.values()) == list(range(packed.n_users, n))
+    assert sorted(rows_of.item_rows, key=int) == [str(i) for i in range(data.n_items)]
     # Rows stand in the order of the frequencies that the sizes followed.
     frequency = np.diff(normalized_adjacency(split_interactions(data, 0).train).indptr.numpy())
-    by_row = frequency[: packed.n_users][ids.loc[ids["side"] == "user", "id"].astype(int)]
+    by_row = frequency[[int(name) for name in rows_of.user_rows]]
     assert (np.diff(by_row) <= 0).all()

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 import bet.__main__
 from bet.data import planted, split_interactions
 from bet.errors import BetError
-from bet.packed import PackedTable
+from bet.packed import load
 from bet.release import build as module
 from bet.release.build import build_table
 from bet.release.gate import safe_select
@@ -108,11 +107,11 @@ def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
     else:
         assert release.decision.users == 0, "everybody has all columns"
     assert release.shipped == (searched.name if release.decision.accepted else simple.name)
-    packed = PackedTable(file)
+    packed = load(file)
     assert (
         packed.layout.n
         == data.n_users + data.n_items
-        == len(pd.read_parquet(f"{file}.ids.parquet"))
+        == len(packed._ids_beside.user_rows) + len(packed._ids_beside.item_rows)
     )
     assert set(packed.layout.kinds[packed.layout.kind_of_rows(), 1]) == {simple.bits}
     page = write_page(release).read_text()
@@ -173,7 +172,7 @@ def test_bad_places_for_the_table_are_refused_before_any_work(tmp_path, monkeypa
     check_writable(tmp_path / "new" / "folder" / "table")
     assert not (tmp_path / "new").exists(), "a probe leaves nothing"
     data.write_text("user,item\n" + "".join(f"{u},{i}\n" for u in range(9) for i in range(6)))
-    for suffix in ("", ".html", ".ids.parquet"):
+    for suffix in ("", ".html", ".ids"):
         (tmp_path / f"taken{suffix}").mkdir()
         with pytest.raises(BetError, match="it is a folder"):
             build_table(planted(), 4_000, tmp_path / "taken", profile="smoke")
@@ -204,7 +203,7 @@ def test_interrupted_writing_never_leaves_ids_of_another_table(tmp_path, monkeyp
     build_table(planted(), 4_000, file, backbone="ncf", profile="smoke")
     assert {path.name for path in tmp_path.glob("table*")} == {
         "table",
-        "table.ids.parquet",
+        "table.ids",
         "table.backbone.pt",
     }
     with monkeypatch.context() as patch:
@@ -215,7 +214,7 @@ def test_interrupted_writing_never_leaves_ids_of_another_table(tmp_path, monkeyp
             build_table(planted(), 3_000, file, profile="smoke")
     assert {path.name for path in tmp_path.glob("table*")} == {"table"}
     build_table(planted(), 3_000, file, profile="smoke")
-    assert {path.name for path in tmp_path.glob("table*")} == {"table", "table.ids.parquet"}, (
+    assert {path.name for path in tmp_path.glob("table*")} == {"table", "table.ids"}, (
         "LightGCN has no weights of its own"
     )
 
@@ -268,21 +267,23 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     assert (
         f"{out.stat().st_size:,} bytes of at most 4,000" in printed
         and "Searched table" in printed
-        and "PackedTable(" in printed
+        and "bet.load(" in printed
     )
     assert (tmp_path / "table.safetensors.html").is_file()
-    assert set(pd.read_parquet(f"{out}.ids.parquet")["id"].str[0]) == {"u", "i"}
-    plain = PackedTable(out)
-    own = pd.read_parquet(f"{out}.ids.parquet").set_index("id")["row"]
+    plain = load(out)
+    beside = plain._ids_beside
+    row_of = {**beside.user_rows, **beside.item_rows}
+    assert {name[0] for name in beside.user_rows} == {"u"}
+    assert {name[0] for name in beside.item_rows} == {"i"}
     assert bet.__main__.main([*command, "--budget", "4 kB", "--with-ids"]) == 0
-    table = PackedTable(out)
+    table = load(out)
     assert out.stat().st_size <= 4_000 and table.byte_report().ids > 0
     assert table.byte_report().rows < plain.byte_report().rows, "ids count"
     assert "table.users(['u0'])" in capsys.readouterr().out
-    assert not (tmp_path / "table.safetensors.ids.parquet").exists()
+    assert not (tmp_path / "table.safetensors.ids").exists()
     for find, side in ((table.users, "u"), (table.items, "i")):
-        names = [name for name in own.index if name[0] == side]
-        np.testing.assert_array_equal(find(names), table.rows(own[names].to_numpy()))
+        names = [name for name in row_of if name[0] == side]
+        np.testing.assert_array_equal(find(names), table.rows([row_of[name] for name in names]))
     assert bet.__main__.main([*command, "--budget", "90%"]) == 1
     assert "needs a budget in bytes" in capsys.readouterr().err
     assert (

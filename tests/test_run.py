@@ -25,7 +25,6 @@ from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
 from bet.study.run import cell_context, run_cell
-from bet.tables import MaskedTable
 from bet.training import TrainResult
 
 CELL = "tiny_lightgcn_80_bet_s0"
@@ -267,11 +266,13 @@ def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
     record = run_cell(
         Cell(str(file), "ncf", "80%", "su", profile="smoke"), interactions=interactions, table=table
     )
-    ids = pd.read_parquet(table.with_name("table.bet.ids.parquet"))
-    saved = MaskedTable.load(table)
-    assert len(ids) == saved.n and list(ids["row"]) == list(range(saved.n))
-    assert list(ids.loc[ids["side"] == "user", "id"]) == list(interactions.user_ids)
-    assert list(ids.loc[ids["side"] == "item", "id"]) == list(interactions.item_ids)
+    saved = bet.load(table)
+    assert (saved.n_users, saved.n_items) == (interactions.n_users, interactions.n_items)
+    assert saved.byte_report().total == table.stat().st_size == record["size"]["bytes"]
+    in_order = saved.rows(range(len(saved)))
+    np.testing.assert_array_equal(saved.users(interactions.user_ids), in_order[: saved.n_users])
+    np.testing.assert_array_equal(saved.items(interactions.item_ids), in_order[saved.n_users :])
+    assert (table.with_name("table.bet.ids")).is_file()
     weights = torch.load(table.with_name("table.bet.backbone.pt"), weights_only=True)
     assert (
         sum(weight.numel() for weight in weights.values())
@@ -281,7 +282,9 @@ def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
 
 
 def test_a_worthless_full_model_is_refused(folders, monkeypatch):
-    monkeypatch.setattr(loop, "load_or_pretrain", lambda context: Trained(None, TrainResult(1, 0.0)))
+    monkeypatch.setattr(
+        loop, "load_or_pretrain", lambda context: Trained(None, TrainResult(1, 0.0))
+    )
     with pytest.raises(BetError, match="quality on validation is 0"):
         run_cell(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke"))
 

@@ -1,6 +1,4 @@
-"""Tables on disk, masks under training, and what every backbone promises."""
-
-from pathlib import Path
+"""Masks under training, and what every backbone promises."""
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from bet.backbones.graph import propagate, propagate_mean
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
-from bet.tables import MaskedTable, PrunedTable, masked_table_bytes
 from bet.training import BprSampler, TrainSettings, evaluate, train
 
 SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=30)
@@ -31,60 +28,6 @@ def build(split, backbone, sizes, d_max=8):
         torch_generator(0, "init"),
         0.1,
     )
-
-
-@settings(max_examples=60, deadline=None)
-@given(SIZES, st.integers(1, 2), st.integers(0, 2**32))
-def test_saved_table_is_read_back_and_as_long_as_announced(tmp_path_factory, sizes, copies, seed):
-    path = tmp_path_factory.mktemp("table") / "table.bet"
-    sizes = np.array(sizes, dtype=np.int16)
-    table = MaskedTable(sizes, 9, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
-    table.save(path)
-    assert (
-        path.stat().st_size
-        == table.n_bytes()
-        == masked_table_bytes(len(sizes), copies * int(sizes.sum()), 9)
-    )
-    loaded = MaskedTable.load(path)
-    assert (
-        torch.equal(loaded(), table()) and (loaded.sizes == sizes).all() and loaded.copies == copies
-    )
-
-
-def test_damaged_tables_are_refused(tmp_path):
-    path = tmp_path / "table.bet"
-    MaskedTable(
-        np.array([3, 1, 2], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
-    ).save(path)
-    whole = path.read_bytes()
-    broken = [whole[:length] for length in range(len(whole))] + [whole + b"\0", b"\0" * len(whole)]
-    broken += [
-        whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :] for i in range(len(whole))
-    ]
-    for content in broken:
-        path.write_bytes(content)
-        with pytest.raises(BetError, match="save the table again"):
-            MaskedTable.load(path)
-    path.write_bytes(whole)
-    with pytest.raises(BetError, match="not version 4 of a table file"):
-        PrunedTable.load(path)
-    with pytest.raises(BetError, match="nowhere"):
-        MaskedTable.load(tmp_path / "nowhere")
-
-
-def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
-    table = MaskedTable(
-        np.array([3, 1], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
-    )
-
-    def fill_up(path, content):
-        path.touch()
-        raise OSError("disk full")
-
-    monkeypatch.setattr(Path, "write_bytes", fill_up)
-    with pytest.raises(OSError, match="disk full"):
-        table.save(tmp_path / "table.bet")
-    assert not list(tmp_path.iterdir())
 
 
 def test_budget_check_refuses_what_breaks_it():

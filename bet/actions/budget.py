@@ -1,13 +1,13 @@
 """Budgets as exact integers: from a sparsity, a number of parameters, or bytes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 
 from bet.errors import BetError
-from bet.tables import masked_table_bytes
 
 UNITS = {
     "B": 1,
@@ -102,7 +102,13 @@ def sizes_of(kept: np.ndarray) -> np.ndarray:
 
 
 def parse_budget(
-    text: str | int | float, n: int, d_max: int, copies: int = 1, d_min: int = 1
+    text: str | int | float,
+    n: int,
+    d_max: int,
+    copies: int = 1,
+    d_min: int = 1,
+    *,
+    file_bytes: Callable[[int], int] | None = None,
 ) -> Budget:
     """The budget that ``text`` states for ``n`` entities.
 
@@ -112,17 +118,26 @@ def parse_budget(
     * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and
       header count.
 
+    file_bytes: the length of a file that holds so many parameters, needed for a budget in bytes.
     Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
     """
     number, unit = _read(text)
     if (limit := _bytes(number, unit, n)) is not None:
-        overhead = masked_table_bytes(n, 0, d_max)
-        smallest = overhead + 4 * copies * n * d_min
+        if file_bytes is None:
+            raise BetError(
+                f"a budget of {text!r} is the length of a file, and no length is known here; give a "
+                "sparsity or parameters"
+            )
+        smallest = file_bytes(copies * n * d_min)
         if limit < smallest:
             raise BetError(
                 f"a budget of {limit:,} bytes is below the smallest possible table file, {smallest:,} bytes; raise the budget"
             )
-        return Budget((limit - overhead) // (4 * copies), n, d_max, d_min, copies)
+        columns = (limit - file_bytes(0)) // (4 * copies)
+        # The header may grow by a digit or two.
+        while file_bytes(copies * columns) > limit:
+            columns -= 1
+        return Budget(columns, n, d_max, d_min, copies)
     sparsity = number / 100 if unit == "%" else number
     if unit == "%" or not isinstance(text, int) and number < 1:
         if not 0 <= sparsity < 1:

@@ -3,6 +3,7 @@ measured.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -57,23 +58,24 @@ def new_recommender(
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
-    make = table or (MaskedTable if kept.ndim == 1 else PrunedTable)
+    make = table or partial(MaskedTable if kept.ndim == 1 else PrunedTable, n_users=n_users)
     return Recommender(
         body, make(kept, d_max, copies=body.copies, std=std, generator=generator)
     ).to(graph.values.device)
 
 
 def truncate_recommender(
-    full: Recommender, kept: np.ndarray, table: Callable[..., Table] = MaskedTable
+    full: Recommender, kept: np.ndarray, table: Callable[..., Table] | None = None
 ) -> Recommender:
     """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to
-    ``kept``, sizes (n,) for one.
+    ``kept``, sizes (n,) for one; None makes a plain float32 table.
     """
     body = type(full.backbone)(
         full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
     )
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
-    cut = table(kept, body.d_max, copies=body.copies)
+    make = table or partial(MaskedTable, n_users=full.n_users)
+    cut = make(kept, body.d_max, copies=body.copies)
     assert isinstance(cut, MaskedTable)
     return Recommender(body, cut.take_prefixes(full.table.weight.detach().cpu())).to(full.device)

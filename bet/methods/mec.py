@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from bet.errors import BetError
 from bet.methods._shared.codebooks import best_coding, cluster_subspaces, decoded, sides
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS, nearest
+from bet.packed import CodebookLayout
 from bet.search import MethodResult, SearchContext
 from bet.seeds import torch_generator
-from bet.tables import CodebookLayout
 
 ENTROPY, CONTRAST, COMMITMENT = 1e-4, 2e-3, 0.25  # weights of the published code
 STEPS, RATE = 300, 1e-3  # of Adam
@@ -62,9 +62,9 @@ def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[s
     for side, (k, (_, coded), frequency) in enumerate(
         zip(form.centroids, sides(form, rows), frequencies, strict=True)
     ):
-        repeats = torch.from_numpy(repetitions(frequency[form.own[side] :]))
-        name = f"{form.parts} {side}"
-        found = learn_codes(coded, repeats, k, form.parts, context.seed, name, steps=STEPS)
+        repeats = torch.from_numpy(repetitions(frequency[form.uncompressed[side] :]))
+        name = f"{form.subspaces} {side}"
+        found = learn_codes(coded, repeats, k, form.subspaces, context.seed, name, steps=STEPS)
         codes.append(found)
         used += [usage_entropy(part, k) for part in found.T] if k > 1 else []
     return {

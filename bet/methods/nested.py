@@ -82,7 +82,10 @@ def nested_full(context: SearchContext) -> Trained:
         if found is None:
             found = _train(whole, name)
             save_state(path, key, found)
-    table = MaskedTable(full_sizes(context), context.budget.d_max, copies=context.budget.copies)
+    budget = context.budget
+    table = MaskedTable(
+        full_sizes(context), budget.d_max, n_users=context.n_users, copies=budget.copies
+    )
     model = Recommender(_untrained(whole).backbone, table).to(context.device)
     model.load_state_dict(found["model"])
     return Trained(model, TrainResult(**found["result"]))

@@ -180,7 +180,10 @@ def _evolve(context: SearchContext, supernet: dict) -> dict:
 
     def quality(candidate: Candidate) -> float:
         table = MaskedTable(
-            candidate_sizes(context, margins, candidate), d_max, copies=model.table.copies
+            candidate_sizes(context, margins, candidate),
+            d_max,
+            n_users=context.n_users,
+            copies=model.table.copies,
         ).take_prefixes(weight)
         return context.quality(Recommender(model.backbone, table).to(model.device))
 

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from bet.methods._shared.codebooks import best_coding, cluster_subspaces, decoded, sides
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS
+from bet.packed import CodebookLayout
 from bet.search import MethodResult, SearchContext
 from bet.seeds import torch_generator
-from bet.tables import CodebookLayout
 
 
 def pq(context: SearchContext) -> MethodResult:
@@ -27,9 +27,9 @@ def pq(context: SearchContext) -> MethodResult:
 def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[str, Any]:
     found, missed, total = [], 0.0, 0.0
     for side, (k, (_, coded)) in enumerate(zip(form.centroids, sides(form, rows), strict=True)):
-        generator = torch_generator(context.seed, "pq", form.parts, side)
+        generator = torch_generator(context.seed, "pq", form.subspaces, side)
         centroids, codes = cluster_subspaces(
-            coded, torch.ones(len(coded)), k, form.parts, generator
+            coded, torch.ones(len(coded)), k, form.subspaces, generator
         )
         found.append((centroids, codes))
         missed += float((decoded(centroids, codes) - coded).square().sum())

@@ -1,47 +1,69 @@
-"""Tables for deployment: a safetensors file of ragged rows at 1 to 32 bits, counted to the byte."""
+"""Tables for deployment: one container for every kind of table, counted to the byte.
 
-from bet.packed.bitstream import pack_stream, stream_bytes, unpack_stream
-from bet.packed.file import IdForm, Ids, PackedTable, id_form, write_packed
+Reading needs numpy and safetensors only; what trains or writes quantized rows needs torch too and
+is imported where it is used (``bet.packed.quantizer``).
+"""
+
+from bet.packed.byte_report import (
+    ByteReport,
+    CodebookBytes,
+    HashedBytes,
+    PackedBytes,
+    PrunedBytes,
+)
+from bet.packed.codebook import CodebookFile, CodebookLayout
+from bet.packed.hashed import HashedFile, HashedLayout
+from bet.packed.ids import IdLayout, Ids, id_layout, ids_path, write_ids
 from bet.packed.layout import (
     BITS,
-    CHECKSUM,
-    KEY,
-    VERSION,
-    ByteReport,
     Layout,
-    check_checksum,
-    header_bytes,
+    float32_file_bytes,
+    float32_layout,
     layout_of,
+    most_float32_parameters,
     most_row_bytes,
     row_bytes,
-    with_checksum,
 )
-from bet.packed.quantizer import rounded
-from bet.packed.safetensors_io import metadata_for, read_safetensors, write_safetensors
+from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
+from bet.packed.ragged import PackedFile
+from bet.packed.reader import inspect_file, load
+from bet.packed.safetensors_io import VERSION, metadata_for, write_safetensors
+from bet.packed.table_file import TableFile
+from bet.packed.writer import write_packed
 
 __all__ = [
     "BITS",
-    "CHECKSUM",
-    "KEY",
     "VERSION",
     "ByteReport",
-    "IdForm",
+    "CodebookBytes",
+    "CodebookFile",
+    "CodebookLayout",
+    "HashedBytes",
+    "HashedFile",
+    "HashedLayout",
+    "IdLayout",
     "Ids",
     "Layout",
-    "PackedTable",
-    "check_checksum",
-    "header_bytes",
-    "id_form",
+    "PackedBytes",
+    "PackedFile",
+    "PrunedBytes",
+    "PrunedFile",
+    "PrunedLayout",
+    "TableFile",
+    "float32_file_bytes",
+    "float32_layout",
+    "id_layout",
+    "ids_path",
+    "inspect_file",
     "layout_of",
+    "load",
     "metadata_for",
+    "most_float32_parameters",
     "most_row_bytes",
-    "pack_stream",
-    "read_safetensors",
-    "rounded",
+    "pruned_file_bytes",
     "row_bytes",
-    "stream_bytes",
-    "unpack_stream",
-    "with_checksum",
+    "write_ids",
     "write_packed",
+    "write_pruned",
     "write_safetensors",
 ]

@@ -14,31 +14,17 @@ bits per value ends on a whole byte. Rows of at most eight bits have a step (flo
 or ``rows_per_step`` consecutive ones together.
 """
 
-import json
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from bet.errors import BetError
+from bet.packed.byte_report import PackedBytes
+from bet.packed.safetensors_io import header_bytes, metadata_for, tensor_bytes
 
-VERSION = 1
 BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
-CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
-KEY = "bet"  # of the one metadata entry
-READERS = {  # of the kinds of files that state theirs
-    "table": "bet.packed.PackedTable(path)",
-    "coded": "bet.backbones.CodebookTable.load(path)",
-    "hashed": "bet.backbones.HashedTable.load(path, n, d_max)",
-}
-_WIDTH = {
-    "F32": 4,
-    "U32": 4,
-    "F16": 2,
-    "U16": 2,
-    "U8": 1,
-}  # bytes; in the order that safetensors stores them
+IdLayout = tuple[tuple[str, str, int], ...]
+"""(name, dtype, length) of the tensors of an id mapping."""
 
 
 def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) -> np.ndarray:
@@ -46,21 +32,6 @@ def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) 
     included.
     """
     return (np.asarray(sizes, dtype=np.int64) * bits * copies + 7) // 8
-
-
-@dataclass(frozen=True)
-class ByteReport:
-    """What a packed file of ``total`` bytes is made of."""
-
-    header: int
-    kinds: int  # the list of kinds, and which row is of which
-    steps: int
-    rows: int
-    ids: int
-
-    @property
-    def total(self) -> int:
-        return self.header + self.kinds + self.steps + self.rows + self.ids
 
 
 @dataclass(frozen=True)
@@ -77,7 +48,7 @@ class Layout:
     kind: np.ndarray | None = None
     copies: int = 1
     rows_per_step: int = 1
-    ids: tuple[tuple[str, str, int], ...] = ()
+    ids: IdLayout = ()
 
     def __post_init__(self):
         k = len(self.kinds)
@@ -106,6 +77,9 @@ class Layout:
             raise BetError(
                 f"copies and rows_per_step must be at least 1, got {self.copies} and {self.rows_per_step}"
             )
+        # Far above any memory: sums of 64 bits stay right up to here.
+        if self.copies * 65535 * self.n > 2**58 or self.rows_per_step > 2**32:
+            raise BetError(f"{self.n:,} rows of {self.copies} copies are more than any table has")
 
     @property
     def n(self) -> int:
@@ -145,41 +119,41 @@ class Layout:
         """Name -> (dtype, shape) of everything in the file."""
         k = len(self.kinds)
         small = "U8" if self.kinds.max() < 256 else "U16"
-        found: dict[str, tuple[str, tuple[int, ...]]] = {"kinds": (small, (k, 2))}
+        shapes: dict[str, tuple[str, tuple[int, ...]]] = {"kinds": (small, (k, 2))}
         if self.kind is None:
-            found["counts"] = ("U32", (2, k))
+            shapes["counts"] = ("U32", (2, k))
         else:
-            found["kind"] = ("U8" if k <= 256 else "U16", (self.n,))
+            shapes["kind"] = ("U8" if k <= 256 else "U16", (self.n,))
         if self.n_steps:
-            found["steps"] = ("F16", (self.n_steps,))
-        found["rows"] = ("U8", (int(self.counts.sum(0) @ self.kind_lengths),))
-        return found | {name: (dtype, (length,)) for name, dtype, length in self.ids}
+            shapes["steps"] = ("F16", (self.n_steps,))
+        shapes["rows"] = ("U8", (int(self.counts.sum(0) @ self.kind_lengths),))
+        return shapes | {name: (dtype, (length,)) for name, dtype, length in self.ids}
 
     @property
     def metadata(self) -> dict[str, str]:
         """The file's one metadata entry; the checksum's digits are zero."""
-        order = "rank" if self.kind is None else "id"
-        numbers = f"users={self.n_users};items={self.n - self.n_users};copies={self.copies};rows_per_step={self.rows_per_step}"
-        return {KEY: f"table;version={VERSION};order={order};{numbers};{CHECKSUM}"}
+        facts = {
+            "order": "rank" if self.kind is None else "id",
+            "users": self.n_users,
+            "items": self.n - self.n_users,
+            "copies": self.copies,
+            "rows_per_step": self.rows_per_step,
+        }
+        return metadata_for("table", facts)
 
-    def byte_report(self, row_bytes: int | None = None) -> ByteReport:
+    def byte_report(self, row_bytes: int | None = None) -> PackedBytes:
         """Bytes by part; their sum is the length of the file. ``row_bytes``: as if the rows' values
         took so many.
         """
-        tensors = self.tensors
+        shapes = self.tensors
         if row_bytes is not None:
-            tensors["rows"] = ("U8", (row_bytes,))
-        by_name = {
-            name: _WIDTH[dtype] * int(np.prod(shape)) for name, (dtype, shape) in tensors.items()
-        }
-        kinds = sum(by_name.get(name, 0) for name in ("kinds", "counts", "kind"))
-        ids = sum(by_name[name] for name, _, _ in self.ids)
-        return ByteReport(
-            header_bytes(tensors, self.metadata),
-            kinds,
-            by_name.get("steps", 0),
-            by_name["rows"],
-            ids,
+            shapes["rows"] = ("U8", (row_bytes,))
+        return PackedBytes(
+            header_bytes(shapes, self.metadata),
+            kinds=tensor_bytes(shapes, "kinds", "counts", "kind"),
+            steps=tensor_bytes(shapes, "steps"),
+            rows=tensor_bytes(shapes, "rows"),
+            ids=tensor_bytes(shapes, *(name for name, _, _ in self.ids)),
         )
 
 
@@ -187,60 +161,11 @@ def most_row_bytes(layout: Layout, limit: int) -> int:
     """The most bytes of rows in a file of at most ``limit`` bytes, all else as in ``layout``; below
     0: none.
     """
-    found = limit - layout.byte_report(0).total
-    while (
-        found > 0 and layout.byte_report(found).total > limit
-    ):  # the header may grow by a digit or two
-        found -= 1
-    return found
-
-
-def header_entries(tensors: dict[str, tuple[str, tuple[int, ...]]]) -> dict[str, dict]:
-    """What a safetensors header says of ``tensors``: the widest numbers first, then by name,
-    without gaps.
-    """
-    found, offset, types = {}, 0, list(_WIDTH)
-    for name, (dtype, shape) in sorted(
-        tensors.items(), key=lambda item: (types.index(item[1][0]), item[0])
-    ):
-        length = _WIDTH[dtype] * int(np.prod(shape))
-        found[name] = {
-            "dtype": dtype,
-            "shape": list(shape),
-            "data_offsets": [offset, offset + length],
-        }
-        offset += length
-    return found
-
-
-def header_bytes(tensors: dict[str, tuple[str, tuple[int, ...]]], metadata: dict[str, str]) -> int:
-    """Length of a safetensors file's header: eight bytes of length, then JSON, padded to a multiple
-    of eight.
-    """
-    entries = {"__metadata__": metadata, **header_entries(tensors)}
-    return 8 + -(-len(json.dumps(entries, separators=(",", ":"))) // 8) * 8
-
-
-def with_checksum(content: bytes) -> bytes:
-    """``content`` with its own checksum in the place that the metadata keep for it."""
-    whole = bytearray(content)
-    place = whole.index(CHECKSUM.encode())
-    whole[place : place + len(CHECKSUM)] = f"crc={zlib.crc32(whole):08x}".encode()
-    return bytes(whole)
-
-
-def check_checksum(path: Path, content: bytes | memoryview) -> None:
-    """Raise BetError unless the first checksum in ``content`` is the right one."""
-    header = bytearray(content[: 8 + int.from_bytes(bytes(content[:8]), "little")])
-    place = header.find(b"crc=")
-    written = bytes(header[place : place + len(CHECKSUM)])
-    header[place : place + len(CHECKSUM)] = CHECKSUM.encode()
-    # What comes behind the header is not copied: it may be as large as the memory.
-    found = zlib.crc32(memoryview(content)[len(header) :], zlib.crc32(header))
-    if place < 0 or f"crc={found:08x}".encode() != written:
-        raise BetError(
-            f"{path}: its checksum is wrong: it is damaged or cut short; save the table again"
-        )
+    most = limit - layout.byte_report(0).total
+    # The header may grow by a digit or two.
+    while most > 0 and layout.byte_report(most).total > limit:
+        most -= 1
+    return most
 
 
 def layout_of(
@@ -273,8 +198,46 @@ def layout_of(
             f"a row of {pairs[listed[kind] != code][0].tolist()} (size, bits) is of none of the listed kinds"
         )
     sides = kind[:n_users], kind[n_users:]
+    # In rank order nothing says which row is of which kind but how many of each there are.
     if by_rank and any((np.diff(side) < 0).any() for side in sides):
         raise BetError("rows are not in the order of their kinds; store this table by id")
     counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
     small = kind.astype(np.uint8 if len(listed) <= 256 else np.uint16)
     return Layout(np.asarray(kinds, dtype=np.int64), counts, None if by_rank else small, copies)
+
+
+def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> Layout:
+    """Of a table in full precision: rows of ``sizes`` (n,) at 32 bits, by entity id.
+
+    All sizes that a row may have are listed, whichever occur, so that the file's length is known
+    before the sizes are.
+    """
+    listed = np.arange(d_max, -1, -1)
+    kinds = np.stack([listed, np.full(len(listed), 32)], 1)
+    return layout_of(sizes, 32, n_users, copies, kinds=kinds)
+
+
+def float32_file_bytes(
+    n_users: int, n_items: int, copies: int, d_max: int, parameters: int = 0
+) -> int:
+    """Exact length of the file of a float32 table of ``parameters`` numbers over all copies.
+
+    The five numbers decide it, whatever the sizes of the rows. With 2 users, 1 item and rows of at
+    most 2 columns: a header of 288 bytes, 3 listed sizes of 2 bytes, a byte per entity and 4 bytes
+    per number.
+
+    >>> float32_file_bytes(2, 1, 1, 2), float32_file_bytes(2, 1, 1, 2, parameters=4)
+    (297, 313)
+    """
+    empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)
+    return empty.byte_report(4 * parameters).total
+
+
+def most_float32_parameters(limit: int, n_users: int, n_items: int, copies: int, d_max: int) -> int:
+    """The most numbers in a float32 table whose file has at most ``limit`` bytes; below 0: none.
+
+    >>> most_float32_parameters(313, 2, 1, 1, 2)
+    4
+    """
+    empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)
+    return most_row_bytes(empty, limit) // 4

@@ -1,28 +1,92 @@
-"""Small files with a checksum: a safetensors file whose one metadata entry states its kind, version,
-whole numbers and checksum.
+"""The container of every table: a safetensors file whose one metadata entry states what it is.
+
+The entry is text, ``kind;version=1;name=value;...;crc=0123abcd``; the checksum is that of the whole
+file with zeros in its place. Tensors stand as safetensors writes them: the widest numbers first,
+then by name, without gaps. So the length of a file follows from its shapes, before it is written.
 """
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load as read_tensors
 from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
-from bet.files import atomic_path, read_whole
-from bet.packed.layout import CHECKSUM, KEY, READERS, VERSION, check_checksum, with_checksum
+from bet.files import atomic_path
 
-Made = TypeVar("Made")
+VERSION = 1
+CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
+KEY = "bet"  # of the one metadata entry
+KINDS = ("table", "coded", "hashed", "pruned", "ids")  # of files
+# In the order that safetensors stores them.
+DTYPES = {name: np.dtype(code) for name, code in zip(
+    ("F32", "U32", "F16", "U16", "U8"), ("<f4", "<u4", "<f2", "<u2", "u1"), strict=True)}  # fmt: skip
+SPOILT = "it is another kind of file, damaged or cut short; save the table again"
+Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name -> (dtype, shape) of every tensor in a file."""
+
+# What a hostile header may end in when it is read.
+_MALFORMED = (
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    ZeroDivisionError,
+    RecursionError,
+)
 
 
-def metadata_for(kind: str, facts: Mapping[str, int]) -> dict[str, str]:
-    """The metadata of a file of ``kind``; the checksum's digits are zero."""
-    numbers = ";".join(f"{name}={value}" for name, value in facts.items())
-    return {KEY: f"{kind};version={VERSION};{numbers};{CHECKSUM}"}
+def metadata_for(kind: str, facts: Mapping[str, object]) -> dict[str, str]:
+    """The metadata of a file of ``kind``; the checksum's digits are zero.
+
+    >>> metadata_for("hashed", {"size": 4, "rows": 10})
+    {'bet': 'hashed;version=1;size=4;rows=10;crc=00000000'}
+    """
+    stated = "".join(f"{name}={value};" for name, value in facts.items())
+    return {KEY: f"{kind};version={VERSION};{stated}{CHECKSUM}"}
+
+
+def header_entries(tensors: Shapes) -> dict[str, dict]:
+    """What a safetensors header says of ``tensors``."""
+    types = list(DTYPES)
+    entries, offset = {}, 0
+    for name in sorted(tensors, key=lambda name: (types.index(tensors[name][0]), name)):
+        dtype, shape = tensors[name]
+        # Python's integers: a shape that a file states may be larger than numpy's.
+        end = offset + DTYPES[dtype].itemsize * math.prod(shape)
+        entries[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
+        offset = end
+    return entries
+
+
+def header_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
+    """Length of a file's header: eight bytes of length, then JSON, padded to a multiple of eight."""
+    entries = {"__metadata__": metadata, **header_entries(tensors)}
+    return 8 + -(-len(json.dumps(entries, separators=(",", ":"))) // 8) * 8
+
+
+def tensor_bytes(tensors: Shapes, *names: str) -> int:
+    """Bytes of the tensors of these ``names``, 0 for those that are not there."""
+    chosen = [tensors[name] for name in names if name in tensors]
+    return sum(DTYPES[dtype].itemsize * math.prod(shape) for dtype, shape in chosen)
+
+
+def file_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
+    """Length of a file.
+
+    Two bytes of numbers behind a header of 8 + 120 bytes:
+
+    >>> file_bytes({"rows": ("U8", (2,))}, metadata_for("table", {"users": 2}))
+    130
+    """
+    return header_bytes(tensors, metadata) + tensor_bytes(tensors, *tensors)
 
 
 def write_safetensors(
@@ -35,38 +99,118 @@ def write_safetensors(
         temporary.write_bytes(with_checksum(serialize(dict(tensors), metadata=metadata)))
 
 
-def read_safetensors(
-    path: Path, kind: str, make: Callable[[dict[str, int], dict[str, np.ndarray]], Made]
-) -> Made:
-    """What ``make`` builds from the facts and tensors of a file of ``kind``.
+def with_checksum(content: bytes) -> bytes:
+    """``content`` with its own checksum in the place that the metadata keep for it."""
+    whole = bytearray(content)
+    place = whole.index(CHECKSUM.encode())
+    whole[place : place + len(CHECKSUM)] = f"crc={zlib.crc32(whole):08x}".encode()
+    return bytes(whole)
 
-    Raises BetError when the file is missing, damaged, cut short or too long, of another kind or
-    version, or when ``make`` cannot use what is in it.
-    """
-    whole = read_whole(path)
-    check_checksum(path, whole)
-    try:
-        tensors = read_tensors(whole)
-        header = json.loads(whole[8 : 8 + int.from_bytes(whole[:8], "little")])
-        found, *parts = header["__metadata__"][KEY].split(";")
-        facts = dict(part.split("=") for part in parts)
-        if (found, facts["version"]) == (kind, str(VERSION)):
-            return make(
-                {
-                    name: int(value)
-                    for name, value in facts.items()
-                    if name not in ("version", "crc")
-                },
-                tensors,
-            )
-    except (ValueError, KeyError, IndexError, TypeError, RuntimeError, SafetensorError) as error:
+
+def check_checksum(path: Path, content: bytes | memoryview) -> None:
+    """Raise BetError unless the first checksum in ``content`` is the right one."""
+    header = bytearray(content[: 8 + int.from_bytes(bytes(content[:8]), "little")])
+    place = header.find(b"crc=")
+    written = bytes(header[place : place + len(CHECKSUM)])
+    header[place : place + len(CHECKSUM)] = CHECKSUM.encode()
+    # What comes behind the header is not copied: it may be as large as the memory.
+    actual = zlib.crc32(memoryview(content)[len(header) :], zlib.crc32(header))
+    if place < 0 or f"crc={actual:08x}".encode() != written:
         raise BetError(
-            f"{path}: not a readable {kind} table ({error}); save the table again"
-        ) from error
-    if found != kind:
-        raise BetError(
-            f"{path}: not a {kind} table; read it with {READERS.get(found, 'a newer version of this package')}"
+            f"{path}: its checksum is wrong: it is damaged or cut short; save the table again"
         )
-    raise BetError(
-        f"{path}: a {kind} table of version {facts['version']}, this package reads {VERSION}; save the table again"
-    )
+
+
+@contextmanager
+def refusing_malformed(path: Path) -> Iterator[None]:
+    """What goes wrong inside, because a file is not what it says, ends as one BetError."""
+    try:
+        yield
+    except _MALFORMED as error:
+        reason = error or type(error).__name__
+        raise BetError(f"{path}: not a readable table file ({reason}); {SPOILT}") from error
+
+
+@dataclass(frozen=True)
+class Container:
+    """An open file, memory-mapped: nothing of its tensors is read before it is used."""
+
+    path: Path
+    kind: str
+    stated: str  # the metadata entry
+    facts: Mapping[str, str]  # in it
+    content: np.ndarray = field(repr=False)  # (length,) uint8: the whole file
+    tensors: Mapping[str, np.ndarray] = field(repr=False)  # views into ``content``
+
+    @property
+    def shapes(self) -> Shapes:
+        """Of its tensors."""
+        names = {dtype: name for name, dtype in DTYPES.items()}
+        return {name: (names[own.dtype], own.shape) for name, own in self.tensors.items()}
+
+    @property
+    def checksum(self) -> int:
+        """As it states it."""
+        return int(self.facts["crc"], 16)
+
+    def check_form(self, tensors: Shapes, metadata: dict[str, str]) -> None:
+        """Raise ValueError unless the file has exactly these ``tensors`` and states ``metadata``."""
+        stated = self.stated[: -len(CHECKSUM)] + CHECKSUM
+        if self.shapes != dict(tensors) or stated != metadata[KEY]:
+            raise ValueError("its header is not that of its rows")
+        if file_bytes(tensors, metadata) != len(self.content):
+            raise ValueError(
+                f"{len(self.content)} bytes, its parts are {file_bytes(tensors, metadata)}"
+            )
+
+
+def open_safetensors(path: Path, check: bool = True) -> Container:
+    """Open a file of any kind; ``check``: read it once and compare its checksum.
+
+    Raises BetError when it is missing, no file of this package, of another version, damaged, cut
+    short or too long. Every length that it states is compared with its own before it is used.
+    """
+    path = Path(path)
+    try:
+        # An empty file cannot be mapped, and says so with a ValueError.
+        with refusing_malformed(path):
+            content = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
+    except OSError as error:
+        raise BetError(f"{path}: cannot be read ({error}); check the path") from error
+    with refusing_malformed(path):
+        length = int.from_bytes(content[:8].tobytes(), "little")
+        header = json.loads(content[8 : 8 + length].tobytes())
+        text = header.pop("__metadata__", {}).get(KEY)
+        if text is None:
+            raise ValueError("it does not state what it is")
+        kind, *parts = text.split(";")
+        facts = dict(part.split("=") for part in parts)
+        version = facts["version"]
+    if version != str(VERSION):
+        raise BetError(
+            f"{path}: version {version} of the format, this package reads {VERSION}; "
+            "update the package or save the table again"
+        )
+    if kind not in KINDS:
+        raise BetError(
+            f"{path}: not a table of a kind that this package knows ({kind!r}); update the package, "
+            f"or {SPOILT}"
+        )
+    if check:
+        check_checksum(path, content.data)
+    with refusing_malformed(path):
+        shapes = {name: (own["dtype"], tuple(own["shape"])) for name, own in header.items()}
+        sizes = [size for _, shape in shapes.values() for size in shape]
+        if any(type(size) is not int or size < 0 for size in sizes):
+            raise ValueError(f"a shape of {sizes}")
+        if header != header_entries(shapes):
+            raise ValueError("its tensors are not where they should be")
+        start = 8 + length
+        if start + tensor_bytes(shapes, *shapes) != len(content):
+            raise ValueError(f"{len(content)} bytes are not what its header says")
+        tensors = {}
+        for name, (dtype, shape) in shapes.items():
+            first, last = header[name]["data_offsets"]
+            stored = content[start + first : start + last]
+            tensors[name] = stored.view(DTYPES[dtype]).reshape(shape)
+    return Container(path, kind, text, facts, content, tensors)

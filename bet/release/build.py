@@ -18,7 +18,7 @@ from bet.data import Interactions, Split, evaluable_split, keep_rows
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.quantized import bet_packed, smallest_file, uniform_packed
-from bet.packed import ByteReport, PackedTable, id_form
+from bet.packed import ByteReport, id_layout, load
 from bet.paths import cache_dir
 from bet.release.gate import GateDecision, safe_select
 from bet.search import MethodResult, SearchContext, load_or_pretrain
@@ -109,7 +109,7 @@ def build_table(
     n, copies = interactions.n_users + interactions.n_items, BACKBONES[backbone].copies
     whole = Budget(n * numbers.d_max, n, numbers.d_max, copies=copies)
     training = replace(numbers.training[backbone], validation_share=0.5)
-    ids = id_form(ids_of(interactions)) if with_ids else ()
+    ids = id_layout(ids_of(interactions)) if with_ids else ()
     what = repr(
         (
             ids,
@@ -253,7 +253,7 @@ def _ship(
         decision,
         unsearched,
         tested,
-        PackedTable(file).byte_report(),
+        load(file).byte_report(),
         ids_of(interactions)[0][0] if context.ids else None,
     )
 

@@ -18,8 +18,8 @@ from bet.report.style import use_style
 TEMPLATE = Environment(autoescape=True).from_string(
     Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 )
-LOAD = """from bet.packed import PackedTable
-table = PackedTable({file!r})
+LOAD = """import bet
+table = bet.load({file!r})
 vectors = table.{look_up}"""
 
 

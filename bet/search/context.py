@@ -4,7 +4,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,9 @@ from bet.actions import Budget
 from bet.backbones import BACKBONES, Graph, Recommender, new_recommender, normalized_adjacency
 from bet.data import FrequencyOrder, keep_rows
 from bet.errors import BetError
-from bet.packed import IdForm
+from bet.packed import IdLayout
 from bet.seeds import numpy_generator, torch_generator
-from bet.tables import CodebookSpec, HashedSpec, MaskedTable, PackedSpec, Table
+from bet.tables import MaskedTable, Table, TableSpec
 from bet.training import (
     BprSampler,
     RankingMetrics,
@@ -78,15 +78,17 @@ class SearchContext:
     device: str = "cpu"
     progress: bool = False
     byte_limit: int | None = None  # of a packed file
-    ids: IdForm = ()  # of the id mapping in it
-    packing: PackedSpec | HashedSpec | CodebookSpec | None = (
+    ids: IdLayout = ()  # of the id mapping in it
+    packing: TableSpec | None = (
         None  # form of the tables that are trained; None: plain float32
     )
 
     @property
     def sized_table(self) -> Callable[..., Table]:
         """Makes a table of given sizes."""
-        return MaskedTable if self.packing is None else self.packing.table
+        if self.packing is None:
+            return partial(MaskedTable, n_users=self.n_users)
+        return self.packing.table
 
     @cached_property
     def graph(self) -> Graph:

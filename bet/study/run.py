@@ -42,7 +42,7 @@ from bet.study.summary import build_record, measure_size
 from bet.tables import QuantizedTable, Table
 from bet.training import RankingMetrics, evaluate, train
 
-SIDE_FILES = (".ids.parquet", ".backbone.pt", ".html")  # of a table, behind its name
+SIDE_FILES = (".ids", ".backbone.pt", ".html")  # of a table, behind its name
 
 
 def run_cell(
@@ -59,7 +59,7 @@ def run_cell(
 
     interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by
     name. table: also save the trained table to this file, which needs the model and so runs the
-    cell even if its record exists; beside it the ids of its rows (``.ids.parquet``) and, where the
+    cell even if its record exists; beside it the ids of its rows (``.ids``) and, where the
     backbone has weights of its own, those (``.backbone.pt``). threads: of the CPU; one is right
     where other cells run beside it, and rounding differs with another number. Writes
     ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet
@@ -192,29 +192,20 @@ def save_table(path: Path, model: Recommender, interactions: Interactions) -> No
 
     A table that was made for a file with ids takes them into it instead.
     """
-    n_users, named = interactions.n_users, ids_of(interactions)
-    entities = {
-        "side": ["user"] * n_users + ["item"] * interactions.n_items,
-        "id": [*named[0], *named[1]],
-    }
-    frame = (
-        pd.DataFrame(entities)
-        .iloc[model.table.rows]
-        .reset_index(drop=True)
-        .rename_axis("row")
-        .reset_index()
-    )
+    users, items = ids_of(interactions)
+    names = [*users, *items]
+    in_order = [names[entity] for entity in model.table.file_order]
+    ids = in_order[: len(users)], in_order[len(users) :]
     ids_file, weights_file, _ = (path.with_name(path.name + suffix) for suffix in SIDE_FILES)
     # An earlier table's must go first: interrupted, a table without ids is left, not one with
     # another table's.
     for side_file in (ids_file, weights_file):
         side_file.unlink(missing_ok=True)
-    if isinstance(model.table, QuantizedTable) and model.table.packing.ids:
-        model.table.save(path, ids=(frame["id"][:n_users].tolist(), frame["id"][n_users:].tolist()))
+    if isinstance(model.table, QuantizedTable) and model.table.spec.ids:
+        model.table.save(path, ids=ids)
     else:
         model.table.save(path)
-        with atomic_path(ids_file) as temporary:
-            frame.to_parquet(temporary, index=False)
+        write_ids(path, ids)
     if model.backbone.n_parameters():
         with atomic_path(weights_file) as temporary:
             torch.save(model.backbone.state_dict(), temporary)

@@ -1,14 +1,13 @@
 """Embedding tables: what a backbone reads, with exact sizes and files."""
 
-from bet.tables.base import LearnedTable, Table, take_rows
-from bet.tables.codebook import CodebookLayout, CodebookSpec, CodebookTable
+from bet.tables.base import LearnedTable, Table, TableSpec, take_rows
+from bet.tables.codebook import CodebookSpec, CodebookTable
 from bet.tables.hashed import HashedSpec, HashedTable
-from bet.tables.masked import MaskedTable, masked_table_bytes
+from bet.tables.masked import MaskedTable
 from bet.tables.pruned import PrunedTable
 from bet.tables.quantized import PackedSpec, QuantizedTable
 
 __all__ = [
-    "CodebookLayout",
     "CodebookSpec",
     "CodebookTable",
     "HashedSpec",
@@ -19,6 +18,6 @@ __all__ = [
     "PrunedTable",
     "QuantizedTable",
     "Table",
-    "masked_table_bytes",
+    "TableSpec",
     "take_rows",
 ]

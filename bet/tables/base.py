@@ -5,7 +5,9 @@ entity (NCF: one for its MLP, one for its GMF branch); such *copies* share one s
 stand side by side in the columns of the ego matrix.
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,11 +59,11 @@ class Table(nn.Module):
         raise NotImplementedError
 
     def save(self, path: Path) -> None:
-        """Write the table to a file of its own format, whole or not at all."""
+        """Write the table to a file that ``bet.load`` opens, whole or not at all."""
         raise NotImplementedError
 
     @property
-    def rows(self) -> np.ndarray:
+    def file_order(self) -> np.ndarray:
         """Entity id of every row of the file that ``save`` writes, (n,)."""
         return np.arange(self.n)
 
@@ -78,6 +80,20 @@ class Table(nn.Module):
         training.
         """
         return False
+
+
+class TableSpec(Protocol):
+    """The description of a packed, hashed or codebook table: what is needed to make one, and to
+    know its file.
+    """
+
+    @property
+    def bits(self) -> int | None:
+        """Per number; None: every row has its own."""
+
+    @property
+    def table(self) -> Callable[..., Table]:
+        """Makes a table of this form from what it keeps of the full one and the full columns."""
 
 
 class LearnedTable(Table):

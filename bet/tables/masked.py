@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from bet.errors import BetError
-from bet.tables.arrays import NPY_HEADER, read_arrays, write_arrays
+from bet.packed import float32_file_bytes, float32_layout, write_packed
 from bet.tables.base import Table
-
-_FORMAT = 3
 
 
 class MaskedTable(Table):
@@ -25,10 +23,17 @@ class MaskedTable(Table):
     mask: Tensor | None  # (n, copies * width) bool; None when every column is kept
 
     def __init__(
-        self, sizes: np.ndarray, d_max: int, *, copies: int = 1, std: float = 0.0, generator=None
+        self,
+        sizes: np.ndarray,
+        d_max: int,
+        *,
+        n_users: int,
+        copies: int = 1,
+        std: float = 0.0,
+        generator=None,
     ):
-        """``sizes`` (n,) integers in [0, d_max], by entity id; rows start as N(0, std^2). Raises
-        BetError on bad sizes.
+        """``sizes`` (n,) integers in [0, d_max], by entity id, users first; rows start as N(0,
+        std^2). Raises BetError on bad sizes.
         """
         super().__init__()
         sizes = np.asarray(sizes)
@@ -39,6 +44,7 @@ class MaskedTable(Table):
         if sizes.min() < 0 or sizes.max() > d_max:
             raise BetError(f"sizes must lie in [0, {d_max}], got [{sizes.min()}, {sizes.max()}]")
         self.n, self.copies, self.d_max = len(sizes), copies, d_max
+        self.n_users = n_users
         self._sizes = sizes.astype(np.int16)
         self.width = int(sizes.max())
         weight = torch.zeros(self.n, copies * self.width)
@@ -74,43 +80,15 @@ class MaskedTable(Table):
 
     def n_bytes(self) -> int:
         """Exact length of the saved file."""
-        return masked_table_bytes(self.n, self.n_parameters(), self.d_max)
+        n_items = self.n - self.n_users
+        return float32_file_bytes(
+            self.n_users, n_items, self.copies, self.d_max, parameters=self.n_parameters()
+        )
 
     def save(self, path: Path) -> None:
-        """Write copies and d_max, one size per entity, and the ragged float32 rows as three
-        consecutive npy arrays.
-        """
-        kept = torch.ones_like(self.weight, dtype=torch.bool) if self.mask is None else self.mask
-        sizes, values = (
-            self.sizes.astype(count_dtype(self.d_max)),
-            self.weight.detach()[kept].cpu().numpy(),
+        """Write ragged rows of float32 by entity id."""
+        rows = self.weight.detach().reshape(self.n, self.copies, self.width).cpu().numpy()
+        layout = float32_layout(
+            self.sizes, n_users=self.n_users, copies=self.copies, d_max=self.d_max
         )
-        write_arrays(path, _FORMAT, (self.copies, self.d_max), sizes, values)
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        """Read what ``save`` wrote; raises BetError when the file is missing, damaged, cut short,
-        too long or of another format.
-        """
-        (copies, d_max), (sizes, values) = read_arrays(path, _FORMAT)
-        table = cls(sizes.astype(np.int16), d_max, copies=copies)
-        with torch.no_grad():
-            kept = (
-                torch.ones_like(table.weight, dtype=torch.bool)
-                if table.mask is None
-                else table.mask
-            )
-            table.weight[kept] = torch.from_numpy(values)
-        return table
-
-
-def count_dtype(d_max: int) -> type[np.unsignedinteger]:
-    """The smallest type for numbers up to ``d_max``."""
-    return np.uint8 if d_max < 256 else np.uint16
-
-
-def masked_table_bytes(n: int, parameters: int, d_max: int) -> int:
-    """Length of a saved masked table: three npy headers, three int32, a size per entity, 4 bytes
-    per parameter.
-    """
-    return 3 * NPY_HEADER + 12 + n * np.dtype(count_dtype(d_max)).itemsize + 4 * parameters
+        write_packed(path, layout, rows)

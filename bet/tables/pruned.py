@@ -9,27 +9,30 @@ import torch
 from torch import Tensor, nn
 
 from bet.errors import BetError
-from bet.tables.arrays import NPY_HEADER, read_arrays, write_arrays
+from bet.packed import pruned_file_bytes, write_pruned
 from bet.tables.base import Table
-from bet.tables.masked import count_dtype
-
-_FORMAT = 4
 
 
 class PrunedTable(Table):
     """E * M with any 0/1 mask M (n, copies * d_max); rows may be empty. Training costs what the
     full table costs.
 
-    A file must say where the kept numbers are. It holds one bit per number of the full table, or
-    the column of every kept number and a count per row, whichever is shorter.
+    A file must say where the kept numbers are (``bet.packed.pruned``).
     """
 
     mask: Tensor  # (n, copies * d_max) bool
 
     def __init__(
-        self, mask: np.ndarray, d_max: int, *, copies: int = 1, std: float = 0.0, generator=None
+        self,
+        mask: np.ndarray,
+        d_max: int,
+        *,
+        n_users: int,
+        copies: int = 1,
+        std: float = 0.0,
+        generator=None,
     ):
-        """``mask`` (n, copies * d_max) bool; rows start as N(0, std^2), as those of a full table
+        """``mask`` (n, copies * d_max) bool, users first; rows start as N(0, std^2), as those of a full table
         with the same generator do.
         """
         super().__init__()
@@ -38,6 +41,7 @@ class PrunedTable(Table):
                 f"a mask must be bool of shape (entities, {copies * d_max}), got {mask.dtype} of shape {mask.shape}"
             )
         self.n, self.copies, self.d_max = len(mask), copies, d_max
+        self.n_users = n_users
         weight = torch.zeros(mask.shape)
         if std:
             weight.normal_(0.0, std, generator=generator)
@@ -61,50 +65,12 @@ class PrunedTable(Table):
         return int(self.mask.sum())
 
     def n_bytes(self) -> int:
-        n, columns, kept = self.n, self.copies * self.d_max, self.n_parameters()
-        bits = NPY_HEADER + (n * columns + 7) // 8
-        return 2 * NPY_HEADER + 16 + 4 * kept + min(bits, _positions_bytes(n, columns, kept))
+        n_items = self.n - self.n_users
+        return pruned_file_bytes(
+            self.n_users, n_items, self.copies, self.d_max, kept=self.n_parameters()
+        )
 
     def save(self, path: Path) -> None:
-        mask, columns = self.kept, self.copies * self.d_max
-        values = self.weight.detach().cpu().numpy()[mask]
-        by_bits = NPY_HEADER + (mask.size + 7) // 8 <= _positions_bytes(
-            self.n, columns, len(values)
-        )
-        if by_bits:
-            where = [np.packbits(mask)]
-        else:
-            where = [
-                mask.sum(1).astype(count_dtype(columns)),
-                mask.nonzero()[1].astype(count_dtype(columns - 1)),
-            ]
-        write_arrays(
-            path, _FORMAT, (self.copies, self.d_max, self.n if by_bits else -self.n), *where, values
-        )
-
-    @classmethod
-    def load(cls, path: Path) -> "PrunedTable":
-        """Read what ``save`` wrote; raises BetError when the file is missing, damaged, cut short,
-        too long or of another format.
-        """
-        (copies, d_max, signed), (*where, values) = read_arrays(path, _FORMAT)
-        n, columns = abs(signed), copies * d_max
-        if signed > 0:
-            mask = np.unpackbits(where[0], count=n * columns).reshape(n, columns).astype(bool)
-        else:
-            counts, positions = where
-            mask = np.zeros((n, columns), dtype=bool)
-            mask[np.repeat(np.arange(n), counts), positions] = True
-        table = cls(mask, d_max, copies=copies)
-        with torch.no_grad():
-            table.weight[table.mask] = torch.from_numpy(values)
-        return table
-
-
-def _positions_bytes(n: int, columns: int, kept: int) -> int:
-    """A count per row and a column per kept number, as two arrays."""
-    return (
-        2 * NPY_HEADER
-        + n * np.dtype(count_dtype(columns)).itemsize
-        + kept * np.dtype(count_dtype(columns - 1)).itemsize
-    )
+        mask = self.mask.cpu().numpy()
+        values = self.weight.detach().cpu().numpy()
+        write_pruned(path, mask, values, n_users=self.n_users, copies=self.copies)

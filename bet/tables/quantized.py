@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from bet.errors import BetError
-from bet.packed import IdForm, Ids, Layout, layout_of, rounded, write_packed
+from bet.packed import IdLayout, Ids, Layout, layout_of, write_packed
+from bet.packed.quantizer import fake_quantize
 from bet.tables.masked import MaskedTable
 from bet.tables.straight_through import straight_through, to_half
 
@@ -30,12 +31,12 @@ class PackedSpec:
     order: np.ndarray = field(repr=False)
     kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
     n_listed: int
-    ids: IdForm = ()
+    ids: IdLayout = ()
 
     @property
     def table(self) -> Callable[..., "QuantizedTable"]:
         """Makes a table of this form."""
-        return partial(QuantizedTable, packing=self)
+        return partial(QuantizedTable, spec=self)
 
     def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
         """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError
@@ -62,22 +63,22 @@ class QuantizedTable(MaskedTable):
     """
 
     numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
-    bits: Tensor | None  # (n, 1) int64 per number of every row; None: the packing's
+    bits: Tensor | None  # (n, 1) int64 per number of every row; None: the spec's
 
-    def __init__(self, kept: np.ndarray, d_max: int, *, packing: PackedSpec, **options):
-        """``kept``: sizes (n,), or sizes and bits (n, 2) where the packing leaves them open. Raises
+    def __init__(self, kept: np.ndarray, d_max: int, *, spec: PackedSpec, **options):
+        """``kept``: sizes (n,), or sizes and bits (n, 2) where the spec leaves them open. Raises
         BetError as above.
         """
-        sizes = kept if packing.bits else kept[:, 0]
-        super().__init__(sizes, d_max, **options)
-        self.packing, self._kept = packing, kept.astype(np.int16)
-        bits = np.full(self.n, packing.bits) if packing.bits else kept[:, 1]
-        self.layout = packing.layout(sizes, bits, self.copies)
+        sizes = kept if spec.bits else kept[:, 0]
+        super().__init__(sizes, d_max, n_users=spec.n_users, **options)
+        self.spec, self._kept = spec, kept.astype(np.int16)
+        bits = np.full(self.n, spec.bits) if spec.bits else kept[:, 1]
+        self.layout = spec.layout(sizes, bits, self.copies)
         numbers = torch.from_numpy(self.sizes.astype(np.float32) * self.copies)[:, None]
         self.register_buffer("numbers", numbers, persistent=False)
         self.register_buffer(
             "bits",
-            None if packing.bits else torch.from_numpy(bits.astype(np.int64))[:, None],
+            None if spec.bits else torch.from_numpy(bits.astype(np.int64))[:, None],
             persistent=False,
         )
 
@@ -87,39 +88,32 @@ class QuantizedTable(MaskedTable):
 
     @property
     def form(self) -> str:
-        return repr(self.packing)
+        return repr(self.spec)
 
     def forward(self) -> Tensor:
-        ego = straight_through(self.weight, self._rounded)
+        ego = straight_through(self.weight, self._fake_quantized)
         return ego if self.mask is None else ego * self.mask
 
-    def _rounded(self, weight: Tensor) -> Tensor:
-        if self.packing.bits == 16:
+    def _fake_quantized(self, weight: Tensor) -> Tensor:
+        if self.spec.bits == 16:
             return to_half(weight)
-        bits = self.packing.bits or self.bits
+        bits = self.spec.bits or self.bits
         assert bits is not None
-        return rounded(weight, self.numbers, bits)
+        return fake_quantize(weight, self.numbers, bits)
 
     def n_bytes(self) -> int:
         return self.layout.byte_report().total
 
     @property
-    def rows(self) -> np.ndarray:
-        return self.packing.order
+    def file_order(self) -> np.ndarray:
+        return self.spec.order
 
     def save(self, path: Path, ids: Ids | None = None) -> None:
-        """Write a packed file; ``bet.packed.PackedTable`` reads it. ``ids`` of users and of items,
-        in the order of ``rows``.
-        """
-        if bool(ids) != bool(self.packing.ids):
+        """Write a packed file. ``ids`` of users and of items, in the order of the file's rows."""
+        if bool(ids) != bool(self.spec.ids):
             raise BetError(
-                f"a table made for a file with{'' if self.packing.ids else 'out'} ids cannot be saved otherwise"
+                f"a table made for a file with{'' if self.spec.ids else 'out'} ids cannot be saved "
+                "otherwise; make another one"
             )
-        rows = (
-            self.weight.detach().reshape(self.n, self.copies, -1).cpu().numpy()[self.packing.order]
-        )
-        write_packed(path, self.layout, rows, ids)
-
-    @classmethod
-    def load(cls, path: Path):
-        raise BetError(f"{path}: read a packed file with bet.packed.PackedTable")
+        rows = self.weight.detach().reshape(self.n, self.copies, self.width).cpu().numpy()
+        write_packed(path, self.layout, rows[self.spec.order], ids)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from bet.errors import BetError
 from bet.methods._shared.kmeans import kmeans
+from bet.packed import CodebookLayout
+from bet.packed.codebook import MOST_BITS
 from bet.search import (
     MethodResult,
     SearchContext,
@@ -22,8 +24,7 @@ from bet.search import (
     train_from_scratch,
     without_budget,
 )
-from bet.tables import CodebookLayout, CodebookSpec
-from bet.tables.codebook import MOST_BITS
+from bet.tables import CodebookSpec
 
 WIDTHS = (4, 8, 2, 16, 32, 1)  # columns of a sub-space, in the order they are tried
 
@@ -31,7 +32,7 @@ Learner = Callable[[SearchContext, CodebookLayout, Tensor], dict[str, Any]]
 """Codes for the coded entities of a form, from the rows (n, columns) of the pre-trained table in
 the file's order.
 
-{"codes": (coded, parts) int16, "start": (form.rows, columns) float32 or None, "facts": plain
+{"codes": (coded, parts) int16, "start": (form.stored_rows, columns) float32 or None, "facts": plain
 numbers for the record}.
 """
 
@@ -67,7 +68,7 @@ def best_coding(context: SearchContext, name: str, learn: Learner, settings: tup
     trained, contexts, trials = [], [], []
     seconds = {"pretrain": full.result.seconds, "search": 0.0, "retrain": 0.0}
     for form in forms:
-        what = f"{name}-{form.parts}"
+        what = f"{name}-{form.subspaces}"
         found = cached(whole, f"{what}-codes", learn, form, rows, settings=(form, *settings))
         start = found["start"]
         coding = CodebookSpec(
@@ -76,9 +77,9 @@ def best_coding(context: SearchContext, name: str, learn: Learner, settings: tup
         own = replace(whole, packing=coding)
         one = train_from_scratch(own, full_sizes(own), what)
         facts = {
-            "parts": form.parts,
+            "parts": form.subspaces,
             "code_bits": form.code_bits,
-            "own_rows": sum(form.own),
+            "own_rows": sum(form.uncompressed),
             **found["facts"],
         }
         trials.append(facts | {"quality": one.result.quality, "epochs": one.result.epoch})
@@ -101,7 +102,7 @@ def sides(form: CodebookLayout, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
     themselves and those that are coded.
     """
     whole = rows.split([form.users, form.items])
-    return [(side[:own], side[own:]) for side, own in zip(whole, form.own, strict=True)]
+    return [(side[:own], side[own:]) for side, own in zip(whole, form.uncompressed, strict=True)]
 
 
 def cluster_subspaces(
@@ -164,12 +165,19 @@ def filled(context: SearchContext, limit: int, parts: int) -> CodebookLayout | N
 
 
 def _form(
-    context: SearchContext, parts: int, bits: int, user_own: int, item_own: int
+    context: SearchContext, parts: int, bits: int, user_uncompressed: int, item_uncompressed: int
 ) -> CodebookLayout:
     budget = context.budget
     users, items = context.n_users, budget.n - context.n_users
     return CodebookLayout(
-        budget.d_max * budget.copies, budget.copies, parts, bits, users, items, user_own, item_own
+        budget.d_max * budget.copies,
+        budget.copies,
+        parts,
+        bits,
+        users,
+        items,
+        user_uncompressed,
+        item_uncompressed,
     )
 
 
@@ -191,5 +199,5 @@ def _payload(form: CodebookLayout, users: np.ndarray) -> np.ndarray:
     for n, own in ((form.users, users), (form.items, np.arange(len(users)) - users)):
         coded = n - own
         rows = own + np.minimum(2**form.code_bits, coded)
-        total += 2 * form.columns * rows + (coded * form.parts * form.code_bits + 7) // 8
+        total += 2 * form.columns * rows + (coded * form.subspaces * form.code_bits + 7) // 8
     return total

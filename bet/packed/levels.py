@@ -1,0 +1,48 @@
+"""Rows of 1 to 8 bits per number as bytes, and what every byte stands for."""
+
+from functools import cache
+
+import numpy as np
+
+
+def pack_rows(codes: np.ndarray, bits: int) -> np.ndarray:
+    """Codes (m, d) in [0, 2^bits), bits <= 8, as whole bytes per row: (m, ceil(d bits / 8)) uint8.
+
+    The first number has the most significant bits:
+
+    >>> [f"{byte:08b}" for byte in pack_rows(np.array([[1, 2, 3]]), 2)[0]]
+    ['01101100']
+    """
+    if bits == 8:
+        return codes.astype(np.uint8)
+    places = np.arange(bits - 1, -1, -1, dtype=np.uint8)
+    digits = codes.astype(np.uint8)[:, :, None] >> places & 1  # (m, d, bits)
+    return np.packbits(digits.reshape(len(codes), -1), axis=1)
+
+
+def unpack_rows(packed: np.ndarray, bits: int) -> np.ndarray:
+    """The inverse of ``pack_rows``, with what fills the last byte: (m, bytes) uint8 -> (m, bytes *
+    8 // bits) uint8.
+
+    >>> unpack_rows(np.array([[0b01101100]], dtype=np.uint8), 2)
+    array([[1, 2, 3, 0]], dtype=uint8)
+    """
+    if bits == 8:
+        return packed
+    shifts = np.arange(8 - bits, -1, -bits, dtype=np.uint8)
+    return (packed[:, :, None] >> shifts & (2**bits - 1)).reshape(len(packed), -1)
+
+
+@cache
+def byte_levels(bits: int) -> np.ndarray:
+    """What the codes of a byte stand for, in steps: (256,) of opaque items that hold 8 // bits
+    float32 each.
+
+    At one bit the levels are half a step below and above zero:
+
+    >>> byte_levels(1)[0b10000000].tobytes() == np.float32([0.5] + 7 * [-0.5]).tobytes()
+    True
+    """
+    codes = unpack_rows(np.arange(256, dtype=np.uint8)[:, None], bits).astype(np.float32)
+    # Numpy takes whole items several times faster than rows of numbers.
+    return (codes + np.float32(0.5 - 2 ** (bits - 1))).view(f"V{4 * 8 // bits}")[:, 0]

@@ -1,0 +1,150 @@
+"""A table of ragged rows, read: every row has a size and a precision of its own."""
+
+from functools import cached_property
+
+import numpy as np
+
+from bet.packed.byte_report import PackedBytes
+from bet.packed.ids import IdMap, id_map
+from bet.packed.layout import BITS, Layout
+from bet.packed.levels import byte_levels
+from bet.packed.safetensors_io import Container, refusing_malformed
+from bet.packed.table_file import TableFile, byte_windows
+
+BLOCK = 32  # rows, by id, that share an entry of the index
+
+
+class PackedFile(TableFile):
+    """Rows of 1 to 32 bits per number; ``layout`` says where each is.
+
+    Within a side rows stand by entity id or, where ``layout.kind`` is None, by training frequency.
+    """
+
+    kind = "packed rows"
+
+    def __init__(self, container: Container, n_items: int | None = None):
+        super().__init__(container, n_items)
+        with refusing_malformed(self.path):
+            self.layout = _stated_layout(container)
+            container.check_form(self.layout.tensors, self.layout.metadata)
+        self.n_users, self.copies, self.width = (
+            self.layout.n_users,
+            self.layout.copies,
+            self.layout.width,
+        )
+        self._steps = container.tensors.get("steps", np.zeros(0, np.float16))
+        self._check_given_items()
+
+    @property
+    def n_items(self) -> int:
+        return self.layout.n - self.layout.n_users
+
+    @property
+    def details(self) -> str:
+        sizes, bits = self.layout.kinds[self.layout.counts.sum(0) > 0].T
+        precisions = " and ".join(map(str, sorted(set(bits.tolist()))))
+        return f"{self.copies} x {sizes.min()} to {sizes.max()} numbers of {precisions} bits"
+
+    def byte_report(self) -> PackedBytes:
+        return self.layout.byte_report()
+
+    @cached_property
+    def _own_ids(self) -> IdMap:
+        tensors = self.container.tensors
+        with refusing_malformed(self.path):
+            return id_map(tensors["id_ends"], tensors["id_text"], self.n_users)
+
+    def _ids_inside(self) -> IdMap | None:
+        return self._own_ids if self.layout.ids else None
+
+    @cached_property
+    def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """In rank order: first row, first byte and first step of every kind's rows of both sides,
+        (2k,) each.
+        """
+        counts = self.layout.counts.ravel()
+        amounts = (
+            counts,
+            counts * np.tile(self.layout.kind_lengths, 2),
+            counts * np.tile(self.layout.kind_has_step, 2),
+        )
+        first, byte, step = (np.cumsum(amount) - amount for amount in amounts)
+        return first, byte, step
+
+    @cached_property
+    def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """By id: first byte and first step of every block of rows."""
+        assert self.layout.kind is not None
+        kind = np.asarray(self.layout.kind)
+        starts = np.arange(0, len(kind), BLOCK)
+        sums = [
+            np.add.reduceat(amount[kind], starts)
+            for amount in (self.layout.kind_lengths, self.layout.kind_has_step.astype(np.int64))
+        ]
+        byte, step = (np.cumsum(amount) - amount for amount in sums)
+        return byte, step
+
+    def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
+        layout, k = self.layout, len(self.layout.kinds)
+        if layout.kind is None:
+            first, byte, step = self._runs
+            # Of runs that start at the same row all but the last are empty.
+            run = np.searchsorted(first, numbers, side="right") - 1
+            kind, into = run % k, numbers - first[run]
+            byte, step = byte[run] + into * layout.kind_lengths[kind], step[run] + into
+        else:
+            kind, into = layout.kind[numbers], numbers % BLOCK
+            before = np.maximum(numbers[:, None] - into[:, None] + np.arange(BLOCK - 1), 0)
+            others = layout.kind[np.minimum(before, layout.n - 1)]  # (k, BLOCK - 1)
+            inside = np.arange(BLOCK - 1) < into[:, None]
+            byte, step = (start[numbers // BLOCK] for start in self._blocks)
+            byte = byte + (layout.kind_lengths[others] * inside).sum(1)
+            step = step + (layout.kind_has_step[others] & inside).sum(1)
+        return kind, byte, step // layout.rows_per_step
+
+    def _read(self, numbers: np.ndarray) -> np.ndarray:
+        layout, width, copies = self.layout, self.width, self.copies
+        stored = self.container.tensors["rows"]
+        out = np.zeros((len(numbers), width * copies), dtype=np.float32)
+        kind, starts, step_numbers = self._locate(numbers)
+        sizes, precisions = layout.kinds[kind].T
+        for bits in BITS:  # at most six rounds, whatever the number of rows
+            chosen = np.flatnonzero((precisions == bits) & (sizes > 0))
+            if not len(chosen):
+                continue
+            values = sizes[chosen] * copies
+            longest = int(values.max())
+            raw = byte_windows(stored, starts[chosen], (longest * bits + 7) // 8)
+            if bits > 8:
+                decoded = raw.view("<f4" if bits == 32 else "<f2").astype(np.float32)
+            else:
+                step = self._steps[step_numbers[chosen]].astype(np.float32)
+                decoded = byte_levels(bits).take(raw).view(np.float32)[:, :longest] * step[:, None]
+            if values.min() < longest:
+                decoded[np.arange(longest) >= values[:, None]] = 0
+            out[chosen, :longest] = decoded
+        return out.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+
+
+def _stated_layout(container: Container) -> Layout:
+    """The layout that a file states; raises ValueError where its parts contradict each other."""
+    facts, tensors = container.facts, container.tensors
+    kinds = tensors["kinds"].astype(np.int64)
+    n_users, n_items = int(facts["users"]), int(facts["items"])
+    if facts["order"] == "rank":
+        counts, kind = tensors["counts"].astype(np.int64), None
+    else:
+        kind = tensors["kind"]
+        sides = kind[: max(n_users, 0)], kind[max(n_users, 0) :]
+        counts = np.stack([np.bincount(side, minlength=len(kinds)) for side in sides])
+    if counts.sum(1).tolist() != [n_users, n_items]:
+        raise ValueError(f"{counts.sum(1).tolist()} rows, announced are {[n_users, n_items]}")
+    ids = tuple(
+        (name, container.shapes[name][0], len(tensors[name]))
+        for name in ("id_ends", "id_text")
+        if name in tensors
+    )
+    if ids and [len(tensors["id_ends"]), tensors["id_text"].ndim] != [n_users + n_items, 1]:
+        raise ValueError(f"{len(tensors['id_ends'])} ids for {n_users + n_items} rows")
+    return Layout(kinds, counts, kind, int(facts["copies"]), int(facts["rows_per_step"]), ids)

@@ -1,0 +1,69 @@
+"""One way to open every kind of table file, and one text about what its bytes are spent on."""
+
+from pathlib import Path
+
+from bet.errors import BetError
+from bet.packed.codebook import CodebookFile
+from bet.packed.hashed import HashedFile
+from bet.packed.ids import ids_path
+from bet.packed.pruned import PrunedFile
+from bet.packed.ragged import PackedFile
+from bet.packed.safetensors_io import open_safetensors
+from bet.packed.table_file import TableFile
+
+READERS: dict[str, type[TableFile]] = {
+    "table": PackedFile,
+    "coded": CodebookFile,
+    "hashed": HashedFile,
+    "pruned": PrunedFile,
+}
+MEANING = {
+    "header": "what the file is, and where its parts are",
+    "kinds": "sizes and precisions of rows, and which row has which",
+    "steps": "of quantized rows, two bytes each",
+    "rows": "numbers of the rows",
+    "ids": "your ids, inside the file",
+    "places": "which numbers of the full table are kept",
+    "numbers": "the kept numbers, four bytes each",
+    "codes": "which centroids an entity has",
+    "centroids": "of the codebooks, two bytes per number",
+    "uncompressed": "rows of the most frequent entities",
+    "shared_rows": "rows that entities sum",
+    "weights": "that scale the sums",
+}
+
+
+def load(path: Path | str, *, check: bool = True, n_items: int | None = None) -> TableFile:
+    """Open a table file of any kind; rows are read when they are looked up.
+
+    check: read the file once and compare its checksum; without, only its form is checked, which is
+    enough for a file that was checked before. n_items: of a hashed table without ``FILE.ids``,
+    which does not say how many it has. Raises BetError when the file is missing, no table, of a
+    newer version, damaged, cut short or too long.
+    """
+    container = open_safetensors(Path(path), check)
+    if container.kind == "ids":
+        raise BetError(f"{path}: these are the ids of a table; open the table's own file")
+    return READERS[container.kind](container, n_items)
+
+
+def inspect_file(path: Path | str) -> str:
+    """What the bytes of a table file are spent on, as text for people; raises BetError as ``load``."""
+    table = load(path)
+    report = table.byte_report()
+    length, entities = report.total, table._n_rows
+    sides = f"{table.n_users:,} users and "
+    sides += "any number of items" if entities is None else f"{table.n_items:,} items"
+    lines = [f"{path}: {table.kind}, {sides}", table.details, ""]
+    lines.append(f"{'part':<13}{'bytes':>14}{'share':>9}{'per entity':>12}  what it is")
+    for name, part in {**report.parts, "total": length}.items():
+        share = f"{part / length:.1%}"
+        each = f"{part / entities:.2f}" if entities else ""
+        line = (
+            f"{name.replace('_', ' '):<13}{part:>14,}{share:>9}{each:>12}  {MEANING.get(name, '')}"
+        )
+        lines.append(line.rstrip())
+    beside = ids_path(table.path)
+    if beside.exists():
+        lines += ["", f"{beside.name}: your ids, {beside.stat().st_size:,} bytes, not counted"]
+    return "\n".join(lines)
