@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES
 from bet.data import FrequencyOrder
 from bet.errors import BetError
@@ -37,10 +37,10 @@ from bet.packed import (
     write_packed,
     write_safetensors,
 )
-from bet.search import SearchSettings, load_or_pretrain
+from bet.search import SearchSettings, check_table, load_or_pretrain
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
-from bet.study.run import check_table, run_cell
+from bet.study.run import run_cell
 from bet.tables import CodebookLayout, CodebookSpec, CodebookTable, HashedTable
 from bet.training import BprSampler, bpr_loss
 
@@ -57,16 +57,11 @@ def fast(monkeypatch):
     torch.set_num_threads(before)
 
 
-class Stated:
-    """What ``filled`` reads of a context."""
-
-    def __init__(self, users, items, d_max, copies, seed=0):
-        rng = np.random.default_rng(seed)
-        self.order = FrequencyOrder(rng.integers(0, 30, users), rng.integers(0, 30, items))
-        self.budget, self.n_users = (
-            Budget((users + items) * d_max, users + items, d_max, copies=copies),
-            users,
-        )
+def random_context(make, users, items, d_max, copies, seed=0):
+    rng = np.random.default_rng(seed)
+    order = FrequencyOrder(rng.integers(0, 30, users), rng.integers(0, 30, items))
+    n = users + items
+    return make(order, Budget(n * d_max, n, d_max, copies=copies))
 
 
 def random_table(form, seed=0):
@@ -78,9 +73,7 @@ def random_table(form, seed=0):
     start = rng.normal(size=(form.rows, form.columns)).astype(np.float32)
     d_max = form.columns // form.copies
     coding = CodebookSpec(form, codes, order, start)
-    return CodebookTable(
-        np.full(len(order), d_max, dtype=np.int16), d_max, copies=form.copies, coding=coding
-    )
+    return coding.table(Allocation.uniform(len(order), d_max), d_max=d_max, copies=form.copies)
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,13 +87,13 @@ def random_table(form, seed=0):
     st.integers(0, 2**32),
 )
 def test_files_fill_every_limit_and_give_the_same_rows_again(
-    tmp_path_factory, users, items, d_max, copies, width, share, seed
+    tmp_path_factory, bare_context, users, items, d_max, copies, width, share, seed
 ):
     columns = d_max * copies
-    metadata_for = Stated(users, items, d_max, copies, seed)
+    context = random_context(bare_context, users, items, d_max, copies, seed)
     limit = round(400 + share * (2 * columns * (users + items) + 400))
     parts = max(1, columns // width)
-    form = filled(metadata_for, limit, parts)
+    form = filled(context, limit, parts)
     if form is None:
         assert CodebookLayout(columns, copies, parts, 1, users, items, 0, 0).file_bytes > limit
         return
@@ -122,10 +115,10 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     )
 
 
-def test_more_bits_do_not_fit():
-    metadata_for = Stated(200, 300, 16, 1)
+def test_more_bits_do_not_fit(bare_context):
+    context = random_context(bare_context, 200, 300, 16, 1)
     for limit in range(1_500, 12_000, 100):
-        form = filled(metadata_for, limit, 4)
+        form = filled(context, limit, 4)
         if form is not None and form.own != (200, 300) and form.code_bits < 9:
             assert (
                 replace(form, code_bits=form.code_bits + 1, user_own=0, item_own=0).file_bytes
@@ -135,8 +128,8 @@ def test_more_bits_do_not_fit():
                 [
                     np.sort(side)[::-1]
                     for side in (
-                        metadata_for.order.user_frequency,
-                        metadata_for.order.item_frequency,
+                        context.data.order.user_frequency,
+                        context.data.order.item_frequency,
                     )
                 ]
             )
@@ -187,7 +180,7 @@ def test_codings_of_other_codes_have_other_names():
     with pytest.raises(BetError, match="learn the codes again"):
         CodebookSpec(form, codes, order[:5])
     with pytest.raises(BetError, match="learn codes for them"):
-        plain.table(np.full(6, 3), 3, copies=1)
+        plain.table(Allocation.uniform(6, 3), d_max=3, copies=1)
     for wrong in ({"parts": 3}, {"code_bits": 13}, {"code_bits": 0}, {"user_own": 4}):
         with pytest.raises(BetError, match="give"):
             replace(form, **wrong)
@@ -286,7 +279,7 @@ def test_gradients_add_up_over_all_who_share_a_centroid(make, split):
     model = outcome.trained.model
     weight, generator = model.table.weight, torch_generator(0, "batch")
     weight.grad = None
-    bpr_loss(model, *BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
+    bpr_loss(model, BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
     assert (weight.grad != 0).float().mean() > 0.9
     weight.grad = None
     model.table().sum().backward()
@@ -309,7 +302,7 @@ def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, metho
     assert (tmp_path / "t").stat().st_size == model.table.n_bytes() <= 4_000
     with torch.no_grad():
         assert torch.equal(CodebookTable.load(tmp_path / "t", model.table.rows)(), model.table())
-    assert outcome.trainings == len(outcome.trials) == 2 and outcome.seconds["pretrain"] > 0
+    assert outcome.effort.trainings == len(outcome.trials) == 2 and outcome.seconds.pretrain > 0
     assert outcome.trained.result.quality == max(trial["quality"] for trial in outcome.trials) > 0
     assert outcome.trained.result.quality == pytest.approx(context.quality(model))
     again = METHODS[method](context)  # from what the first run left
@@ -329,9 +322,9 @@ def test_a_sparsity_is_a_number_of_bytes_too(make):
 def test_with_enough_bytes_the_table_is_the_trained_one(make):
     context = make(limit=40_000)
     outcome = METHODS["pq"](context)
-    start = outcome.context.packing.start
+    start = outcome.context.table_spec.start
     full = load_or_pretrain(context).model.table().detach().numpy()
-    np.testing.assert_array_equal(start, full[outcome.context.packing.order])
+    np.testing.assert_array_equal(start, full[outcome.context.table_spec.order])
     assert (
         len(outcome.trials) == 1
         and outcome.trials[0]["own_rows"] == context.budget.n
@@ -342,8 +335,8 @@ def test_with_enough_bytes_the_table_is_the_trained_one(make):
 def test_what_starts_is_the_quantized_table(make):
     context = make(limit=5_000, search=SearchSettings(top=1))
     outcome = METHODS["pq"](context)
-    packing, full = outcome.context.packing, load_or_pretrain(context).model.table().detach()
-    made = packing.table(np.full(context.budget.n, 16), 16, copies=1)().detach()
+    packing, full = outcome.context.table_spec, load_or_pretrain(context).model.table().detach()
+    made = packing.table(context.full_allocation, d_max=16, copies=1)().detach()
     missed = float((made - full).square().sum() / full.square().sum())
     own_rows = packing.order[: packing.form.user_own]
     assert len(own_rows) and (made[own_rows] - full[own_rows]).abs().max() < 1e-3
@@ -555,8 +548,8 @@ def test_a_training_goes_on_only_through_the_same_codes():
     one, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
     tables = [
         CodebookTable(
-            np.full(6, 8),
-            8,
+            Allocation.uniform(6, 8),
+            d_max=8,
             copies=1,
             coding=CodebookSpec(form, codes, order),
             std=1.0,
@@ -564,5 +557,6 @@ def test_a_training_goes_on_only_through_the_same_codes():
         )
         for codes in (one, one, other)
     ]
-    forms = [table.form for table in tables]
-    assert forms[0] == forms[1] != forms[2] and (tables[0].kept == tables[2].kept).all()
+    described = [table.description for table in tables]
+    assert described[0] == described[1] != described[2]
+    assert tables[0].allocation.digest == tables[2].allocation.digest

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES, new_recommender, normalized_adjacency, truncate_recommender
 from bet.backbones.graph import propagate, propagate_mean
 from bet.data.interactions import binary_matrix
@@ -25,11 +25,11 @@ def build(split, backbone, sizes, d_max=8):
     return new_recommender(
         BACKBONES[backbone],
         graph,
-        split.train.shape[0],
-        sizes,
-        d_max,
-        torch_generator(0, "init"),
-        0.1,
+        Allocation.from_sizes(sizes),
+        n_users=split.train.shape[0],
+        d_max=d_max,
+        generator=torch_generator(0, "init"),
+        init_std=0.1,
     )
 
 
@@ -38,7 +38,9 @@ def build(split, backbone, sizes, d_max=8):
 def test_saved_table_is_read_back_and_as_long_as_announced(tmp_path_factory, sizes, copies, seed):
     path = tmp_path_factory.mktemp("table") / "table.bet"
     sizes = np.array(sizes, dtype=np.int16)
-    table = MaskedTable(sizes, 9, copies=copies, std=1.0, generator=torch_generator(seed, "rows"))
+    generator = torch_generator(seed, "rows")
+    allocation = Allocation.from_sizes(sizes)
+    table = MaskedTable(allocation, d_max=9, copies=copies, std=1.0, generator=generator)
     table.save(path)
     assert (
         path.stat().st_size
@@ -51,11 +53,14 @@ def test_saved_table_is_read_back_and_as_long_as_announced(tmp_path_factory, siz
     )
 
 
+def small_table(sizes):
+    allocation = Allocation.from_sizes(np.array(sizes))
+    return MaskedTable(allocation, d_max=4, std=1.0, generator=torch_generator(0, "rows"))
+
+
 def test_damaged_tables_are_refused(tmp_path):
     path = tmp_path / "table.bet"
-    MaskedTable(
-        np.array([3, 1, 2], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
-    ).save(path)
+    small_table([3, 1, 2]).save(path)
     whole = path.read_bytes()
     broken = [whole[:length] for length in range(len(whole))] + [whole + b"\0", b"\0" * len(whole)]
     broken += [
@@ -73,9 +78,7 @@ def test_damaged_tables_are_refused(tmp_path):
 
 
 def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
-    table = MaskedTable(
-        np.array([3, 1], dtype=np.int16), 4, std=1.0, generator=torch_generator(0, "rows")
-    )
+    table = small_table([3, 1])
 
     def fill_up(path, content):
         path.touch()
@@ -89,10 +92,10 @@ def test_interrupted_save_leaves_nothing(tmp_path, monkeypatch):
 
 def test_budget_check_refuses_what_breaks_it():
     budget = Budget(10, 4, 5)
-    budget.check(np.array([1, 2, 3, 4]))
+    Allocation.from_sizes(np.array([1, 2, 3, 4])).check(budget)
     for wrong in ([1, 2, 3, 5], [0, 1, 1, 1], [1, 1, 1, 6], [1, 2, 3]):
         with pytest.raises(BetError, match="allowed are 4 entities"):
-            budget.check(np.array(wrong))
+            Allocation.from_sizes(np.array(wrong)).check(budget)
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,11 +126,11 @@ def test_masked_columns_stay_zero_and_prefixes_are_taken(split, backbone):
     n = sum(split.train.shape)
     full = build(split, backbone, np.full(n, 8, dtype=np.int16))
     sizes = (np.arange(n) % 6 + 1).astype(np.int16)
-    cut = truncate_recommender(full, sizes)
+    cut = truncate_recommender(full, Allocation.from_sizes(sizes))
     mask = np.tile(np.arange(6) < sizes[:, None], full.backbone.copies)
     prefix = full.table.weight.detach().reshape(n, full.backbone.copies, 8)[:, :, :6].reshape(n, -1)
     assert torch.equal(cut.table().detach(), prefix * torch.from_numpy(mask))
-    train(cut, BprSampler(split.train), TrainSettings(256, 0.05), 0, epochs=2)
+    train(cut, BprSampler(split.train), TrainSettings(256, 0.05), seed=0, epochs=2)
     weight = cut.table.weight.detach().numpy()
     assert (weight[~mask] == 0).all() and (weight[mask] != prefix.numpy()[mask]).mean() > 0.5
     assert cut.table.n_parameters() == full.backbone.copies * int(sizes.sum())
@@ -151,7 +154,7 @@ def test_evaluation_is_without_dropout(split, backbone):
 def test_training_beats_popularity(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
     before = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
-    train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), 0, epochs=15)
+    train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), seed=0, epochs=15)
     popularity = torch.from_numpy(
         np.bincount(split.train.indices, minlength=split.train.shape[1]).astype(np.float32)
     )

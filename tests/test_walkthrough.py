@@ -58,12 +58,12 @@ def test_allocation_steps_sum_to_the_total():
 
 def test_renaming_and_sets(split):
     context = show.small_context(split, "tiny", 0, 3)
-    (action,) = sample_actions(context.order, context.budget, 1, numpy_generator(0, "x"))
+    (action,) = sample_actions(context.data.order, context.budget, 1, numpy_generator(0, "x"))
     assert show.renaming_does_not_matter(context, action, 0) < 1e-5
-    sets = show.sets_of(action, context.order)
+    sets = show.sets_of(action, context.data.order)
     assert (
-        sets["users"].sum() == context.n_users
-        and sets[["users", "items"]].to_numpy().sum() == context.order.n
+        sets["users"].sum() == context.data.n_users
+        and sets[["users", "items"]].to_numpy().sum() == context.data.order.n
     )
     assert np.dot(sets.index, sets["users"] + sets["items"]) == context.budget.target
 
@@ -74,7 +74,7 @@ def test_search_pictures(data, split, tmp_path, monkeypatch):
     population = search(context, PredictorSelector(context, DeepSets))
     assert list(show.population_table(population).index) == [1, 2, 3, 4, 5, 6]
     assert list(show.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
-    order = context.order
+    order = context.data.order
     for figure in (
         show.plot_long_tail(data),
         show.plot_families(order, context.budget, 0),
@@ -88,7 +88,7 @@ def test_search_pictures(data, split, tmp_path, monkeypatch):
 def test_pictures_of_a_competitor(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     context = show.small_context(split, "tiny", 0, 1)
-    groups = FrequencyGroups(context.order)
+    groups = FrequencyGroups(context.data.order)
     table = twin_recommender(context, groups, 0.1).table
     sizes = project(at_least(table.choice()).detach().numpy(), groups, context.budget.target)
     totals = twins.totals(table, sizes, context.budget)["columns"]
@@ -96,8 +96,8 @@ def test_pictures_of_a_competitor(split, tmp_path, monkeypatch):
         totals["projected"] == totals["budget"] == context.budget.target
         and totals["hard choice"] == table.sizes.sum()
     )
-    assert labeled(twins.plot_sizes({"projected": sizes}, context.order))
-    figure = twins.plot_choice(table, groups, context.order)
+    assert labeled(twins.plot_sizes({"projected": sizes}, context.data.order))
+    figure = twins.plot_choice(table, groups, context.data.order)
     assert (
         figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel() and figure.axes[2].get_ylabel()
     )

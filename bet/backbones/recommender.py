@@ -4,10 +4,10 @@ measured.
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
 from bet.tables import MaskedTable, Table
@@ -42,8 +42,9 @@ class Recommender(nn.Module):
 def new_recommender(
     backbone: type[Backbone],
     graph: Graph,
+    allocation: Allocation,
+    *,
     n_users: int,
-    kept: np.ndarray,
     d_max: int,
     generator: torch.Generator,
     init_std: float | None = None,
@@ -51,29 +52,28 @@ def new_recommender(
 ) -> Recommender:
     """A recommender with fresh weights from ``generator`` (CPU) on the graph's device.
 
-    kept: sizes (n,), or a mask (n, copies * d_max) of single numbers; what the table keeps of the
-    full one. init_std: rows start as N(0, init_std^2); None takes the backbone's own scale. table:
-    makes the table; None takes the one that ``kept`` is the form of.
+    init_std: rows start as N(0, init_std^2); None takes the backbone's default. table: makes the
+    table; None takes the plain float32 one of prefixes or of single numbers.
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
-    make = table or (MaskedTable if kept.ndim == 1 else PrunedTable)
-    return Recommender(
-        body, make(kept, d_max, copies=body.copies, std=std, generator=generator)
-    ).to(graph.values.device)
+    make = table or (MaskedTable if allocation.mask is None else PrunedTable)
+    made = make(allocation, d_max=d_max, copies=body.copies, std=std, generator=generator)
+    return Recommender(body, made).to(graph.values.device)
 
 
 def truncate_recommender(
-    full: Recommender, kept: np.ndarray, table: Callable[..., Table] = MaskedTable
+    full: Recommender, allocation: Allocation, table: Callable[..., Table] = MaskedTable
 ) -> Recommender:
     """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to
-    ``kept``, sizes (n,) for one.
+    the prefixes that ``allocation`` keeps.
     """
     body = type(full.backbone)(
         full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
     )
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
-    cut = table(kept, body.d_max, copies=body.copies)
-    assert isinstance(cut, MaskedTable)
-    return Recommender(body, cut.take_prefixes(full.table.weight.detach().cpu())).to(full.device)
+    truncated = table(allocation, d_max=body.d_max, copies=body.copies)
+    assert isinstance(truncated, MaskedTable)
+    truncated.take_prefixes(full.table.weight.detach().cpu())
+    return Recommender(body, truncated).to(full.device)

@@ -9,14 +9,13 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import scipy
 import torch
-from scipy.sparse import csr_array
 
 import bet
 from bet.actions import Budget, parse_budget, parse_bytes
@@ -29,11 +28,12 @@ from bet.paths import cache_dir, project_root
 from bet.process import fixed_threads
 from bet.search import (
     MethodResult,
+    RunSettings,
     SearchContext,
-    Trained,
-    allow_empty_rows,
-    check_bytes,
-    initialize_recommender,
+    TrainingData,
+    Workspace,
+    check_table,
+    refit,
 )
 from bet.study.cell import Cell
 from bet.study.per_user import pack
@@ -46,8 +46,8 @@ from bet.study.record import (
     write_record,
     write_unreached,
 )
-from bet.tables import QuantizedTable, Table
-from bet.training import RankingMetrics, evaluate, train
+from bet.tables import QuantizedTable, masked_table_bytes
+from bet.training import RankingMetrics, evaluate
 
 SIDE_FILES = (".ids.parquet", ".backbone.pt", ".html")  # of a table, behind its name
 
@@ -89,18 +89,19 @@ def run_cell(
         device = resolve_device(device)
         split = evaluable_split(interactions, cell.seed)
         context = cell_context(cell, split, device, progress)
-        with locked(context.work):  # a cell of the other protocol may do the same work
+        with locked(context.workspace.folder):  # a cell of the other protocol may do the same work
             try:
                 outcome = METHODS[cell.method](context)
             except BudgetNotMet as error:
                 write_unreached(cell, PROFILES[cell.profile].key(cell), commit(), error)
                 raise
-        context = outcome.context or context
+        context = outcome.context
         model = _final_model(cell, context, split, outcome)
         check_table(context, model.table)
         test_started = time.perf_counter()
         ranked = _test(model, context, split)
-        seconds = outcome.seconds | {
+        stages = asdict(outcome.seconds)
+        seconds = {name: value for name, value in stages.items() if value is not None} | {
             "evaluate": time.perf_counter() - test_started,
             "total": time.perf_counter() - started,
         }
@@ -116,16 +117,8 @@ def run_cell(
     write_record(path, record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
-        shutil.rmtree(context.work, ignore_errors=True)
+        shutil.rmtree(context.workspace.folder, ignore_errors=True)
     return record
-
-
-def check_table(context: SearchContext, table: Table) -> None:
-    """Raise BetError unless ``table`` obeys the budget: its sizes or mask and, if it is packed, the
-    bytes of its file.
-    """
-    allow_empty_rows(context).budget.check(table.kept)
-    check_bytes(context, table)
 
 
 def check_writable(path: Path, source: Path | str | None = None) -> None:
@@ -246,29 +239,29 @@ def cell_context(
         byte_limit = (
             metadata_for
             if metadata_for is not None
-            else 4 * parse_budget(cell.budget, n, profile.d_max, copies, d_min=0).parameters
+            else 4 * parse_budget(cell.budget, n, profile.d_max, copies=copies, d_min=0).parameters
         )
     elif cell.budget != "none":
-        budget = parse_budget(cell.budget, n, profile.d_max, copies)
+        overhead = masked_table_bytes(n, 0, profile.d_max)
+        budget = parse_budget(cell.budget, n, profile.d_max, copies=copies, overhead=overhead)
+    folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
-        split.train,
-        split.validation,
-        cell.backbone,
-        budget,
-        cell.seed,
-        profile.training[cell.backbone],
-        profile.search_settings(cell),
-        cache_dir(),
-        cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}",
-        device,
-        progress,
+        data=TrainingData(split.train, split.validation),
+        settings=RunSettings(
+            backbone=cell.backbone,
+            training=profile.training[cell.backbone],
+            search=profile.search_settings(cell),
+            seed=cell.seed,
+        ),
+        workspace=Workspace(cache_dir(), folder, device, progress),
+        budget=budget,
         byte_limit=byte_limit,
     )
 
 
 def _test(model: Recommender, context: SearchContext, split: Split) -> RankingMetrics:
     return evaluate(
-        model.ranker(), split.test, [split.train, split.validation], device=context.device
+        model.ranker(), split.test, [split.train, split.validation], device=context.workspace.device
     )
 
 
@@ -279,24 +272,6 @@ def _final_model(
     if cell.protocol == "clean":
         return outcome.trained.model
     return refit(context, outcome.trained, split.merged(), "train and validation")
-
-
-def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
-    """A fresh model that keeps what ``trained`` keeps, trained on ``train_on`` (|U|, |V|), called
-    ``what``, for as many epochs.
-    """
-    merged = replace(allow_empty_rows(context), train=train_on)
-    model = initialize_recommender(merged, trained.model.table.kept)
-    train(
-        model,
-        merged.sampler,
-        merged.training,
-        merged.seed,
-        epochs=max(1, trained.result.epoch),
-        checkpoint=merged.work / "merged.checkpoint.pt",
-        progress=merged.description(f"refit on {what}"),
-    )
-    return model
 
 
 def _record(
@@ -310,7 +285,10 @@ def _record(
 ) -> dict:
     profile, budget, table = PROFILES[cell.profile], context.budget, model.table
     validation = evaluate(
-        outcome.trained.model.ranker(), split.validation, [split.train], device=context.device
+        outcome.trained.model.ranker(),
+        split.validation,
+        [split.train],
+        device=context.workspace.device,
     )
     return {
         "schema": SCHEMA,
@@ -334,17 +312,17 @@ def _record(
         "host": {
             "kind": _processor(),
             "cpus": os.cpu_count(),
-            "device": _device_name(context.device),
+            "device": _device_name(context.workspace.device),
             "threads": torch.get_num_threads(),
         },
         "seconds": seconds,
         "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         * (1 if sys.platform == "darwin" else 1024),
         "size": {
-            "limit": None if cell.budget == "none" or context.packing else budget.parameters,
+            "limit": None if cell.budget == "none" or context.table_spec else budget.parameters,
             **(
-                {"limit_bytes": context.byte_limit, "bits": context.packing.bits}
-                if context.packing
+                {"limit_bytes": context.byte_limit, "bits": context.table_spec.bits}
+                if context.table_spec
                 else {}
             ),
             "parameters": table.n_parameters(),
@@ -354,11 +332,9 @@ def _record(
             "backbone_parameters": model.backbone.n_parameters(),
             "width": table().shape[1] // table.copies,
         },
-        "effort": {
-            name: getattr(outcome, name) for name in ("finetunings", "trainings", "evaluations")
-        },
+        "effort": asdict(outcome.effort),
         "metrics": {"validation": validation.means(), "test": ranked.means()},
-        "learning_curve": outcome.trained.result.curve,
+        "learning_curve": [asdict(point) for point in outcome.trained.result.curve],
         "search": _search_record(context, split, outcome),
         "trials": outcome.trials,
         "sizes": {
@@ -437,7 +413,7 @@ def _search_record(context: SearchContext, split: Split, outcome: MethodResult) 
 
 def _binned(context: SearchContext, sizes: np.ndarray, side: int) -> dict[str, list[float]]:
     """Mean frequency and size in up to 64 log-spaced bins of frequency rank."""
-    order, n_users = context.order, context.n_users
+    order, n_users = context.data.order, context.data.n_users
     ids, frequency = ((order.users, order.user_frequency), (order.items, order.item_frequency))[
         side
     ]

@@ -1,6 +1,6 @@
 """Embedding tables: what a backbone reads, with exact sizes and files."""
 
-from bet.tables.base import LearnedTable, Table, take_rows
+from bet.tables.base import LearnedTable, Table, TableSpec, take_rows
 from bet.tables.codebook import CodebookLayout, CodebookSpec, CodebookTable
 from bet.tables.hashed import HashedSpec, HashedTable
 from bet.tables.masked import MaskedTable, masked_table_bytes
@@ -19,6 +19,7 @@ __all__ = [
     "PrunedTable",
     "QuantizedTable",
     "Table",
+    "TableSpec",
     "masked_table_bytes",
     "take_rows",
 ]

@@ -3,15 +3,14 @@ of numbers.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import (
     header_bytes,
@@ -150,10 +149,9 @@ class CodebookSpec:
         """Per number."""
         return 16
 
-    @property
-    def table(self) -> Callable[..., "CodebookTable"]:
-        """Makes a table of this form."""
-        return partial(CodebookTable, coding=self)
+    def table(self, allocation: Allocation, **options) -> "CodebookTable":
+        """A table of these codes; d_max columns for everybody."""
+        return CodebookTable(allocation, coding=self, **options)
 
     def places(self) -> np.ndarray:
         """Row of numbers that every entity takes each of its parts from: (n, parts) int64 by entity
@@ -181,17 +179,19 @@ class CodebookTable(Table):
 
     def __init__(
         self,
-        sizes: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         copies: int,
         coding: CodebookSpec,
         std: float = 0.0,
         generator: torch.Generator | None = None,
     ):
-        """``sizes`` (n,): d_max for everybody. Numbers start as N(0, std^2), or as ``coding`` says."""
+        """``allocation``: d_max columns for everybody. Numbers start as N(0, std^2), or as
+        ``coding`` says.
+        """
         super().__init__()
-        form = coding.form
+        form, sizes = coding.form, allocation.columns
         if (
             form.columns != copies * d_max
             or len(sizes) != form.users + form.items
@@ -215,11 +215,11 @@ class CodebookTable(Table):
         return np.full(self.n, self.d_max, dtype=np.int16)
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.sizes
+    def allocation(self) -> Allocation:
+        return Allocation.uniform(self.n, self.d_max)
 
     @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.coding)
 
     @property
@@ -281,8 +281,8 @@ class CodebookTable(Table):
             start = tensors["rows"].astype(np.float32)
             coding = CodebookSpec(form, np.concatenate(codes).reshape(-1, form.parts), ids, start)
             width = form.columns // form.copies
-            return cls(
-                np.full(len(ids), width, dtype=np.int16), width, copies=form.copies, coding=coding
+            return coding.table(
+                Allocation.uniform(len(ids), width), d_max=width, copies=form.copies
             )
 
         return read_safetensors(path, "coded", make)

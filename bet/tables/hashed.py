@@ -3,15 +3,14 @@ one likes.
 """
 
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass, fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.packed import header_bytes, metadata_for, read_safetensors, write_safetensors
 from bet.tables.base import Table
 
@@ -39,10 +38,9 @@ class HashedSpec:
         """Per number."""
         return 32
 
-    @property
-    def table(self) -> Callable[..., "HashedTable"]:
-        """Makes a table of this form."""
-        return partial(HashedTable, hashing=self)
+    def table(self, allocation: Allocation, **options) -> "HashedTable":
+        """A table of these hashes; ``size`` columns for everybody."""
+        return HashedTable(allocation, hashing=self, **options)
 
     @property
     def metadata(self) -> dict[str, str]:
@@ -103,19 +101,19 @@ class HashedTable(Table):
 
     def __init__(
         self,
-        sizes: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         copies: int,
-        std: float,
-        generator: torch.Generator,
         hashing: HashedSpec,
+        std: float = 0.0,
+        generator: torch.Generator | None = None,
     ):
-        """``sizes`` (n,): the columns of everybody, ``hashing.size``. Sums of token rows start as
+        """``allocation``: ``hashing.size`` columns for everybody. Sums of token rows start as
         N(0, std^2).
         """
         super().__init__()
-        self.n, self.copies, self.d_max, self.hashing = len(sizes), copies, d_max, hashing
+        self.n, self.copies, self.d_max, self.hashing = len(allocation), copies, d_max, hashing
         shape = (hashing.rows, copies * hashing.size)
         self.tokens = nn.Parameter(
             torch.empty(shape).normal_(0.0, std / hashing.k**0.5, generator=generator)
@@ -133,11 +131,11 @@ class HashedTable(Table):
         return np.full(self.n, self.hashing.size, dtype=np.int16)
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.sizes
+    def allocation(self) -> Allocation:
+        return Allocation.uniform(self.n, self.hashing.size)
 
     @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.hashing)
 
     def forward(self) -> Tensor:
@@ -169,14 +167,7 @@ class HashedTable(Table):
         def make(facts: dict[str, int], tensors: dict[str, np.ndarray]) -> "HashedTable":
             hashing = HashedSpec(**{field.name: facts[field.name] for field in fields(HashedSpec)})
             copies = tensors["tokens"].shape[1] // hashing.size
-            table = cls(
-                np.full(n, hashing.size),
-                d_max,
-                copies=copies,
-                std=0.0,
-                generator=torch.Generator(),
-                hashing=hashing,
-            )
+            table = hashing.table(Allocation.uniform(n, hashing.size), d_max=d_max, copies=copies)
             table.load_state_dict(
                 {name: torch.from_numpy(tensor) for name, tensor in tensors.items()}
             )

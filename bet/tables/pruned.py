@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.tables.arrays import NPY_HEADER, read_arrays, write_arrays
 from bet.tables.base import Table
@@ -27,16 +28,22 @@ class PrunedTable(Table):
     mask: Tensor  # (n, copies * d_max) bool
 
     def __init__(
-        self, mask: np.ndarray, d_max: int, *, copies: int = 1, std: float = 0.0, generator=None
+        self,
+        allocation: Allocation,
+        *,
+        d_max: int,
+        copies: int = 1,
+        std: float = 0.0,
+        generator: torch.Generator | None = None,
     ):
-        """``mask`` (n, copies * d_max) bool; rows start as N(0, std^2), as those of a full table
-        with the same generator do.
+        """``allocation``: a mask (n, copies * d_max); rows start as N(0, std^2), as those of a full
+        table with the same generator do.
         """
         super().__init__()
-        if mask.dtype != bool or mask.ndim != 2 or mask.shape[1] != copies * d_max or not len(mask):
-            raise BetError(
-                f"a mask must be bool of shape (entities, {copies * d_max}), got {mask.dtype} of shape {mask.shape}"
-            )
+        mask = allocation.mask
+        if mask is None or mask.shape[1] != copies * d_max:
+            got = "sizes" if mask is None else f"shape {mask.shape}"
+            raise BetError(f"a mask must have shape (entities, {copies * d_max}), got {got}")
         self.n, self.copies, self.d_max = len(mask), copies, d_max
         weight = torch.zeros(mask.shape)
         if std:
@@ -47,11 +54,11 @@ class PrunedTable(Table):
 
     @property
     def sizes(self) -> np.ndarray:
-        return self.kept.sum(1, dtype=np.float32) / self.copies
+        return self.mask.cpu().numpy().sum(1, dtype=np.float32) / self.copies
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.mask.cpu().numpy()
+    def allocation(self) -> Allocation:
+        return Allocation.from_mask(self.mask.cpu().numpy())
 
     def forward(self) -> Tensor:
         # The product also masks the gradient: pruned entries stay exactly zero.
@@ -66,7 +73,7 @@ class PrunedTable(Table):
         return 2 * NPY_HEADER + 16 + 4 * kept + min(bits, _positions_bytes(n, columns, kept))
 
     def save(self, path: Path) -> None:
-        mask, columns = self.kept, self.copies * self.d_max
+        mask, columns = self.mask.cpu().numpy(), self.copies * self.d_max
         values = self.weight.detach().cpu().numpy()[mask]
         by_bits = NPY_HEADER + (mask.size + 7) // 8 <= _positions_bytes(
             self.n, columns, len(values)
@@ -95,7 +102,7 @@ class PrunedTable(Table):
             counts, positions = where
             mask = np.zeros((n, columns), dtype=bool)
             mask[np.repeat(np.arange(n), counts), positions] = True
-        table = cls(mask, d_max, copies=copies)
+        table = cls(Allocation.from_mask(mask), d_max=d_max, copies=copies)
         with torch.no_grad():
             table.weight[table.mask] = torch.from_numpy(values)
         return table

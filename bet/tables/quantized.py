@@ -1,14 +1,13 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import IdForm, Ids, Layout, layout_of, rounded, write_packed
 from bet.tables.masked import MaskedTable
@@ -32,10 +31,9 @@ class PackedSpec:
     n_listed: int
     ids: IdForm = ()
 
-    @property
-    def table(self) -> Callable[..., "QuantizedTable"]:
-        """Makes a table of this form."""
-        return partial(QuantizedTable, packing=self)
+    def table(self, allocation: Allocation, **options) -> "QuantizedTable":
+        """A table for such a file."""
+        return QuantizedTable(allocation, packing=self, **options)
 
     def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
         """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError
@@ -64,15 +62,16 @@ class QuantizedTable(MaskedTable):
     numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
     bits: Tensor | None  # (n, 1) int64 per number of every row; None: the packing's
 
-    def __init__(self, kept: np.ndarray, d_max: int, *, packing: PackedSpec, **options):
-        """``kept``: sizes (n,), or sizes and bits (n, 2) where the packing leaves them open. Raises
-        BetError as above.
+    def __init__(self, allocation: Allocation, *, packing: PackedSpec, **options):
+        """``allocation``: sizes, and bits where the packing leaves them open. Raises BetError as
+        above.
         """
-        sizes = kept if packing.bits else kept[:, 0]
-        super().__init__(sizes, d_max, **options)
-        self.packing, self._kept = packing, kept.astype(np.int16)
-        bits = np.full(self.n, packing.bits) if packing.bits else kept[:, 1]
-        self.layout = packing.layout(sizes, bits, self.copies)
+        super().__init__(allocation, **options)
+        self.packing = packing
+        bits = np.full(self.n, packing.bits) if packing.bits else allocation.bits
+        if bits is None:
+            raise BetError("rows of mixed precision need bits; give the allocation some")
+        self.layout = packing.layout(self.sizes, bits, self.copies)
         numbers = torch.from_numpy(self.sizes.astype(np.float32) * self.copies)[:, None]
         self.register_buffer("numbers", numbers, persistent=False)
         self.register_buffer(
@@ -82,11 +81,7 @@ class QuantizedTable(MaskedTable):
         )
 
     @property
-    def kept(self) -> np.ndarray:
-        return self._kept
-
-    @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.packing)
 
     def forward(self) -> Tensor:

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
-from bet.actions import Action, Budget
+from bet.actions import Action, Allocation, Budget
 from bet.data import FrequencyOrder
 from bet.methods.amtl import FrequencyGroups, TwinTable, at_least
 
@@ -73,7 +73,7 @@ def plot_sizes(actions: dict[str, np.ndarray], order: FrequencyOrder) -> Figure:
         axes, SIDES, (order.users, order.items), ("user_sizes", "item_sizes"), strict=True
     ):
         for label, sizes in actions.items():
-            own = getattr(Action(sizes, order.n_users), attribute)[ids]
+            own = getattr(Action(Allocation.from_sizes(sizes), order.n_users), attribute)[ids]
             axis.plot(np.arange(1, len(ids) + 1), own, drawstyle="steps-post", label=label)
         axis.set(xscale="log", xlabel=f"frequency rank of {side}")
     axes[0].set_ylabel("size (columns kept)")

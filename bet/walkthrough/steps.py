@@ -10,7 +10,15 @@ import torch
 from matplotlib.figure import Figure
 from scipy import stats
 
-from bet.actions import FAMILIES, Action, Budget, allocate, parse_budget, sample_actions
+from bet.actions import (
+    FAMILIES,
+    Action,
+    Allocation,
+    Budget,
+    allocate,
+    parse_budget,
+    sample_actions,
+)
 from bet.actions.published import floor_and_raise
 from bet.data import FrequencyOrder, Interactions, Split
 from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
@@ -24,8 +32,7 @@ SIDES = ("users", "items")
 
 def frequency_order(split: Split) -> FrequencyOrder:
     """Training frequencies of both sides and their ranks."""
-    items = np.bincount(split.train.indices, minlength=split.train.shape[1])
-    return FrequencyOrder(np.diff(split.train.indptr).astype(np.int64), items)
+    return FrequencyOrder.of(split.train)
 
 
 # 01: data
@@ -217,14 +224,11 @@ def plot_mask(action: Action, order: FrequencyOrder, budget: Budget) -> Figure:
 def small_context(dataset_split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
     """LightGCN at sparsity 90 % with short training, so that a whole search takes seconds."""
     context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed), dataset_split)
-    training = replace(context.training, batch_size=2048, max_epochs=6)
+    training = replace(context.settings.training, batch_size=2048, max_epochs=6)
     search = SearchSettings(iterations=iterations, actions=100, finetune_epochs=2, top=2)
-    return replace(
-        context,
-        training=training,
-        search=search,
-        work=context.cache / "work" / f"walkthrough-{dataset}-{seed}",
-    )
+    settings = replace(context.settings, training=training, search=search)
+    folder = context.workspace.cache / "work" / f"walkthrough-{dataset}-{seed}"
+    return replace(context, settings=settings).in_folder(folder)
 
 
 def sets_of(action: Action, order: FrequencyOrder) -> pd.DataFrame:
@@ -249,12 +253,11 @@ def renaming_does_not_matter(context: SearchContext, action: Action, seed: int) 
     """Largest change of the prediction when entities are renamed together with their frequencies; 0
     up to rounding.
     """
-    rng, order = numpy_generator(seed, "rename"), context.order
+    rng, order = numpy_generator(seed, "rename"), context.data.order
     users, items = rng.permutation(order.n_users), rng.permutation(order.n - order.n_users)
     renamed_order = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
-    renamed = Action(
-        np.concatenate([action.user_sizes[users], action.item_sizes[items]]), order.n_users
-    )
+    sizes = np.concatenate([action.user_sizes[users], action.item_sizes[items]])
+    renamed = Action(Allocation.from_sizes(sizes), order.n_users)
     scores = []
     for own_order, own in ((order, action), (renamed_order, renamed)):
         predictor = DeepSets(own_order, context.budget.d_max, torch_generator(seed, "predictor"))
@@ -351,7 +354,11 @@ def fit_offline(
     histograms = stack_histograms([member.action for member in population], context.budget.d_max)
     fitness = torch.tensor([member.fitness for member in population])
     trainer = PredictorTrainer(
-        DeepSets(context.order, context.budget.d_max, torch_generator(context.seed, "offline"))
+        DeepSets(
+            context.data.order,
+            context.budget.d_max,
+            torch_generator(context.settings.seed, "offline"),
+        )
     )
     for _ in range(updates):
         trainer.update(histograms[:cut], fitness[:cut])
