@@ -24,7 +24,8 @@ from bet.study.notebook import run_cell_notebook
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
-from bet.study.run import cell_context, run_cell
+from bet.study.run import run_cell
+from bet.study.setup import cell_context
 from bet.tables import MaskedTable
 from bet.training import TrainResult
 

@@ -34,7 +34,7 @@ from bet.search import (
 )
 from bet.seeds import numpy_generator
 from bet.study.cell import Cell
-from bet.study.run import cell_context
+from bet.study.setup import cell_context
 
 SCORES: dict[str, tuple[Callable[[SearchContext], Trained], Score]] = {
     "fine-tuned": (load_or_pretrain, evaluate_finetuned),

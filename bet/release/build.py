@@ -31,8 +31,8 @@ from bet.search import (
     load_or_pretrain,
     refit,
 )
+from bet.study.output import check_writable, ids_of, save_table
 from bet.study.profiles import PROFILES
-from bet.study.run import check_writable, ids_of, save_table
 from bet.training import evaluate
 
 BITS = (16, 8, 4, 2, 1)

@@ -25,7 +25,7 @@ from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.search import Evaluated, SearchContext, SearchSettings, Trained
 from bet.seeds import numpy_generator, torch_generator
 from bet.study.cell import Cell
-from bet.study.run import cell_context
+from bet.study.setup import cell_context
 
 SIDES = ("users", "items")
 
