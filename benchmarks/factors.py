@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from benchmarks.__main__ import machine
 from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
+from bet.actions import Allocation
 from bet.backbones import (
     NCF,
     Backbone,
@@ -78,10 +79,16 @@ def used_columns(split: Split, repeat: int) -> Factor:
     """Columns that nobody uses are not there."""
     graph, n_users = normalized_adjacency(split.train), split.train.shape[0]
     full = new_recommender(
-        LightGCN, graph, n_users, np.full(graph.n, D_MAX), D_MAX, torch_generator(0, "init"), 0.1
+        LightGCN,
+        graph,
+        Allocation.uniform(graph.n, D_MAX),
+        n_users=n_users,
+        d_max=D_MAX,
+        generator=torch_generator(0, "init"),
+        init_std=0.1,
     )
     sizes = np.random.default_rng(0).integers(1, 30, graph.n, endpoint=True)
-    cut = truncate_recommender(full, sizes)
+    cut = truncate_recommender(full, Allocation.from_sizes(sizes))
     kept = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]
     zeroed = full.table.weight.detach() * kept  # type: ignore[union-attr]
     with torch.no_grad():

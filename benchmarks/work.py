@@ -2,6 +2,7 @@
 what came out.
 """
 
+import math
 import os
 import time
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
-from bet.actions import Action, parse_budget, sample_actions
+from bet.actions import Action, Allocation, parse_budget, sample_actions
 from bet.actions.published import published_sizes
 from bet.backbones import LightGCN, new_recommender, normalized_adjacency
 from bet.data import (
@@ -26,12 +27,14 @@ from bet.data import (
 from bet.predictor import DeepSets, stack_histograms
 from bet.search import (
     PredictorSelector,
+    RunSettings,
     SearchContext,
     SearchSettings,
     Trained,
+    TrainingData,
+    Workspace,
     evaluate_finetuned,
     initialize_recommender,
-    without_budget,
 )
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import BprSampler, TrainResult, TrainSettings, evaluate
@@ -181,16 +184,20 @@ def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> floa
         BprSampler(split.train),
         torch_generator(0, "draws"),
     )
-    sizes = np.full(graph.n, width, dtype=np.int16)
     model = new_recommender(
-        LightGCN, graph, split.train.shape[0], sizes, D_MAX, torch_generator(0, "init")
+        LightGCN,
+        graph,
+        Allocation.uniform(graph.n, width),
+        n_users=split.train.shape[0],
+        d_max=D_MAX,
+        generator=torch_generator(0, "init"),
     )
     optimizer = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
     before = model.table().detach().clone()
 
     def ten() -> None:
         for _ in range(10):
-            loss = bpr_loss(model, *sampler.draw(batch, generator), LightGCN.l2, None)
+            loss = bpr_loss(model, sampler.draw(batch, generator), LightGCN.l2, None)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -218,18 +225,19 @@ def iteration(split: Split, repeat: int) -> Measured:
     settings = SearchSettings(finetune_epochs=1)
     nowhere = Path(os.devnull)
     context = SearchContext(
-        split.train, split.validation, "lightgcn", budget, 0, training, settings, nowhere, nowhere
+        data=TrainingData(split.train, split.validation),
+        settings=RunSettings("lightgcn", training, settings),
+        workspace=Workspace(nowhere, nowhere),
+        budget=budget,
     )
-    whole = without_budget(context)
-    full = Trained(
-        initialize_recommender(whole, np.full(budget.n, D_MAX, dtype=np.int16)), TrainResult()
-    )
+    model = initialize_recommender(context.without_budget(), context.full_allocation)
+    full = Trained(model, TrainResult(0, math.nan, 0.0))
     largest = []
 
     def work() -> None:
         action = PredictorSelector(context, DeepSets).choose(1, []).action
         assert int(action.sizes.sum(dtype=np.int64)) == budget.target
-        assert evaluate_finetuned(context, full, action.sizes).means()["quality"] > 0
+        assert evaluate_finetuned(context, full, action.allocation).means()["quality"] > 0
         largest.append(int(action.sizes.max()))
 
     taken = seconds(work, repeat)

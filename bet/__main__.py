@@ -15,12 +15,12 @@ from bet.data import DATASETS, Interactions, load_dataset
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.paths import results_dir
-from bet.process import fixed_threads
+from bet.process import fixed_threads, resolve_device
 from bet.release.build import build_table
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import read_record, record_path
-from bet.study.run import resolve_device, run_cell
+from bet.study.run import run_cell
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 

@@ -1,5 +1,5 @@
-"""How this process uses the machine: a fixed number of threads, no denormals, and memory that is
-kept for the next step.
+"""How this process uses the machine: a device, a fixed number of threads, no denormals, and memory
+that is kept for the next step.
 """
 
 import ctypes
@@ -32,6 +32,19 @@ def fixed_threads(threads: int = 1) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
+
+
+def resolve_device(device: str) -> str:
+    """The torch device that ``device`` means here; raises BetError when it cannot be used."""
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise BetError(
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); take cpu or auto"
+        ) from error
+    return device
 
 
 def keep_freed_memory() -> bool:

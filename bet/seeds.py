@@ -5,9 +5,12 @@ without saving generator states.
 """
 
 import hashlib
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
 def derive(seed: int, *names: str | int) -> int:
@@ -22,7 +25,9 @@ def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
 
 
 def torch_generator(
-    seed: int, *names: str | int, device: str | torch.device = "cpu"
-) -> torch.Generator:
+    seed: int, *names: str | int, device: "str | torch.device" = "cpu"
+) -> "torch.Generator":
     """A fresh torch generator on ``device`` for the stream called ``names``."""
+    import torch  # here, so that data and actions need no torch
+
     return torch.Generator(device=device).manual_seed(derive(seed, *names))

@@ -2,12 +2,14 @@
 them.
 """
 
+from types import SimpleNamespace
+
 import pytest
 
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES
 from bet.data import planted, split_interactions
-from bet.search import SearchContext, SearchSettings
+from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
 from bet.training import TrainSettings
 
 TRAINING = TrainSettings(
@@ -21,8 +23,29 @@ def split():
     return split_interactions(planted(), 0)
 
 
+@pytest.fixture(scope="session")
+def training_data(split):
+    return TrainingData(split.train, split.validation)
+
+
+@pytest.fixture(scope="session")
+def bare_context():
+    """Makes contexts of which only the frequencies, the budget and a limit in bytes are known."""
+
+    def context(order, budget, limit=None, seed=0):
+        return SearchContext(
+            data=SimpleNamespace(order=order, n_users=order.n_users),
+            settings=SimpleNamespace(seed=seed),
+            workspace=None,
+            budget=budget,
+            byte_limit=limit,
+        )
+
+    return context
+
+
 @pytest.fixture
-def make(split, tmp_path):
+def make(split, training_data, tmp_path):
     """A context by backbone, budget ("none": the whole table) and limit in bytes; all of a test
     share their folders.
     """
@@ -34,9 +57,14 @@ def make(split, tmp_path):
         exact = (
             Budget(n * d_max, n, d_max, copies=copies)
             if budget == "none"
-            else parse_budget(budget, n, d_max, copies)
+            else parse_budget(budget, n, d_max, copies=copies)
         )
-        parts = (split.train, split.validation, backbone, exact, 0, training, search)
-        return SearchContext(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=limit)
+        return SearchContext(
+            data=training_data,
+            settings=RunSettings(backbone, training, search),
+            workspace=Workspace(tmp_path / "cache", tmp_path / "work"),
+            budget=exact,
+            byte_limit=limit,
+        )
 
     return context

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from bet.actions import (
     FAMILIES,
+    Allocation,
     Budget,
     allocate,
     parse_budget,
@@ -155,10 +156,11 @@ def test_byte_budget_is_a_cap_on_the_file(tmp_path):
     for copies in (1, 2):
         for limit in (3_000, 3_001, 3_002, 3_003, 3_004, 9_999):
             file_bytes = partial(float32_file_bytes, 8, 12, copies, 16)
-            budget = parse_budget(f"{limit} B", 20, 16, copies, file_bytes=file_bytes)
+            budget = parse_budget(f"{limit} B", 20, 16, copies=copies, file_bytes=file_bytes)
             sizes = allocate(np.arange(20, 0, -1), budget.target, 1, 16)
-            budget.check(sizes)
-            table = MaskedTable(sizes, 16, n_users=8, copies=copies)
+            allocation = Allocation.from_sizes(sizes)
+            allocation.check(budget)
+            table = MaskedTable(allocation, d_max=16, n_users=8, copies=copies)
             table.save(tmp_path / "t")
             assert (tmp_path / "t").stat().st_size == table.n_bytes() <= limit
             if budget.target < 320:
@@ -190,7 +192,7 @@ def test_impossible_budgets_are_refused_with_the_numbers(text, words):
 
 def test_check_refuses_what_is_over_budget():
     budget = Budget(10, 5, 4)
-    budget.check(np.full(5, 2))
+    Allocation.uniform(5, 2).check(budget)
     for sizes in (
         np.array([2, 2, 2, 2, 3]),
         np.array([0, 2, 2, 2, 2]),
@@ -198,4 +200,41 @@ def test_check_refuses_what_is_over_budget():
         np.full(4, 2),
     ):
         with pytest.raises(BetError, match="at most 10"):
-            budget.check(sizes)
+            Allocation.from_sizes(sizes).check(budget)
+
+
+def test_a_budget_in_bytes_needs_to_know_the_file():
+    with pytest.raises(BetError, match="give overhead, or a sparsity or parameters"):
+        parse_budget("5 kB", 10, 16)
+
+
+def test_allocations_in_all_three_shapes():
+    sizes, bits = np.array([3, 0, 2]), np.array([8, 4, 4])
+    by_size, mixed = Allocation.from_sizes(sizes), Allocation.from_sizes(sizes, bits)
+    mask = np.arange(4) < sizes[:, None]
+    single = Allocation.from_mask(mask)
+    assert [len(kept) for kept in (by_size, mixed, single)] == [3, 3, 3]
+    assert [kept.total for kept in (by_size, mixed, single)] == [5, 5, 5]
+    assert len({kept.digest for kept in (by_size, mixed, single)}) == 3
+    for kept in (by_size, mixed, single):
+        assert Allocation.from_tensors(kept.to_tensors()).digest == kept.digest
+    single.check(Budget(5, 3, 4, d_min=0))
+    for budget in (Budget(4, 3, 4, d_min=0), Budget(5, 3, 5, d_min=0)):
+        with pytest.raises(BetError, match="keeps 5 numbers"):
+            single.check(budget)
+    with pytest.raises(BetError, match="has no sizes"):
+        _ = single.columns
+    for wrong in (
+        {"sizes": sizes.astype(float)},
+        {"sizes": sizes[:0]},
+        {"sizes": sizes[None]},
+        {"sizes": None},
+    ):
+        with pytest.raises(BetError, match="one integer per entity"):
+            Allocation(**wrong)
+    with pytest.raises(BetError, match="one integer for each of 3"):
+        Allocation.from_sizes(sizes, bits[:2])
+    with pytest.raises(BetError, match="a mask must be bool"):
+        Allocation.from_mask(mask.astype(int))
+    with pytest.raises(BetError, match="not both"):
+        Allocation(sizes.astype(np.int16), mask=mask)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods._shared.codebooks import filled
@@ -18,16 +18,11 @@ from bet.seeds import torch_generator
 from bet.tables import CodebookSpec, CodebookTable
 
 
-class Stated:
-    """What ``filled`` reads of a context."""
-
-    def __init__(self, users, items, d_max, copies, seed=0):
-        rng = np.random.default_rng(seed)
-        self.order = FrequencyOrder(rng.integers(0, 30, users), rng.integers(0, 30, items))
-        self.budget, self.n_users = (
-            Budget((users + items) * d_max, users + items, d_max, copies=copies),
-            users,
-        )
+def random_context(make, users, items, d_max, copies, seed=0):
+    rng = np.random.default_rng(seed)
+    order = FrequencyOrder(rng.integers(0, 30, users), rng.integers(0, 30, items))
+    n = users + items
+    return make(order, Budget(n * d_max, n, d_max, copies=copies))
 
 
 def random_table(layout, seed=0):
@@ -40,9 +35,7 @@ def random_table(layout, seed=0):
     start = rng.normal(size=(layout.stored_rows, layout.columns)).astype(np.float32)
     d_max = layout.columns // layout.copies
     spec = CodebookSpec(layout, codes, order, start)
-    return CodebookTable(
-        np.full(len(order), d_max, dtype=np.int16), d_max, copies=layout.copies, spec=spec
-    )
+    return spec.table(Allocation.uniform(len(order), d_max), d_max=d_max, copies=layout.copies)
 
 
 @settings(max_examples=150, deadline=None)
@@ -56,13 +49,13 @@ def random_table(layout, seed=0):
     st.integers(0, 2**32),
 )
 def test_files_fill_every_limit_and_give_the_same_rows_again(
-    tmp_path_factory, users, items, d_max, copies, width, share, seed
+    tmp_path_factory, bare_context, users, items, d_max, copies, width, share, seed
 ):
     columns = d_max * copies
-    metadata_for = Stated(users, items, d_max, copies, seed)
+    context = random_context(bare_context, users, items, d_max, copies, seed)
     limit = round(400 + share * (2 * columns * (users + items) + 400))
     parts = max(1, columns // width)
-    layout = filled(metadata_for, limit, parts)
+    layout = filled(context, limit, parts)
     if layout is None:
         assert CodebookLayout(columns, copies, parts, 1, users, items, 0, 0).file_bytes > limit
         return
@@ -84,10 +77,10 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     assert read.byte_report().total == length
 
 
-def test_more_bits_do_not_fit():
-    metadata_for = Stated(200, 300, 16, 1)
+def test_more_bits_do_not_fit(bare_context):
+    context = random_context(bare_context, 200, 300, 16, 1)
     for limit in range(1_500, 12_000, 100):
-        layout = filled(metadata_for, limit, 4)
+        layout = filled(context, limit, 4)
         if layout is not None and layout.uncompressed != (200, 300) and layout.code_bits < 9:
             assert (
                 replace(
@@ -99,8 +92,8 @@ def test_more_bits_do_not_fit():
                 [
                     np.sort(side)[::-1]
                     for side in (
-                        metadata_for.order.user_frequency,
-                        metadata_for.order.item_frequency,
+                        context.data.order.user_frequency,
+                        context.data.order.item_frequency,
                     )
                 ]
             )
@@ -158,7 +151,7 @@ def test_codings_of_other_codes_have_other_names():
     with pytest.raises(BetError, match="learn the codes again"):
         CodebookSpec(layout, codes, order[:5])
     with pytest.raises(BetError, match="learn codes for them"):
-        plain.table(np.full(6, 3), 3, copies=1)
+        plain.table(Allocation.uniform(6, 3), d_max=3, copies=1)
     for wrong in ({"subspaces": 3}, {"code_bits": 13}, {"code_bits": 0}, {"user_uncompressed": 4}):
         with pytest.raises(BetError, match="give"):
             replace(layout, **wrong)
@@ -246,8 +239,8 @@ def test_a_training_goes_on_only_through_the_same_codes():
     one, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
     tables = [
         CodebookTable(
-            np.full(6, 8),
-            8,
+            Allocation.uniform(6, 8),
+            d_max=8,
             copies=1,
             spec=CodebookSpec(layout, codes, order),
             std=1.0,
@@ -255,5 +248,6 @@ def test_a_training_goes_on_only_through_the_same_codes():
         )
         for codes in (one, one, other)
     ]
-    forms = [table.form for table in tables]
-    assert forms[0] == forms[1] != forms[2] and (tables[0].kept == tables[2].kept).all()
+    described = [table.description for table in tables]
+    assert described[0] == described[1] != described[2]
+    assert tables[0].allocation.digest == tables[2].allocation.digest

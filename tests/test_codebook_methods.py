@@ -81,9 +81,9 @@ def test_a_sparsity_is_a_number_of_bytes_too(make):
 def test_with_enough_bytes_the_table_is_the_trained_one(make):
     context = make(limit=40_000)
     outcome = METHODS["pq"](context)
-    start = outcome.context.packing.start
+    start = outcome.context.table_spec.start
     full = load_or_pretrain(context).model.table().detach().numpy()
-    np.testing.assert_array_equal(start, full[outcome.context.packing.order])
+    np.testing.assert_array_equal(start, full[outcome.context.table_spec.order])
     assert (
         len(outcome.trials) == 1
         and outcome.trials[0]["own_rows"] == context.budget.n
@@ -94,8 +94,8 @@ def test_with_enough_bytes_the_table_is_the_trained_one(make):
 def test_what_starts_is_the_quantized_table(make):
     context = make(limit=5_000, search=SearchSettings(top=1))
     outcome = METHODS["pq"](context)
-    packing, full = outcome.context.packing, load_or_pretrain(context).model.table().detach()
-    made = packing.table(np.full(context.budget.n, 16), 16, copies=1)().detach()
+    packing, full = outcome.context.table_spec, load_or_pretrain(context).model.table().detach()
+    made = packing.table(context.full_allocation, d_max=16, copies=1)().detach()
     missed = float((made - full).square().sum() / full.square().sum())
     own_rows = packing.order[: packing.layout.user_uncompressed]
     assert len(own_rows) and (made[own_rows] - full[own_rows]).abs().max() < 1e-3
@@ -128,6 +128,6 @@ def test_a_coded_cell_runs_under_both_protocols(tmp_path, monkeypatch, backbone,
             Cell("tiny", backbone, "20 B/entity", method, protocol=protocol, profile="smoke"),
             table=file,
         )
-        assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"]
-        assert record["size"]["bits"] == 16 and len(record["trials"]) == 2
+        assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes
+        assert record.size.bits == 16 and len(record.trials) == 2
         assert load(file).copies == BACKBONES[backbone].copies

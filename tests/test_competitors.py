@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import keep_largest
+from bet.actions import Allocation, keep_largest
 from bet.data import FrequencyOrder
 from bet.errors import BetError, BudgetNotMet
 from bet.methods import ELEMENTWISE, METHODS, UNBUDGETED
@@ -21,11 +21,9 @@ from bet.methods.optembed import allowed, candidate_sizes, evolve, supernet_reco
 from bet.methods.pep import SPEEDS, ThresholdTable, pruning_recommender
 from bet.search import (
     SearchSettings,
-    full_sizes,
     initialize_recommender,
     load_or_pretrain,
     search,
-    without_budget,
 )
 from bet.seeds import numpy_generator, torch_generator
 from bet.study import record
@@ -46,14 +44,14 @@ def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(
     model = outcome.trained.model
     assert model.table.n_parameters() == context.budget.parameters
     ego = model.table()
-    outside = ~torch.from_numpy(model.table.kept) if method in ELEMENTWISE else None
+    outside = ~torch.from_numpy(model.table.allocation.mask) if method in ELEMENTWISE else None
     if outside is not None:
         assert (ego[outside] == 0).all()
     else:
         columns = torch.arange(ego.shape[1] // context.budget.copies).repeat(context.budget.copies)
         assert (ego[columns >= torch.from_numpy(model.table.sizes)[:, None]] == 0).all()
     retrained = outcome.retrained or outcome.trials
-    assert 1 <= len(retrained) <= context.search.top
+    assert 1 <= len(retrained) <= context.settings.search.top
     qualities = [trial["quality"] for trial in outcome.trials] or [
         one.result.quality for one in outcome.retrained.values()
     ]
@@ -69,16 +67,17 @@ def test_without_a_budget_a_method_chooses_its_own_total(make, method):
         "amtl": lambda: best["chosen_columns"],
         "esapn": lambda: best["grown_columns"],
         "optembed": lambda: (
-            best["user_columns"] * (context.n_users - best["removed_users"])
-            + best["item_columns"] * (context.budget.n - context.n_users - best["removed_items"])
+            best["user_columns"] * (context.data.n_users - best["removed_users"])
+            + best["item_columns"]
+            * (context.budget.n - context.data.n_users - best["removed_items"])
         ),
     }[method]()
     assert outcome.trained.model.table.n_parameters() == chosen < context.budget.parameters
 
 
-def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
+def test_interrupted_competitors_go_on_to_the_same_result(make, tmp_path, monkeypatch):
     whole = METHODS["amtl"](make(budget="80%")).trained
-    context = replace(make(budget="80%"), work=make(budget="80%").work / "second")
+    context = make(budget="80%").in_folder(tmp_path / "second")
     import bet.search.trials as trials
 
     plain, calls = trials.train_from_scratch, []
@@ -102,7 +101,7 @@ def test_interrupted_competitors_go_on_to_the_same_result(make, monkeypatch):
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=40), st.integers(0, 50))
 def test_keep_largest_is_exact_and_keeps_the_largest(values, k):
     scores = np.array(values, dtype=float).reshape(1, -1)
-    mask = keep_largest(scores, k)
+    mask = keep_largest(scores, k).mask
     assert mask.sum() == min(k, scores.size)
     if 0 < mask.sum() < scores.size:
         assert scores[mask].min() >= scores[~mask].max()
@@ -112,16 +111,16 @@ def test_magnitude_keeps_the_largest_numbers_and_starts_again_from_the_initial_o
     context = make(
         budget="80%", search=SearchSettings(finetune_epochs=1, top=1)
     )  # gamma = 0: over the whole table
-    kept = METHODS["magnitude"](context).trained.model.table.kept
+    allocation = METHODS["magnitude"](context).trained.model.table.allocation
     full = load_or_pretrain(context).model.table().detach().abs().numpy()
-    assert full[kept].min() >= full[~kept].max()
-    assert_rewound(context, kept)
+    assert full[allocation.mask].min() >= full[~allocation.mask].max()
+    assert_rewound(context, allocation)
 
 
-def assert_rewound(context, kept):
-    initial = initialize_recommender(without_budget(context), full_sizes(context)).table()
-    rewound = initialize_recommender(context, kept).table()
-    assert torch.equal(rewound, initial * torch.from_numpy(kept))
+def assert_rewound(context, allocation):
+    initial = initialize_recommender(context.without_budget(), context.full_allocation).table()
+    rewound = initialize_recommender(context, allocation).table()
+    assert torch.equal(rewound, initial * torch.from_numpy(allocation.mask))
 
 
 def test_thresholds_only_prune_and_the_mask_is_rewound(make):
@@ -131,16 +130,17 @@ def test_thresholds_only_prune_and_the_mask_is_rewound(make):
     assert isinstance(table, ThresholdTable) and table.n_parameters() == table.weight.numel()
     initial = table.weight.detach().clone()
     assert torch.equal(
-        initial, initialize_recommender(without_budget(context), full_sizes(context)).table()
+        initial, initialize_recommender(context.without_budget(), context.full_allocation).table()
     )
-    train(model, context.sampler, context.training, 0, epochs=context.training.max_epochs)
+    training = context.settings.training
+    train(model, context.sampler, training, seed=0, epochs=training.max_epochs)
     assert table.n_parameters() <= context.budget.parameters
     shrunk, weight = table().detach(), table.weight.detach()
     assert (shrunk.abs() <= weight.abs()).all() and (
         (shrunk == 0) | (shrunk.sign() == weight.sign())
     ).all()
     model.zero_grad()
-    bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    bpr_loss(model, context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
     pruned = shrunk == 0
     assert (table.weight.grad[pruned] == 0).all() and table.weight.grad[
         ~pruned
@@ -178,7 +178,7 @@ def test_supernet_thresholds_feel_the_task_and_rows_are_cut_to_the_budget(make):
     model.table.before_step(1, 10)
     assert model.table.columns != drawn and (model.table()[0, model.table.columns[0] :] == 0).all()
     loss = (
-        bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None)
+        bpr_loss(model, context.sampler.draw(64, torch_generator(0)), 0.0, None)
         - model.table.penalty()
     )
     loss.backward()
@@ -227,7 +227,8 @@ def test_environment_is_exact_and_its_state_can_be_saved(make):
 
 def test_nobody_measured_teaches_the_agents_nothing(make, monkeypatch):
     context = make(budget="80%")
-    context = replace(context, training=replace(context.training, validation_share=0.1))
+    training = replace(context.settings.training, validation_share=0.1)
+    context = replace(context, settings=replace(context.settings, training=training))
     selector = CiessSelector(context)
     assert (
         0 < selector.measured.sum() < context.budget.n
@@ -237,20 +238,23 @@ def test_nobody_measured_teaches_the_agents_nothing(make, monkeypatch):
     monkeypatch.setattr(
         Agent, "update", lambda self, transitions, generator: learnt.append(len(transitions)) or 0.0
     )
-    search(replace(context, search=replace(context.search, iterations=2)), selector)
-    n_users = context.n_users
+    numbers = replace(context.settings.search, iterations=2)
+    search(replace(context, settings=replace(context.settings, search=numbers)), selector)
+    n_users = context.data.n_users
     measured = [int(selector.measured[:n_users].sum()), int(selector.measured[n_users:].sum())]
     assert learnt == [*measured, *(2 * count for count in measured)]
 
 
 def test_quality_of_an_item_is_the_mean_over_its_users(make):
     context = make(budget="80%")
-    ranked = context.ranked(load_or_pretrain(context).model)
+    ranked = context.rank(load_or_pretrain(context).model)
     quality = entity_quality(context, ranked)
     by_user = dict(zip(ranked.users, np.mean(list(ranked.values.values()), axis=0), strict=True))
-    item = int(context.order.items[0])
-    users = [u for u in context.train[:, [item]].nonzero()[0] if u in by_user]
-    assert quality[context.n_users + item] == pytest.approx(np.mean([by_user[u] for u in users]))
+    item = int(context.data.order.items[0])
+    users = [u for u in context.data.train[:, [item]].nonzero()[0] if u in by_user]
+    assert quality[context.data.n_users + item] == pytest.approx(
+        np.mean([by_user[u] for u in users])
+    )
 
 
 def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
@@ -275,7 +279,7 @@ def test_exploring_restores_sizes_and_growth_stops_at_the_budget(make):
 
 def test_twins_differ_and_both_learn_through_the_hard_choice(make):
     context = make(budget="80%")
-    groups = FrequencyGroups(context.order)
+    groups = FrequencyGroups(context.data.order)
     assert (
         groups.counts.sum() == context.budget.n
         and (np.bincount(groups.group) == groups.counts).all()
@@ -287,7 +291,7 @@ def test_twins_differ_and_both_learn_through_the_hard_choice(make):
     assert not torch.allclose(frequent, rare)
     ego = table()
     assert ((ego != 0).sum(1) == torch.from_numpy(table.sizes)).all()  # the forward pass is hard
-    bpr_loss(model, *context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
+    bpr_loss(model, context.sampler.draw(64, torch_generator(0)), 0.0, None).backward()
     assert all(twin[0].weight.grad.abs().sum() > 0 for twin in table.twins)
     table.price += 1.0
     assert table.excess() > 0
@@ -347,8 +351,8 @@ def test_pep_that_prunes_too_little_says_how_far_it_came(make, monkeypatch):
     )  # one that does not reach the budget is replaced by another
     outcome = METHODS["pep"](context)
     assert (
-        len(outcome.trials) == context.search.top
-        and outcome.trainings == 2 * context.search.top + 1
+        len(outcome.trials) == context.settings.search.top
+        and outcome.effort.trainings == 2 * context.settings.search.top + 1
     )
     assert caught.value.reached > caught.value.target == make(budget="80%").budget.parameters
 
@@ -363,8 +367,8 @@ def test_budgets_that_a_method_cannot_take_are_refused(tmp_path, monkeypatch):
 
 def test_a_nan_stops_training_with_step_and_learning_rate(make):
     context = make(budget="80%")
-    model = initialize_recommender(context, np.full(context.budget.n, 3, dtype=np.int16))
+    model = initialize_recommender(context, Allocation.uniform(context.budget.n, 3))
     with torch.no_grad():
         model.table.weight[0, 0] = torch.nan
     with pytest.raises(BetError, match=r"diverged: loss nan .* step \d+, learning rate"):
-        train(model, context.sampler, context.training, 0, epochs=1)
+        train(model, context.sampler, context.settings.training, seed=0, epochs=1)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bet.actions import Allocation
 from bet.analysis.curves import (
     Curve,
     Panel,
@@ -468,4 +469,5 @@ def test_final_width_is_the_backbone_s():
         5 + 3 * 16,
         2 * 5,
     ]
-    assert PrunedTable(np.eye(3, 8, dtype=bool), 8, n_users=1)().shape[1] == 8  # zeros, but there
+    allocation = Allocation.from_mask(np.eye(3, 8, dtype=bool))
+    assert PrunedTable(allocation, d_max=8, n_users=1)().shape[1] == 8  # zeros, but there

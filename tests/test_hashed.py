@@ -8,8 +8,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES
+from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.hashing import filled
@@ -18,13 +19,13 @@ from bet.search import SearchSettings
 from bet.seeds import derive, torch_generator
 from bet.study.cell import Cell
 from bet.study.run import run_cell
-from bet.tables import HashedSpec, HashedTable
+from bet.tables import HashedSpec
 
 
 def table(spec, n, copies=1, seed=0):
-    sizes = np.full(n, spec.size, dtype=np.int16)
-    made = HashedTable(
-        sizes, 64, copies=copies, std=1.0, generator=torch_generator(seed), spec=spec
+    generator = torch_generator(seed)
+    made = spec.table(
+        Allocation.uniform(n, spec.size), d_max=64, copies=copies, std=1.0, generator=generator
     )
     with torch.no_grad():
         for weight in made.parameters():
@@ -40,12 +41,11 @@ def table(spec, n, copies=1, seed=0):
     st.integers(1, 2),
 )
 def test_files_fill_every_limit_and_give_the_same_rows_again(
-    tmp_path_factory, limit, size, hashes, copies
+    tmp_path_factory, bare_context, limit, size, hashes, copies
 ):
-    class Stated:
-        budget, n_users, seed = Budget(90 * 16, 90, 16, copies=copies), 40, 3
-
-    hashing = filled(Stated, limit, size, *hashes)
+    order = FrequencyOrder(np.zeros(40), np.zeros(50))
+    context = bare_context(order, Budget(90 * 16, 90, 16, copies=copies), seed=3)
+    hashing = filled(context, limit, size, *hashes)
     if hashing is None:
         assert (
             HashedSpec(
@@ -114,7 +114,7 @@ def test_hashed_methods_learn_within_any_number_of_bytes(make, method, backbone)
     context = make(backbone, limit=900, search=SearchSettings(top=3))
     outcome = METHODS[method](context)
     model = outcome.trained.model
-    assert model.table.n_bytes() <= 900 and outcome.trainings == len(outcome.trials) == 3
+    assert model.table.n_bytes() <= 900 and outcome.effort.trainings == len(outcome.trials) == 3
     assert outcome.trained.result.quality == max(trial["quality"] for trial in outcome.trials) > 0
     assert outcome.trained.result.quality == pytest.approx(context.quality(model))
     assert all(
@@ -122,7 +122,7 @@ def test_hashed_methods_learn_within_any_number_of_bytes(make, method, backbone)
     )
 
 
-def test_too_few_bytes_are_refused(make):
+def test_too_few_bytes_are_refused(make, tmp_path):
     for method in ("hash", "memrec"):
         for context in (
             make(d_max=128, search=SearchSettings(top=1)),
@@ -134,7 +134,7 @@ def test_too_few_bytes_are_refused(make):
             ) as error:
                 METHODS[method](replace(context, byte_limit=100))
             smallest = int(str(error.value).split("table, ")[1].split(" bytes")[0].replace(",", ""))
-            own = replace(context, byte_limit=smallest, work=context.work / str(smallest))
+            own = replace(context, byte_limit=smallest).in_folder(tmp_path / str(smallest))
             assert METHODS[method](own).trained.model.table.n_bytes() <= smallest
             with pytest.raises(BetError, match="smallest file"):
                 METHODS[method](replace(own, byte_limit=smallest - 1))

@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = [
     {"errors", "files", "paths", "process", "seeds"},
     {"data"},
-    {"packed"},
-    {"tables"},
     {"actions"},
     {"predictor"},
+    {"packed"},
+    {"tables"},
     {"backbones"},
     {"training"},
     {"search"},
@@ -84,6 +84,13 @@ def test_light_core_imports_nothing_else(modules):
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert not set(run.stdout.split()) & NOT_IN_THE_CORE
+
+
+@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.seeds"])
+def test_data_and_actions_need_no_torch(modules):
+    code = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def read(path):

@@ -3,23 +3,24 @@ they are.
 """
 
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
 
-from bet.actions import sample_action
+from bet.actions import Allocation, sample_action
 from bet.backbones import BACKBONES
 from bet.methods import METHODS
 from bet.methods.nested import NestedTable, nested_full, widths
-from bet.search import evaluate_truncated, initialize_learner, truncate
+from bet.search import Effort, evaluate_truncated, initialize_learner, truncate
 from bet.training import train
 
 
 def longer(context, epochs=8):
-    return replace(context, training=replace(context.training, max_epochs=epochs, patience=8))
+    training = replace(context.settings.training, max_epochs=epochs, patience=8)
+    return replace(context, settings=replace(context.settings, training=training))
 
 
 def test_widths_are_halves():
@@ -32,7 +33,7 @@ def test_widths_are_halves():
 
 def test_a_step_trains_its_prefix_of_every_copy():
     options = {"copies": 2, "std": 1.0, "generator": torch.Generator().manual_seed(0)}
-    table = NestedTable(np.full(5, 8), 8, seed=0, **options)
+    table = NestedTable(Allocation.uniform(5, 8), d_max=8, seed=0, **options)
     seen = set()
     for step in range(60):
         table.before_step(step, 60)
@@ -55,10 +56,10 @@ def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, back
         and full.result.quality > 0
     )
     before = full.model.snapshot()
-    action = sample_action(context.order, context.budget, np.random.default_rng(0))
-    ranked = evaluate_truncated(context, full, action.kept)
+    action = sample_action(context.data.order, context.budget, np.random.default_rng(0))
+    ranked = evaluate_truncated(context, full, action.allocation)
     assert ranked.means()["quality"] == pytest.approx(
-        context.quality(truncate(context, full, action.kept))
+        context.quality(truncate(context, full, action.allocation))
     )
     assert all(
         torch.equal(weight, before[name]) for name, weight in full.model.state_dict().items()
@@ -76,14 +77,14 @@ def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(mak
     context = longer(make(), 20)
     whole = initialize_learner(context, partial(NestedTable, seed=0))
     whole.table.before_step = lambda step, steps: False
-    train(whole, context.sampler, context.training, 0, epochs=20)
+    train(whole, context.sampler, context.settings.training, seed=0, epochs=20)
     nested = nested_full(context).model
     qualities = []
     for weight in (nested.table.weight, whole.table.weight):
         users, items = weight.detach()[:, :1].split(
-            [context.n_users, context.budget.n - context.n_users]
+            [context.data.n_users, context.budget.n - context.data.n_users]
         )
-        positives = torch.from_numpy(context.train.toarray()) > 0
+        positives = torch.from_numpy(context.data.train.toarray()) > 0
         scores = users @ items.T
         qualities.append(
             float((scores[positives].mean() - scores[~positives].mean()) / scores.std())
@@ -93,13 +94,14 @@ def test_narrow_prefixes_are_better_than_those_of_a_model_trained_as_a_whole(mak
 
 def test_the_search_counts_evaluations_instead_of_fine_tunings(make):
     outcome = METHODS["nested"](longer(make(budget="75%")))
-    assert (outcome.finetunings, outcome.evaluations, outcome.trainings) == (0, 3, 2)
+    assert outcome.effort == Effort(finetunings=0, evaluations=3, trainings=2)
     assert outcome.trained.model.table.n_parameters() == make(budget="75%").budget.target
-    assert {"pretrain", "search", "retrain"} <= set(outcome.seconds)
+    assert None not in asdict(outcome.seconds).values()
 
 
 def test_other_numbers_of_the_search_train_nothing_anew(make, monkeypatch):
     context = longer(make(budget="75%"))
     nested_full(context)
     monkeypatch.setattr(sys.modules["bet.methods.nested"], "_train", None)
-    nested_full(replace(context, search=replace(context.search, iterations=7, actions=5)))
+    numbers = replace(context.settings.search, iterations=7, actions=5)
+    nested_full(replace(context, settings=replace(context.settings, search=numbers)))

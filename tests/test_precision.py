@@ -19,27 +19,19 @@ from bet.packed import load
 from bet.packed.layout import row_bytes
 from bet.packed.quantizer import fake_quantize
 from bet.predictor import DeepSets
-from bet.search import SearchContext, SearchSettings
+from bet.search import PredictorSelector, SearchSettings, search
 from bet.seeds import torch_generator
 from bet.tables import QuantizedTable
-from bet.training import TrainSettings
 
 
 def ranked(rng, users, items):
     return FrequencyOrder(rng.integers(0, 20, users), rng.integers(0, 20, items))
 
 
-class Ordered(SearchContext):
-    """A context of which only the frequencies are known."""
-
-    def __init__(self, order, budget, limit, packing=None):
-        for name, value in (
-            ("order", order),
-            ("budget", budget),
-            ("byte_limit", limit),
-            ("packing", packing),
-        ):
-            object.__setattr__(self, name, value)
+def kinds_of(action, rows=slice(None)):
+    """(size, bits) of ``rows``: (n, 2) int64."""
+    allocation = action.allocation
+    return np.stack([allocation.sizes[rows], allocation.bits[rows]], 1).astype(np.int64)
 
 
 SIZES = (st.integers(1, 40), st.integers(1, 40), st.integers(1, 130), st.integers(1, 2))
@@ -55,7 +47,7 @@ def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, s
     assert lengths.d_max // lengths.step <= LEVELS and lengths.step % copies == 0
     space = PrecisionSpace(order, lengths, d_max, copies)
     for action in space.sample(3, rng):
-        sizes, bits = action.kept.T.astype(np.int64)
+        sizes, bits = kinds_of(action).T
         assert (sizes * bits * copies % 8 == 0).all()
         used = row_bytes(sizes, bits, copies)
         assert used.sum() == lengths.target
@@ -71,37 +63,32 @@ def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, s
             (slice(users, None), order.items, counts[1]),
         ):
             np.testing.assert_array_equal(
-                np.repeat(space.kinds[::-1], row[::-1], axis=0), action.kept[side][ids]
+                np.repeat(space.kinds[::-1], row[::-1], axis=0), kinds_of(action, side)[ids]
             )
 
 
 @settings(max_examples=100, deadline=None)
 @given(*SIZES, st.floats(0, 1.1), st.integers(0, 2**32))
-def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, share, seed):
+def test_files_fill_every_limit(
+    tmp_path_factory, bare_context, users, items, d_max, copies, share, seed
+):
     rng = np.random.default_rng(seed)
     order, n = ranked(rng, users, items), users + items
     limit = round(300 + share * n * (d_max * copies + 20))
     plain = Budget(n * d_max, n, d_max, copies=copies)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "bet.methods.mixed_precision.replace",
-            lambda old, **new: (
-                Ordered(order, plain, limit, **new) if "packing" in new else replace(old, **new)
-            ),
-        )
-        patch.setattr("bet.methods.mixed_precision.without_budget", lambda old: old)
-        try:
-            context, space = mixed_context(Ordered(order, plain, limit))
-        except BetError as error:
-            assert f"{limit:,} bytes is below the smallest file" in str(error)
-            smallest = int(str(error).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
-            assert smallest > limit
-            return
+    try:
+        context, space = mixed_context(bare_context(order, plain, limit))
+    except BetError as error:
+        assert f"{limit:,} bytes is below the smallest file" in str(error)
+        smallest = int(str(error).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
+        assert smallest > limit
+        return
     lengths = set()
     for action in space.sample(2, rng):
-        plain.check(action.kept)
+        action.allocation.check(plain)
         options = {"copies": copies, "std": 1.0, "generator": torch_generator(seed)}
-        table = QuantizedTable(action.kept, d_max, spec=context.packing, **options)
+        table = context.make_table(action.allocation, d_max=d_max, **options)
+        assert isinstance(table, QuantizedTable)
         path = tmp_path_factory.mktemp("packed") / "t"
         table.save(path)
         assert path.stat().st_size == table.n_bytes() <= limit
@@ -113,7 +100,7 @@ def test_files_fill_every_limit(tmp_path_factory, users, items, d_max, copies, s
             packed.rows(range(n)), ego[:, :, : packed.layout.width], rtol=1e-6
         )
         np.testing.assert_array_equal(
-            packed.layout.kinds[packed.layout.kind_of_rows()], action.kept[table.file_order]
+            packed.layout.kinds[packed.layout.kind_of_rows()], kinds_of(action, table.file_order)
         )
         assert len(packed.layout.kinds) <= N_LISTED
         lengths.add(table.n_bytes())
@@ -145,7 +132,7 @@ def test_the_predictor_sees_the_precision():
     # Plain formula: means of encodings over every kind's entities, one after the other.
     action, sums = actions[0], []
     for size, bits in space.kinds:
-        members = np.flatnonzero((action.sizes == size) & (action.bits == bits))
+        members = np.flatnonzero((action.sizes == size) & (action.allocation.bits == bits))
         rows = [
             encode(torch.tensor([[side[i] / side.max()]], dtype=torch.float32))
             for i, encode, side in (
@@ -164,52 +151,29 @@ def test_the_predictor_sees_the_precision():
     )
 
 
-def test_searches_continue_with_the_precisions_they_had(tmp_path):
-    from bet.data import planted, split_interactions
-    from bet.search import PredictorSelector, search
-
-    split = split_interactions(planted(), 0)
-    n = sum(split.train.shape)
-    training = TrainSettings(256, 0.03, "cosine", max_epochs=1, evaluate_every=1, init_std=0.1)
-    settings = SearchSettings(iterations=2, actions=5, finetune_epochs=1, top=1)
-    parts = (
-        split.train,
-        split.validation,
-        "lightgcn",
-        Budget(n * 16, n, 16),
-        0,
-        training,
-        settings,
-    )
-    plain = SearchContext(*parts, tmp_path / "cache", tmp_path / "work", byte_limit=5_000)
+def test_searches_continue_with_the_precisions_they_had(make):
+    plain = make(limit=5_000, search=SearchSettings(iterations=2, actions=5, finetune_epochs=1))
     context, space = mixed_context(plain)
     first = search(context, PredictorSelector(context, DeepSets, space))
     again = search(context, PredictorSelector(context, DeepSets, space))
     for one, other in zip(first, again, strict=True):
-        assert one.action.bits is not None
-        np.testing.assert_array_equal(one.action.kept, other.action.kept)
+        np.testing.assert_array_equal(kinds_of(one.action), kinds_of(other.action))
     fewer, space = mixed_context(replace(plain, byte_limit=4_990))
     for member in search(fewer, PredictorSelector(fewer, DeepSets, space)):
-        assert row_bytes(*member.action.kept.T.astype(np.int64)).sum() == space.lengths.target
+        assert row_bytes(*kinds_of(member.action).T).sum() == space.lengths.target
 
 
 @pytest.mark.parametrize(
     ("users", "items", "d_max", "copies"), [(2000, 700, 128, 1), (300, 100, 128, 2), (30, 20, 8, 1)]
 )
-def test_the_smallest_file_that_the_error_names_is_possible(tmp_path, users, items, d_max, copies):
+def test_the_smallest_file_that_the_error_names_is_possible(
+    bare_context, users, items, d_max, copies
+):
     order, n = ranked(np.random.default_rng(0), users, items), users + items
     plain = Budget(n * d_max, n, d_max, copies=copies)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bet.methods.mixed_precision.without_budget", lambda old: old)
-        patch.setattr(
-            "bet.methods.mixed_precision.replace",
-            lambda old, **new: (
-                Ordered(order, plain, 1, **new) if "packing" in new else replace(old, **new)
-            ),
-        )
-        with pytest.raises(BetError, match="smallest file") as error:
-            mixed_context(Ordered(order, plain, 1))
-        smallest = int(str(error.value).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
-        mixed_context(Ordered(order, plain, smallest))
-        with pytest.raises(BetError, match="smallest file"):
-            mixed_context(Ordered(order, plain, smallest - 1))
+    with pytest.raises(BetError, match="smallest file") as error:
+        mixed_context(bare_context(order, plain, 1))
+    smallest = int(str(error.value).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
+    mixed_context(bare_context(order, plain, smallest))
+    with pytest.raises(BetError, match="smallest file"):
+        mixed_context(bare_context(order, plain, smallest - 1))

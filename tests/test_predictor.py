@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Action, Budget, sample_action, sample_actions, sample_histogram
+from bet.actions import Action, Allocation, Budget, sample_action, sample_actions, sample_histogram
 from bet.data import FrequencyOrder, FrequencyRuns
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly, stack_histograms
 from bet.seeds import torch_generator
@@ -82,9 +82,10 @@ def test_permutation_invariant(kind):
     actions = sample_actions(order, Budget(400, 50, 16), 5, rng)
     users, items = rng.permutation(30), rng.permutation(20)
     renamed = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
-    moved = [
-        Action(np.concatenate([a.user_sizes[users], a.item_sizes[items]]), 30) for a in actions
-    ]
+    moved = []
+    for action in actions:
+        sizes = np.concatenate([action.user_sizes[users], action.item_sizes[items]])
+        moved.append(Action(Allocation.from_sizes(sizes), 30))
     models = [kind(o, 16, torch_generator(0)) for o in (order, renamed)]
     scores = [m(stack_histograms(a, 16)) for m, a in zip(models, (actions, moved), strict=True)]
     torch.testing.assert_close(scores[0], scores[1])

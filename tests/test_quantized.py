@@ -11,35 +11,22 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget, parse_budget, parse_bytes, sample_action
+from bet.actions import Allocation, Budget, parse_budget, parse_bytes, sample_action
 from bet.backbones import BACKBONES, normalized_adjacency
 from bet.data import FrequencyOrder, planted, split_interactions
 from bet.errors import BetError
 from bet.methods import IN_BYTES, METHODS
-from bet.methods.fixed import uniform_sizes
+from bet.methods.fixed import uniform_action
 from bet.methods.quantized import quantized_context
 from bet.packed import float32_file_bytes, load
-from bet.search import initialize_recommender
+from bet.search import check_table, initialize_recommender
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
-from bet.study.run import check_table, run_cell
+from bet.study.run import run_cell
 from bet.tables import QuantizedTable
 from bet.training import BprSampler, bpr_loss, train
 
 BITS = (1, 2, 4, 8, 16)
-
-
-class Ordered:
-    """What ``quantized_context`` reads of a context."""
-
-    def __init__(self, order, budget, limit):
-        self.order, self.budget, self.byte_limit, self.packing, self.ids = (
-            order,
-            budget,
-            limit,
-            None,
-            (),
-        )
 
 
 @settings(max_examples=150, deadline=None)
@@ -54,27 +41,24 @@ class Ordered:
     st.integers(0, 2**32),
 )
 def test_files_fill_every_limit(
-    tmp_path_factory, users, items, d_max, bits, copies, uniform, share, seed
+    tmp_path_factory, bare_context, users, items, d_max, bits, copies, uniform, share, seed
 ):
     rng = np.random.default_rng(seed)
     order, n = FrequencyOrder(rng.integers(0, 20, users), rng.integers(0, 20, items)), users + items
     limit = round(300 + share * n * (d_max * copies * 2.2 + 30))
-    context = Ordered(order, Budget(n * d_max, n, d_max, copies=copies), limit)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "bet.methods.quantized.replace",
-            lambda old, **new: tuple(new.values()) if "packing" in new else replace(old, **new),
-        )
-        try:
-            budget, packing = quantized_context(context, bits, uniform)
-        except BetError as error:
-            assert f"{limit:,} bytes is below the smallest file" in str(error)
-            return
-    stand_in = Ordered(order, budget, limit)
-    sizes = (uniform_sizes(stand_in) if uniform else sample_action(order, budget, rng)).sizes
-    budget.check(sizes)
-    table = QuantizedTable(
-        sizes, d_max, copies=copies, std=1.0, generator=torch_generator(seed), spec=packing
+    try:
+        whole = Budget(n * d_max, n, d_max, copies=copies)
+        context = quantized_context(bare_context(order, whole, limit), bits, uniform)
+    except BetError as error:
+        assert f"{limit:,} bytes is below the smallest file" in str(error)
+        return
+    budget = context.budget
+    action = uniform_action(context) if uniform else sample_action(order, budget, rng)
+    action.allocation.check(budget)
+    sizes = action.sizes
+    generator = torch_generator(seed)
+    table = context.make_table(
+        action.allocation, d_max=d_max, copies=copies, std=1.0, generator=generator
     )
     path = tmp_path_factory.mktemp("packed") / "t"
     table.save(path)
@@ -145,15 +129,15 @@ def test_a_sparsity_below_one_float32_column_is_the_methods_to_refuse(
 @pytest.mark.parametrize("bits", BITS)
 def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, bits):
     own = quantized_context(make(limit=4_000), bits)
-    sizes = sample_action(own.order, own.budget, np.random.default_rng(0)).sizes
-    model = initialize_recommender(own, sizes)
+    action = sample_action(own.data.order, own.budget, np.random.default_rng(0))
+    model = initialize_recommender(own, action.allocation)
     assert isinstance(model.table, QuantizedTable)
     generator = torch_generator(0, "batch")
-    bpr_loss(model, *BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
-    inside = torch.arange(model.table.width) < torch.from_numpy(sizes)[:, None]
+    bpr_loss(model, BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
+    inside = torch.arange(model.table.width) < torch.from_numpy(action.sizes)[:, None]
     gradient = model.table.weight.grad
     assert (gradient[inside] != 0).float().mean() > 0.9 and (gradient[~inside] == 0).all()
-    train(model, BprSampler(split.train), own.training, 0, epochs=1)
+    train(model, BprSampler(split.train), own.settings.training, seed=0, epochs=1)
     assert (model.table.weight.detach()[~inside] == 0).all()
     assert (model.table().detach()[~inside] == 0).all()
     if bits <= 8:
@@ -164,7 +148,7 @@ def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, b
 def test_training_sees_the_rounded_table(make):
     """Loss and scores are those of a plain table that holds the rounded numbers."""
     own = quantized_context(make(limit=4_000), 2)
-    model = initialize_recommender(own, uniform_sizes(own).sizes)
+    model = initialize_recommender(own, uniform_action(own).allocation)
     with torch.no_grad():
         rounded_ego = model.table()
         assert not torch.equal(rounded_ego, model.table.weight)
@@ -180,7 +164,7 @@ def test_too_few_bytes_are_refused_with_the_smallest_file(make):
         quantized_context(replace(context, byte_limit=300), 8, uniform=True)
     smallest = int(str(error.value).split("bits, ")[1].split(" bytes")[0].replace(",", ""))
     fits = quantized_context(replace(context, byte_limit=smallest), 8, uniform=True)
-    assert (uniform_sizes(fits).sizes == 1).all()
+    assert (uniform_action(fits).sizes == 1).all()
     with pytest.raises(BetError, match="below the smallest"):
         quantized_context(replace(context, byte_limit=smallest - 1), 8, uniform=True)
     with pytest.raises(BetError, match="needs a budget"):
@@ -224,7 +208,7 @@ def test_a_budget_in_steps_is_exact():
     sizes = sample_action(order, budget, np.random.default_rng(0)).sizes
     assert sizes.sum() == budget.target == 100 and (sizes % 4 == 0).all() and sizes.min() >= 4
     with pytest.raises(BetError, match="multiples of 4"):
-        budget.check(np.full(20, 5))
+        Allocation.uniform(20, 5).check(budget)
     with pytest.raises(BetError, match="multiples of step"):
         Budget(100, 10, 10, step=4)
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
+from bet.actions import Allocation
 from bet.backbones import (
     BACKBONES,
     NCF,
@@ -91,9 +92,15 @@ def test_full_ranking_equals_pair_scores(name):
     sizes = rng.integers(1, 9, sum(train.shape)).astype(np.int16)
     graph = normalized_adjacency(train)
     full = new_recommender(
-        BACKBONES[name], graph, train.shape[0], np.full_like(sizes, 8), 8, torch_generator(0), 0.5
+        BACKBONES[name],
+        graph,
+        Allocation.uniform(len(sizes), 8),
+        n_users=train.shape[0],
+        d_max=8,
+        generator=torch_generator(0),
+        init_std=0.5,
     )
-    model = truncate_recommender(full, sizes)
+    model = truncate_recommender(full, Allocation.from_sizes(sizes))
     representations = model.backbone.represent(model.table())
     users, items = torch.meshgrid(
         torch.arange(train.shape[0]), torch.arange(train.shape[1]), indexing="ij"

@@ -17,7 +17,7 @@ from bet.release import build as module
 from bet.release.build import build_table
 from bet.release.gate import safe_select
 from bet.release.page import decision_sentence, expectations, load_lines, write_page
-from bet.study.run import check_writable
+from bet.study.output import check_writable
 
 
 @pytest.fixture(autouse=True)

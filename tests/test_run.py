@@ -24,7 +24,8 @@ from bet.study.notebook import run_cell_notebook
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import check_record, read_record
-from bet.study.run import cell_context, run_cell
+from bet.study.run import run_cell
+from bet.study.setup import cell_context
 from bet.training import TrainResult
 
 CELL = "tiny_lightgcn_80_bet_s0"
@@ -283,7 +284,7 @@ def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
 
 def test_a_worthless_full_model_is_refused(folders, monkeypatch):
     monkeypatch.setattr(
-        loop, "load_or_pretrain", lambda context: Trained(None, TrainResult(1, 0.0))
+        loop, "load_or_pretrain", lambda context: Trained(None, TrainResult(1, 0.0, 0.0))
     )
     with pytest.raises(BetError, match="quality on validation is 0"):
         run_cell(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke"))
@@ -319,13 +320,12 @@ def test_selection_can_look_at_a_share_of_the_users(tmp_path, monkeypatch):
         split_interactions(planted(), 0),
     )
     whole = cell_context(cell, split)
-    half = replace(whole, training=replace(whole.training, validation_share=0.5))
+    training = replace(whole.settings.training, validation_share=0.5)
+    half = replace(whole, settings=replace(whole.settings, training=training))
+    reseeded = replace(half, settings=replace(half.settings, seed=1))
     users, chosen = (np.flatnonzero(np.diff(context.selection.indptr)) for context in (whole, half))
     assert len(chosen) == -(-len(users) // 2) and set(chosen) < set(users)
     assert all(
         set(half.selection[[u]].indices) == set(split.validation[[u]].indices) for u in chosen
     )
-    assert (
-        half.key != whole.key
-        and (replace(half, seed=1).selection.indptr != half.selection.indptr).any()
-    )
+    assert half.key != whole.key and (reseeded.selection.indptr != half.selection.indptr).any()

@@ -9,18 +9,20 @@ import numpy as np
 import pytest
 import torch
 
-from bet.actions import Budget, parse_budget
+from bet.actions import Action, Allocation, Budget, parse_budget
 from bet.errors import BetError
-from bet.methods.fixed import random_sizes, uniform_sizes
+from bet.methods.fixed import random_sizes, uniform_action
 from bet.methods.powerlaw import ALPHA, USER_SHARE, PowerlawSelector
 from bet.predictor import DeepSets
 from bet.search import (
+    Effort,
     Evaluated,
     PredictorSelector,
     RandomSelector,
     SearchSettings,
     initialize_recommender,
     load_or_pretrain,
+    loop,
     search,
     search_and_retrain,
     top_actions,
@@ -32,6 +34,12 @@ SEARCH = SearchSettings(iterations=7, actions=10, finetune_epochs=1, top=2)
 @pytest.fixture
 def context(make):
     return make(budget="80%", search=SEARCH)
+
+
+def searching(context, **numbers):
+    """The context with other numbers of the search."""
+    search = replace(context.settings.search, **numbers)
+    return replace(context, settings=replace(context.settings, search=search))
 
 
 def test_strategies_follow_the_iteration(context):
@@ -53,9 +61,7 @@ def test_strategies_follow_the_iteration(context):
 
 
 def test_the_top_is_retrained_and_validation_decides(context):
-    outcome = search_and_retrain(
-        replace(context, search=replace(SEARCH, curve=(3, 5))), RandomSelector(context)
-    )
+    outcome = search_and_retrain(searching(context, curve=(3, 5)), RandomSelector(context))
     assert sorted(outcome.winners) == [3, 5, 7]
     for count, winner in outcome.winners.items():
         top = [member.t for member in top_actions(outcome.iterations[:count], 2)]
@@ -68,15 +74,13 @@ def test_the_top_is_retrained_and_validation_decides(context):
     assert (
         outcome.trained.model.table.sizes == outcome.iterations[outcome.winners[7] - 1].action.sizes
     ).all()
-    assert outcome.finetunings == 7 and outcome.trainings == len(outcome.retrained)
+    assert outcome.effort == Effort(finetunings=7, trainings=len(outcome.retrained))
 
 
 def test_a_longer_search_reports_what_the_shorter_one_would(context, tmp_path):
-    long = search_and_retrain(
-        replace(context, search=replace(SEARCH, curve=(3,))), RandomSelector(context)
-    )
+    long = search_and_retrain(searching(context, curve=(3,)), RandomSelector(context))
     short = search_and_retrain(
-        replace(context, search=replace(SEARCH, iterations=3), work=tmp_path / "short"),
+        searching(context, iterations=3).in_folder(tmp_path / "short"),
         RandomSelector(context),
     )
     assert long.winners[3] == short.winners[3]
@@ -86,7 +90,7 @@ def test_a_longer_search_reports_what_the_shorter_one_would(context, tmp_path):
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
 def test_damaged_or_foreign_cache_is_rebuilt(context, caplog, damage):
     first = load_or_pretrain(context)
-    (path,) = (context.cache / "backbones").glob("*.pt")
+    (path,) = (context.workspace.cache / "backbones").glob("*.pt")
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     else:
@@ -101,18 +105,25 @@ def test_damaged_or_foreign_cache_is_rebuilt(context, caplog, damage):
 TWICE = """
 import sys
 from pathlib import Path
-import bet.search.context as part
 from bet.actions import parse_budget
 from bet.data import planted, split_interactions
-from bet.search import SearchContext, SearchSettings, load_or_pretrain
+from bet.search import (
+    RunSettings, SearchContext, SearchSettings, TrainingData, Workspace, load_or_pretrain,
+)
 from bet.training import TrainSettings
 
+part = sys.modules["bet.search.refit"]  # by name it is the function
 train = part.train
 part.train = lambda *arguments, **named: print("trained") or train(*arguments, **named)
 split, folder = split_interactions(planted(), 0), Path(sys.argv[1])
 settings = TrainSettings(256, 0.03, "cosine", max_epochs=20, evaluate_every=1, patience=20, init_std=0.1)
 budget = parse_budget("80%", sum(split.train.shape), 16)
-context = SearchContext(split.train, split.validation, "lightgcn", budget, 0, settings, SearchSettings(), folder, folder / "work")
+context = SearchContext(
+    data=TrainingData(split.train, split.validation),
+    settings=RunSettings("lightgcn", settings, SearchSettings()),
+    workspace=Workspace(folder, folder / "work"),
+    budget=budget,
+)
 print(float(load_or_pretrain(context).model.table.weight.double().sum()))
 """
 
@@ -127,7 +138,7 @@ def test_two_cells_that_start_at_once_train_the_backbone_once(tmp_path):
 
 def test_powerlaw_is_exact_in_range_and_starts_uniform(context):
     population = search(context, PowerlawSelector(context))
-    assert len(population) == context.search.iterations
+    assert len(population) == context.settings.search.iterations
     for member in population:
         origin = member.action.origin
         assert ALPHA[0] <= origin["alpha"] <= ALPHA[1]
@@ -139,7 +150,7 @@ def test_powerlaw_is_exact_in_range_and_starts_uniform(context):
 
 def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(context):
     selector, population = (
-        PowerlawSelector(replace(context, search=replace(context.search, iterations=30))),
+        PowerlawSelector(searching(context, iterations=30)),
         [],
     )
     for t in range(1, 31):  # the best is in a corner, where steps lead out of the allowed range
@@ -152,10 +163,14 @@ def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(context):
 @pytest.mark.parametrize("sparsity", ["1%", "40%", "80%", "93%"])
 @pytest.mark.parametrize("seed", range(5))
 def test_su_and_sr_are_exact(context, sparsity, seed):
-    given = replace(context, budget=parse_budget(sparsity, context.budget.n, 16), seed=seed)
-    uniform, drawn = uniform_sizes(given).sizes, random_sizes(given)
+    given = replace(
+        context,
+        budget=parse_budget(sparsity, context.budget.n, 16),
+        settings=replace(context.settings, seed=seed),
+    )
+    uniform, drawn = uniform_action(given).sizes, random_sizes(given)
     for sizes in (uniform, drawn):
-        given.budget.check(sizes)
+        Allocation.from_sizes(sizes).check(given.budget)
         assert int(sizes.sum()) == given.budget.target
     assert np.ptp(uniform) <= 1
     if sparsity in ("40%", "80%"):
@@ -165,4 +180,19 @@ def test_su_and_sr_are_exact(context, sparsity, seed):
 def test_no_model_is_built_over_its_budget(context):
     tight = replace(context, budget=Budget(context.budget.n, context.budget.n, 16))
     with pytest.raises(BetError, match="with a sum of at most 210"):
-        initialize_recommender(tight, np.full(context.budget.n, 2, dtype=np.int16))
+        initialize_recommender(tight, Allocation.uniform(context.budget.n, 2))
+
+
+def test_data_derived_from_the_interactions_are_made_once(context):
+    other = replace(context, budget=Budget(context.budget.n, context.budget.n, 16))
+    assert other.graph is context.graph and other.sampler is context.sampler
+    assert other.data.order is context.data.order and other.data.digest == context.data.digest
+
+
+def test_a_member_of_the_population_is_saved_whole(context):
+    allocation = Allocation.from_sizes(np.array([4, 2, 1]), np.array([8, 8, 2]))
+    action = Action(allocation, 2, {"user_share": 0.5})
+    member = Evaluated(3, action, "II random", None, 0.5, 0.1, None, 1.0)
+    again = loop._from_saved(loop._to_saved(member), 2)
+    assert again.action.allocation.digest == allocation.digest
+    assert (again.t, again.action.origin, again.seconds) == (3, {"user_share": 0.5}, 1.0)

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES, new_recommender, normalized_adjacency, truncate_recommender
 from bet.backbones.graph import propagate, propagate_mean
 from bet.data.interactions import binary_matrix
@@ -22,20 +22,20 @@ def build(split, backbone, sizes, d_max=8):
     return new_recommender(
         BACKBONES[backbone],
         graph,
-        split.train.shape[0],
-        sizes,
-        d_max,
-        torch_generator(0, "init"),
-        0.1,
+        Allocation.from_sizes(sizes),
+        n_users=split.train.shape[0],
+        d_max=d_max,
+        generator=torch_generator(0, "init"),
+        init_std=0.1,
     )
 
 
 def test_budget_check_refuses_what_breaks_it():
     budget = Budget(10, 4, 5)
-    budget.check(np.array([1, 2, 3, 4]))
+    Allocation.from_sizes(np.array([1, 2, 3, 4])).check(budget)
     for wrong in ([1, 2, 3, 5], [0, 1, 1, 1], [1, 1, 1, 6], [1, 2, 3]):
         with pytest.raises(BetError, match="allowed are 4 entities"):
-            budget.check(np.array(wrong))
+            Allocation.from_sizes(np.array(wrong)).check(budget)
 
 
 @settings(max_examples=40, deadline=None)
@@ -66,11 +66,11 @@ def test_masked_columns_stay_zero_and_prefixes_are_taken(split, backbone):
     n = sum(split.train.shape)
     full = build(split, backbone, np.full(n, 8, dtype=np.int16))
     sizes = (np.arange(n) % 6 + 1).astype(np.int16)
-    cut = truncate_recommender(full, sizes)
+    cut = truncate_recommender(full, Allocation.from_sizes(sizes))
     mask = np.tile(np.arange(6) < sizes[:, None], full.backbone.copies)
     prefix = full.table.weight.detach().reshape(n, full.backbone.copies, 8)[:, :, :6].reshape(n, -1)
     assert torch.equal(cut.table().detach(), prefix * torch.from_numpy(mask))
-    train(cut, BprSampler(split.train), TrainSettings(256, 0.05), 0, epochs=2)
+    train(cut, BprSampler(split.train), TrainSettings(256, 0.05), seed=0, epochs=2)
     weight = cut.table.weight.detach().numpy()
     assert (weight[~mask] == 0).all() and (weight[mask] != prefix.numpy()[mask]).mean() > 0.5
     assert cut.table.n_parameters() == full.backbone.copies * int(sizes.sum())
@@ -94,7 +94,7 @@ def test_evaluation_is_without_dropout(split, backbone):
 def test_training_beats_popularity(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
     before = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
-    train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), 0, epochs=15)
+    train(model, BprSampler(split.train), TrainSettings(256, 0.03, "cosine"), seed=0, epochs=15)
     popularity = torch.from_numpy(
         np.bincount(split.train.indices, minlength=split.train.shape[1]).astype(np.float32)
     )

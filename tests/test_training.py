@@ -1,6 +1,7 @@
 """BPR triples, training with resume, early stopping."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
+from bet.actions import Allocation
 from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
@@ -21,10 +23,14 @@ SETTINGS = TrainSettings(
 
 
 def fresh(split, backbone="lightgcn", width=4):
-    sizes = np.full(sum(split.train.shape), width, dtype=np.int16)
-    graph, generator = normalized_adjacency(split.train), torch_generator(0, "init")
     return new_recommender(
-        BACKBONES[backbone], graph, split.train.shape[0], sizes, 8, generator, 0.1
+        BACKBONES[backbone],
+        normalized_adjacency(split.train),
+        Allocation.uniform(sum(split.train.shape), width),
+        n_users=split.train.shape[0],
+        d_max=8,
+        generator=torch_generator(0, "init"),
+        init_std=0.1,
     )
 
 
@@ -71,7 +77,7 @@ def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, mon
         return float(model.table().detach().abs().mean())
 
     whole = fresh(split, backbone)
-    expected = train(whole, sampler, SETTINGS, 0, quality)
+    expected = train(whole, sampler, SETTINGS, seed=0, validate=quality)
     calls = []
 
     def dies(model):
@@ -81,15 +87,20 @@ def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, mon
         return quality(model)
 
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(split, backbone), sampler, SETTINGS, 0, dies, checkpoint=path)
+        train(fresh(split, backbone), sampler, SETTINGS, seed=0, validate=dies, checkpoint=path)
     assert path.is_file()
     model, evaluated = fresh(split, backbone), []
     result = train(
-        model, sampler, SETTINGS, 0, lambda m: evaluated.append(1) or quality(m), checkpoint=path
+        model,
+        sampler,
+        SETTINGS,
+        seed=0,
+        validate=lambda m: evaluated.append(1) or quality(m),
+        checkpoint=path,
     )
     assert len(evaluated) == 2  # epochs 3 and 4: the first two were not repeated
-    plain = [[{**row, "seconds": 0} for row in r.curve] for r in (expected, result)]
-    assert plain[0] == plain[1] and (expected.epoch, expected.quality) == (
+    curves = [[replace(point, seconds=0) for point in r.curve] for r in (expected, result)]
+    assert curves[0] == curves[1] and (expected.epoch, expected.quality) == (
         result.epoch,
         result.quality,
     )
@@ -107,10 +118,10 @@ def test_damaged_or_foreign_checkpoint_is_left_alone(split, tmp_path, caplog, da
         path.write_bytes(path.read_bytes()[:100])
     with caplog.at_level(logging.WARNING):
         model = fresh(split)
-        train(model, sampler, SETTINGS, 0, epochs=1, checkpoint=path)
+        train(model, sampler, SETTINGS, seed=0, epochs=1, checkpoint=path)
     assert "starting afresh" in caplog.text
     other = fresh(split)
-    train(other, sampler, SETTINGS, 0, epochs=1)
+    train(other, sampler, SETTINGS, seed=0, epochs=1)
     assert torch.equal(model.table.weight, other.table.weight)
 
 
@@ -125,18 +136,14 @@ def interrupted(split, sampler, path, width=4, epoch=2):
         return float(len(calls))
 
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(split, width=width), sampler, SETTINGS, 0, dies, checkpoint=path)
+        train(fresh(split, width=width), sampler, SETTINGS, seed=0, validate=dies, checkpoint=path)
     assert path.is_file()
 
 
 def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     path, other = tmp_path / "checkpoint.pt", BprSampler(split.validation)
-    assert (
-        other.fingerprint()
-        != BprSampler(split.train).fingerprint()
-        == BprSampler(split.train).fingerprint()
-    )
+    assert other.digest != BprSampler(split.train).digest == BprSampler(split.train).digest
     for sampler, width in ((other, 4), (BprSampler(split.train), 5)):
         interrupted(split, sampler, path, width)
         caplog.clear()
@@ -146,8 +153,8 @@ def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, mon
                 model,
                 BprSampler(split.train),
                 SETTINGS,
-                0,
-                lambda m, seen=evaluated: seen.append(1) or 0.0,
+                seed=0,
+                validate=lambda m, seen=evaluated: seen.append(1) or 0.0,
                 checkpoint=path,
             )
         assert "starting afresh" in caplog.text and len(evaluated) == SETTINGS.max_epochs
@@ -157,7 +164,7 @@ def test_training_without_validation_continues_too(split, tmp_path, monkeypatch)
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     sampler, path, steps = BprSampler(split.train), tmp_path / "checkpoint.pt", []
     whole, model = fresh(split), fresh(split)
-    train(whole, sampler, SETTINGS, 0, epochs=3)
+    train(whole, sampler, SETTINGS, seed=0, epochs=3)
     loss = trainer.bpr_loss
 
     def dies(*arguments):
@@ -168,10 +175,10 @@ def test_training_without_validation_continues_too(split, tmp_path, monkeypatch)
 
     monkeypatch.setattr(trainer, "bpr_loss", dies)
     with pytest.raises(KeyboardInterrupt):
-        train(model, sampler, SETTINGS, 0, epochs=3, checkpoint=path)
+        train(model, sampler, SETTINGS, seed=0, epochs=3, checkpoint=path)
     monkeypatch.setattr(trainer, "bpr_loss", loss)
     continued = fresh(split)
-    train(continued, sampler, SETTINGS, 0, epochs=3, checkpoint=path)
+    train(continued, sampler, SETTINGS, seed=0, epochs=3, checkpoint=path)
     assert torch.equal(continued.table.weight, whole.table.weight) and not path.exists()
 
 
@@ -186,7 +193,7 @@ def test_stops_after_patience_and_restores_the_best(split):
     stopping = TrainSettings(
         256, 0.05, "step", max_epochs=5, evaluate_every=1, patience=2, init_std=0.1
     )
-    result = train(model, BprSampler(split.train), stopping, 0, validate)
+    result = train(model, BprSampler(split.train), stopping, seed=0, validate=validate)
     assert len(seen) == 4 and (result.epoch, result.quality) == (2, 0.3)
     assert torch.equal(model.table.weight, seen[1]["table.weight"])
 
@@ -220,7 +227,7 @@ def test_backbone_weights_learn_at_their_own_rate(split):
             model,
             BprSampler(split.train),
             TrainSettings(256, 0.05, backbone_rate=rate, init_std=0.1),
-            0,
+            seed=0,
             epochs=1,
         )
         moved.append(
@@ -237,4 +244,4 @@ def test_divergence_names_step_and_rate(split):
     with torch.no_grad():
         model.table.weight.fill_(torch.nan)
     with pytest.raises(BetError, match=r"loss nan in epoch 1.*learning rate 0\.0\d+; lower"):
-        train(model, BprSampler(split.train), SETTINGS, 0, epochs=1)
+        train(model, BprSampler(split.train), SETTINGS, seed=0, epochs=1)

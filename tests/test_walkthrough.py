@@ -66,11 +66,11 @@ def test_allocation_steps_sum_to_the_total():
 
 def test_renaming_and_sets(split):
     context = show_search.small_context(split, "tiny", 0, 3)
-    (action,) = sample_actions(context.order, context.budget, 1, numpy_generator(0, "x"))
+    (action,) = sample_actions(context.data.order, context.budget, 1, numpy_generator(0, "x"))
     assert show_search.change_by_renaming(context, action, 0) < 1e-5
-    sets = show_search.sets_table(action, context.order)
-    assert sets["users"].sum() == context.n_users
-    assert sets[["users", "items"]].to_numpy().sum() == context.order.n
+    sets = show_search.sets_table(action, context.data.order)
+    assert sets["users"].sum() == context.data.n_users
+    assert sets[["users", "items"]].to_numpy().sum() == context.data.order.n
     assert np.dot(sets.index, sets["users"] + sets["items"]) == context.budget.target
 
 
@@ -80,7 +80,7 @@ def test_search_pictures(split, tmp_path, monkeypatch):
     population = search(context, PredictorSelector(context, DeepSets))
     assert list(show_search.population_table(population).index) == [1, 2, 3, 4, 5, 6]
     assert list(show_search.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
-    order, sizes = context.order, show_search.best_median_worst(population)
+    order, sizes = context.data.order, show_search.best_median_worst(population)
     assert [label.split(",")[0] for label in sizes] == ["best", "median", "worst"]
     for figure in (
         show_sampling.plot_families(order, context.budget, 0),
@@ -106,13 +106,13 @@ def test_the_sentence_says_what_the_difference_means():
 def test_pictures_of_a_competitor(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     context = show_search.small_context(split, "tiny", 0, 1)
-    groups = FrequencyGroups(context.order)
+    groups = FrequencyGroups(context.data.order)
     table = twin_recommender(context, groups, 0.1).table
     sizes = project(at_least(table.choice()).detach().numpy(), groups, context.budget.target)
     totals = show_amtl.totals_table(table, sizes, context.budget)["columns"]
     assert totals["projected"] == totals["budget"] == context.budget.target
     assert totals["hard choice"] == table.sizes.sum()
-    figure = show_amtl.plot_choice(table, groups, context.order)
+    figure = show_amtl.plot_choice(table, groups, context.data.order)
     assert figure.axes[0].get_xlabel() and figure.axes[0].get_ylabel()
     assert figure.axes[2].get_ylabel()
     plt.close(figure)

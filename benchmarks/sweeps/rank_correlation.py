@@ -34,7 +34,7 @@ from bet.search import (
 )
 from bet.seeds import numpy_generator
 from bet.study.cell import Cell
-from bet.study.run import cell_context
+from bet.study.setup import cell_context
 
 SCORES: dict[str, tuple[Callable[[SearchContext], Trained], Score]] = {
     "fine-tuned": (load_or_pretrain, evaluate_finetuned),
@@ -67,9 +67,10 @@ def measure(
     """
     split = split_interactions(load_dataset(dataset), seed)
     context = cell_context(Cell(dataset, backbone, budget, "bet", seed, profile=profile), split)
-    context = replace(context, cache=cache, work=cache / "work")
+    workspace = replace(context.workspace, cache=cache, folder=cache / "work")
+    context = replace(context, workspace=workspace)
     drawn = sample_actions(
-        context.order, context.budget, actions, numpy_generator(seed, "nested benchmark")
+        context.data.order, context.budget, actions, numpy_generator(seed, "nested benchmark")
     )
     whole = load_or_pretrain(context).result.quality
     fitness, taken, training = {}, {}, {}
@@ -78,7 +79,7 @@ def measure(
         started = perf_counter()
         bar = tqdm(drawn, desc=f"{backbone} {budget} {name}", disable=not sys.stderr.isatty())
         fitness[name] = (
-            np.array([score(context, full, action.kept).means()["quality"] for action in bar])
+            np.array([score(context, full, action.allocation).means()["quality"] for action in bar])
             / whole
         )
         taken[name], training[name] = (perf_counter() - started) / actions, full.result.seconds

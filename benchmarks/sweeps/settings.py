@@ -15,13 +15,20 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from tqdm.auto import tqdm
 
-from bet.actions import Budget
+from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
 from bet.files import atomic_path
 from bet.paths import cache_dir
 from bet.process import fixed_threads
-from bet.search import SearchContext, SearchSettings, train_from_scratch
+from bet.search import (
+    RunSettings,
+    SearchContext,
+    SearchSettings,
+    TrainingData,
+    Workspace,
+    train_from_scratch,
+)
 from bet.study.profiles import PROFILES
 from bet.training import TrainSettings
 
@@ -106,9 +113,14 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_
     split = split_interactions(load_dataset(dataset), seed=0)
     n = sum(split.train.shape)
     budget = Budget(n * width, n, d_max, copies=BACKBONES[backbone].copies)
-    parts = (split.train, split.validation, backbone, budget, 0, settings, SearchSettings())
-    context = SearchContext(*parts, cache_dir(), cache_dir() / "sweep")
-    found = train_from_scratch(context, np.full(n, width, dtype=np.int16), path.stem).result.quality
+    context = SearchContext(
+        data=TrainingData(split.train, split.validation),
+        settings=RunSettings(backbone, settings, SearchSettings()),
+        workspace=Workspace(cache_dir(), cache_dir() / "sweep"),
+        budget=budget,
+    )
+    trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
+    found = trained.result.quality
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(found))
     return found

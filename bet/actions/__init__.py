@@ -1,8 +1,8 @@
 """Budgets, and actions that meet them exactly."""
 
 from bet.actions.action import Action
+from bet.actions.allocation import Allocation, keep_largest
 from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
-from bet.actions.elements import keep_largest
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
@@ -14,6 +14,7 @@ __all__ = [
     "LEVELS",
     "PER_ENTITY",
     "Action",
+    "Allocation",
     "Budget",
     "Family",
     "PrecisionSpace",

@@ -1,28 +1,27 @@
 """An action: one embedding size for every entity, perhaps a precision, too."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from bet.actions.allocation import Allocation
 from bet.data.frequency import FrequencyOrder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Action:
-    """``sizes`` (n,) int16 by entity id, users first; ``origin`` says how they were drawn (plain
-    values).
-
-    ``bits`` (n,) int16 per number of every entity, where the action chooses them.
+    """``allocation``: sizes and perhaps bits by entity id, users first; ``origin``: how they were
+    drawn, plain values for the record.
     """
 
-    sizes: np.ndarray
+    allocation: Allocation
     n_users: int
-    origin: dict[str, float | str] = field(default_factory=dict)
-    bits: np.ndarray | None = None
+    origin: Mapping[str, float | str] = field(default_factory=dict)
 
     @classmethod
     def from_ranked(
-        cls, order: FrequencyOrder, users: np.ndarray, items: np.ndarray, **origin
+        cls, order: FrequencyOrder, users: np.ndarray, items: np.ndarray, **origin: float | str
     ) -> "Action":
         """Hand out sizes listed by frequency rank, ``users`` (|U|,) and ``items`` (|V|,), to the
         entities they belong to.
@@ -30,25 +29,26 @@ class Action:
         sizes = np.empty(order.n, dtype=np.int16)
         sizes[order.users] = users
         sizes[order.n_users + order.items] = items
-        return cls(sizes, order.n_users, origin)
+        return cls(Allocation.from_sizes(sizes), order.n_users, origin)
 
     @property
-    def kept(self) -> np.ndarray:
-        """What a table is made from: sizes (n,), or sizes and bits (n, 2) int16."""
-        return self.sizes if self.bits is None else np.stack([self.sizes, self.bits], 1)
+    def sizes(self) -> np.ndarray:
+        """(n,) int16."""
+        return self.allocation.columns
 
     @property
     def user_sizes(self) -> np.ndarray:
+        """(|U|,) int16."""
         return self.sizes[: self.n_users]
 
     @property
     def item_sizes(self) -> np.ndarray:
+        """(|V|,) int16."""
         return self.sizes[self.n_users :]
 
     def histograms(self, d_max: int) -> np.ndarray:
         """Users and items of every size: (2, d_max + 1) int64. Under a frequency order they
         determine the action.
         """
-        return np.stack(
-            [np.bincount(side, minlength=d_max + 1) for side in (self.user_sizes, self.item_sizes)]
-        )
+        sides = (self.user_sizes, self.item_sizes)
+        return np.stack([np.bincount(side, minlength=d_max + 1) for side in sides])

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from bet.errors import BetError
 
 UNITS = {
@@ -18,11 +16,8 @@ UNITS = {
     "MiB": 2**20,
     "GiB": 2**30,
 }
-_FACTORS = {
-    unit.lower(): factor for unit, factor in UNITS.items()
-}  # in whatever case they are written
-
-
+# Units are read in whatever case they are written.
+_FACTORS = {unit.lower(): factor for unit, factor in UNITS.items()}
 PER_ENTITY = "/entity"  # after a unit of bytes
 
 
@@ -48,14 +43,14 @@ class Budget:
             )
         if not 0 <= self.d_min <= self.d_max or self.d_max < 1 or self.n < 1 or self.copies < 1:
             raise BetError(
-                f"need n >= 1, copies >= 1 and 0 <= d_min <= d_max, got n={self.n}, copies={self.copies}, "
-                f"d_min={self.d_min}, d_max={self.d_max}"
+                f"need n >= 1, copies >= 1 and 0 <= d_min <= d_max, got n={self.n}, "
+                f"copies={self.copies}, d_min={self.d_min}, d_max={self.d_max}"
             )
         if self.total < self.n * self.d_min:
             raise BetError(
                 f"a budget of {self.parameters:,} parameters is below the smallest possible table, "
-                f"{self.copies * self.n * self.d_min:,} ({self.n:,} entities x {self.d_min} columns x {self.copies} tables); "
-                "raise the budget"
+                f"{self.copies * self.n * self.d_min:,} ({self.n:,} entities x {self.d_min} columns "
+                f"x {self.copies} tables); raise the budget"
             )
 
     @property
@@ -73,41 +68,14 @@ class Budget:
         """Whether it is below the full table."""
         return self.total < self.n * self.d_max
 
-    def check(self, kept: np.ndarray) -> None:
-        """Raise BetError unless ``kept`` obeys the budget and, if it is not a mask, the bounds.
-
-        kept: sizes (n,), sizes and bits (n, 2), or a bool mask (n, copies * d_max). Called wherever
-        a table is made or reported.
-        """
-        used = int(np.sum(kept if kept.dtype == bool else sizes_of(kept), dtype=np.int64))
-        if kept.dtype == bool:
-            if kept.shape != (self.n, self.copies * self.d_max) or used > self.parameters:
-                raise BetError(
-                    f"a mask of shape {kept.shape} keeps {used} numbers; allowed are {self.parameters} of "
-                    f"({self.n}, {self.copies * self.d_max})"
-                )
-            return
-        sizes = sizes_of(kept)
-        outside = len(sizes) != self.n or sizes.min() < self.d_min or sizes.max() > self.d_max
-        if outside or used > self.total or (sizes % self.step).any():
-            raise BetError(
-                f"sizes of {len(sizes)} entities in [{sizes.min()}, {sizes.max()}] sum to {used}; allowed are {self.n} entities "
-                f"in [{self.d_min}, {self.d_max}], multiples of {self.step} with a sum of at most {self.total}"
-            )
-
-
-def sizes_of(kept: np.ndarray) -> np.ndarray:
-    """The sizes (n,) in ``kept``, sizes (n,) or sizes and bits (n, 2)."""
-    return kept if kept.ndim == 1 else kept[:, 0]
-
 
 def parse_budget(
     text: str | int | float,
     n: int,
     d_max: int,
+    *,
     copies: int = 1,
     d_min: int = 1,
-    *,
     file_bytes: Callable[[int], int] | None = None,
 ) -> Budget:
     """The budget that ``text`` states for ``n`` entities.
@@ -118,8 +86,15 @@ def parse_budget(
     * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and
       header count.
 
-    file_bytes: the length of a file that holds so many parameters, needed for a budget in bytes.
+    ``file_bytes``: the length of a file that holds so many parameters, needed for a budget in bytes.
     Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
+
+    >>> parse_budget("90%", n=10, d_max=16).total  # a tenth of 160 columns
+    16
+    >>> parse_budget(64, n=10, d_max=16, copies=2).total  # two tables of 32 columns each
+    32
+    >>> parse_budget("0.2 kB", n=10, d_max=16, file_bytes=lambda numbers: 40 + 4 * numbers).total
+    40
     """
     number, unit = _read(text)
     if (limit := _bytes(number, unit, n)) is not None:
@@ -131,7 +106,8 @@ def parse_budget(
         smallest = file_bytes(copies * n * d_min)
         if limit < smallest:
             raise BetError(
-                f"a budget of {limit:,} bytes is below the smallest possible table file, {smallest:,} bytes; raise the budget"
+                f"a budget of {limit:,} bytes is below the smallest possible table file, "
+                f"{smallest:,} bytes; raise the budget"
             )
         columns = (limit - file_bytes(0)) // (4 * copies)
         # The header may grow by a digit or two.
@@ -147,23 +123,27 @@ def parse_budget(
         return Budget(int((1 - sparsity) * d_max * n), n, d_max, d_min, copies)
     if number.denominator != 1:
         raise BetError(
-            f"a number of parameters must be whole, got {text!r}; for a sparsity give a value below 1"
+            f"a number of parameters must be whole, got {text!r}; for a sparsity give a value "
+            "below 1"
         )
     return Budget(int(number) // copies, n, d_max, d_min, copies)
 
 
-def parse_bytes(text: str | int | float, n: int) -> int | None:
-    """The bytes that ``text`` states for ``n`` entities, None when it states something else. Raises
-    BetError as above.
+def parse_bytes(text: str | int | float | None, n: int) -> int | None:
+    """The bytes that ``text`` states for ``n`` entities, None when it states something else, or
+    there is no budget (None). Raises BetError as above.
+
+    >>> parse_bytes("25.6 B/entity", n=1_000), parse_bytes("90%", n=1_000)
+    (25600, None)
     """
-    return None if text == "none" else _bytes(*_read(text), n)
+    return None if text in (None, "none") else _bytes(*_read(text), n)
 
 
 def _bytes(number: Fraction, unit: str, n: int) -> int | None:
     if unit in ("", "%"):
         return None
-    plain = unit.removesuffix(PER_ENTITY)
-    return int(number * _FACTORS[plain] * (n if plain != unit else 1))
+    total = unit.removesuffix(PER_ENTITY)
+    return int(number * _FACTORS[total] * (n if total != unit else 1))
 
 
 def _read(text: str | int | float) -> tuple[Fraction, str]:
@@ -179,7 +159,7 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
         or unit == PER_ENTITY
     ):
         raise BetError(
-            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or bytes ('1.8 MB', '25.6 B/entity'; "
-            f"units: {', '.join(UNITS)})"
+            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or "
+            f"bytes ('1.8 MB', '25.6 B/entity'; units: {', '.join(UNITS)})"
         )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

@@ -1,11 +1,12 @@
 """Actions that give every entity a size and a precision, exact in bytes."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from bet.actions.action import Action
+from bet.actions.allocation import Allocation
 from bet.actions.budget import Budget
 from bet.actions.sampler import sample_action
 from bet.data import FrequencyOrder
@@ -60,12 +61,13 @@ class PrecisionSpace:
     def _with_precision(self, action: Action, rng: np.random.Generator) -> Action:
         low, high = np.log(self.d_max / NARROWEST), np.log(self.d_max)
         most = np.exp(rng.uniform(low, high, 2))  # columns of users and of items
-        side = (np.arange(len(action.sizes)) >= action.n_users).astype(int)
-        bits = self.bits(action.sizes, most[side])
-        origin = action.origin | {"user_columns": float(most[0]), "item_columns": float(most[1])}
-        sizes = 8 * action.sizes.astype(np.int64) // (bits * self.copies)
-        return replace(
-            action, sizes=sizes.astype(np.int16), bits=bits.astype(np.int16), origin=origin
+        lengths = action.sizes.astype(np.int64)  # bytes per row, until here
+        side = (np.arange(len(lengths)) >= action.n_users).astype(int)
+        bits = self.bits(lengths, most[side])
+        sizes = 8 * lengths // (bits * self.copies)
+        drawn = {"user_columns": float(most[0]), "item_columns": float(most[1])}
+        return Action(
+            Allocation.from_sizes(sizes, bits), action.n_users, {**action.origin, **drawn}
         )
 
     def bits(self, lengths: np.ndarray, most: np.ndarray) -> np.ndarray:
@@ -78,10 +80,9 @@ class PrecisionSpace:
         return found
 
     def histograms(self, action: Action) -> np.ndarray:
-        assert action.bits is not None
-        code, listed = (
-            64 * kinds[:, 0] + kinds[:, 1] for kinds in (action.kept.astype(np.int64), self.kinds)
-        )
+        assert action.allocation.bits is not None
+        code = 64 * action.sizes.astype(np.int64) + action.allocation.bits
+        listed = 64 * self.kinds[:, 0] + self.kinds[:, 1]
         order = np.argsort(listed)
         found = order[np.searchsorted(listed[order], code)]
         counts = [

@@ -77,7 +77,7 @@ def ranked_action(
     user_values: np.ndarray,
     item_values: np.ndarray,
     user_share: float,
-    **origin,
+    **origin: float | str,
 ) -> Action:
     """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both
     non-increasing, by rank.
@@ -90,7 +90,7 @@ def ranked_action(
     action = Action.from_ranked(
         order, users, items, user_share=for_users / max(budget.target, 1), **origin
     )
-    budget.check(action.sizes)
+    action.allocation.check(budget)
     return action
 
 

@@ -5,10 +5,10 @@ measured.
 from collections.abc import Callable
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
 from bet.tables import MaskedTable, Table
@@ -43,8 +43,9 @@ class Recommender(nn.Module):
 def new_recommender(
     backbone: type[Backbone],
     graph: Graph,
+    allocation: Allocation,
+    *,
     n_users: int,
-    kept: np.ndarray,
     d_max: int,
     generator: torch.Generator,
     init_std: float | None = None,
@@ -52,23 +53,22 @@ def new_recommender(
 ) -> Recommender:
     """A recommender with fresh weights from ``generator`` (CPU) on the graph's device.
 
-    kept: sizes (n,), or a mask (n, copies * d_max) of single numbers; what the table keeps of the
-    full one. init_std: rows start as N(0, init_std^2); None takes the backbone's own scale. table:
-    makes the table; None takes the one that ``kept`` is the form of.
+    init_std: rows start as N(0, init_std^2); None takes the backbone's default. table: makes the
+    table; None takes the plain float32 one of prefixes or of single numbers.
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
-    make = table or partial(MaskedTable if kept.ndim == 1 else PrunedTable, n_users=n_users)
-    return Recommender(
-        body, make(kept, d_max, copies=body.copies, std=std, generator=generator)
-    ).to(graph.values.device)
+    if table is None:
+        table = partial(MaskedTable if allocation.mask is None else PrunedTable, n_users=n_users)
+    made = table(allocation, d_max=d_max, copies=body.copies, std=std, generator=generator)
+    return Recommender(body, made).to(graph.values.device)
 
 
 def truncate_recommender(
-    full: Recommender, kept: np.ndarray, table: Callable[..., Table] | None = None
+    full: Recommender, allocation: Allocation, table: Callable[..., Table] | None = None
 ) -> Recommender:
     """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to
-    ``kept``, sizes (n,) for one; None makes a plain float32 table.
+    the prefixes that ``allocation`` keeps; None makes a float32 table.
     """
     body = type(full.backbone)(
         full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
@@ -76,6 +76,7 @@ def truncate_recommender(
     body.load_state_dict(full.backbone.state_dict())
     assert isinstance(full.table, MaskedTable)
     make = table or partial(MaskedTable, n_users=full.n_users)
-    cut = make(kept, body.d_max, copies=body.copies)
-    assert isinstance(cut, MaskedTable)
-    return Recommender(body, cut.take_prefixes(full.table.weight.detach().cpu())).to(full.device)
+    truncated = make(allocation, d_max=body.d_max, copies=body.copies)
+    assert isinstance(truncated, MaskedTable)
+    truncated.take_prefixes(full.table.weight.detach().cpu())
+    return Recommender(body, truncated).to(full.device)

@@ -1,5 +1,6 @@
 """Interactions, where they come from, and how they are split."""
 
+from bet.data.digest import matrix_digest
 from bet.data.frequency import FrequencyOrder, FrequencyRuns
 from bet.data.interactions import Interactions, from_pairs, keep_rows
 from bet.data.readers import read_interactions
@@ -17,6 +18,7 @@ __all__ = [
     "from_pairs",
     "keep_rows",
     "load_dataset",
+    "matrix_digest",
     "planted",
     "power_law",
     "read_interactions",

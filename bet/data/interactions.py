@@ -1,6 +1,5 @@
 """The validated container of implicit feedback: a binary user-item matrix and the original ids."""
 
-import hashlib
 import logging
 from dataclasses import dataclass
 
@@ -8,6 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.sparse import csr_array
 
+from bet.data.digest import matrix_digest
 from bet.errors import BetError
 
 log = logging.getLogger(__name__)
@@ -49,12 +49,7 @@ class Interactions:
 
     def fingerprint(self) -> str:
         """sha256 of shape, pairs and original ids."""
-        digest = hashlib.sha256(repr(self.matrix.shape).encode())
-        for part in (self.matrix.indptr, self.matrix.indices):
-            digest.update(np.ascontiguousarray(part, dtype=np.int64).tobytes())
-        for ids in (self.user_ids, self.item_ids):
-            digest.update(b"" if ids is None else "\x00".join(map(str, ids)).encode())
-        return digest.hexdigest()
+        return matrix_digest(self.matrix, self.user_ids, self.item_ids)
 
 
 def binary_matrix(users: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> csr_array:

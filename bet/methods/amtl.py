@@ -6,11 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.data import FrequencyOrder
 from bet.search import (
+    Effort,
     MethodResult,
     SearchContext,
+    StageSeconds,
     Trial,
     best_trial,
     cached,
@@ -77,14 +80,15 @@ class TwinTable(LearnedTable):
 
     def __init__(
         self,
-        *full,
+        allocation: Allocation,
+        *,
         groups: FrequencyGroups,
         target: int,
         rate: float,
         generator: torch.Generator,
         **options,
     ):
-        super().__init__(*full, generator=generator, **options)
+        super().__init__(allocation, generator=generator, **options)
         self.target, self.rate, d_max = target, rate, self.d_max
         self.budgeted = target < self.n * d_max
         start = target / self.n if self.budgeted else (d_max + 1) / 2
@@ -181,8 +185,8 @@ def amtl(context: SearchContext) -> MethodResult:
     one, the expected excess is charged (dual ascent), and at the end the columns with the largest
     P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the twins.
     """
-    groups, trials, seconds, trainings = FrequencyGroups(context.order), [], 0.0, 0
-    for rate in RATES[: context.search.top]:
+    groups, trials, seconds, trainings = FrequencyGroups(context.data.order), [], 0.0, 0
+    for rate in RATES[: context.settings.search.top]:
         found = cached(
             context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=(COLDEST, ASCENT)
         )
@@ -196,10 +200,13 @@ def amtl(context: SearchContext) -> MethodResult:
         )
         trials.append(
             Trial(
-                sizes, {"rate": rate, "chosen_columns": int(chosen.sum()), "price": found["price"]}
+                Allocation.from_sizes(sizes),
+                {"rate": rate, "chosen_columns": int(chosen.sum()), "price": found["price"]},
             )
         )
-    return best_trial(context, trials, trainings=trainings, seconds={"search": seconds})
+    return best_trial(
+        context, trials, seconds=StageSeconds(search=seconds), effort=Effort(trainings=trainings)
+    )
 
 
 def _learn_sizes(context: SearchContext, groups: FrequencyGroups, rate: float) -> dict:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor, nn
 
-from bet.actions import Action, Budget, allocate
+from bet.actions import Action, Allocation, Budget, allocate
 from bet.search import (
     Choice,
     Evaluated,
@@ -119,12 +119,14 @@ class CiessSelector:
     name = "ciess"
 
     def __init__(self, context: SearchContext):
-        self.context, order = context, context.order
-        self.agents = {side: Agent(torch_generator(context.seed, "agent", side)) for side in SIDES}
+        self.context, order = context, context.data.order
+        self.agents = {
+            side: Agent(torch_generator(context.settings.seed, "agent", side)) for side in SIDES
+        }
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
         self.reference = entity_quality(
-            context, context.ranked(load_or_pretrain(context).model)
+            context, context.rank(load_or_pretrain(context).model)
         )  # (n,) of the full table
         # For whom even the full table finds nothing, or nobody looks, no size is better than
         # another: nothing to learn from.
@@ -141,7 +143,7 @@ class CiessSelector:
         )
 
     def _sides(self) -> list[tuple[str, slice]]:
-        n_users = self.context.n_users
+        n_users = self.context.data.n_users
         return [("users", slice(None, n_users)), ("items", slice(n_users, None))]
 
     @torch.no_grad()
@@ -154,7 +156,7 @@ class CiessSelector:
             [self.agents[side].act(self.state[rows])[:, 0].numpy() for side, rows in self._sides()]
         )
         scaled, wanted = scale_to_budget(means, context.budget), np.empty(context.budget.n)
-        rng = numpy_generator(context.seed, "ciess", t)
+        rng = numpy_generator(context.settings.seed, "ciess", t)
         for side, rows in self._sides():
             agent, state = self.agents[side], self.state[rows]
             start = np.clip(
@@ -164,8 +166,8 @@ class CiessSelector:
             )
             wanted[rows] = best_of_walk(agent, state, start, d_max, rng)
         action = Action(
-            scale_to_budget(wanted, context.budget),
-            context.n_users,
+            Allocation.from_sizes(scale_to_budget(wanted, context.budget)),
+            context.data.n_users,
             {"wanted_mean": float(wanted.mean())},
         )
         return Choice(action, "actor, noise and walk")
@@ -181,7 +183,7 @@ class CiessSelector:
         self.state = following
         losses = []
         for side, rows in self._sides():
-            generator = torch_generator(context.seed, "ciess", t, side)
+            generator = torch_generator(context.settings.seed, "ciess", t, side)
             measured = torch.from_numpy(self.measured[rows])
             losses.append(
                 self.agents[side].update(
@@ -213,11 +215,11 @@ def entity_quality(context: SearchContext, ranked: RankingMetrics) -> np.ndarray
     """(n,) mean of a user's six metrics; for an item the mean over the users who have it in
     training; 0 where nobody counts.
     """
-    n_users, n_items = context.train.shape
+    n_users, n_items = context.data.train.shape
     by_user, counted = np.zeros(n_users), np.zeros(n_users)
     by_user[ranked.users] = np.mean(list(ranked.values.values()), axis=0)
     counted[ranked.users] = 1.0
-    train = csr_array(context.train, dtype=np.float64)
+    train = csr_array(context.data.train, dtype=np.float64)
     by_item = (by_user @ train) / np.maximum(counted @ train, 1.0)
     return np.concatenate([by_user, by_item])
 

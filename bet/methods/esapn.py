@@ -9,9 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.errors import BudgetNotMet
-from bet.search import MethodResult, SearchContext, Trial, best_trial, cached, load_or_pretrain
+from bet.search import (
+    Effort,
+    MethodResult,
+    SearchContext,
+    StageSeconds,
+    Trial,
+    best_trial,
+    cached,
+    load_or_pretrain,
+)
 from bet.seeds import torch_generator
 from bet.tables import LearnedTable
 from bet.training import train
@@ -79,11 +89,11 @@ class Policies:
     def __init__(self, context: SearchContext, model: Recommender, price: float):
         assert isinstance(model.table, GrowingTable)
         self.context, self.model, self.table, self.price = context, model, model.table, price
-        order = context.order
+        order = context.data.order
         logs = [np.log1p(side) for side in (order.user_frequency, order.item_frequency)]
         popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
-        generator = torch_generator(context.seed, "policies")
+        generator = torch_generator(context.settings.seed, "policies")
         self.nets = [
             _policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)
         ]
@@ -96,7 +106,9 @@ class Policies:
         levels = F.one_hot(self.table.level[entities], len(self.table.candidates)).float()
         state = torch.cat([self.popularity[entities][:, None], levels], 1)
         return torch.where(
-            (entities < self.context.n_users)[:, None], self.nets[0](state), self.nets[1](state)
+            (entities < self.context.data.n_users)[:, None],
+            self.nets[0](state),
+            self.nets[1](state),
         )
 
     def enlarge_probability(self) -> Tensor:
@@ -115,10 +127,12 @@ class Policies:
         """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised
         their rewards; their ids.
         """
-        generator = torch_generator(self.context.seed, "esapn", step, device=self.model.device)
-        triples = self.context.sampler.draw(self.context.training.batch_size, generator)
+        generator = torch_generator(
+            self.context.settings.seed, "esapn", step, device=self.model.device
+        )
+        triples = self.context.sampler.draw(self.context.settings.training.batch_size, generator)
         users, positives, _ = triples
-        seen = torch.cat([users, positives + self.context.n_users])
+        seen = torch.cat([users, positives + self.context.data.n_users])
         entities, place, times = seen.unique(return_inverse=True, return_counts=True)
         before = self._reward(triples)
         logits, growth = self.logits(entities), self.table.growth()[entities]
@@ -149,7 +163,7 @@ class Policies:
         users, positives, negatives = triples
         representations = self.model.backbone.represent(self.model.table())
         rows = torch.cat(
-            [users, positives + self.context.n_users, negatives + self.context.n_users]
+            [users, positives + self.context.data.n_users, negatives + self.context.data.n_users]
         )
         for_positives, for_negatives = self.model.backbone.triple_scores(representations[rows])
         return 1 - F.softplus(for_negatives - for_positives)
@@ -198,7 +212,7 @@ def esapn(context: SearchContext) -> MethodResult:
             f"every entity starts with {smallest // context.budget.n}",
         )
     trials, seconds = [], 0.0
-    prices = PRICES[: context.search.top] if context.budget.binding else PRICES[:1]
+    prices = PRICES[: context.settings.search.top] if context.budget.binding else PRICES[:1]
     for price in prices:
         found = cached(
             context,
@@ -210,10 +224,18 @@ def esapn(context: SearchContext) -> MethodResult:
         )
         seconds += found["seconds"]
         trials.append(
-            Trial(found["sizes"].numpy(), {"price": price, "grown_columns": found["grown"]})
+            Trial(
+                Allocation.from_sizes(found["sizes"].numpy()),
+                {"price": price, "grown_columns": found["grown"]},
+            )
         )
-    seconds_of = {"search": seconds, "pretrain": load_or_pretrain(context).result.seconds}
-    return best_trial(context, trials, finetunings=len(prices), seconds=seconds_of)
+    pretrain = load_or_pretrain(context).result.seconds
+    return best_trial(
+        context,
+        trials,
+        seconds=StageSeconds(pretrain=pretrain, search=seconds),
+        effort=Effort(finetunings=len(prices)),
+    )
 
 
 def _grow(context: SearchContext, price: float, shares: int) -> dict:
@@ -226,8 +248,11 @@ def _grow(context: SearchContext, price: float, shares: int) -> dict:
     model = Recommender(backbone, table).to(full.device)
     policies = Policies(context, model, price)
     table.on_step = policies.step
-    epochs = max(1, context.search.iterations * context.search.finetune_epochs // shares)
-    train(model, context.sampler, context.finetuning, context.seed, epochs=epochs)
+    epochs = max(
+        1, context.settings.search.iterations * context.settings.search.finetune_epochs // shares
+    )
+    settings = context.settings
+    train(model, context.sampler, settings.finetuning, seed=settings.seed, epochs=epochs)
     grown = table.sizes
     sizes = fill(policies, context.budget.target) if context.budget.binding else grown
     return {"sizes": torch.from_numpy(sizes), "grown": int(grown.sum())}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bet.actions import Action
-from bet.search import MethodResult, SearchContext, train_from_scratch
+from bet.actions import Action, Allocation
+from bet.search import MethodResult, SearchContext, StageSeconds, train_from_scratch
 from bet.seeds import numpy_generator
 
 
@@ -11,31 +11,31 @@ def su(context: SearchContext) -> MethodResult:
     """Single and uniform: floor(B / n) columns each; what the floor leaves goes one column each to
     the most frequent.
     """
-    return train_once(context, uniform_sizes(context).sizes)
+    return train_once(context, uniform_action(context).allocation)
 
 
 def sr(context: SearchContext) -> MethodResult:
     """Single and random: sizes uniform on 1..E, unrelated to frequency, repaired at random to
     exactly B.
     """
-    return train_once(context, random_sizes(context))
+    return train_once(context, Allocation.from_sizes(random_sizes(context)))
 
 
-def uniform_sizes(context: SearchContext) -> Action:
+def uniform_action(context: SearchContext) -> Action:
     """The uniform action, the remainder one step each by frequency rank over both sides."""
-    order, budget = context.order, context.budget
+    order, budget = context.data.order, context.budget
     each, left = divmod(budget.target // budget.step, budget.n)
     frequency = np.concatenate([order.user_frequency, order.item_frequency])
     sizes = np.full(budget.n, each, dtype=np.int16)
     sizes[np.argsort(-frequency, kind="stable")[:left]] += 1
-    return Action(sizes * np.int16(budget.step), order.n_users)
+    return Action(Allocation.from_sizes(sizes * np.int16(budget.step)), order.n_users)
 
 
 def random_sizes(context: SearchContext) -> np.ndarray:
     """(n,) int16: uniform draws whose mean is the budget's, then single columns added or taken at
     random entities.
     """
-    budget, rng = context.budget, numpy_generator(context.seed, "random sizes")
+    budget, rng = context.budget, numpy_generator(context.settings.seed, "random sizes")
     mean = budget.target / budget.n
     low, high = budget.d_min, budget.d_max
     if 2 * mean - low <= high:
@@ -50,7 +50,7 @@ def random_sizes(context: SearchContext) -> np.ndarray:
     return sizes
 
 
-def train_once(context: SearchContext, sizes: np.ndarray) -> MethodResult:
-    """Train a table of ``sizes`` (n,), nothing else."""
-    trained = train_from_scratch(context, sizes, "train")
-    return MethodResult(trained, seconds={"retrain": trained.result.seconds})
+def train_once(context: SearchContext, allocation: Allocation) -> MethodResult:
+    """Train a table that keeps ``allocation``, nothing else."""
+    trained = train_from_scratch(context, allocation, "train")
+    return MethodResult(trained, context, StageSeconds(retrain=trained.result.seconds))

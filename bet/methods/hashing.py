@@ -5,10 +5,9 @@ encoders.
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
-
+from bet.actions import Allocation
 from bet.errors import BetError
-from bet.search import MethodResult, SearchContext, train_from_scratch, without_budget
+from bet.search import Effort, MethodResult, SearchContext, StageSeconds, train_from_scratch
 from bet.seeds import derive
 from bet.tables import HashedSpec
 
@@ -35,12 +34,12 @@ def memrec(context: SearchContext) -> MethodResult:
 
 
 def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
-    limit, best, seconds = context.byte_limit, None, 0.0
+    limit = context.byte_limit
     trials: list[dict] = []
     if limit is None:
         raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
     sizes = dict.fromkeys(
-        max(1, context.budget.d_max // divisor) for divisor in WIDTHS[: context.search.top]
+        max(1, context.budget.d_max // divisor) for divisor in WIDTHS[: context.settings.search.top]
     )
     forms = [
         form for size in sizes if (form := filled(context, limit, size, k, k_weights)) is not None
@@ -53,14 +52,13 @@ def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
         raise BetError(
             f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
         )
+    results = []
     for form in forms:
-        own = replace(
-            without_budget(context), packing=form
-        )  # columns that entities share are not theirs alone
-        trained = train_from_scratch(
-            own, np.full(context.budget.n, form.size, dtype=np.int16), f"trial-{form.size}"
-        )
-        seconds += trained.result.seconds
+        # Columns that entities share are not theirs alone: bytes bound the table, not columns.
+        hashed = replace(context.without_budget(), table_spec=form)
+        allocation = Allocation.uniform(context.budget.n, form.size)
+        trained = train_from_scratch(hashed, allocation, f"trial-{form.size}")
+        results.append((trained, hashed))
         trials.append(
             {
                 "columns": form.size,
@@ -69,11 +67,13 @@ def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
                 "epochs": trained.result.epoch,
             }
         )
-        if best is None or trained.result.quality > best[0].result.quality:
-            best = trained, own
-    assert best is not None
+    best, best_context = max(results, key=lambda pair: pair[0].result.quality)
     return MethodResult(
-        best[0], seconds={"retrain": seconds}, trainings=len(trials), trials=trials, context=best[1]
+        best,
+        best_context,
+        StageSeconds(retrain=sum(trained.result.seconds for trained, _ in results)),
+        Effort(trainings=len(trials)),
+        trials=tuple(trials),
     )
 
 
@@ -107,7 +107,7 @@ def filled(
 def _form(
     context: SearchContext, size: int, rows: int, weights: int, k: int, k_weights: int
 ) -> HashedSpec:
-    users = min(max(1, round(rows * context.n_users / context.budget.n)), rows - 1)
+    users = min(max(1, round(rows * context.data.n_users / context.budget.n)), rows - 1)
     return HashedSpec(
         size,
         rows,
@@ -115,6 +115,6 @@ def _form(
         weights,
         k,
         k_weights,
-        context.n_users,
-        derive(context.seed, "hashing") & 0xFFFFFFFF,
+        context.data.n_users,
+        derive(context.settings.seed, "hashing") & 0xFFFFFFFF,
     )

@@ -3,7 +3,14 @@
 import torch
 
 from bet.actions import keep_largest
-from bet.search import MethodResult, SearchContext, Trial, best_trial, load_or_pretrain
+from bet.search import (
+    MethodResult,
+    SearchContext,
+    StageSeconds,
+    Trial,
+    best_trial,
+    load_or_pretrain,
+)
 
 EXPONENTS = (0.0, 0.5, 0.25, 0.75, 1.0)  # the plain method first
 
@@ -20,11 +27,11 @@ def magnitude(context: SearchContext) -> MethodResult:
     full = load_or_pretrain(context)
     weight = full.model.table().detach().cpu().abs()  # (n, copies * d_max)
     trials = []
-    for gamma in EXPONENTS[: context.search.top]:
+    for gamma in EXPONENTS[: context.settings.search.top]:
         scores = (
             weight / weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) ** gamma
         )
         trials.append(
             Trial(keep_largest(scores.numpy(), context.budget.parameters), {"gamma": gamma})
         )
-    return best_trial(context, trials, seconds={"pretrain": full.result.seconds})
+    return best_trial(context, trials, seconds=StageSeconds(pretrain=full.result.seconds))

@@ -56,7 +56,7 @@ def mec(context: SearchContext) -> MethodResult:
 
 
 def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[str, Any]:
-    order = context.order
+    order = context.data.order
     frequencies = order.user_frequency[order.users], order.item_frequency[order.items]
     codes, used = [], []
     for side, (k, (_, coded), frequency) in enumerate(
@@ -64,7 +64,9 @@ def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[s
     ):
         repeats = torch.from_numpy(repetitions(frequency[form.uncompressed[side] :]))
         name = f"{form.subspaces} {side}"
-        found = learn_codes(coded, repeats, k, form.subspaces, context.seed, name, steps=STEPS)
+        found = learn_codes(
+            coded, repeats, k, form.subspaces, context.settings.seed, name, steps=STEPS
+        )
         codes.append(found)
         used += [usage_entropy(part, k) for part in found.T] if k > 1 else []
     return {

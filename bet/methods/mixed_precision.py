@@ -15,7 +15,6 @@ from bet.search import (
     PredictorSelector,
     SearchContext,
     search_and_retrain,
-    without_budget,
 )
 from bet.tables import PackedSpec
 
@@ -26,10 +25,8 @@ def bet_bytes(context: SearchContext) -> MethodResult:
     """The sampler hands out bytes, the predictor sees (frequency, size, precision); trained with
     straight-through rounding.
     """
-    own, space = mixed_context(context)
-    outcome = search_and_retrain(own, PredictorSelector(own, DeepSets, space))
-    outcome.context = own
-    return outcome
+    mixed, space = mixed_context(context)
+    return search_and_retrain(mixed, PredictorSelector(mixed, DeepSets, space))
 
 
 def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace]:
@@ -40,7 +37,7 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
     to, unless every row has the most bytes. Raises BetError, with the smallest possible file, where
     not every row can have a byte per copy.
     """
-    budget, order, limit = context.budget, context.order, context.byte_limit
+    budget, order, limit = context.budget, context.data.order, context.byte_limit
     if limit is None:
         raise BetError(
             "a table of mixed precision needs a budget; give a sparsity, parameters or bytes"
@@ -64,11 +61,13 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
     # Tried with rows as long as can be; what an action hands out are the bytes that are left for
     # them.
     space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
-    return replace(without_budget(context), packing=packing), space  # bytes bound it, not columns
+    return replace(
+        context.without_budget(), table_spec=packing
+    ), space  # bytes bound it, not columns
 
 
 def _packing(context: SearchContext, space: PrecisionSpace) -> PackedSpec:
     order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
     return PackedSpec(
-        None, order.n_users, order.entities, kinds, min(N_LISTED, len(kinds)), context.ids
+        None, order.n_users, order.entities, kinds, min(N_LISTED, len(kinds)), context.id_layout
     )

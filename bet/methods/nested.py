@@ -5,12 +5,13 @@ Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: wh
 is cut to was trained.
 """
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.files import locked
 from bet.predictor import DeepSets
@@ -20,11 +21,9 @@ from bet.search import (
     SearchContext,
     Trained,
     evaluate_truncated,
-    full_sizes,
     initialize_learner,
     search_and_retrain,
     train_whole_schedule,
-    without_budget,
 )
 from bet.seeds import numpy_generator
 from bet.tables import LearnedTable, MaskedTable
@@ -54,8 +53,8 @@ class NestedTable(LearnedTable):
     mean of all prefixes' losses.
     """
 
-    def __init__(self, *full, seed: int, **options):
-        super().__init__(*full, **options)
+    def __init__(self, allocation: Allocation, *, seed: int, **options):
+        super().__init__(allocation, **options)
         self.seed, self.columns = seed, self.d_max
 
     def forward(self) -> Tensor:
@@ -73,9 +72,9 @@ def nested_full(context: SearchContext) -> Trained:
     """The backbone with a full table trained on nested prefixes, cached beside the pre-trained
     ones.
     """
-    folder = context.cache / "backbones"
-    name = f"nested-{context.backbone}-{context.key}"
-    whole = replace(without_budget(context), work=folder)
+    folder = context.workspace.cache / "backbones"
+    name = f"nested-{context.settings.backbone}-{context.key}"
+    whole = context.without_budget().in_folder(folder)
     path, key = folder / f"{name}.pt", repr((context.key, widths(context.budget.d_max)))
     with locked(folder / name):
         found = load_state(path, key)
@@ -84,15 +83,18 @@ def nested_full(context: SearchContext) -> Trained:
             save_state(path, key, found)
     budget = context.budget
     table = MaskedTable(
-        full_sizes(context), budget.d_max, n_users=context.n_users, copies=budget.copies
+        context.full_allocation,
+        d_max=budget.d_max,
+        n_users=context.data.n_users,
+        copies=budget.copies,
     )
-    model = Recommender(_untrained(whole).backbone, table).to(context.device)
+    model = Recommender(_untrained(whole).backbone, table).to(context.workspace.device)
     model.load_state_dict(found["model"])
-    return Trained(model, TrainResult(**found["result"]))
+    return Trained(model, TrainResult.from_saved(found["result"]))
 
 
 def _untrained(context: SearchContext) -> Recommender:
-    return initialize_learner(context, partial(NestedTable, seed=context.seed))
+    return initialize_learner(context, partial(NestedTable, seed=context.settings.seed))
 
 
 def _train(context: SearchContext, name: str) -> dict:
@@ -101,5 +103,5 @@ def _train(context: SearchContext, name: str) -> dict:
     assert isinstance(model.table, NestedTable)
     model.table.columns = context.budget.d_max
     with torch.no_grad():
-        result.quality = context.quality(model)
-    return {"model": model.state_dict(), "result": vars(result)}
+        result = replace(result, quality=context.quality(model))
+    return {"model": model.state_dict(), "result": asdict(result)}

@@ -8,12 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.search import (
+    Effort,
     MethodResult,
     SearchContext,
+    StageSeconds,
     Trial,
-    allow_empty_rows,
     best_trial,
     cached,
     initialize_learner,
@@ -55,8 +57,8 @@ class Supernet(LearnedTable):
     field: Tensor  # (n,) 0: user, 1: item
     scale: Tensor  # () mean L1 norm of a row at the start
 
-    def __init__(self, *full, n_users: int, seed: int, **options):
-        super().__init__(*full, **options)
+    def __init__(self, allocation: Allocation, *, n_users: int, seed: int, **options):
+        super().__init__(allocation, **options)
         self.seed, d_max = seed, self.d_max
         self.threshold = nn.Parameter(torch.zeros(2))
         self.register_buffer("field", (torch.arange(self.n) >= n_users).long(), persistent=False)
@@ -102,7 +104,7 @@ def optembed(context: SearchContext) -> MethodResult:
     graph it still sees its neighbors, NCF gives a removed user the same scores as any other removed
     user.
     """
-    context = allow_empty_rows(context)
+    context = context.with_empty_rows()
     supernet = cached(context, "supernet", _train_supernet, settings=(ALPHA, RATE))
     found = cached(
         context,
@@ -112,29 +114,31 @@ def optembed(context: SearchContext) -> MethodResult:
         settings=(POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE),
     )
     trials = []
-    for (users, items), quality in found["best"][: context.search.top]:
+    for (users, items), quality in found["best"][: context.settings.search.top]:
         sizes = candidate_sizes(context, supernet["margins"].numpy(), (users, items))
         rows = sizes > 0
         removed = {
-            "removed_users": int((~rows[: context.n_users]).sum()),
-            "removed_items": int((~rows[context.n_users :]).sum()),
+            "removed_users": int((~rows[: context.data.n_users]).sum()),
+            "removed_items": int((~rows[context.data.n_users :]).sum()),
         }
         trials.append(
             Trial(
-                sizes,
+                Allocation.from_sizes(sizes),
                 {"user_columns": users, "item_columns": items, "supernet_quality": quality}
                 | removed,
             )
         )
-    seconds = {"search": supernet["seconds"] + found["seconds"]}
-    outcome = best_trial(context, trials, trainings=1, seconds=seconds)
-    outcome.evaluations = found["evaluations"]
-    return outcome
+    return best_trial(
+        context,
+        trials,
+        seconds=StageSeconds(search=supernet["seconds"] + found["seconds"]),
+        effort=Effort(trainings=1, evaluations=found["evaluations"]),
+    )
 
 
 def supernet_recommender(context: SearchContext) -> Recommender:
     """A fresh recommender whose table is a supernet."""
-    table = partial(Supernet, n_users=context.n_users, seed=context.seed)
+    table = partial(Supernet, n_users=context.data.n_users, seed=context.settings.seed)
     return initialize_learner(context, table)
 
 
@@ -158,7 +162,7 @@ def candidate_sizes(
     With a budget, the last row that stays gets the columns that are left.
     """
     budget = context.budget
-    columns = np.repeat(candidate, [context.n_users, budget.n - context.n_users])
+    columns = np.repeat(candidate, [context.data.n_users, budget.n - context.data.n_users])
     if not context.budget.binding:
         return np.where(margins > 0, columns, 0).astype(np.int16)
     order = np.argsort(-margins, kind="stable")
@@ -176,13 +180,13 @@ def _evolve(context: SearchContext, supernet: dict) -> dict:
     model.load_state_dict(supernet["model"])
     assert isinstance(model.table, Supernet)
     weight, margins = model.table.weight.detach().cpu(), supernet["margins"].numpy()
-    rng, d_max = numpy_generator(context.seed, "evolution"), context.budget.d_max
+    rng, d_max = numpy_generator(context.settings.seed, "evolution"), context.budget.d_max
 
     def quality(candidate: Candidate) -> float:
         table = MaskedTable(
-            candidate_sizes(context, margins, candidate),
-            d_max,
-            n_users=context.n_users,
+            Allocation.from_sizes(candidate_sizes(context, margins, candidate)),
+            d_max=d_max,
+            n_users=context.data.n_users,
             copies=model.table.copies,
         ).take_prefixes(weight)
         return context.quality(Recommender(model.backbone, table).to(model.device))
@@ -195,7 +199,7 @@ def allowed(context: SearchContext, candidate: Candidate) -> bool:
     users, items = candidate
     return (
         not context.budget.binding
-        or users * context.n_users + items * (context.budget.n - context.n_users)
+        or users * context.data.n_users + items * (context.budget.n - context.data.n_users)
         >= context.budget.target
     )
 

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bet.actions import keep_largest
+from bet.actions import Allocation, keep_largest
 from bet.backbones import Recommender
 from bet.errors import BudgetNotMet
 from bet.search import (
+    Effort,
     MethodResult,
     SearchContext,
+    StageSeconds,
     Trial,
     best_trial,
     cached,
@@ -36,8 +38,8 @@ class ThresholdTable(LearnedTable):
     ``limit`` are left.
     """
 
-    def __init__(self, *full, limit: int, rate: float, **options):
-        super().__init__(*full, **options)
+    def __init__(self, allocation: Allocation, *, limit: int, rate: float, **options):
+        super().__init__(allocation, **options)
         self.limit, self.rate = limit, rate
         self.s = nn.Parameter(torch.full_like(self.weight, START))
 
@@ -88,7 +90,7 @@ def pep(context: SearchContext) -> MethodResult:
             trials.append(
                 Trial(keep_largest(found["margins"].numpy(), context.budget.parameters), facts)
             )
-        if len(trials) == context.search.top:
+        if len(trials) == context.settings.search.top:
             break
     if not trials:
         raise BudgetNotMet(
@@ -97,7 +99,9 @@ def pep(context: SearchContext) -> MethodResult:
             min(reached),
             "the thresholds did not rise far enough in all epochs",
         )
-    return best_trial(context, trials, trainings=len(reached), seconds={"search": seconds})
+    return best_trial(
+        context, trials, seconds=StageSeconds(search=seconds), effort=Effort(trainings=len(reached))
+    )
 
 
 def _prune(context: SearchContext, speed: float) -> dict:
@@ -111,7 +115,7 @@ def _prune(context: SearchContext, speed: float) -> dict:
 
 def pruning_recommender(context: SearchContext, speed: float) -> Recommender:
     """A fresh recommender whose thresholds drift at ``speed``."""
-    training = context.training
+    training = context.settings.training
     steps = training.max_epochs * context.steps_per_epoch
     traveled = sum(training.rate(step, steps) for step in range(steps))
     table = partial(ThresholdTable, limit=context.budget.parameters, rate=speed * -START / traveled)

@@ -34,12 +34,12 @@ class PowerlawSelector(StatelessSelector):
     def __init__(self, context: SearchContext):
         self.context = context
         # Points of the sequence are nested, so a longer search starts with a shorter one's points.
-        sequence = qmc.Sobol(2, scramble=True, rng=derive(context.seed, "powerlaw"))
-        half = max(1, context.search.iterations // 2)
+        sequence = qmc.Sobol(2, scramble=True, rng=derive(context.settings.seed, "powerlaw"))
+        half = max(1, context.settings.search.iterations // 2)
         self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        order = self.context.order
+        order = self.context.data.order
         low, high = np.array([ALPHA, USER_SHARE]).T
         if t == 1:
             return Choice(powerlaw_action(self.context, 0.0, order.n_users / order.n), "uniform")
@@ -48,7 +48,7 @@ class PowerlawSelector(StatelessSelector):
                 powerlaw_action(self.context, *(low + self.points[t - 1] * (high - low))), "Sobol"
             )
         best = max(population, key=lambda member: member.fitness).action.origin
-        rng = numpy_generator(self.context.seed, "powerlaw", t)
+        rng = numpy_generator(self.context.settings.seed, "powerlaw", t)
         for _ in range(DRAWS):
             point = np.array([best["alpha"], best["user_share"]]) + rng.normal(0.0, STEP, 2) * (
                 high - low
@@ -66,7 +66,7 @@ def powerlaw_action(context: SearchContext, alpha: float, user_share: float) -> 
     """Exact sizes proportional to frequency^alpha on each side, ``user_share`` of the budget for
     users.
     """
-    order = context.order
+    order = context.data.order
     users = np.sort(order.user_frequency)[::-1] ** float(alpha)
     items = np.sort(order.item_frequency)[::-1] ** float(alpha)
     return ranked_action(order, context.budget, users, items, float(user_share), alpha=float(alpha))

@@ -27,7 +27,7 @@ def pq(context: SearchContext) -> MethodResult:
 def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[str, Any]:
     found, missed, total = [], 0.0, 0.0
     for side, (k, (_, coded)) in enumerate(zip(form.centroids, sides(form, rows), strict=True)):
-        generator = torch_generator(context.seed, "pq", form.subspaces, side)
+        generator = torch_generator(context.settings.seed, "pq", form.subspaces, side)
         centroids, codes = cluster_subspaces(
             coded, torch.ones(len(coded)), k, form.subspaces, generator
         )

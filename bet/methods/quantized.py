@@ -12,7 +12,7 @@ import numpy as np
 
 from bet.actions import Budget
 from bet.errors import BetError
-from bet.methods.fixed import train_once, uniform_sizes
+from bet.methods.fixed import train_once, uniform_action
 from bet.packed import Layout, layout_of, most_row_bytes
 from bet.predictor import DeepSets
 from bet.search import MethodResult, PredictorSelector, SearchContext, search_and_retrain
@@ -23,18 +23,14 @@ def uniform_packed(context: SearchContext, bits: int) -> MethodResult:
     """As many columns for everybody as the bytes allow, but no more than d_max; what is left goes
     to the most frequent.
     """
-    own = quantized_context(context, bits, uniform=True)
-    outcome = train_once(own, uniform_sizes(own).sizes)
-    outcome.context = own
-    return outcome
+    quantized = quantized_context(context, bits, uniform=True)
+    return train_once(quantized, uniform_action(quantized).allocation)
 
 
 def bet_packed(context: SearchContext, bits: int) -> MethodResult:
     """Algorithm 1 over sizes of quantized rows; fine-tuning and retraining round as the file will."""
-    own = quantized_context(context, bits)
-    outcome = search_and_retrain(own, PredictorSelector(own, DeepSets))
-    outcome.context = own
-    return outcome
+    quantized = quantized_context(context, bits)
+    return search_and_retrain(quantized, PredictorSelector(quantized, DeepSets))
 
 
 def quantized_context(context: SearchContext, bits: int, uniform: bool = False) -> SearchContext:
@@ -43,7 +39,7 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
     uniform: the file lists two neighboring sizes only, which costs less. Raises BetError, with the
     smallest possible file, where not even one step of columns per entity fits.
     """
-    budget, order, limit = context.budget, context.order, context.byte_limit
+    budget, order, limit = context.budget, context.data.order, context.byte_limit
     if limit is None:
         raise BetError("a quantized table needs a budget; give a sparsity, parameters or bytes")
     step, d_max, smallest = _smallest(context, bits, uniform)
@@ -71,7 +67,9 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
     return replace(
         context,
         budget=columns,
-        packing=PackedSpec(bits, order.n_users, order.entities, kinds, len(kinds), context.ids),
+        table_spec=PackedSpec(
+            bits, order.n_users, order.entities, kinds, len(kinds), context.id_layout
+        ),
     )
 
 
@@ -86,12 +84,12 @@ def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody
     layout = layout_of(
         np.full(budget.n, everybody),
         bits,
-        context.order.n_users,
+        context.data.order.n_users,
         budget.copies,
         by_rank=True,
         kinds=kinds,
     )
-    return replace(layout, ids=context.ids)
+    return replace(layout, ids=context.id_layout)
 
 
 def smallest_file(context: SearchContext, bits: int, uniform: bool = False) -> int:

@@ -21,9 +21,18 @@ from bet.methods.quantized import bet_packed, smallest_file, uniform_packed
 from bet.packed import ByteReport, id_layout, load
 from bet.paths import cache_dir
 from bet.release.gate import GateDecision, safe_select
-from bet.search import MethodResult, SearchContext, load_or_pretrain
+from bet.search import (
+    MethodResult,
+    RunSettings,
+    SearchContext,
+    TrainingData,
+    Workspace,
+    check_table,
+    load_or_pretrain,
+    refit,
+)
+from bet.study.output import check_writable, ids_of, save_table
 from bet.study.profiles import PROFILES
-from bet.study.run import check_table, check_writable, ids_of, refit, save_table
 from bet.training import evaluate
 
 BITS = (16, 8, 4, 2, 1)
@@ -125,19 +134,12 @@ def build_table(
     )
     work = cache_dir() / "work" / f"table-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
     context = SearchContext(
-        split.train,
-        split.validation,
-        backbone,
-        whole,
-        seed,
-        training,
-        numbers.search[backbone],
-        cache_dir(),
-        work,
-        device,
-        progress,
+        data=TrainingData(split.train, split.validation),
+        settings=RunSettings(backbone, training, numbers.search[backbone], seed),
+        workspace=Workspace(cache_dir(), work, device, progress),
+        budget=whole,
         byte_limit=limit,
-        ids=ids,
+        id_layout=ids,
     )
     smallest = {
         bits: smallest_file(context, bits, uniform=True)
@@ -174,11 +176,10 @@ def _ship(
     def run(
         name: str, method: Callable[..., MethodResult], bits: int, limit: int
     ) -> tuple[Candidate, MethodResult]:
-        if context.progress:
+        if context.workspace.progress:
             tqdm.write(name, file=sys.stderr)
-        own = replace(context, byte_limit=limit, work=context.work / name)
+        own = replace(context, byte_limit=limit).in_folder(context.workspace.folder / name)
         outcome = method(own, bits=bits)
-        assert outcome.context is not None
         table = outcome.trained.model.table
         check_table(outcome.context, table)
         columns = table.n_parameters() / (n * copies)
@@ -231,9 +232,8 @@ def _ship(
         outcome.trained.model.ranker(),
         split.test,
         [split.train, split.validation],
-        device=context.device,
+        device=context.workspace.device,
     ).means()
-    assert outcome.context is not None
     model = refit(outcome.context, outcome.trained, interactions.matrix, "all interactions")
     check_table(outcome.context, model.table)
     save_table(file, model, interactions)
@@ -242,7 +242,7 @@ def _ship(
         limit,
         interactions.n_users,
         interactions.n_items,
-        context.backbone,
+        context.settings.backbone,
         model.backbone.n_parameters(),
         4 * context.budget.parameters,
         full.result.quality,
@@ -254,7 +254,7 @@ def _ship(
         unsearched,
         tested,
         load(file).byte_report(),
-        ids_of(interactions)[0][0] if context.ids else None,
+        ids_of(interactions)[0][0] if context.id_layout else None,
     )
 
 
@@ -303,7 +303,7 @@ def bits_of(bits: int) -> str:
 def _unseen(context: SearchContext, model: Recommender) -> np.ndarray:
     """The gate's metric of every validation user that had no part in selection, (u,)."""
     seen = np.diff(context.selection.indptr) > 0
-    others = keep_rows(context.validation, np.flatnonzero(~seen))
-    return evaluate(model.ranker(), others, [context.train], device=context.device).values[
-        GATE_METRIC
-    ]
+    others = keep_rows(context.data.validation, np.flatnonzero(~seen))
+    return evaluate(
+        model.ranker(), others, [context.data.train], device=context.workspace.device
+    ).values[GATE_METRIC]

@@ -1,27 +1,31 @@
 """Algorithm 1: fitness by fine-tuning, selection of actions, selective retraining."""
 
 from bet.search.context import (
+    RunSettings,
     SearchContext,
     SearchSettings,
-    Trained,
-    allow_empty_rows,
-    check_bytes,
-    initialize_recommender,
-    train_from_scratch,
+    TrainingData,
+    Workspace,
 )
 from bet.search.fitness import (
     Score,
     evaluate_finetuned,
     evaluate_truncated,
-    full_sizes,
     load_or_pretrain,
     truncate,
-    without_budget,
 )
-from bet.search.loop import MethodResult, search, search_and_retrain, top_actions
+from bet.search.loop import search, search_and_retrain, top_actions
+from bet.search.refit import (
+    Trained,
+    check_bytes,
+    check_table,
+    initialize_recommender,
+    refit,
+    train_from_scratch,
+)
+from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import (
     Choice,
-    Evaluated,
     PredictorSelector,
     RandomSelector,
     Selector,
@@ -31,32 +35,36 @@ from bet.search.trials import Trial, best_trial, cached, initialize_learner, tra
 
 __all__ = [
     "Choice",
+    "Effort",
     "Evaluated",
     "MethodResult",
     "PredictorSelector",
     "RandomSelector",
+    "RunSettings",
     "Score",
     "SearchContext",
     "SearchSettings",
     "Selector",
+    "StageSeconds",
     "StatelessSelector",
     "Trained",
+    "TrainingData",
     "Trial",
-    "allow_empty_rows",
+    "Workspace",
     "best_trial",
     "cached",
     "check_bytes",
+    "check_table",
     "evaluate_finetuned",
     "evaluate_truncated",
-    "full_sizes",
     "initialize_learner",
     "initialize_recommender",
     "load_or_pretrain",
+    "refit",
     "search",
     "search_and_retrain",
     "top_actions",
     "train_from_scratch",
     "train_whole_schedule",
     "truncate",
-    "without_budget",
 ]

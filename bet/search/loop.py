@@ -3,43 +3,20 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 
-import torch
 from tqdm import tqdm
 
-from bet.actions import Action
+from bet.actions import Action, Allocation
 from bet.errors import BetError
-from bet.search.context import SearchContext, Trained, train_from_scratch
+from bet.search.context import SearchContext
 from bet.search.fitness import Score, evaluate_finetuned, load_or_pretrain
-from bet.search.selectors import Evaluated, Selector
+from bet.search.refit import Trained, train_from_scratch
+from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
+from bet.search.selectors import Selector
 from bet.training import load_state, save_state
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class MethodResult:
-    """What a method hands back: a trained table within budget, how it was found and what that took."""
-
-    trained: Trained
-    iterations: list[Evaluated] = field(default_factory=list)
-    retrained: dict[int, Trained] = field(default_factory=dict)  # by iteration of the action
-    winners: dict[int, int] = field(
-        default_factory=dict
-    )  # T -> iteration of the best action after T iterations
-    seconds: dict[str, float] = field(
-        default_factory=dict
-    )  # pretrain, search, retrain; of every run that had a part in it
-    finetunings: int = 0
-    trainings: int = 1  # from scratch, the shared pre-training not counted
-    evaluations: int = 0  # on validation, of models that were not trained for it
-    trials: list[dict] = field(
-        default_factory=list
-    )  # plain values: a method's own knobs and what each led to
-    context: SearchContext | None = (
-        None  # that the table was trained for, where a method changes it
-    )
 
 
 def search(
@@ -48,45 +25,54 @@ def search(
     full: Trained | None = None,
     score: Score = evaluate_finetuned,
 ) -> list[Evaluated]:
-    """The population after T iterations: choose, score, learn. Continues from ``context.work`` if
-    interrupted.
+    """The population after T iterations: choose, score, learn (Algorithm 1). Continues from the
+    workspace if interrupted.
 
     ``score`` measures an action on ``full``, the model with the whole table (None: the pre-trained
     one).
     """
-    path = context.work / "search.pt"
-    limits = (asdict(context.budget), context.packing, context.byte_limit)
-    key = repr((context.key, selector.name, score.__name__, *limits, asdict(context.search)))
-    full, population = full or load_or_pretrain(context), []
+    settings, workspace = context.settings.search, context.workspace
+    path = workspace.folder / "search.pt"
+    limits = (asdict(context.budget), context.table_spec, context.byte_limit)
+    key = repr((context.key, selector.name, score.__name__, *limits, asdict(settings)))
+    full = full or load_or_pretrain(context)
     if not full.result.quality > 0:
         raise BetError(
-            "the full table's quality on validation is 0, so no action can be compared with it; give more interactions"
+            "the full table's quality on validation is 0, so no action can be compared with it; "
+            "give more interactions"
         )
-    saved = load_state(path, key)
-    if saved:
-        population = [_from_plain(member, context.n_users) for member in saved["population"]]
+    population: list[Evaluated] = []
+    if saved := load_state(path, key):
+        population = [_from_saved(member, context.data.n_users) for member in saved["population"]]
         selector.load_state_dict(saved["selector"])
         log.info("search continues after iteration %d", len(population))
-    total = context.search.iterations
-    bar = tqdm(
-        total=total,
+    with tqdm(
+        total=settings.iterations,
         initial=len(population),
         desc="search",
-        disable=not context.progress,
+        disable=not workspace.progress,
         leave=False,
-    )
-    with bar:
-        for t in range(len(population) + 1, total + 1):
+    ) as bar:
+        for t in range(len(population) + 1, settings.iterations + 1):
             started = time.perf_counter()
             choice = selector.choose(t, population)
-            ranked = score(context, full, choice.action.kept)
+            ranked = score(context, full, choice.action.allocation)
             quality = ranked.means()["quality"]
-            fitness = quality / full.result.quality
-            plain = (t, choice.action, choice.strategy, choice.predicted, fitness, quality)
-            loss = selector.learn(t, [*population, Evaluated(*plain, None, 0.0)], ranked)
-            population.append(Evaluated(*plain, loss, time.perf_counter() - started))
+            member = Evaluated(
+                t=t,
+                action=choice.action,
+                strategy=choice.strategy,
+                predicted=choice.predicted,
+                fitness=quality / full.result.quality,  # Eq. 12
+                quality=quality,
+                predictor_loss=None,
+                seconds=0.0,
+            )
+            loss = selector.learn(t, [*population, member], ranked)
+            seconds = time.perf_counter() - started
+            population.append(replace(member, predictor_loss=loss, seconds=seconds))
             saved = {
-                "population": [_to_plain(member) for member in population],
+                "population": [_to_saved(member) for member in population],
                 "selector": selector.state_dict(),
             }
             save_state(path, key, saved)
@@ -108,46 +94,52 @@ def search_and_retrain(
     """Search, retrain the top five from scratch, keep the one with the best validation quality (Eq.
     14).
 
-    For every T' in ``search.curve`` the same selection is made from the first T' iterations.
+    For every T' in ``SearchSettings.curve`` the same selection is made from the first T' iterations.
     ``full`` and ``score``: of ``search``.
     """
+    settings = context.settings.search
     full = full or load_or_pretrain(context)
     population = search(context, selector, full, score)
-    counts = sorted({t for t in context.search.curve if t < len(population)} | {len(population)})
-    tops = {count: top_actions(population[:count], context.search.top) for count in counts}
-    candidates = {member.t: member for members in tops.values() for member in members}
-    retrained = {
-        t: train_from_scratch(context, candidates[t].action.kept, f"retrain-{t}")
-        for t in sorted(candidates)
-    }
-    winners = {
-        count: max(members, key=lambda member: (retrained[member.t].result.quality, -member.t)).t
-        for count, members in tops.items()
-    }
+    counts = sorted({t for t in settings.curve if t < len(population)} | {len(population)})
+    tops = {count: top_actions(population[:count], settings.top) for count in counts}
+    retrained: dict[int, Trained] = {}
+    for t in sorted({member.t for members in tops.values() for member in members}):
+        allocation = population[t - 1].action.allocation
+        retrained[t] = train_from_scratch(context, allocation, f"retrain-{t}")
+
+    def rank(member: Evaluated) -> tuple[float, int]:
+        return retrained[member.t].result.quality, -member.t  # earlier ones first among equals
+
+    winners = {count: max(members, key=rank).t for count, members in tops.items()}
+    finetuned = score is evaluate_finetuned
     return MethodResult(
         trained=retrained[winners[len(population)]],
-        iterations=population,
+        context=context,
+        seconds=StageSeconds(
+            pretrain=full.result.seconds,
+            search=sum(member.seconds for member in population),
+            retrain=sum(trained.result.seconds for trained in retrained.values()),
+        ),
+        effort=Effort(
+            finetunings=len(population) if finetuned else 0,
+            trainings=len(retrained),
+            evaluations=0 if finetuned else len(population),
+        ),
+        iterations=tuple(population),
         retrained=retrained,
         winners=winners,
-        seconds={
-            "pretrain": full.result.seconds,
-            "search": sum(member.seconds for member in population),
-            "retrain": sum(trained.result.seconds for trained in retrained.values()),
-        },
-        finetunings=len(population) if score is evaluate_finetuned else 0,
-        evaluations=0 if score is evaluate_finetuned else len(population),
-        trainings=len(retrained),
     )
 
 
-def _to_plain(member: Evaluated) -> dict:
-    plain = asdict(member)
-    plain["action"] = {"kept": torch.from_numpy(member.action.kept), "origin": member.action.origin}
-    return plain
+def _to_saved(member: Evaluated) -> dict:
+    """Tensors and plain values of a member; its action's allocation stays one value."""
+    action = member.action
+    fields = vars(member) | {"action": None}
+    return fields | {"allocation": action.allocation.to_tensors(), "origin": dict(action.origin)}
 
 
-def _from_plain(plain: dict, n_users: int) -> Evaluated:
-    kept = plain["action"]["kept"].numpy()
-    sizes, bits = (kept, None) if kept.ndim == 1 else kept.T
-    action = Action(sizes, n_users, plain["action"]["origin"], bits)
-    return Evaluated(**{**plain, "action": action})
+def _from_saved(saved: dict, n_users: int) -> Evaluated:
+    fields = dict(saved)
+    allocation = Allocation.from_tensors(fields.pop("allocation"))
+    fields["action"] = Action(allocation, n_users, fields.pop("origin"))
+    return Evaluated(**fields)

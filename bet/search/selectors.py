@@ -7,25 +7,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from bet.actions import Action, SizeSpace, Space, sample_actions
+from bet.actions import Action, SizeSpace, Space, sample_action
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly
 from bet.search.context import SearchContext
+from bet.search.result import Evaluated
 from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """A member of the population A: an action, how it was chosen, and what fine-tuning measured."""
-
-    t: int  # iteration, from 1
-    action: Action
-    strategy: str
-    predicted: float | None
-    fitness: float  # r_a
-    quality: float  # on validation, after fine-tuning
-    predictor_loss: float | None
-    seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,10 +67,9 @@ class RandomSelector(StatelessSelector):
         self.context = context
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        rng = numpy_generator(self.context.seed, "actions", t)
-        return Choice(
-            sample_actions(self.context.order, self.context.budget, 1, rng)[0], "II random"
-        )
+        context = self.context
+        rng = numpy_generator(context.settings.seed, "actions", t)
+        return Choice(sample_action(context.data.order, context.budget, rng), "II random")
 
 
 class PredictorSelector:
@@ -100,18 +86,18 @@ class PredictorSelector:
         space: Space | None = None,
     ):
         self.context, self.name = context, predictor.__name__
-        self.space = space or SizeSpace(context.order, context.budget)
-        generator = torch_generator(context.seed, "predictor")
-        self.trainer = PredictorTrainer(predictor(context.order, self.space.sets, generator))
+        self.space = space or SizeSpace(context.data.order, context.budget)
+        generator = torch_generator(context.settings.seed, "predictor")
+        self.trainer = PredictorTrainer(predictor(context.data.order, self.space.sets, generator))
 
     @torch.no_grad()
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
-        context, predictor = self.context, self.trainer.predictor
-        rng = numpy_generator(context.seed, "actions", t)
-        actions = self.space.sample(context.search.actions, rng)
-        histograms = self._histograms(actions)
-        embeddings = predictor.embed(histograms)
-        predicted = predictor.decode(embeddings)[:, 0]
+        settings, predictor = self.context.settings, self.trainer.predictor
+        rng = numpy_generator(settings.seed, "actions", t)
+        actions = self.space.sample(settings.search.actions, rng)
+        embeddings = predictor.embed(self._histograms(actions))  # (m, 64)
+        predicted = predictor.decode(embeddings)[:, 0]  # (m,)
+        # Of every five iterations one explores at random and one near the best action so far.
         if t % 5 == 3:
             strategy, best = "II random", int(rng.integers(len(actions)))
         elif t % 5 == 4:
@@ -125,11 +111,12 @@ class PredictorSelector:
         return Choice(actions[best], strategy, float(predicted[best]))
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
-        search, losses = self.context.search, []
+        settings, losses = self.context.settings, []
+        search = settings.search
         histograms = self._histograms([member.action for member in population])
         fitness = torch.tensor([member.fitness for member in population])
         for update in range(search.predictor_updates):
-            rng = numpy_generator(self.context.seed, "predictor", t, update)
+            rng = numpy_generator(settings.seed, "predictor", t, update)
             sample = rng.permutation(len(population))[: search.predictor_batch]
             losses.append(self.trainer.update(histograms[sample], fitness[sample]))
         return float(np.mean(losses))

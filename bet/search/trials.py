@@ -2,67 +2,63 @@
 from scratch as BET's are.
 """
 
-import logging
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from bet.actions import Allocation
 from bet.backbones import Recommender
-from bet.search.context import SearchContext, initialize_recommender, train_from_scratch
-from bet.search.fitness import full_sizes, without_budget
-from bet.search.loop import MethodResult
+from bet.search.context import SearchContext
+from bet.search.refit import initialize_recommender, train_from_scratch
+from bet.search.result import Effort, MethodResult, StageSeconds
 from bet.tables import LearnedTable
 from bet.training import TrainResult, load_state, save_state, train
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What a setting of a method's own knobs led to: ``kept``, sizes (n,) or a mask, and ``facts``
-    for the record, plain values.
+    """What a setting of a method's own knobs led to: the ``allocation`` and ``facts`` for the
+    record, plain values.
     """
 
-    kept: np.ndarray
-    facts: dict[str, float] = field(default_factory=dict)
+    allocation: Allocation
+    facts: Mapping[str, float] = field(default_factory=dict)
 
 
 def best_trial(
     context: SearchContext,
     trials: Sequence[Trial],
     *,
-    trainings: int = 0,
-    finetunings: int = 0,
-    seconds: dict[str, float],
+    seconds: StageSeconds,
+    effort: Effort | None = None,
 ) -> MethodResult:
     """Train every trial's table from scratch and keep the one with the best validation quality, the
     earlier one among equals.
 
-    ``trainings``, ``finetunings`` and ``seconds`` are those of the search before.
+    ``seconds`` and ``effort`` (None: nothing) are those of the search before.
     """
-    assert 0 < len(trials) <= context.search.top, "every method gets the same number of retrainings"
+    limit = context.settings.search.top
+    assert 0 < len(trials) <= limit, "every method gets the same number of retrainings"
     trained = [
-        train_from_scratch(context, trial.kept, f"trial-{i}") for i, trial in enumerate(trials)
+        train_from_scratch(context, trial.allocation, f"trial-{i}")
+        for i, trial in enumerate(trials)
     ]
-    qualities = [one.result.quality for one in trained]
-    facts = [
-        trial.facts
-        | {
-            "quality": one.result.quality,
-            "epochs": one.result.epoch,
-            "parameters": one.model.table.n_parameters(),
-        }
-        for trial, one in zip(trials, trained, strict=True)
-    ]
+    facts = []
+    for trial, candidate in zip(trials, trained, strict=True):
+        result, parameters = candidate.result, candidate.model.table.n_parameters()
+        outcome = {"quality": result.quality, "epochs": result.epoch, "parameters": parameters}
+        facts.append({**trial.facts, **outcome})
+    before = effort or Effort()
+    best = int(np.argmax([candidate.result.quality for candidate in trained]))
     return MethodResult(
-        trained[int(np.argmax(qualities))],
-        seconds=seconds | {"retrain": sum(one.result.seconds for one in trained)},
-        finetunings=finetunings,
-        trainings=trainings + len(trained),
-        trials=facts,
+        trained[best],
+        context,
+        replace(seconds, retrain=sum(candidate.result.seconds for candidate in trained)),
+        replace(before, trainings=before.trainings + len(trained)),
+        trials=tuple(facts),
     )
 
 
@@ -73,37 +69,39 @@ def cached(
     *arguments: object,
     settings: tuple = (),
 ) -> dict[str, Any]:
-    """What ``make(context, *arguments)`` returns (tensors, plain values), kept in ``context.work``.
+    """What ``make(context, *arguments)`` returns (tensors, plain values), kept in the workspace.
 
     ``seconds`` are added unless it returns those of a training that may have been interrupted;
     ``settings``: the method's constants that the result depends on.
     """
-    path = context.work / f"{name}.pt"
-    key = repr((context.key, asdict(context.budget), asdict(context.search), name, settings))
-    found = load_state(path, key)
-    if found is None:
+    path = context.workspace.folder / f"{name}.pt"
+    search = asdict(context.settings.search)
+    key = repr((context.key, asdict(context.budget), search, name, settings))
+    state = load_state(path, key)
+    if state is None:
         started = time.perf_counter()
-        found = make(context, *arguments)
-        found.setdefault("seconds", time.perf_counter() - started)
-        save_state(path, key, found)
-    return found
+        state = make(context, *arguments)
+        state.setdefault("seconds", time.perf_counter() - started)
+        save_state(path, key, state)
+    return state
 
 
 def initialize_learner(context: SearchContext, table: Callable[..., LearnedTable]) -> Recommender:
     """A fresh recommender with a full-width ``table`` that learns what to keep of it."""
-    return initialize_recommender(without_budget(context), full_sizes(context), table)
+    return initialize_recommender(context.without_budget(), context.full_allocation, table)
 
 
 def train_whole_schedule(context: SearchContext, model: Recommender, name: str) -> TrainResult:
-    """Train ``model``, whose table learns its own form, for all epochs, or until the table ends it;
+    """Train ``model``, whose table learns what to keep, for all epochs, or until the table ends it;
     no look at validation.
     """
+    settings, workspace = context.settings, context.workspace
     return train(
         model,
         context.sampler,
-        context.training,
-        context.seed,
-        epochs=context.training.max_epochs,
-        checkpoint=context.work / f"{name}.checkpoint.pt",
-        progress=context.description(name),
+        settings.training,
+        seed=settings.seed,
+        epochs=settings.training.max_epochs,
+        checkpoint=workspace.folder / f"{name}.checkpoint.pt",
+        progress=workspace.label(name),
     )

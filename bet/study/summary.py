@@ -1,106 +1,88 @@
 """The record of a run from what it left: models, metrics, sizes."""
 
-from collections.abc import Callable
-from typing import Any
+from dataclasses import asdict
 
 import numpy as np
 
-from bet.actions import Budget
 from bet.backbones import Recommender
 from bet.data import FrequencyOrder, Split
-from bet.search import MethodResult
+from bet.search import MethodResult, SearchContext
 from bet.study import environment, record
 from bet.study.cell import Cell
-from bet.study.record import Bins, Effort, Metrics, Record
+from bet.study.profiles import PROFILES
+from bet.study.record import Bins, Metrics, Record
 from bet.training import RankingMetrics, evaluate
 
 BINS = 64  # of frequency rank, at most
 
 
+def rank_test(model: Recommender, context: SearchContext, split: Split) -> RankingMetrics:
+    """What every test user gets from ``model``, items of train and validation left out."""
+    known = [split.train, split.validation]
+    return evaluate(model.ranker(), split.test, known, device=context.workspace.device)
+
+
 def build_record(
-    *,
     cell: Cell,
-    key: str,
-    settings: dict[str, Any],
     split: Split,
-    order: FrequencyOrder,
-    size: record.Size,
-    outcome: MethodResult,
+    result: MethodResult,
+    *,
     model: Recommender,
-    score_test: Callable[[Recommender], RankingMetrics],
     ranked: RankingMetrics,
     seconds: dict[str, float],
-    device: str,
 ) -> Record:
-    """What is written about a finished run.
-
-    ``model`` is the reported one and ``ranked`` its metrics on test; ``score_test`` scores the
-    winners of a search's curve. ``order`` is that of the training part, as in the search.
-    """
-    curve = outcome.trained.result.curve
+    """What is written about a finished run: ``model`` is what ``ranked`` was measured of, on test."""
+    profile, context, curve = PROFILES[cell.profile], result.context, result.trained.result.curve
+    device = context.workspace.device
     validation = evaluate(
-        outcome.trained.model.ranker(), split.validation, [split.train], device=device
+        result.trained.model.ranker(), split.validation, [split.train], device=device
     )
     parts = {part: getattr(split, part).nnz for part in ("train", "validation", "test")}
     users, items = split.train.shape
     built = Record(
         form=record.FORM,
         cell_id=cell.id,
-        key=key,
+        key=profile.key(cell),
         cell=_names(cell),
-        settings=record.Settings(**settings),
+        settings=record.Settings(**profile.settings(cell)),
         data=record.DataCounts(
             name=split.name, hash=split.data_hash, users=users, items=items, **parts
         ),
-        size=size,
-        effort=Effort(
-            finetunings=outcome.finetunings,
-            trainings=outcome.trainings,
-            evaluations=outcome.evaluations,
-        ),
+        size=_size(cell, context, model),
+        effort=record.Effort(**asdict(result.effort)),
         metrics=record.Scores(validation=_metrics(validation), test=_metrics(ranked)),
         learning_curve=tuple(
-            record.Epoch(epoch=int(row["epoch"]), loss=row["loss"], quality=row["quality"])
-            for row in curve
+            record.Epoch(epoch=point.epoch, loss=point.loss, quality=point.quality)
+            for point in curve
         ),
-        search=_search(outcome, score_test) if outcome.iterations else None,
-        trials=tuple(outcome.trials),
-        sizes=_binned_sizes(order, model.table.sizes),
+        search=_search(result, split) if result.iterations else None,
+        trials=tuple(map(dict, result.trials)),
+        sizes=_binned_sizes(context.data.order, model.table.sizes),
         run=record.Run(
             commit=environment.commit(),
             versions=environment.versions(),
             host=environment.host(device),
             seconds=record.StageSeconds(**seconds),
             peak_memory_bytes=environment.peak_memory_bytes(),
-            epoch_seconds=tuple(row["seconds"] for row in curve),
-            iteration_seconds=tuple(measured.seconds for measured in outcome.iterations),
+            epoch_seconds=tuple(point.seconds for point in curve),
+            iteration_seconds=tuple(measured.seconds for measured in result.iterations),
         ),
     )
     # Through JSON: every field is checked, and what is returned equals what is read back.
     return record.decode(record.encode(built), Record, cell.id)
 
 
-def measure_size(
-    model: Recommender,
-    *,
-    full: Budget,
-    limit: int | None,
-    limit_bytes: int | None = None,
-    bits: int | None = None,
-) -> record.Size:
-    """What the table of ``model`` takes beside its limits: parameters, or bytes of a packed file.
-
-    ``full`` is the budget of the whole table.
-    """
-    table = model.table
+def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size:
+    """What the table takes beside its limit, in parameters or in bytes of a packed file."""
+    table, budget, spec = model.table, context.budget, context.table_spec
     return record.Size(
-        limit=limit,
-        limit_bytes=limit_bytes,
-        bits=bits,
+        limit=None if cell.budget is None or spec else budget.parameters,
+        limit_bytes=context.byte_limit if spec else None,
+        bits=spec.bits if spec else None,
         parameters=table.n_parameters(),
         bytes=table.n_bytes(),
-        full_parameters=full.n * full.d_max * full.copies,
-        tables=full.copies,
+        full_parameters=budget.n * budget.d_max * budget.copies,
+        tables=budget.copies,
         backbone_parameters=model.backbone.n_parameters(),
         width=table().shape[1] // table.copies,
     )
@@ -115,8 +97,8 @@ def _names(cell: Cell) -> record.CellNames:
         seed=cell.seed,
         protocol="merged" if cell.protocol == "merged" else "clean",
         profile=cell.profile,
-        iterations=cell.iterations or None,
-        actions=cell.actions or None,
+        iterations=cell.iterations,
+        actions=cell.actions,
     )
 
 
@@ -124,9 +106,7 @@ def _metrics(ranked: RankingMetrics) -> Metrics:
     return Metrics(**{name.replace("@", "_at_"): mean for name, mean in ranked.means().items()})
 
 
-def _search(
-    outcome: MethodResult, score_test: Callable[[Recommender], RankingMetrics]
-) -> record.Search:
+def _search(result: MethodResult, split: Split) -> record.Search:
     iterations = tuple(
         record.Iteration(
             t=measured.t,
@@ -135,30 +115,31 @@ def _search(
             fitness=measured.fitness,
             quality=measured.quality,
             predictor_loss=measured.predictor_loss,
-            action=measured.action.origin,
+            action=dict(measured.action.origin),
         )
-        for measured in outcome.iterations
+        for measured in result.iterations
     )
-    fitness = {measured.t: measured.fitness for measured in outcome.iterations}
+    fitness = {measured.t: measured.fitness for measured in result.iterations}
     retrained = tuple(
         record.Retrained(
             t=t, fitness=fitness[t], quality=trained.result.quality, epochs=trained.result.epoch
         )
-        for t, trained in outcome.retrained.items()
+        for t, trained in result.retrained.items()
     )
     # Each winner of the curve is scored on test once, for the picture of quality against T; nothing
     # is chosen from it.
     tested = {
-        t: _metrics(score_test(outcome.retrained[t].model)) for t in set(outcome.winners.values())
+        t: _metrics(rank_test(result.retrained[t].model, result.context, split))
+        for t in set(result.winners.values())
     }
     winners = tuple(
         record.Winner(
             t=t,
             retrained_t=best,
-            quality=outcome.retrained[best].result.quality,
+            quality=result.retrained[best].result.quality,
             test=tested[best],
         )
-        for t, best in outcome.winners.items()
+        for t, best in result.winners.items()
     )
     return record.Search(iterations=iterations, retrained=retrained, winners=winners)
 

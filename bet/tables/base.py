@@ -5,7 +5,6 @@ entity (NCF: one for its MLP, one for its GMF branch); such *copies* share one s
 stand side by side in the columns of the ego matrix.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from bet.actions import Allocation
 
 
 class Table(nn.Module):
@@ -31,16 +32,14 @@ class Table(nn.Module):
         raise NotImplementedError
 
     @property
-    def kept(self) -> np.ndarray:
-        """What it keeps of the full table: its sizes, or a mask (n, copies * d_max) bool. A table
-        can be made anew from it.
-        """
+    def allocation(self) -> Allocation:
+        """What it keeps of the full table; a table can be made anew from it."""
         raise NotImplementedError
 
     @property
-    def form(self) -> str:
-        """What besides ``kept`` determines how its numbers are used; a training goes on only with a
-        table of the same form.
+    def description(self) -> str:
+        """What besides ``allocation`` determines how its numbers are used; a training goes on only
+        with a table of the same description.
         """
         return type(self).__name__
 
@@ -89,11 +88,20 @@ class TableSpec(Protocol):
 
     @property
     def bits(self) -> int | None:
-        """Per number; None: every row has its own."""
+        """Per number in the file; None: every row has its own."""
+        ...
 
-    @property
-    def table(self) -> Callable[..., Table]:
-        """Makes a table of this form from what it keeps of the full one and the full columns."""
+    def table(
+        self,
+        allocation: Allocation,
+        *,
+        d_max: int,
+        copies: int,
+        std: float = 0.0,
+        generator: torch.Generator | None = None,
+    ) -> Table:
+        """A table of this description, its numbers as N(0, std^2) unless the description says."""
+        ...
 
 
 class LearnedTable(Table):
@@ -105,18 +113,24 @@ class LearnedTable(Table):
     """
 
     def __init__(
-        self, sizes: np.ndarray, d_max: int, *, copies: int, std: float, generator: torch.Generator
+        self,
+        allocation: Allocation,
+        *,
+        d_max: int,
+        copies: int,
+        std: float,
+        generator: torch.Generator,
     ):
-        """``sizes`` (n,): d_max for everybody."""
+        """``allocation``: d_max columns for everybody."""
         super().__init__()
-        self.n, self.copies, self.d_max = len(sizes), copies, d_max
+        self.n, self.copies, self.d_max = len(allocation), copies, d_max
         self.weight = nn.Parameter(
             torch.empty(self.n, copies * d_max).normal_(0.0, std, generator=generator)
         )
 
     @property
-    def kept(self) -> np.ndarray:
-        return np.full(self.n, self.d_max, dtype=np.int16)
+    def allocation(self) -> Allocation:
+        return Allocation.uniform(self.n, self.d_max)
 
 
 class _TakeRows(torch.autograd.Function):

@@ -3,15 +3,14 @@ of numbers.
 """
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import CodebookLayout, write_safetensors
 from bet.packed.bitstream import pack_stream
@@ -66,10 +65,9 @@ class CodebookSpec:
         """Per number."""
         return 16
 
-    @property
-    def table(self) -> Callable[..., "CodebookTable"]:
-        """Makes a table of this form."""
-        return partial(CodebookTable, spec=self)
+    def table(self, allocation: Allocation, **options) -> "CodebookTable":
+        """A table of these codes; d_max columns for everybody."""
+        return CodebookTable(allocation, spec=self, **options)
 
     def places(self) -> np.ndarray:
         """Stored row that every entity takes each of its pieces from: (n, subspaces) int64 by
@@ -94,17 +92,19 @@ class CodebookTable(Table):
 
     def __init__(
         self,
-        sizes: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         copies: int,
         spec: CodebookSpec,
         std: float = 0.0,
         generator: torch.Generator | None = None,
     ):
-        """``sizes`` (n,): d_max for everybody. Numbers start as N(0, std^2), or as ``spec`` says."""
+        """``allocation``: d_max columns for everybody. Numbers start as N(0, std^2), or as ``spec``
+        says.
+        """
         super().__init__()
-        layout = spec.layout
+        layout, sizes = spec.layout, allocation.columns
         if (
             layout.columns != copies * d_max
             or len(sizes) != layout.users + layout.items
@@ -129,11 +129,11 @@ class CodebookTable(Table):
         return np.full(self.n, self.d_max, dtype=np.int16)
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.sizes
+    def allocation(self) -> Allocation:
+        return Allocation.uniform(self.n, self.d_max)
 
     @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.spec)
 
     @property

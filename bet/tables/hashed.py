@@ -1,13 +1,12 @@
-"""A table of rows that entities share by spec."""
+"""A table of rows that entities share by hashing."""
 
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.packed import HashedLayout, write_safetensors
 from bet.tables.base import Table
 
@@ -20,10 +19,9 @@ class HashedSpec(HashedLayout):
         """Per number."""
         return 32
 
-    @property
-    def table(self) -> Callable[..., "HashedTable"]:
-        """Makes a table of this form."""
-        return partial(HashedTable, spec=self)
+    def table(self, allocation: Allocation, **options) -> "HashedTable":
+        """A table of these hashes; ``size`` columns for everybody."""
+        return HashedTable(allocation, spec=self, **options)
 
 
 class HashedTable(Table):
@@ -36,19 +34,19 @@ class HashedTable(Table):
 
     def __init__(
         self,
-        sizes: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         copies: int,
-        std: float,
-        generator: torch.Generator,
         spec: HashedSpec,
+        std: float = 0.0,
+        generator: torch.Generator | None = None,
     ):
-        """``sizes`` (n,): the columns of everybody, ``spec.size``. Sums of token rows start as
+        """``allocation``: ``spec.size`` columns for everybody. Sums of token rows start as
         N(0, std^2).
         """
         super().__init__()
-        self.n, self.copies, self.d_max, self.spec = len(sizes), copies, d_max, spec
+        self.n, self.copies, self.d_max, self.spec = len(allocation), copies, d_max, spec
         shape = (spec.rows, copies * spec.size)
         self.tokens = nn.Parameter(
             torch.empty(shape).normal_(0.0, std / spec.k**0.5, generator=generator)
@@ -64,11 +62,11 @@ class HashedTable(Table):
         return np.full(self.n, self.spec.size, dtype=np.int16)
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.sizes
+    def allocation(self) -> Allocation:
+        return Allocation.uniform(self.n, self.spec.size)
 
     @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.spec)
 
     def forward(self) -> Tensor:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import float32_file_bytes, float32_layout, write_packed
 from bet.tables.base import Table
@@ -24,44 +25,40 @@ class MaskedTable(Table):
 
     def __init__(
         self,
-        sizes: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         n_users: int,
         copies: int = 1,
         std: float = 0.0,
-        generator=None,
+        generator: torch.Generator | None = None,
     ):
-        """``sizes`` (n,) integers in [0, d_max], by entity id, users first; rows start as N(0,
-        std^2). Raises BetError on bad sizes.
+        """``allocation``: sizes in [0, d_max], users first; rows start as N(0, std^2). Raises
+        BetError on others.
         """
         super().__init__()
-        sizes = np.asarray(sizes)
-        if sizes.ndim != 1 or not np.issubdtype(sizes.dtype, np.integer) or not len(sizes):
-            raise BetError(
-                f"sizes must be one integer per entity, got shape {sizes.shape} of {sizes.dtype}"
-            )
+        sizes = allocation.columns
         if sizes.min() < 0 or sizes.max() > d_max:
             raise BetError(f"sizes must lie in [0, {d_max}], got [{sizes.min()}, {sizes.max()}]")
         self.n, self.copies, self.d_max = len(sizes), copies, d_max
         self.n_users = n_users
-        self._sizes = sizes.astype(np.int16)
+        self._allocation = allocation
         self.width = int(sizes.max())
         weight = torch.zeros(self.n, copies * self.width)
         if std:
             weight.normal_(0.0, std, generator=generator)
-        kept = torch.arange(self.width) < torch.from_numpy(self._sizes)[:, None]
+        kept = torch.arange(self.width) < torch.from_numpy(sizes)[:, None]
         kept = kept.repeat(1, copies)
         self.weight = nn.Parameter(weight * kept)
         self.register_buffer("mask", None if bool(kept.all()) else kept, persistent=False)
 
     @property
     def sizes(self) -> np.ndarray:
-        return self._sizes
+        return self._allocation.columns
 
     @property
-    def kept(self) -> np.ndarray:
-        return self._sizes
+    def allocation(self) -> Allocation:
+        return self._allocation
 
     def take_prefixes(self, full: Tensor) -> Self:
         """Set the rows to the prefixes of ``full`` (n, copies * d_max)."""

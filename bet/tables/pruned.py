@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import pruned_file_bytes, write_pruned
 from bet.tables.base import Table
@@ -24,22 +25,22 @@ class PrunedTable(Table):
 
     def __init__(
         self,
-        mask: np.ndarray,
-        d_max: int,
+        allocation: Allocation,
         *,
+        d_max: int,
         n_users: int,
         copies: int = 1,
         std: float = 0.0,
-        generator=None,
+        generator: torch.Generator | None = None,
     ):
-        """``mask`` (n, copies * d_max) bool, users first; rows start as N(0, std^2), as those of a full table
-        with the same generator do.
+        """``allocation``: a mask (n, copies * d_max), users first; rows start as N(0, std^2), as
+        those of a full table with the same generator do.
         """
         super().__init__()
-        if mask.dtype != bool or mask.ndim != 2 or mask.shape[1] != copies * d_max or not len(mask):
-            raise BetError(
-                f"a mask must be bool of shape (entities, {copies * d_max}), got {mask.dtype} of shape {mask.shape}"
-            )
+        mask = allocation.mask
+        if mask is None or mask.shape[1] != copies * d_max:
+            got = "sizes" if mask is None else f"shape {mask.shape}"
+            raise BetError(f"a mask must have shape (entities, {copies * d_max}), got {got}")
         self.n, self.copies, self.d_max = len(mask), copies, d_max
         self.n_users = n_users
         weight = torch.zeros(mask.shape)
@@ -51,11 +52,11 @@ class PrunedTable(Table):
 
     @property
     def sizes(self) -> np.ndarray:
-        return self.kept.sum(1, dtype=np.float32) / self.copies
+        return self.mask.cpu().numpy().sum(1, dtype=np.float32) / self.copies
 
     @property
-    def kept(self) -> np.ndarray:
-        return self.mask.cpu().numpy()
+    def allocation(self) -> Allocation:
+        return Allocation.from_mask(self.mask.cpu().numpy())
 
     def forward(self) -> Tensor:
         # The product also masks the gradient: pruned entries stay exactly zero.

@@ -1,14 +1,13 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import IdLayout, Ids, Layout, layout_of, write_packed
 from bet.packed.quantizer import fake_quantize
@@ -33,10 +32,9 @@ class PackedSpec:
     n_listed: int
     ids: IdLayout = ()
 
-    @property
-    def table(self) -> Callable[..., "QuantizedTable"]:
-        """Makes a table of this form."""
-        return partial(QuantizedTable, spec=self)
+    def table(self, allocation: Allocation, **options) -> "QuantizedTable":
+        """A table for such a file."""
+        return QuantizedTable(allocation, spec=self, **options)
 
     def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
         """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError
@@ -65,15 +63,16 @@ class QuantizedTable(MaskedTable):
     numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
     bits: Tensor | None  # (n, 1) int64 per number of every row; None: the spec's
 
-    def __init__(self, kept: np.ndarray, d_max: int, *, spec: PackedSpec, **options):
-        """``kept``: sizes (n,), or sizes and bits (n, 2) where the spec leaves them open. Raises
-        BetError as above.
+    def __init__(self, allocation: Allocation, *, spec: PackedSpec, **options):
+        """``allocation``: sizes, and bits where the spec leaves them open. Raises BetError as
+        above.
         """
-        sizes = kept if spec.bits else kept[:, 0]
-        super().__init__(sizes, d_max, n_users=spec.n_users, **options)
-        self.spec, self._kept = spec, kept.astype(np.int16)
-        bits = np.full(self.n, spec.bits) if spec.bits else kept[:, 1]
-        self.layout = spec.layout(sizes, bits, self.copies)
+        super().__init__(allocation, n_users=spec.n_users, **options)
+        self.spec = spec
+        bits = np.full(self.n, spec.bits) if spec.bits else allocation.bits
+        if bits is None:
+            raise BetError("rows of mixed precision need bits; give the allocation some")
+        self.layout = spec.layout(self.sizes, bits, self.copies)
         numbers = torch.from_numpy(self.sizes.astype(np.float32) * self.copies)[:, None]
         self.register_buffer("numbers", numbers, persistent=False)
         self.register_buffer(
@@ -83,11 +82,7 @@ class QuantizedTable(MaskedTable):
         )
 
     @property
-    def kept(self) -> np.ndarray:
-        return self._kept
-
-    @property
-    def form(self) -> str:
+    def description(self) -> str:
         return repr(self.spec)
 
     def forward(self) -> Tensor:

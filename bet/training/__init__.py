@@ -2,11 +2,20 @@
 
 from bet.training.ranking import CUTOFFS, RankingMetrics, evaluate, top_k
 from bet.training.sampling import BprSampler
-from bet.training.trainer import TrainResult, TrainSettings, bpr_loss, load_state, save_state, train
+from bet.training.trainer import (
+    CurvePoint,
+    TrainResult,
+    TrainSettings,
+    bpr_loss,
+    load_state,
+    save_state,
+    train,
+)
 
 __all__ = [
     "CUTOFFS",
     "BprSampler",
+    "CurvePoint",
     "RankingMetrics",
     "TrainResult",
     "TrainSettings",

@@ -1,12 +1,11 @@
 """User-uniform BPR triples, drawn in torch without a Python loop."""
 
-import hashlib
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from bet.data import matrix_digest
 from bet.errors import BetError
 
 
@@ -19,6 +18,7 @@ class BprSampler:
     """
 
     def __init__(self, train: csr_array, device: torch.device | str = "cpu"):
+        self.digest = matrix_digest(train)  # of what is drawn from
         n_users, self.n_items = train.shape
         indptr, indices = train.indptr.astype(np.int64), train.indices.astype(np.int64)
         degrees = np.diff(indptr)
@@ -41,13 +41,6 @@ class BprSampler:
     @property
     def n_interactions(self) -> int:
         return len(self.indices)
-
-    def fingerprint(self) -> str:
-        """sha256 of the interactions that are drawn from."""
-        digest = hashlib.sha256(repr((len(self.degrees), self.n_items)).encode())
-        for part in (self.indptr, self.indices):
-            digest.update(part.cpu().numpy().tobytes())
-        return digest.hexdigest()
 
     def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator``

@@ -1,11 +1,10 @@
 """BPR training with early stopping on validation, and checkpoints that resume to the same numbers."""
 
-import hashlib
 import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -68,33 +67,51 @@ class TrainSettings:
         return self.floor + (self.learning_rate - self.floor) * swing
 
 
-@dataclass
-class TrainResult:
-    """``epoch`` and ``quality`` of the weights the model was left with; one curve row per
-    evaluation; wall-clock ``seconds``.
+@dataclass(frozen=True)
+class CurvePoint:
+    """One look at validation: after how many epochs and wall-clock seconds, with which mean loss of
+    the epoch and which quality.
     """
 
-    epoch: int = 0
-    quality: float = math.nan
-    seconds: float = 0.0
-    curve: list[dict[str, float]] = field(default_factory=list)
+    epoch: int
+    loss: float
+    quality: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """``epoch`` and ``quality`` of the weights the model was left with (NaN without validation); a
+    point of the curve for every look at validation; wall-clock ``seconds``.
+    """
+
+    epoch: int
+    quality: float
+    seconds: float
+    curve: tuple[CurvePoint, ...] = ()
+
+    @classmethod
+    def from_saved(cls, saved: dict) -> "TrainResult":
+        """What ``asdict`` made plain for a checkpoint."""
+        return cls(**{**saved, "curve": tuple(CurvePoint(**point) for point in saved["curve"])})
 
 
 def bpr_loss(
     model: Recommender,
-    users: Tensor,
-    positives: Tensor,
-    negatives: Tensor,
+    triples: tuple[Tensor, Tensor, Tensor],
     l2: float,
     dropout: torch.Generator | None,
 ) -> Tensor:
     """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three
-    ego rows (Eq. 2), plus the table's own penalty."""
-    ego = model.table()
-    representations = model.backbone.represent(ego, dropout)
-    rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])
+    ego rows (Eq. 2), plus the table's own penalty. ``triples``: users, positives and negatives,
+    (B,) int64 each.
+    """
+    users, positives, negatives = triples
+    ego = model.table()  # (n, copies * width)
+    representations = model.backbone.represent(ego, dropout)  # (n, D)
+    rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
     picked = take_rows(representations, rows)  # (3B, D), one gather
-    for_positives, for_negatives = model.backbone.triple_scores(picked)
+    for_positives, for_negatives = model.backbone.triple_scores(picked)  # (B,) each
     loss = F.softplus(for_negatives - for_positives).mean()
     ego_rows = picked if representations is ego else take_rows(ego, rows)
     return loss + l2 * ego_rows.square().sum() / len(users) + model.table.penalty()
@@ -104,6 +121,7 @@ def train(
     model: Recommender,
     sampler: BprSampler,
     settings: TrainSettings,
+    *,
     seed: int,
     validate: Callable[[Recommender], float] | None = None,
     epochs: int | None = None,
@@ -118,89 +136,143 @@ def train(
     used where data, sizes, settings or seed differ. A table may end its training earlier. Raises
     BetError when the loss is no longer finite.
     """
-    total = epochs if epochs is not None else settings.max_epochs
-    steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
-    l2 = model.backbone.l2 if settings.l2 is None else settings.l2
-    device = model.device
-    # A fresh dense layer takes far smaller steps than a sparse row that few batches touch.
-    parts = [*model.table.groups(), (list(model.backbone.parameters()), settings.backbone_rate)]
-    groups = [{"params": weights, "rate": rate} for weights, rate in parts if weights]
-    optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
-    result, best, bad, first = TrainResult(), None, 0, 0
-    kept = hashlib.sha256(model.table.kept.tobytes()).hexdigest()
-    key = repr((asdict(settings), seed, total, sampler.fingerprint(), kept, model.table.form))
-    state = load_state(checkpoint, key)
-    if state:
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        best, bad, first = state["best"], state["bad"], state["epoch"]
-        result = TrainResult(**state["result"])
+    total = settings.max_epochs if epochs is None else epochs
+    key = repr(
+        (
+            *(asdict(settings), seed, total, sampler.digest),
+            *(model.table.allocation.digest, model.table.description),
+        )
+    )
+    run = _Run(model, sampler, settings, seed, total)
+    if state := load_state(checkpoint, key):
+        run.load_state_dict(state)
     saved = time.perf_counter()
-    started = saved - result.seconds  # as if without the interruption
-    for epoch in tqdm(
-        range(first, total),
+    started = saved - run.seconds  # as if without the interruption
+    bar = tqdm(
+        range(run.epoch, total),
         desc=progress,
-        initial=first,
+        initial=run.epoch,
         total=total,
         disable=not progress,
         leave=False,
-    ):
-        if bad >= settings.patience:
+    )
+    for epoch in bar:
+        if run.unimproved >= settings.patience:
             break
-        generator = torch_generator(seed, "epoch", epoch, device=device)
-        losses = torch.zeros((), device=device)
-        for step in range(epoch * steps_per_epoch, (epoch + 1) * steps_per_epoch):
-            if ended := model.table.before_step(step, total * steps_per_epoch):
-                break
-            for group in optimizer.param_groups:
-                group["lr"] = group["rate"] * settings.rate(step, total * steps_per_epoch)
-            loss = bpr_loss(model, *sampler.draw(settings.batch_size, generator), l2, generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            losses += loss.detach()
-        mean_loss = float(losses) / steps_per_epoch
-        if not math.isfinite(mean_loss):
-            raise BetError(
-                f"training diverged: loss {mean_loss} in epoch {epoch + 1}, before step {(epoch + 1) * steps_per_epoch}, "
-                f"learning rate {optimizer.param_groups[0]['lr']:g}; lower learning_rate"
-            )
-        if validate is not None and (
-            (epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total
-        ):
+        loss = run.train_epoch(epoch)
+        due = (epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total
+        if validate is not None and due:
             quality = validate(model)
-            row = {
-                "epoch": epoch + 1,
-                "loss": mean_loss,
-                "quality": quality,
-                "seconds": time.perf_counter() - started,
-            }
-            result.curve.append(row)
-            if best is None or quality > result.quality:
-                result.epoch, result.quality, best, bad = epoch + 1, quality, model.snapshot(), 0
-            else:
-                bad += 1
-        if ended:
-            result.epoch = epoch + 1
+            run.note(CurvePoint(epoch + 1, loss, quality, time.perf_counter() - started))
+        if run.ended:
             break
         if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
             saved = time.perf_counter()
-            result.seconds = saved - started
-            state = {
-                "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "best": best,
-                "bad": bad,
-            }
-            save_state(checkpoint, key, state | {"epoch": epoch + 1, "result": asdict(result)})
-    if best is not None:
-        model.load_state_dict(best)
-    else:
-        result.epoch = result.epoch or total
-    result.seconds = time.perf_counter() - started
+            run.seconds = saved - started
+            save_state(checkpoint, key, run.state_dict())
+    if run.best is not None:
+        model.load_state_dict(run.best)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return result
+    return run.result(time.perf_counter() - started)
+
+
+class _Run:
+    """A training between two epochs: all that a checkpoint holds."""
+
+    def __init__(
+        self,
+        model: Recommender,
+        sampler: BprSampler,
+        settings: TrainSettings,
+        seed: int,
+        total: int,
+    ):
+        self.model, self.sampler, self.settings = model, sampler, settings
+        self.seed, self.total = seed, total
+        self.steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
+        self.l2 = model.backbone.l2 if settings.l2 is None else settings.l2
+        # A fresh dense layer takes far smaller steps than a sparse row that few batches touch.
+        weights = [
+            *model.table.groups(),
+            (list(model.backbone.parameters()), settings.backbone_rate),
+        ]
+        groups = [{"params": part, "rate": rate} for part, rate in weights if part]
+        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.epoch = 0  # finished
+        self.seconds = 0.0  # before the interruption
+        self.curve: tuple[CurvePoint, ...] = ()
+        self.best: dict[str, Tensor] | None = None  # weights of the best point of the curve
+        self.best_point: CurvePoint | None = None
+        self.unimproved = 0  # evaluations since then
+        self.ended = False  # by the table
+
+    def train_epoch(self, epoch: int) -> float:
+        """Epoch ``epoch`` (from 0), or what the table wants of it; the mean loss."""
+        device = self.model.device
+        # Its own stream for every epoch: a resumed run draws the same triples.
+        generator = torch_generator(self.seed, "epoch", epoch, device=device)
+        losses = torch.zeros((), device=device)
+        first, steps = epoch * self.steps_per_epoch, self.total * self.steps_per_epoch
+        for step in range(first, first + self.steps_per_epoch):
+            self.ended = self.model.table.before_step(step, steps)
+            if self.ended:
+                break
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["rate"] * self.settings.rate(step, steps)
+            triples = self.sampler.draw(self.settings.batch_size, generator)
+            loss = bpr_loss(self.model, triples, self.l2, generator)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            losses += loss.detach()
+        self.epoch = epoch + 1
+        mean_loss = float(losses) / self.steps_per_epoch
+        if not math.isfinite(mean_loss):
+            raise BetError(
+                f"training diverged: loss {mean_loss} in epoch {epoch + 1}, before step "
+                f"{first + self.steps_per_epoch}, learning rate "
+                f"{self.optimizer.param_groups[0]['lr']:g}; lower learning_rate"
+            )
+        return mean_loss
+
+    def note(self, point: CurvePoint) -> None:
+        """Append ``point`` to the curve and remember the weights if it is the best so far."""
+        self.curve = (*self.curve, point)
+        if self.best_point is None or point.quality > self.best_point.quality:
+            self.best, self.best_point = self.model.snapshot(), point
+            self.unimproved = 0
+        else:
+            self.unimproved += 1
+
+    def result(self, seconds: float) -> TrainResult:
+        """Of the weights that the model was left with."""
+        if self.best_point is None:
+            return TrainResult(self.epoch, math.nan, seconds)
+        return TrainResult(self.best_point.epoch, self.best_point.quality, seconds, self.curve)
+
+    def state_dict(self) -> dict:
+        """Tensors and plain values."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "seconds": self.seconds,
+            "curve": [asdict(point) for point in self.curve],
+            "best": self.best,
+            "unimproved": self.unimproved,
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        """Go on from what ``state_dict`` returned."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.seconds = state["epoch"], state["seconds"]
+        self.best, self.unimproved = state["best"], state["unimproved"]
+        self.curve = tuple(CurvePoint(**point) for point in state["curve"])
+        if self.curve:
+            # max takes the first among equals, as note does.
+            self.best_point = max(self.curve, key=lambda point: point.quality)
 
 
 def save_state(path: Path, key: str, state: dict) -> None:

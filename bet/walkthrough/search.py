@@ -18,7 +18,7 @@ from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.search import Evaluated, SearchContext, SearchSettings, Trained
 from bet.seeds import numpy_generator, torch_generator
 from bet.study.cell import Cell
-from bet.study.run import cell_context
+from bet.study.setup import cell_context
 
 ABOUT_EQUAL = 0.02  # relative difference of quality that one run cannot tell from none
 
@@ -26,10 +26,11 @@ ABOUT_EQUAL = 0.02  # relative difference of quality that one run cannot tell fr
 def small_context(split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
     """LightGCN at sparsity 90 % with short training, so that a whole search takes seconds."""
     context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed), split)
-    training = replace(context.training, batch_size=2048, max_epochs=6)
+    training = replace(context.settings.training, batch_size=2048, max_epochs=6)
     search = SearchSettings(iterations=iterations, actions=100, finetune_epochs=2, top=2)
-    folder = context.cache / "work" / f"walkthrough-{dataset}-{seed}"
-    return replace(context, training=training, search=search, work=folder)
+    settings = replace(context.settings, training=training, search=search)
+    folder = context.workspace.cache / "work" / f"walkthrough-{dataset}-{seed}"
+    return replace(context, settings=settings).in_folder(folder)
 
 
 def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
 
 def change_by_renaming(context: SearchContext, action: Action, seed: int) -> float:
     """How much the prediction changes when entities are renamed together with their frequencies."""
-    rng, order = numpy_generator(seed, "rename"), context.order
+    rng, order = numpy_generator(seed, "rename"), context.data.order
     users, items = rng.permutation(order.n_users), rng.permutation(order.n - order.n_users)
     renamed_order = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
     renamed = Action.from_ranked(
@@ -123,8 +124,8 @@ def fit_offline(
     cut, d_max = 2 * len(population) // 3, context.budget.d_max
     histograms = stack_histograms([member.action for member in population], d_max)
     fitness = torch.tensor([member.fitness for member in population])
-    generator = torch_generator(context.seed, "offline")
-    trainer = PredictorTrainer(DeepSets(context.order, d_max, generator))
+    generator = torch_generator(context.settings.seed, "offline")
+    trainer = PredictorTrainer(DeepSets(context.data.order, d_max, generator))
     for _ in range(updates):
         trainer.update(histograms[:cut], fitness[:cut])
     predicted = trainer.predictor(histograms).detach().numpy()

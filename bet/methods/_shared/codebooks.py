@@ -16,13 +16,13 @@ from bet.methods._shared.kmeans import kmeans
 from bet.packed import CodebookLayout
 from bet.packed.codebook import MOST_BITS
 from bet.search import (
+    Effort,
     MethodResult,
     SearchContext,
+    StageSeconds,
     cached,
-    full_sizes,
     load_or_pretrain,
     train_from_scratch,
-    without_budget,
 )
 from bet.tables import CodebookSpec
 
@@ -44,14 +44,16 @@ def best_coding(context: SearchContext, name: str, learn: Learner, settings: tup
     ``settings``: constants that the codes depend on. Raises BetError, with the smallest file, where
     no width fits.
     """
-    limit, whole = context.byte_limit, without_budget(context)
+    limit, whole = context.byte_limit, context.without_budget()
     if limit is None:
         raise BetError("a table of codes needs a budget; give a sparsity, parameters or bytes")
     columns = context.budget.d_max * context.budget.copies
     possible = (
         filled(context, limit, columns // width) for width in WIDTHS if columns % width == 0
     )
-    forms = list(dict.fromkeys(form for form in possible if form is not None))[: context.search.top]
+    forms = list(dict.fromkeys(form for form in possible if form is not None))[
+        : context.settings.search.top
+    ]
     if not forms:
         smallest = min(
             _form(context, columns // width, 1, 0, 0).file_bytes
@@ -62,38 +64,42 @@ def best_coding(context: SearchContext, name: str, learn: Learner, settings: tup
             f"a budget of {limit:,} bytes is below the smallest file of a table of codes, {smallest:,} bytes; raise the budget"
         )
     full = load_or_pretrain(context)
-    order = context.order.entities
+    order = context.data.order.entities
     with torch.no_grad():
         rows = full.model.table().cpu()[torch.from_numpy(order)]
-    trained, contexts, trials = [], [], []
-    seconds = {"pretrain": full.result.seconds, "search": 0.0, "retrain": 0.0}
+    results, trials, searched = [], [], 0.0
     for form in forms:
         what = f"{name}-{form.subspaces}"
-        found = cached(whole, f"{what}-codes", learn, form, rows, settings=(form, *settings))
-        start = found["start"]
-        coding = CodebookSpec(
-            form, found["codes"].numpy(), order, None if start is None else start.numpy()
+        learned = cached(whole, f"{what}-codes", learn, form, rows, settings=(form, *settings))
+        start = learned["start"]
+        spec = CodebookSpec(
+            form, learned["codes"].numpy(), order, None if start is None else start.numpy()
         )
-        own = replace(whole, packing=coding)
-        one = train_from_scratch(own, full_sizes(own), what)
-        facts = {
-            "parts": form.subspaces,
-            "code_bits": form.code_bits,
-            "own_rows": sum(form.uncompressed),
-            **found["facts"],
-        }
-        trials.append(facts | {"quality": one.result.quality, "epochs": one.result.epoch})
-        seconds["search"] += found["seconds"]
-        seconds["retrain"] += one.result.seconds
-        trained.append(one)
-        contexts.append(own)
-    best = int(np.argmax([one.result.quality for one in trained]))
+        coded = replace(whole, table_spec=spec)
+        trained = train_from_scratch(coded, coded.full_allocation, what)
+        results.append((trained, coded))
+        searched += learned["seconds"]
+        trials.append(
+            {
+                "parts": form.subspaces,
+                "code_bits": form.code_bits,
+                "own_rows": sum(form.uncompressed),
+                **learned["facts"],
+                "quality": trained.result.quality,
+                "epochs": trained.result.epoch,
+            }
+        )
+    best, best_context = max(results, key=lambda pair: pair[0].result.quality)
     return MethodResult(
-        trained[best],
-        seconds=seconds,
-        trainings=len(trained),
-        trials=trials,
-        context=contexts[best],
+        best,
+        best_context,
+        StageSeconds(
+            pretrain=full.result.seconds,
+            search=searched,
+            retrain=sum(trained.result.seconds for trained, _ in results),
+        ),
+        Effort(trainings=len(results)),
+        trials=tuple(trials),
     )
 
 
@@ -139,7 +145,7 @@ def filled(context: SearchContext, limit: int, parts: int) -> CodebookLayout | N
     everybody has one. None where codes of one bit do not fit. Only numbers are read of ``context``:
     ``budget``, ``n_users`` and, for ties, ``order``.
     """
-    everybody = _form(context, 1, 1, context.n_users, context.budget.n - context.n_users)
+    everybody = _form(context, 1, 1, context.data.n_users, context.budget.n - context.data.n_users)
     if everybody.file_bytes <= limit:
         return everybody
     useful = max(
@@ -168,7 +174,7 @@ def _form(
     context: SearchContext, parts: int, bits: int, user_uncompressed: int, item_uncompressed: int
 ) -> CodebookLayout:
     budget = context.budget
-    users, items = context.n_users, budget.n - context.n_users
+    users, items = context.data.n_users, budget.n - context.data.n_users
     return CodebookLayout(
         budget.d_max * budget.copies,
         budget.copies,
@@ -183,7 +189,7 @@ def _form(
 
 def _own_users(context: SearchContext) -> np.ndarray:
     """Users among the 0, 1, ..., n most frequent entities, (n + 1,); among equals users come first."""
-    order = context.order
+    order = context.data.order
     frequency = np.concatenate(
         [np.sort(order.user_frequency)[::-1], np.sort(order.item_frequency)[::-1]]
     )

@@ -1,0 +1,115 @@
+"""Training from scratch within the budget: what a method retrains, and what is refitted at the
+end.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+
+from scipy.sparse import csr_array
+
+from bet.actions import Allocation
+from bet.backbones import BACKBONES, Recommender, new_recommender
+from bet.errors import BetError
+from bet.search.context import SearchContext, TrainingData
+from bet.seeds import torch_generator
+from bet.tables import Table
+from bet.training import TrainResult, load_state, save_state, train
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A recommender trained to convergence, and how that went."""
+
+    model: Recommender
+    result: TrainResult
+
+
+def initialize_recommender(
+    context: SearchContext, allocation: Allocation, table: Callable[..., Table] | None = None
+) -> Recommender:
+    """An untrained recommender with a table that keeps ``allocation``; raises BetError above the
+    budget.
+
+    A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes
+    a table of another kind.
+    """
+    allocation.check(context.budget)
+    if table is None and allocation.mask is None:
+        table = context.make_table
+    model = new_recommender(
+        BACKBONES[context.settings.backbone],
+        context.graph,
+        allocation,
+        n_users=context.data.n_users,
+        d_max=context.budget.d_max,
+        generator=torch_generator(context.settings.seed, "init"),
+        init_std=context.settings.training.init_std,
+        table=table,
+    )
+    check_bytes(context, model.table)
+    return model
+
+
+def check_bytes(context: SearchContext, table: Table) -> None:
+    """Raise BetError if the file of ``table`` exceeds the limit in bytes that the context has for
+    packed ones.
+    """
+    limit = context.byte_limit
+    if context.table_spec and limit is not None and table.n_bytes() > limit:
+        raise BetError(f"a table of {table.n_bytes():,} bytes exceeds the limit of {limit:,}")
+
+
+def check_table(context: SearchContext, table: Table) -> None:
+    """Raise BetError unless ``table`` obeys the budget: its sizes or mask and, if it is packed, the
+    bytes of its file.
+    """
+    table.allocation.check(context.with_empty_rows().budget)
+    check_bytes(context, table)
+
+
+def train_from_scratch(context: SearchContext, allocation: Allocation, name: str) -> Trained:
+    """Train a table that keeps ``allocation`` until validation stops improving, or take what the
+    workspace has of an earlier run.
+
+    ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or
+    settings, is not used.
+    """
+    folder = context.workspace.folder
+    path = folder / f"{name}.pt"
+    key = repr((context.key, asdict(context.budget), allocation.digest, context.table_spec))
+    saved = load_state(path, key)
+    model = initialize_recommender(context, allocation)
+    if saved is not None:
+        model.load_state_dict(saved["model"])
+        return Trained(model, TrainResult.from_saved(saved["result"]))
+    result = train(
+        model,
+        context.sampler,
+        context.settings.training,
+        seed=context.settings.seed,
+        validate=context.quality,
+        checkpoint=folder / f"{name}.checkpoint.pt",
+        progress=context.workspace.label(name),
+    )
+    model.table.allocation.check(context.budget)
+    save_state(path, key, {"model": model.state_dict(), "result": asdict(result)})
+    return Trained(model, result)
+
+
+def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
+    """A fresh model that keeps what ``trained`` keeps, trained on ``train_on`` (|U|, |V|), called
+    ``what``, for as many epochs.
+    """
+    data = TrainingData(train_on, context.data.validation)
+    merged = replace(context.with_empty_rows(), data=data)
+    model = initialize_recommender(merged, trained.model.table.allocation)
+    train(
+        model,
+        merged.sampler,
+        merged.settings.training,
+        seed=merged.settings.seed,
+        epochs=max(1, trained.result.epoch),
+        checkpoint=merged.workspace.folder / "merged.checkpoint.pt",
+        progress=merged.workspace.label(f"refit on {what}"),
+    )
+    return model

@@ -1,0 +1,61 @@
+"""What a method returns: a table, the context it was made for, and what it took."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bet.actions import Action
+from bet.search.context import SearchContext
+from bet.search.refit import Trained
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A member of the population A: an action, how it was chosen, and what fine-tuning measured."""
+
+    t: int  # iteration, from 1
+    action: Action
+    strategy: str
+    predicted: float | None
+    fitness: float  # r_a
+    quality: float  # on validation, after fine-tuning
+    predictor_loss: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class StageSeconds:
+    """Wall-clock seconds of every run that had a part in the result; None for a stage that a method
+    does not have.
+    """
+
+    pretrain: float | None = None
+    search: float | None = None
+    retrain: float | None = None
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What was trained and looked at, the shared pre-training not counted."""
+
+    finetunings: int = 0
+    trainings: int = 0  # from scratch
+    evaluations: int = 0  # on validation, of models that were not trained for it
+
+
+@dataclass(frozen=True)
+class MethodResult:
+    """A trained table within the budget of ``context``, how it was found and what that took.
+
+    ``iterations``: the population; ``retrained``: by iteration of the action; ``winners``: number
+    of iterations T -> iteration of the best action after T. ``trials``: what settings of a method's
+    own knobs led to, plain values.
+    """
+
+    trained: Trained
+    context: SearchContext
+    seconds: StageSeconds
+    effort: Effort = Effort(trainings=1)
+    iterations: tuple[Evaluated, ...] = ()
+    retrained: Mapping[int, Trained] = field(default_factory=dict)
+    winners: Mapping[int, int] = field(default_factory=dict)
+    trials: tuple[Mapping[str, float], ...] = ()

@@ -1,0 +1,90 @@
+"""The table that a run leaves behind: where it may be written, and what is written beside it."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+
+from bet.backbones import Recommender
+from bet.data import Interactions
+from bet.errors import BetError
+from bet.files import atomic_path
+from bet.packed import write_ids
+from bet.tables import QuantizedTable
+
+SIDE_FILES = (".ids", ".backbone.pt", ".html")  # of a table, behind its name
+
+
+def check_writable(path: Path, source: Path | str | None = None) -> None:
+    """Raise BetError, before any work, unless a table can be written to ``path`` and what belongs
+    to it beside it.
+
+    source: the file that the interactions came from, which must not be overwritten.
+    """
+    path = Path(path)
+    if not path.name:
+        raise BetError(f"cannot write the table to {str(path)!r}: it is a folder; name a file")
+    targets = [path, *(path.with_name(path.name + suffix) for suffix in SIDE_FILES)]
+    absent = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        for target in targets:
+            if target.is_dir():
+                raise BetError(
+                    f"cannot write the table to {path}, {target.name}: it is a folder; name a file"
+                )
+            if source is not None and target.resolve() == Path(source).resolve():
+                raise BetError(f"{target} holds the interactions; name another file for the table")
+        with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
+            temporary.touch()
+            raise _Probed
+    except _Probed:
+        pass
+    except OSError as error:
+        raise BetError(
+            f"cannot write the table to {path} ({error}); choose another file"
+        ) from error
+    finally:
+        for folder in absent:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+class _Probed(Exception):
+    """Leaves ``atomic_path`` without writing."""
+
+
+def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
+    """The ids of users and items as text, in the order of their numbers; the numbers where there
+    are none.
+    """
+    sides = (
+        (interactions.user_ids, interactions.n_users),
+        (interactions.item_ids, interactions.n_items),
+    )
+    users, items = ([str(own) for own in (range(n) if ids is None else ids)] for ids, n in sides)
+    return users, items
+
+
+def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
+    """Write the model's table and, beside it, the ids of its rows and the backbone's own weights,
+    if it has any.
+
+    A table that was made for a file with ids takes them into it instead.
+    """
+    users, items = ids_of(interactions)
+    names = [*users, *items]
+    in_order = [names[entity] for entity in model.table.file_order]
+    ids = in_order[: len(users)], in_order[len(users) :]
+    ids_file, weights_file, _ = (path.with_name(path.name + suffix) for suffix in SIDE_FILES)
+    # An earlier table's must go first: interrupted, a table without ids is left, not one with
+    # another table's.
+    for side_file in (ids_file, weights_file):
+        side_file.unlink(missing_ok=True)
+    if isinstance(model.table, QuantizedTable) and model.table.spec.ids:
+        model.table.save(path, ids=ids)
+    else:
+        model.table.save(path)
+        write_ids(path, ids)
+    if model.backbone.n_parameters():
+        with atomic_path(weights_file) as temporary:
+            torch.save(model.backbone.state_dict(), temporary)
