@@ -1,1 +1,1 @@
-"""Speed at Gowalla's size, beside what the published code takes."""
+"""How fast the package is (``speed``) and how the studies' settings were chosen (``sweeps``)."""

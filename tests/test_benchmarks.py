@@ -7,14 +7,20 @@ import math
 import numpy as np
 import pytest
 
-from benchmarks import factors, lookup, scaling
-from benchmarks.__main__ import main, measure, table
+from benchmarks.speed import comparisons, factors, lookup, scaling
+from benchmarks.speed.measuring import dataset, prepare
+from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import rank_correlation as nested
 from benchmarks.sweeps import settings
+<<<<<<< HEAD
 from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
 from bet.actions import parse_budget
 from bet.data import FrequencyOrder
 from bet.packed import load
+=======
+from bet.packed import PackedTable
+from bet.study.cell import Cell
+>>>>>>> h5
 from bet.study.profiles import PROFILES
 
 
@@ -31,14 +37,6 @@ def test_power_law_data_has_the_announced_size():
     data = dataset("power-law", 0.1)
     assert (data.n_users, data.n_items) == (2986, 4098)
     assert len(data) == pytest.approx(102_737, rel=0.25)  # smaller data repeats pairs more often
-
-
-def test_published_formula_breaks_the_budget():
-    order = FrequencyOrder(np.arange(300, 0, -1), np.arange(500, 0, -1))
-    budget = parse_budget("95%", 800, 128)
-    rng = np.random.default_rng(0)
-    used = np.array([floor_and_raise(order, budget, rng).sum() for _ in range(200)])
-    assert (used > budget.total).any() and (used < budget.total).any()
 
 
 def test_command_prints_one_row_in_json_and_the_table(capsys):
@@ -76,60 +74,54 @@ def test_every_factor_compares_equal_results(name):
 
 
 def test_factor_refuses_unequal_results(monkeypatch):
-    monkeypatch.setattr(factors, "take_rows", lambda x, rows: 2 * x[rows])
+    monkeypatch.setattr(comparisons, "take_rows", lambda x, rows: 2 * x[rows])
     with pytest.raises(AssertionError, match="not close"):
-        factors.gathered_rows(prepare("power-law", 0.01), 1)
+        comparisons.gathered_rows(prepare("power-law", 0.01), 1)
 
 
 def test_scaling_prints_and_draws(tmp_path, capsys):
     figure = tmp_path / "scaling.png"
-    scaling.main(
-        [
-            "--sizes",
-            "0.005",
-            "--entities",
-            "1000",
-            "1000000000",
-            "--repeat",
-            "1",
-            "--figure",
-            str(figure),
-        ]
-    )
+    sizes = ["--sizes", "0.005", "--entities", "1000", "1000000000"]
+    scaling.main([*sizes, "--repeat", "1", "--figure", str(figure)])
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 2 + 2 + len(scaling.ROWS) + 2 and "1,000,000,000" in lines[-1]
     assert figure.read_bytes().startswith(b"\x89PNG")
 
 
 def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
-    found = lookup.rows(300, 1, tmp_path)
-    assert len(found) == 2 + len(lookup.PACKED) and all(row["microseconds"] > 0 for row in found)
-    by_name = {row["table"]: row["file"] for row in found}
+    measured = lookup.measure(300, 1, tmp_path)
+    assert len(measured) == 2 + len(lookup.PACKED) and all(row.microseconds > 0 for row in measured)
+    length = {row.table: row.file for row in measured}
     assert (
-        by_name["packed, 48 columns, int4"]
-        < by_name["packed, 128 columns, int8"]
-        < by_name["nn.Embedding, 128 columns, float16"]
+        length["packed, 48 columns, int4"]
+        < length["packed, 128 columns, int8"]
+        < length["nn.Embedding, 128 columns, float16"]
     )
     for name, (sizes_of, bits, _) in lookup.PACKED.items():
+<<<<<<< HEAD
         table = load(lookup.packed(name, 300, tmp_path))
         assert table.layout.kinds[:, 1].tolist() == [bits] * len(table.layout.kinds)
         assert (
             int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0])
             == sizes_of(np.arange(300) / 300).sum()
         )
+=======
+        layout = PackedTable(lookup.write_table(name, 300, tmp_path)).layout
+        assert layout.kinds[:, 1].tolist() == [bits] * len(layout.kinds)
+        columns = int(layout.counts.sum(0) @ layout.kinds[:, 0])
+        assert columns == sizes_of(np.arange(300) / 300).sum()
+>>>>>>> h5
     lookup.main(["--rows", "100", "--repeat", "1"])
-    assert capsys.readouterr().out.count("\n") == 4 + len(found)
+    assert capsys.readouterr().out.count("\n") == 4 + len(measured)
 
 
-def test_nested_scores_are_compared_with_fine_tuning(tmp_path, capsys):
-    rows = nested.measure("smoke", "tiny", "lightgcn", "80%", 6, 0, tmp_path)
-    by_name = {row.score: row for row in rows}
-    assert list(by_name) == ["fine-tuned", "nested", "pre-trained"]
-    tuned = by_name["fine-tuned"]
-    assert tuned.correlation == pytest.approx(1) and tuned.found == tuned.best
-    assert all(
-        -1 <= row.correlation <= 1 and row.found <= row.best and row.seconds > 0 for row in rows[1:]
-    )
+def test_nested_scores_are_compared_with_fine_tuning(tmp_path):
+    rows = nested.measure(Cell("tiny", "lightgcn", "80%", "bet", profile="smoke"), 6, tmp_path)
+    assert [row.score for row in rows] == ["fine-tuned", "nested", "pre-trained"]
+    tuned = rows[0]
+    assert tuned.correlation == pytest.approx(1) and tuned.chosen == tuned.best
+    for row in rows[1:]:
+        assert -1 <= row.correlation <= 1 and row.chosen <= row.best and row.seconds > 0
     assert nested.table(rows).count("\n") == 4
 
 

@@ -2,7 +2,7 @@
 them as fine-tuning does? Prints a table.
 
 Random actions, all of them scored on validation by fine-tuning (BET), by the nested model and by
-the pre-trained model, both as they are. Rank correlation is Spearman's; *found* is the fine-tuned
+the pre-trained model, both as they are. Rank correlation is Spearman's; *chosen* is the fine-tuned
 fitness of the action that a score puts first.
 """
 
@@ -16,9 +16,9 @@ from time import perf_counter
 
 import numpy as np
 from scipy.stats import spearmanr
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-from benchmarks.__main__ import machine
+from benchmarks.speed.measuring import machine
 from bet.actions import sample_actions
 from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
@@ -45,69 +45,80 @@ SCORES: dict[str, tuple[Callable[[SearchContext], Trained], Score]] = {
 
 @dataclass(frozen=True)
 class Row:
-    """One way to score ``actions`` of a backbone under a budget; ``seconds`` per action,
-    ``training`` those of the full model.
-    """
+    """One way to score actions of a backbone under a budget, beside fine-tuning."""
 
     backbone: str
     budget: str
     score: str
     correlation: float
-    best: float
-    found: float
-    training: float
-    seconds: float
+    best: float  # fine-tuned fitness of the best action
+    chosen: float  # fine-tuned fitness of the action that the score puts first
+    training: float  # seconds of the full model
+    seconds: float  # per action
 
 
-def measure(
-    profile: str, dataset: str, backbone: str, budget: str, actions: int, seed: int, cache: Path
-) -> list[Row]:
-    """A row for every score. Fitness is relative to the pre-trained full model's validation
-    quality.
+def measure(cell: Cell, actions: int, cache: Path) -> list[Row]:
+    """A row for every score of so many ``actions``, under the budget and with the settings of
+    ``cell``. Fitness is relative to the pre-trained full model's validation quality.
     """
+<<<<<<< HEAD
     split = split_interactions(load_dataset(dataset), seed)
     context = cell_context(Cell(dataset, backbone, budget, "bet", seed, profile=profile), split)
     workspace = replace(context.workspace, cache=cache, folder=cache / "work")
     context = replace(context, workspace=workspace)
     drawn = sample_actions(
         context.data.order, context.budget, actions, numpy_generator(seed, "nested benchmark")
+=======
+    split = split_interactions(load_dataset(cell.dataset), cell.seed)
+    context = cell_context(cell, split)
+    context = replace(context, cache=cache, work=cache / "work")
+    drawn = sample_actions(
+        context.order, context.budget, actions, numpy_generator(cell.seed, "nested benchmark")
+>>>>>>> h5
     )
     whole = load_or_pretrain(context).result.quality
     fitness, taken, training = {}, {}, {}
     for name, (train, score) in SCORES.items():
         full = train(context)
         started = perf_counter()
+<<<<<<< HEAD
         bar = tqdm(drawn, desc=f"{backbone} {budget} {name}", disable=not sys.stderr.isatty())
         fitness[name] = (
             np.array([score(context, full, action.allocation).means()["quality"] for action in bar])
             / whole
         )
+=======
+        what = f"{cell.backbone} {cell.budget} {name}"
+        bar = tqdm(drawn, desc=what, disable=not sys.stderr.isatty())
+        quality = [score(context, full, action.kept).means()["quality"] for action in bar]
+        fitness[name] = np.array(quality) / whole
+>>>>>>> h5
         taken[name], training[name] = (perf_counter() - started) / actions, full.result.seconds
     tuned = fitness["fine-tuned"]
     return [
         Row(
-            backbone,
-            budget,
+            cell.backbone,
+            cell.budget,
             name,
-            float(spearmanr(own, tuned).statistic),
-            float(tuned.max()),
-            float(tuned[own.argmax()]),
-            training[name],
-            taken[name],
+            correlation=float(spearmanr(scores, tuned).statistic),
+            best=float(tuned.max()),
+            chosen=float(tuned[scores.argmax()]),
+            training=training[name],
+            seconds=taken[name],
         )
-        for name, own in fitness.items()
+        for name, scores in fitness.items()
     ]
 
 
 def table(rows: list[Row]) -> str:
     """Markdown, one line per backbone, budget and score."""
-    lines = [
-        "| backbone | budget | score | rank correlation | best fitness | found | full model | an action |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["backbone", "budget", "score", "rank correlation", "best fitness", "chosen"]
+    head += ["full model", "an action"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in rows:
-        numbers = f"{row.correlation:.2f} | {row.best:.3f} | {row.found:.3f} | {row.training:.1f} s | {row.seconds:.2f} s"
-        lines.append(f"| {row.backbone} | {row.budget} | {row.score} | {numbers} |")
+        fitness = f"{row.correlation:.2f} | {row.best:.3f} | {row.chosen:.3f}"
+        seconds = f"{row.training:.1f} s | {row.seconds:.2f} s"
+        lines.append(f"| {row.backbone} | {row.budget} | {row.score} | {fitness} | {seconds} |")
     return "\n".join(lines)
 
 
@@ -127,18 +138,11 @@ def main(arguments: list[str] | None = None) -> None:
     with fixed_threads(), TemporaryDirectory() as cache:
         for backbone in options.backbones:
             for budget in options.budgets:
-                rows += measure(
-                    options.profile,
-                    options.dataset,
-                    backbone,
-                    budget,
-                    options.actions,
-                    options.seed,
-                    Path(cache) / backbone,
-                )
-    print(
-        f"{machine()}; {options.dataset}, {options.actions} actions, seed {options.seed}\n\n{table(rows)}"
-    )
+                setting = {"seed": options.seed, "profile": options.profile}
+                cell = Cell(options.dataset, backbone, budget, "bet", **setting)
+                rows += measure(cell, options.actions, Path(cache) / backbone)
+    what = f"{options.dataset}, {options.actions} actions, seed {options.seed}"
+    print(f"{machine()}; {what}\n\n{table(rows)}")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from bet.actions import Allocation, Budget
 from bet.backbones import BACKBONES
@@ -103,16 +103,14 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_
     """Validation quality of a uniform table of ``width`` columns, trained from scratch; kept in the
     cache.
     """
-    path = (
-        cache_dir()
-        / "sweep"
-        / f"{dataset}-{backbone}-{width}-{'-'.join(map(str, asdict(settings).values()))}.json"
-    )
+    numbers = "-".join(map(str, asdict(settings).values()))
+    path = cache_dir() / "sweep" / f"{dataset}-{backbone}-{width}-{numbers}.json"
     if path.is_file():
         return json.loads(path.read_text())
     split = split_interactions(load_dataset(dataset), seed=0)
     n = sum(split.train.shape)
     budget = Budget(n * width, n, d_max, copies=BACKBONES[backbone].copies)
+<<<<<<< HEAD
     context = SearchContext(
         data=TrainingData(split.train, split.validation),
         settings=RunSettings(backbone, settings, SearchSettings()),
@@ -121,28 +119,29 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_
     )
     trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
     found = trained.result.quality
+=======
+    parts = (split.train, split.validation, backbone, budget, 0, settings, SearchSettings())
+    context = SearchContext(*parts, cache_dir(), cache_dir() / "sweep")
+    trained = train_from_scratch(context, np.full(n, width, dtype=np.int16), path.stem)
+>>>>>>> h5
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(found))
-    return found
+        temporary.write_text(json.dumps(trained.result.quality))
+    return trained.result.quality
 
 
 def sweep(name: str, dataset: str, backbone: str, grid: list[TrainSettings]) -> str:
     """A Markdown table, best mean first."""
     varied, widths = list(SWEEPS[name].grid[backbone]), SWEEPS[name].widths
-    rows = []
+    d_max, rows = PROFILES[SWEEPS[name].profile].d_max, []
     for settings in tqdm(grid, desc=f"sweep {backbone}", disable=not sys.stderr.isatty()):
-        d_max = PROFILES[SWEEPS[name].profile].d_max
-        found = [quality(dataset, backbone, settings, width, d_max) for width in widths]
-        rows.append((float(np.mean(found)), found, [getattr(settings, knob) for knob in varied]))
+        reached = [quality(dataset, backbone, settings, width, d_max) for width in widths]
+        values = [f"{getattr(settings, knob):g}" for knob in varied]
+        mean = float(np.mean(reached))
+        rows.append((mean, [*values, *(f"{value:.4f}" for value in reached), f"{mean:.4f}"]))
     rows.sort(key=lambda row: -row[0])
     head = [*varied, *(f"{width} columns" for width in widths), "mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for mean, found, values in rows:
-        lines.append(
-            "| "
-            + " | ".join([*(f"{v:g}" for v in values), *(f"{q:.4f}" for q in found), f"{mean:.4f}"])
-            + " |"
-        )
+    lines += ["| " + " | ".join(texts) + " |" for _, texts in rows]
     return "\n".join(lines)
 
 

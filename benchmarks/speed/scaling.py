@@ -1,5 +1,5 @@
-"""``python -m benchmarks.scaling``: time and memory against size, up to a billion entities; prints
-a table and draws a figure.
+"""``python -m benchmarks.speed.scaling``: time and memory against size, up to a billion entities;
+prints a table and draws a figure.
 
 Listed actions and the training step run on power-law data of 1, 4 and 16 times Gowalla's size, each
 in a process of its own; actions drawn as histograms need no data and go on from there.
@@ -7,17 +7,18 @@ in a process of its own; actions drawn as histograms need no data and go on from
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
-from benchmarks.__main__ import in_own_process, machine
-from benchmarks.work import D_MAX, ITEMS, USERS, seconds
-from bet.actions import parse_budget, sample_histogram
+from benchmarks.speed.measuring import D_MAX, ITEMS, USERS, machine, seconds
+from benchmarks.speed.table import in_own_process
+from bet.actions import Budget, parse_budget, sample_histogram
 from bet.files import atomic_path
 from bet.process import fixed_threads
 from bet.report.style import use_style
@@ -58,24 +59,17 @@ def histograms(entities: tuple[int, ...], repeat: int) -> pd.DataFrame:
     rows = []
     for n in entities:
         budget = parse_budget("90%", n, D_MAX)
-
-        def draw(n: int = n) -> list[np.ndarray]:
-            rng = numpy_generator(0, "histograms")
-            return [
-                sample_histogram(parse_budget("90%", n, D_MAX), n // 4, rng) for _ in range(100)
-            ]
-
-        assert all(int((h @ np.arange(D_MAX + 1)).sum()) == budget.target for h in draw())
-        memory = sum(counts.nbytes for counts in draw()) / 1e6
-        rows.append(
-            {
-                "work": HISTOGRAM,
-                "entities": n,
-                "seconds": seconds(draw, repeat),
-                "memory_mb": memory,
-            }
-        )
+        for counts in _draw_histograms(budget):
+            assert int((counts @ np.arange(D_MAX + 1)).sum()) == budget.target
+        memory = sum(counts.nbytes for counts in _draw_histograms(budget)) / 1e6
+        taken = seconds(partial(_draw_histograms, budget), repeat)
+        rows.append({"work": HISTOGRAM, "entities": n, "seconds": taken, "memory_mb": memory})
     return pd.DataFrame(rows)
+
+
+def _draw_histograms(budget: Budget) -> list[np.ndarray]:
+    rng = numpy_generator(0, "histograms")
+    return [sample_histogram(budget, budget.n // 4, rng) for _ in range(100)]
 
 
 def table(frame: pd.DataFrame) -> str:
@@ -91,16 +85,12 @@ def table(frame: pd.DataFrame) -> str:
 def plot(frame: pd.DataFrame) -> Figure:
     """Seconds and memory against the number of entities, all axes logarithmic."""
     figure, axes = plt.subplots(1, 2, figsize=(7.5, 3.0))
-    for axis, column, label in zip(
-        axes, ("seconds", "memory_mb"), ("seconds, one thread", "memory added (MB)"), strict=True
-    ):
+    # Less than 0.1 MB is not resolved.
+    columns = (("seconds", 0, "seconds, one thread"), ("memory_mb", 0.1, "memory added (MB)"))
+    for axis, (column, least, label) in zip(axes, columns, strict=True):
         for (work, block), marker in zip(frame.groupby("work", sort=False), "osv^", strict=True):
-            axis.plot(
-                block["entities"],
-                np.maximum(block[column], 0.1 if column == "memory_mb" else 0),
-                marker=marker,
-                label=work,
-            )
+            values = np.maximum(block[column], least)
+            axis.plot(block["entities"], values, marker=marker, label=work)
         axis.set(xscale="log", yscale="log", xlabel="entities (users + items)", ylabel=label)
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
@@ -108,7 +98,7 @@ def plot(frame: pd.DataFrame) -> Figure:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scaling", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.scaling", description=__doc__)
     parser.add_argument("--sizes", type=float, nargs="+", default=SIZES, help="relative to Gowalla")
     parser.add_argument(
         "--entities", type=int, nargs="+", default=ENTITIES, help="of the histograms"

@@ -5,25 +5,22 @@ what came out.
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from scipy.sparse import csr_array
 
+<<<<<<< HEAD:benchmarks/work.py
 from bet.actions import Action, Allocation, parse_budget, sample_actions
 from bet.actions.published import published_sizes
+=======
+from benchmarks.speed.measuring import BATCH, D_MAX, seconds
+from bet.actions import Action, parse_budget, sample_actions
+from bet.actions.published import BudgetUse, published_sizes
+>>>>>>> h5:benchmarks/speed/work.py
 from bet.backbones import LightGCN, new_recommender, normalized_adjacency
-from bet.data import (
-    FrequencyOrder,
-    Interactions,
-    Split,
-    load_dataset,
-    power_law,
-    split_interactions,
-)
+from bet.data import FrequencyOrder, Split
 from bet.predictor import DeepSets, stack_histograms
 from bet.search import (
     PredictorSelector,
@@ -40,15 +37,11 @@ from bet.seeds import numpy_generator, torch_generator
 from bet.training import BprSampler, TrainResult, TrainSettings, evaluate
 from bet.training.trainer import bpr_loss
 
-USERS, ITEMS, INTERACTIONS = 29_858, 40_981, 1_027_370  # Gowalla
-BATCH = 10_000
-D_MAX = 128
-
 
 @dataclass(frozen=True)
 class Measured:
-    """Median seconds of the work, what it was compared with in the same run (seconds; None:
-    nothing), and a statement.
+    """``seconds``: median of the work; ``reference``: of what it was compared with in the same run,
+    None: nothing; ``note``: a statement about the result.
     """
 
     seconds: float
@@ -56,68 +49,32 @@ class Measured:
     note: str
 
 
-def dataset(name: str, size: float) -> Interactions:
-    """Power-law data of ``size`` times Gowalla's, or a named dataset."""
-    if name != "power-law":
-        return load_dataset(name)
-    # About 3 % of the drawn pairs repeat an earlier one.
-    users, items, drawn = (
-        max(30, round(size * count)) for count in (USERS, ITEMS, 1.033 * INTERACTIONS)
-    )
-    return power_law(users, items, drawn)
-
-
-def seconds(work: Callable[[], object], repeat: int) -> float:
-    """Median wall-clock seconds of ``repeat`` calls, after one that warms caches and libraries up."""
-    work()
-    taken = []
-    for _ in range(repeat):
-        started = time.perf_counter()
-        work()
-        taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
-
-
-def _order(train: csr_array) -> FrequencyOrder:
-    items = np.bincount(train.indices, minlength=train.shape[1])
-    return FrequencyOrder(np.diff(train.indptr).astype(np.int64), items)
-
-
 def adjacency(split: Split, repeat: int) -> Measured:
     """Normalize the user-item graph of the training part."""
-    return Measured(
-        seconds(lambda: normalized_adjacency(split.train), repeat),
-        None,
-        f"{2 * split.train.nnz:,} entries",
-    )
+    taken = seconds(lambda: normalized_adjacency(split.train), repeat)
+    return Measured(taken, None, f"{2 * split.train.nnz:,} entries")
 
 
 def sampling(split: Split, repeat: int) -> Measured:
-    """Sample 100 actions at sparsity 90 %; the reference is the published formula, without its
-    rejections.
-    """
-    order = _order(split.train)
+    """Sample 100 actions at sparsity 90 %; the reference is the published sampler, drawn once."""
+    order = FrequencyOrder.of(split.train)
     budget = parse_budget("90%", order.n, D_MAX)
-    taken = seconds(
-        lambda: sample_actions(order, budget, 100, numpy_generator(0, "benchmark")), repeat
-    )
-    used = [
-        int(a.sizes.sum(dtype=np.int64))
-        for a in sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))
-    ]
-    over = sum(total > budget.total for total in used)
+
+    def ours() -> list[Action]:
+        return sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))
+
+    taken = seconds(ours, repeat)
+    used = [int(action.sizes.sum(dtype=np.int64)) for action in ours()]
     rng, started = numpy_generator(0, "published"), time.perf_counter()
     published = [int(published_sizes(order, budget, rng).sum()) for _ in range(100)]
     reference = time.perf_counter() - started
-    broken = sum(total > budget.total for total in published)
-    return Measured(
-        taken,
-        reference,
-        f"{over} of 100 over budget, all use it exactly: {set(used) == {budget.target}}; formula: {broken} over",
-    )
+    over = [round(100 * BudgetUse.of(columns, budget).over) for columns in (used, published)]
+    exact = set(used) == {budget.target}
+    note = f"{over[0]} of 100 over budget, all use it exactly: {exact}; published: {over[1]} over"
+    return Measured(taken, reference, note)
 
 
-def plain_score(predictor: DeepSets, order: FrequencyOrder, action: Action) -> float:
+def score_by_formula(predictor: DeepSets, order: FrequencyOrder, action: Action) -> float:
     """The predictor's formula, set by set, without prefix sums."""
     frequencies = [
         torch.from_numpy(f / max(f.max(), 1)).float()[:, None]
@@ -139,16 +96,16 @@ def scoring(split: Split, repeat: int) -> Measured:
     """Score 100 actions with DeepSets; the reference is the plain formula for two of them, times
     50.
     """
-    order = _order(split.train)
+    order = FrequencyOrder.of(split.train)
     budget = parse_budget("90%", order.n, D_MAX)
     actions = sample_actions(order, budget, 100, numpy_generator(0, "benchmark"))
     predictor = DeepSets(order, D_MAX, torch_generator(0, "predictor"))
     taken = seconds(lambda: predictor(stack_histograms(actions, D_MAX)), repeat)
     scores = predictor(stack_histograms(actions, D_MAX))
     started = time.perf_counter()
-    plain = [plain_score(predictor, order, action) for action in actions[:2]]
+    expected = [score_by_formula(predictor, order, action) for action in actions[:2]]
     reference = 50 * (time.perf_counter() - started)
-    error = float((scores[:2] - torch.tensor(plain)).abs().max())
+    error = float((scores[:2] - torch.tensor(expected)).abs().max())
     assert error < 1e-4, f"the fast scores differ from the formula by {error}"
     return Measured(taken, reference, f"largest difference from the formula {error:.0e}")
 
@@ -168,22 +125,25 @@ def evaluation(split: Split, repeat: int) -> Measured:
 
     masked = [split.train, split.validation]
     taken = seconds(lambda: evaluate(lambda ids: users[ids] @ columns, split.test, masked), repeat)
-    return Measured(
-        taken,
-        seconds(bare, repeat),
-        f"{int((np.diff(split.test.indptr) > 0).sum()):,} users x {len(items):,} items",
-    )
+    ranked = int((np.diff(split.test.indptr) > 0).sum())
+    return Measured(taken, seconds(bare, repeat), f"{ranked:,} users x {len(items):,} items")
 
 
 def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> float:
     """Seconds of ten LightGCN training steps (draw, loss, gradient, Adam) of a table whose sizes
     are all ``width``.
     """
+<<<<<<< HEAD:benchmarks/work.py
     graph, sampler, generator = (
         normalized_adjacency(split.train),
         BprSampler(split.train),
         torch_generator(0, "draws"),
     )
+=======
+    graph, sampler = normalized_adjacency(split.train), BprSampler(split.train)
+    generator = torch_generator(0, "draws")
+    sizes = np.full(graph.n, width, dtype=np.int16)
+>>>>>>> h5:benchmarks/speed/work.py
     model = new_recommender(
         LightGCN,
         graph,
@@ -209,11 +169,8 @@ def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> floa
 
 def step(split: Split, repeat: int, width: int) -> Measured:
     """One LightGCN training step, batch 10,000; mean of ten."""
-    return Measured(
-        ten_steps(split, width, repeat) / 10,
-        None,
-        f"{-(-split.train.nnz // BATCH)} steps per epoch",
-    )
+    steps = -(-split.train.nnz // BATCH)
+    return Measured(ten_steps(split, width, repeat) / 10, None, f"{steps} steps per epoch")
 
 
 def iteration(split: Split, repeat: int) -> Measured:
@@ -241,82 +198,5 @@ def iteration(split: Split, repeat: int) -> Measured:
         largest.append(int(action.sizes.max()))
 
     taken = seconds(work, repeat)
-    return Measured(
-        taken,
-        None,
-        f"the chosen action's largest size is {largest[-1]}; data, graph and full model are there already",
-    )
-
-
-@dataclass(frozen=True)
-class Row:
-    """``published``: what the published code takes on a machine like ours; ``target`` in seconds,
-    or a ratio to the reference.
-    """
-
-    label: str
-    work: Callable[[Split, int], Measured]
-    published: str
-    target: str
-    met: Callable[[Measured, float], bool]  # of the measurement and the memory in MB
-    peak: bool = False  # the memory is the whole process's peak, not what the work added
-
-
-ROWS: dict[str, Row] = {
-    "adjacency": Row(
-        "normalized adjacency",
-        adjacency,
-        "45 s, +4.9 GB",
-        "0.3 s, < 0.3 GB",
-        lambda m, mb: m.seconds <= 0.3 and mb < 300,
-    ),
-    "sampling": Row(
-        "sample 100 actions at 90 %",
-        sampling,
-        "30 s, +4.4 GB, 4 % over budget",
-        "1 s, < 0.2 GB, none over",
-        lambda m, mb: m.seconds <= 1 and mb < 200 and m.note.startswith("0 of"),
-    ),
-    "scoring": Row(
-        "score 100 actions with the predictor",
-        scoring,
-        "87 s",
-        "0.1 s",
-        lambda m, mb: m.seconds <= 0.1,
-    ),
-    "evaluation": Row(
-        "evaluate all users, d = 128",
-        evaluation,
-        "53 s, 15.7 GB peak",
-        "2x bare, < 1.5 GB",
-        lambda m, mb: m.reference is not None and m.seconds <= 2 * m.reference and mb < 1500,
-        peak=True,
-    ),
-    "step-128": Row(
-        "LightGCN step, batch 10,000, d = 128",
-        lambda s, r: step(s, r, 128),
-        "0.88 s",
-        "0.4 s",
-        lambda m, mb: m.seconds <= 0.4,
-    ),
-    "step-13": Row(
-        "LightGCN step, batch 10,000, d = 13",
-        lambda s, r: step(s, r, 13),
-        "",
-        "0.035 s",
-        lambda m, mb: m.seconds <= 0.035,
-    ),
-    "iteration": Row(
-        "search iteration with one epoch",
-        iteration,
-        "240 s, 17 GB peak",
-        "30 s, < 3 GB",
-        lambda m, mb: m.seconds <= 30 and mb < 3000,
-        peak=True,
-    ),
-}
-
-
-def prepare(name: str, size: float) -> Split:
-    """The split that all rows work on."""
-    return split_interactions(dataset(name, size), seed=0)
+    note = "data, graph and full model are there already"
+    return Measured(taken, None, f"the chosen action's largest size is {largest[-1]}; {note}")

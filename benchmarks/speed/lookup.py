@@ -1,5 +1,5 @@
-"""``python -m benchmarks.lookup``: looking rows up in a packed file against dense ``nn.Embedding``
-tables.
+"""``python -m benchmarks.speed.lookup``: looking rows up in a packed file, against dense
+``nn.Embedding`` tables.
 
 Every table is written to a file and opened again; "opened" is what the process grew by, the mapped
 pages that the look-ups touched included. Rows are asked for at random, a batch at a time, on one
@@ -10,18 +10,23 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
+<<<<<<< HEAD:benchmarks/lookup.py
 from benchmarks.__main__ import machine, resident
 from benchmarks.work import seconds
 from bet.packed import layout_of, load, write_packed
+=======
+from benchmarks.speed.measuring import D_MAX, machine, memory_now, seconds
+from bet.packed import PackedTable, layout_of, write_packed
+>>>>>>> h5:benchmarks/speed/lookup.py
 from bet.process import fixed_threads
 
-D_MAX = 128
 BATCH, BATCHES = 4096, 8  # rows of a look-up, look-ups that are timed together
 # name -> (columns of row i of n, bits per number, rows by rank)
 PACKED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int, bool]] = {
@@ -38,8 +43,8 @@ def ragged(share: np.ndarray) -> np.ndarray:
     return np.maximum(2 * np.floor(D_MAX / 2 * (1 - share) ** 3).astype(np.int64), 2)
 
 
-def packed(name: str, n: int, folder: Path) -> Path:
-    """Write the table of this name with ``n`` random rows; its path."""
+def write_table(name: str, n: int, folder: Path) -> Path:
+    """Write the packed table of this name with ``n`` random rows; its path."""
     sizes_of, bits, by_rank = PACKED[name]
     sizes = sizes_of(np.arange(n) / n)
     if not by_rank:
@@ -50,55 +55,65 @@ def packed(name: str, n: int, folder: Path) -> Path:
     return path
 
 
-def rows(n: int, repeat: int, folder: Path) -> list[dict]:
-    """A row per table: name, bytes of the file, MB of growth when opened, microseconds per look-up
-    of a batch.
-    """
+@dataclass(frozen=True)
+class LookUp:
+    """``file``: bytes; ``opened``: MB that the process grew by; ``microseconds``: per batch."""
+
+    table: str
+    file: int
+    opened: float
+    microseconds: float
+
+
+def measure(n: int, repeat: int, folder: Path) -> list[LookUp]:
+    """Every table of ``n`` rows, the dense ones first."""
     batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(BATCHES)]
-    found = []
+    measured = []
     for dtype in (torch.float32, torch.float16):
         path = folder / "dense"
         save_file({"weight": torch.randn(n, D_MAX).to(dtype)}, path)
-        before = resident()
+        before = memory_now()
         table = torch.nn.Embedding.from_pretrained(load_file(path)["weight"])
-        asked = [torch.from_numpy(batch) for batch in batches]
-        taken = seconds(lambda table=table, asked=asked: [table(batch) for batch in asked], repeat)
+        ids = [torch.from_numpy(batch) for batch in batches]
+        taken = seconds(lambda table=table, ids=ids: [table(batch) for batch in ids], repeat)
         name = f"nn.Embedding, 128 columns, {str(dtype).removeprefix('torch.')}"
-        found.append(_row(name, path, before, taken))
+        measured.append(_look_up(name, path, before, taken))
         del table
     for name in PACKED:
+<<<<<<< HEAD:benchmarks/lookup.py
         path = packed(name, n, folder)
         before = resident()
         opened = load(path)
+=======
+        path = write_table(name, n, folder)
+        before = memory_now()
+        opened = PackedTable(path)
+>>>>>>> h5:benchmarks/speed/lookup.py
         taken = seconds(lambda opened=opened: [opened.rows(batch) for batch in batches], repeat)
-        found.append(_row(name, path, before, taken))
+        measured.append(_look_up(name, path, before, taken))
         del opened
-    return found
+    return measured
 
 
-def _row(name: str, path: Path, before: float, taken: float) -> dict:
-    return {
-        "table": name,
-        "file": path.stat().st_size,
-        "opened": max(0, resident() - before),
-        "microseconds": 1e6 * taken / BATCHES,
-    }
+def _look_up(name: str, path: Path, before: float, taken: float) -> LookUp:
+    opened = max(0, memory_now() - before)
+    return LookUp(name, path.stat().st_size, opened, 1e6 * taken / BATCHES)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.lookup", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.speed.lookup", description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--repeat", type=int, default=5)
     options = parser.parse_args(arguments)
     with fixed_threads(), tempfile.TemporaryDirectory() as folder:
-        found = rows(options.rows, options.repeat, Path(folder))
+        measured = measure(options.rows, options.repeat, Path(folder))
     print(f"{machine()}; {options.rows:,} rows, batches of {BATCH:,}, median of {options.repeat}\n")
     print("| table | file | opened | a batch | against float32 |\n|---|---|---|---|---|")
-    for row in found:
-        factor = row["microseconds"] / found[0]["microseconds"]
-        sizes = f"{row['file'] / 1e6:,.1f} MB | {row['opened']:,.1f} MB"
-        print(f"| {row['table']} | {sizes} | {row['microseconds']:,.0f} us | {factor:.1f}x |")
+    for row in measured:
+        factor = row.microseconds / measured[0].microseconds
+        sizes = f"{row.file / 1e6:,.1f} MB | {row.opened:,.1f} MB"
+        print(f"| {row.table} | {sizes} | {row.microseconds:,.0f} us | {factor:.1f}x |")
 
 
 if __name__ == "__main__":

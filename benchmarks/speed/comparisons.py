@@ -1,12 +1,7 @@
-"""``python -m benchmarks.factors``: what each way of saving time gives, and that the results are
-the same.
-
-Before and after are measured in one run on one thread; a row raises when its two results differ by
-more than rounding.
+"""Ways of saving time: every function measures the work without and with one of them, and raises
+when the two results differ by more than rounding.
 """
 
-import argparse
-import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,11 +10,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm.auto import tqdm
 
+<<<<<<< HEAD:benchmarks/factors.py
 from benchmarks.__main__ import machine
 from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
 from bet.actions import Allocation
+=======
+from benchmarks.speed.measuring import BATCH, D_MAX, seconds
+from benchmarks.speed.work import ten_steps
+>>>>>>> h5:benchmarks/speed/comparisons.py
 from bet.backbones import (
     NCF,
     Backbone,
@@ -88,9 +87,15 @@ def used_columns(split: Split, repeat: int) -> Factor:
         init_std=0.1,
     )
     sizes = np.random.default_rng(0).integers(1, 30, graph.n, endpoint=True)
+<<<<<<< HEAD:benchmarks/factors.py
     cut = truncate_recommender(full, Allocation.from_sizes(sizes))
     kept = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]
     zeroed = full.table.weight.detach() * kept  # type: ignore[union-attr]
+=======
+    cut = truncate_recommender(full, sizes)
+    mask = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]  # (n, d_max)
+    zeroed = full.table.weight.detach() * mask  # type: ignore[union-attr]
+>>>>>>> h5:benchmarks/speed/comparisons.py
     with torch.no_grad():
         wide, narrow = full.backbone.represent(zeroed), cut.backbone.represent(cut.table())
         _same(wide[:, : narrow.shape[1]], narrow)
@@ -205,7 +210,7 @@ def large_batches(split: Split, repeat: int) -> Factor:
 
 
 def two_threads(split: Split, repeat: int) -> Factor:
-    """A cell that runs alone may use two cores (``--threads 2``)."""
+    """A run that is alone on its machine may use two cores (``--threads 2``)."""
     graph = normalized_adjacency(split.train)
     x = _ego(graph, D_MAX)
     before, alone = ten_steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
@@ -229,7 +234,7 @@ def ncf_ranking(split: Split, repeat: int) -> Factor:
 
 
 def ncf_triples(split: Split, repeat: int) -> Factor:
-    """NCF's scores of triples and their gradients by hand: a user is projected once for both items."""
+    """NCF's scores of triples with gradients by hand: a user is projected once for both items."""
     model = NCF(
         normalized_adjacency(split.train),
         split.train.shape[0],
@@ -255,64 +260,3 @@ def ncf_triples(split: Split, repeat: int) -> Factor:
         seconds(by_hand, repeat),
         f"{BATCH:,} triples, {D_MAX} columns, forward and backward",
     )
-
-
-FACTORS: dict[str, Callable[[Split, int], Factor]] = {
-    "freed memory is kept": kept_memory,
-    "only the columns in use": used_columns,
-    "embedding_bag for A X": product,
-    "32-bit indices": short_indices,
-    "blocks of columns": column_blocks,
-    "symmetric backward pass": symmetric_backward,
-    "rows gathered and added up": gathered_rows,
-    "large batches": large_batches,
-    "NCF ranking compiled": ncf_ranking,
-    "NCF's triples at once": ncf_triples,
-    "two threads": two_threads,
-}
-
-
-def table(rows: dict[str, Factor]) -> str:
-    """Markdown, one line per factor."""
-    lines = ["| what | before | after | factor | measured on |", "|---|---|---|---|---|"]
-    for name, row in rows.items():
-        times = (
-            f"{1e3 * row.before:.1f} ms | {1e3 * row.after:.1f} ms | {row.before / row.after:.1f}"
-        )
-        lines.append(f"| {name} | {times} | {row.note} |")
-    return "\n".join(lines)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.factors", description=__doc__)
-    parser.add_argument(
-        "--dataset",
-        default="power-law",
-        help="power-law (made up, Gowalla's size), or gowalla, yelp2018",
-    )
-    parser.add_argument(
-        "--size", type=float, default=1.0, help="of the power-law data, relative to Gowalla"
-    )
-    parser.add_argument("--repeat", type=int, default=5)
-    options = parser.parse_args(arguments)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        split, rows = prepare(options.dataset, options.size), {}
-        # Before anything else keeps the freed memory.
-        for name, measure in tqdm(FACTORS.items(), desc="factors", disable=not sys.stderr.isatty()):
-            if measure is kept_memory:
-                rows[name] = measure(split, options.repeat)
-                continue
-            with fixed_threads():
-                rows[name] = measure(split, options.repeat)
-    finally:
-        torch.set_num_threads(threads)
-    print(
-        f"{machine()}; data: {options.dataset}, size {options.size:g}; median of {options.repeat}\n\n{table(rows)}"
-    )
-
-
-if __name__ == "__main__":
-    main()
