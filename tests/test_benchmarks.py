@@ -12,15 +12,8 @@ from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import rank_correlation as nested
 from benchmarks.sweeps import settings
-<<<<<<< HEAD
-from benchmarks.work import ROWS, dataset, floor_and_raise, prepare
-from bet.actions import parse_budget
-from bet.data import FrequencyOrder
 from bet.packed import load
-=======
-from bet.packed import PackedTable
 from bet.study.cell import Cell
->>>>>>> h5
 from bet.study.profiles import PROFILES
 
 
@@ -98,19 +91,10 @@ def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
         < length["nn.Embedding, 128 columns, float16"]
     )
     for name, (sizes_of, bits, _) in lookup.PACKED.items():
-<<<<<<< HEAD
-        table = load(lookup.packed(name, 300, tmp_path))
-        assert table.layout.kinds[:, 1].tolist() == [bits] * len(table.layout.kinds)
-        assert (
-            int(table.layout.counts.sum(0) @ table.layout.kinds[:, 0])
-            == sizes_of(np.arange(300) / 300).sum()
-        )
-=======
-        layout = PackedTable(lookup.write_table(name, 300, tmp_path)).layout
+        layout = load(lookup.write_table(name, 300, tmp_path)).layout
         assert layout.kinds[:, 1].tolist() == [bits] * len(layout.kinds)
         columns = int(layout.counts.sum(0) @ layout.kinds[:, 0])
         assert columns == sizes_of(np.arange(300) / 300).sum()
->>>>>>> h5
     lookup.main(["--rows", "100", "--repeat", "1"])
     assert capsys.readouterr().out.count("\n") == 4 + len(measured)
 

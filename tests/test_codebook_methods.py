@@ -36,7 +36,7 @@ def test_gradients_add_up_over_all_who_share_a_centroid(make, split):
     model = outcome.trained.model
     weight, generator = model.table.weight, torch_generator(0, "batch")
     weight.grad = None
-    bpr_loss(model, *BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
+    bpr_loss(model, BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
     assert (weight.grad != 0).float().mean() > 0.9
     weight.grad = None
     model.table().sum().backward()
@@ -61,7 +61,7 @@ def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, metho
         ego = model.table().reshape(model.table.n, model.table.copies, -1).numpy()
     in_file = load(tmp_path / "t").rows(range(len(ego)))
     np.testing.assert_array_equal(in_file, ego[model.table.file_order])
-    assert outcome.trainings == len(outcome.trials) == 2 and outcome.seconds["pretrain"] > 0
+    assert outcome.effort.trainings == len(outcome.trials) == 2 and outcome.seconds.pretrain > 0
     assert outcome.trained.result.quality == max(trial["quality"] for trial in outcome.trials) > 0
     assert outcome.trained.result.quality == pytest.approx(context.quality(model))
     again = METHODS[method](context)  # from what the first run left

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bet.actions import keep_largest
+from bet.actions import Allocation, keep_largest
 from bet.errors import BetError
 from bet.packed import (
     float32_file_bytes,
@@ -27,7 +27,14 @@ SIZES = st.lists(st.integers(0, 9), min_size=1, max_size=30)
 
 def masked(sizes, d_max, n_users, copies=1, seed=0):
     sizes, generator = np.array(sizes, dtype=np.int16), torch_generator(seed, "rows")
-    return MaskedTable(sizes, d_max, n_users=n_users, copies=copies, std=1.0, generator=generator)
+    return MaskedTable(
+        Allocation.from_sizes(sizes),
+        d_max=d_max,
+        n_users=n_users,
+        copies=copies,
+        std=1.0,
+        generator=generator,
+    )
 
 
 def ego(table):
@@ -72,7 +79,12 @@ def test_a_pruned_table_is_read_back_and_as_long_as_the_formula(
     path, n_users = tmp_path_factory.mktemp("table") / "t", round(share * n)
     mask = np.random.default_rng(0).random((n, copies * d_max)) < density**2
     table = PrunedTable(
-        mask, d_max, n_users=n_users, copies=copies, std=1.0, generator=torch_generator(0, "rows")
+        Allocation.from_mask(mask),
+        d_max=d_max,
+        n_users=n_users,
+        copies=copies,
+        std=1.0,
+        generator=torch_generator(0, "rows"),
     )
     assert table.n_parameters() == mask.sum() == pytest.approx(copies * table.sizes.sum())
     table.save(path)
@@ -92,9 +104,10 @@ def test_pruning_by_elements_costs_its_places():
     """At a tenth of the numbers indices are shorter than bits, at half of them bits are."""
     rng = np.random.default_rng(0)
     for density, places in ((0.05, 100 * (1 + 0.05 * 128)), (0.5, 100 * 16)):
-        mask = keep_largest(rng.random((100, 128)), int(density * 12_800))
+        allocation = keep_largest(rng.random((100, 128)), int(density * 12_800))
         plain = masked(np.full(100, int(density * 128)), 128, n_users=40)
-        extra = PrunedTable(mask, 128, n_users=40).n_bytes() - 4 * int(mask.sum())
+        table = PrunedTable(allocation, d_max=128, n_users=40)
+        extra = table.n_bytes() - 4 * table.n_parameters()
         assert (
             extra == pytest.approx(places, abs=4 * 128 + 16)
             and plain.n_bytes() - 4 * plain.n_parameters() < extra

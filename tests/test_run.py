@@ -110,9 +110,9 @@ def results_of(record: dict) -> dict:
             "sizes",
         )
     }
-    curve = [{**row, "seconds": None} for row in record["learning_curve"]]
-    iterations = [{**row, "seconds": None} for row in record["search"]["iterations"]]
-    return plain | {"curve": curve, "search": {**record["search"], "iterations": iterations}}
+    curve = [{**row, "seconds": None} for row in record.learning_curve]
+    iterations = [{**row, "seconds": None} for row in record.search.iterations]
+    return plain | {"curve": curve, "search": {**record.search, "iterations": iterations}}
 
 
 def test_call_command_line_and_notebook_give_equal_results(folders):
@@ -134,9 +134,9 @@ def test_call_command_line_and_notebook_give_equal_results(folders):
 def test_per_user_metrics_have_the_recorded_means(folders):
     cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
     record = run_cell(cell)
-    frame = unpack(pd.read_parquet(folders("first") / "smoke" / record["per_user"]))
-    assert frame["user"].is_unique and frame["positives"].sum() == record["data"]["test"]
-    for name, value in record["metrics"]["test"].items():
+    frame = unpack(pd.read_parquet(folders("first") / "smoke" / record.per_user))
+    assert frame["user"].is_unique and frame["positives"].sum() == record.data.test
+    for name, value in record.metrics.test.items():
         if name != "quality":
             assert frame[name].mean() == pytest.approx(value, abs=1e-12)
 
@@ -269,17 +269,13 @@ def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
     )
     saved = bet.load(table)
     assert (saved.n_users, saved.n_items) == (interactions.n_users, interactions.n_items)
-    assert saved.byte_report().total == table.stat().st_size == record["size"]["bytes"]
+    assert saved.byte_report().total == table.stat().st_size == record.size.bytes
     in_order = saved.rows(range(len(saved)))
     np.testing.assert_array_equal(saved.users(interactions.user_ids), in_order[: saved.n_users])
     np.testing.assert_array_equal(saved.items(interactions.item_ids), in_order[saved.n_users :])
     assert (table.with_name("table.bet.ids")).is_file()
     weights = torch.load(table.with_name("table.bet.backbone.pt"), weights_only=True)
-    assert (
-        sum(weight.numel() for weight in weights.values())
-        == record["size"]["backbone_parameters"]
-        > 0
-    )
+    assert sum(weight.numel() for weight in weights.values()) == record.size.backbone_parameters > 0
 
 
 def test_a_worthless_full_model_is_refused(folders, monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import bet
+from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import (
     CodebookLayout,
@@ -45,10 +46,12 @@ def write(kind, path):
         layout, order = CodebookLayout(4, 1, 2, 1, 3, 2, 1, 0), np.arange(5)
         codes = np.array([[0, 1], [1, 0], [0, 0], [1, 1]])
         spec = CodebookSpec(layout, codes, order, np.ones((5, 4), np.float32))
-        spec.table(np.full(5, 4), 4, copies=1).save(path)
+        spec.table(Allocation.uniform(5, 4), d_max=4, copies=1).save(path)
     else:
         spec, generator = HashedSpec(4, 4, 2, 0, 2, 0, 3, 0), torch.Generator().manual_seed(0)
-        spec.table(np.full(5, 4), 4, copies=1, std=1.0, generator=generator).save(path)
+        spec.table(Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator).save(
+            path
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)

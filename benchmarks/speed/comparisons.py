@@ -11,14 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-<<<<<<< HEAD:benchmarks/factors.py
-from benchmarks.__main__ import machine
-from benchmarks.work import BATCH, D_MAX, prepare, seconds, ten_steps
-from bet.actions import Allocation
-=======
 from benchmarks.speed.measuring import BATCH, D_MAX, seconds
 from benchmarks.speed.work import ten_steps
->>>>>>> h5:benchmarks/speed/comparisons.py
+from bet.actions import Allocation
 from bet.backbones import (
     NCF,
     Backbone,
@@ -87,15 +82,9 @@ def used_columns(split: Split, repeat: int) -> Factor:
         init_std=0.1,
     )
     sizes = np.random.default_rng(0).integers(1, 30, graph.n, endpoint=True)
-<<<<<<< HEAD:benchmarks/factors.py
     cut = truncate_recommender(full, Allocation.from_sizes(sizes))
-    kept = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]
-    zeroed = full.table.weight.detach() * kept  # type: ignore[union-attr]
-=======
-    cut = truncate_recommender(full, sizes)
     mask = torch.arange(D_MAX) < torch.from_numpy(sizes)[:, None]  # (n, d_max)
     zeroed = full.table.weight.detach() * mask  # type: ignore[union-attr]
->>>>>>> h5:benchmarks/speed/comparisons.py
     with torch.no_grad():
         wide, narrow = full.backbone.represent(zeroed), cut.backbone.represent(cut.table())
         _same(wide[:, : narrow.shape[1]], narrow)

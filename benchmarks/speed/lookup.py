@@ -17,14 +17,8 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-<<<<<<< HEAD:benchmarks/lookup.py
-from benchmarks.__main__ import machine, resident
-from benchmarks.work import seconds
-from bet.packed import layout_of, load, write_packed
-=======
 from benchmarks.speed.measuring import D_MAX, machine, memory_now, seconds
-from bet.packed import PackedTable, layout_of, write_packed
->>>>>>> h5:benchmarks/speed/lookup.py
+from bet.packed import layout_of, load, write_packed
 from bet.process import fixed_threads
 
 BATCH, BATCHES = 4096, 8  # rows of a look-up, look-ups that are timed together
@@ -80,15 +74,9 @@ def measure(n: int, repeat: int, folder: Path) -> list[LookUp]:
         measured.append(_look_up(name, path, before, taken))
         del table
     for name in PACKED:
-<<<<<<< HEAD:benchmarks/lookup.py
-        path = packed(name, n, folder)
-        before = resident()
-        opened = load(path)
-=======
         path = write_table(name, n, folder)
         before = memory_now()
-        opened = PackedTable(path)
->>>>>>> h5:benchmarks/speed/lookup.py
+        opened = load(path)
         taken = seconds(lambda opened=opened: [opened.rows(batch) for batch in batches], repeat)
         measured.append(_look_up(name, path, before, taken))
         del opened

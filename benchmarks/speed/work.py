@@ -11,14 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-<<<<<<< HEAD:benchmarks/work.py
-from bet.actions import Action, Allocation, parse_budget, sample_actions
-from bet.actions.published import published_sizes
-=======
 from benchmarks.speed.measuring import BATCH, D_MAX, seconds
-from bet.actions import Action, parse_budget, sample_actions
+from bet.actions import Action, Allocation, parse_budget, sample_actions
 from bet.actions.published import BudgetUse, published_sizes
->>>>>>> h5:benchmarks/speed/work.py
 from bet.backbones import LightGCN, new_recommender, normalized_adjacency
 from bet.data import FrequencyOrder, Split
 from bet.predictor import DeepSets, stack_histograms
@@ -133,17 +128,8 @@ def ten_steps(split: Split, width: int, repeat: int, batch: int = BATCH) -> floa
     """Seconds of ten LightGCN training steps (draw, loss, gradient, Adam) of a table whose sizes
     are all ``width``.
     """
-<<<<<<< HEAD:benchmarks/work.py
-    graph, sampler, generator = (
-        normalized_adjacency(split.train),
-        BprSampler(split.train),
-        torch_generator(0, "draws"),
-    )
-=======
     graph, sampler = normalized_adjacency(split.train), BprSampler(split.train)
     generator = torch_generator(0, "draws")
-    sizes = np.full(graph.n, width, dtype=np.int16)
->>>>>>> h5:benchmarks/speed/work.py
     model = new_recommender(
         LightGCN,
         graph,

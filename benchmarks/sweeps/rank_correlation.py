@@ -61,38 +61,22 @@ def measure(cell: Cell, actions: int, cache: Path) -> list[Row]:
     """A row for every score of so many ``actions``, under the budget and with the settings of
     ``cell``. Fitness is relative to the pre-trained full model's validation quality.
     """
-<<<<<<< HEAD
-    split = split_interactions(load_dataset(dataset), seed)
-    context = cell_context(Cell(dataset, backbone, budget, "bet", seed, profile=profile), split)
+    split = split_interactions(load_dataset(cell.dataset), cell.seed)
+    context = cell_context(cell, split)
     workspace = replace(context.workspace, cache=cache, folder=cache / "work")
     context = replace(context, workspace=workspace)
     drawn = sample_actions(
-        context.data.order, context.budget, actions, numpy_generator(seed, "nested benchmark")
-=======
-    split = split_interactions(load_dataset(cell.dataset), cell.seed)
-    context = cell_context(cell, split)
-    context = replace(context, cache=cache, work=cache / "work")
-    drawn = sample_actions(
-        context.order, context.budget, actions, numpy_generator(cell.seed, "nested benchmark")
->>>>>>> h5
+        context.data.order, context.budget, actions, numpy_generator(cell.seed, "nested benchmark")
     )
     whole = load_or_pretrain(context).result.quality
     fitness, taken, training = {}, {}, {}
     for name, (train, score) in SCORES.items():
         full = train(context)
         started = perf_counter()
-<<<<<<< HEAD
-        bar = tqdm(drawn, desc=f"{backbone} {budget} {name}", disable=not sys.stderr.isatty())
-        fitness[name] = (
-            np.array([score(context, full, action.allocation).means()["quality"] for action in bar])
-            / whole
-        )
-=======
         what = f"{cell.backbone} {cell.budget} {name}"
         bar = tqdm(drawn, desc=what, disable=not sys.stderr.isatty())
-        quality = [score(context, full, action.kept).means()["quality"] for action in bar]
+        quality = [score(context, full, action.allocation).means()["quality"] for action in bar]
         fitness[name] = np.array(quality) / whole
->>>>>>> h5
         taken[name], training[name] = (perf_counter() - started) / actions, full.result.seconds
     tuned = fitness["fine-tuned"]
     return [

@@ -110,7 +110,6 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_
     split = split_interactions(load_dataset(dataset), seed=0)
     n = sum(split.train.shape)
     budget = Budget(n * width, n, d_max, copies=BACKBONES[backbone].copies)
-<<<<<<< HEAD
     context = SearchContext(
         data=TrainingData(split.train, split.validation),
         settings=RunSettings(backbone, settings, SearchSettings()),
@@ -118,12 +117,6 @@ def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_
         budget=budget,
     )
     trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
-    found = trained.result.quality
-=======
-    parts = (split.train, split.validation, backbone, budget, 0, settings, SearchSettings())
-    context = SearchContext(*parts, cache_dir(), cache_dir() / "sweep")
-    trained = train_from_scratch(context, np.full(n, width, dtype=np.int16), path.stem)
->>>>>>> h5
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(trained.result.quality))
     return trained.result.quality
