@@ -204,7 +204,7 @@ def test_check_refuses_what_is_over_budget():
 
 
 def test_a_budget_in_bytes_needs_to_know_the_file():
-    with pytest.raises(BetError, match="give overhead, or a sparsity or parameters"):
+    with pytest.raises(BetError, match="no length is known here; give a sparsity or parameters"):
         parse_budget("5 kB", 10, 16)
 
 
