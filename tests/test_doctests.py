@@ -12,6 +12,7 @@ MODULES = [
     "bet.data.interactions",
     "bet.data.split",
     "bet.predictor.deepsets",
+    "bet.release.gate",
 ]
 
 
