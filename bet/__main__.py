@@ -200,7 +200,7 @@ def _table(options: argparse.Namespace) -> None:
             source=source,
             **given,
         )
-    print(f"{options.out}: {release.report.total:,} bytes of at most {limit:,}; {release.shipped}")
+    print(f"{options.out}: {release.report.total:,} bytes of at most {limit:,}; {release.chosen.name}")
     print(decision_sentence(release))
     print(f"page {write_page(release)}", load_lines(release), sep="\n")
 

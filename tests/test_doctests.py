@@ -24,6 +24,7 @@ MODULES = (
     "bet.packed.table_file",
     "bet.packed.writer",
     "bet.predictor.deepsets",
+    "bet.release.gate",
 )
 
 

@@ -1,4 +1,4 @@
-"""From interactions and bytes to a file: the gate's promise, the file's, and what the page says."""
+"""From interactions and bytes to a file: what is written, and what the page says."""
 
 import re
 from dataclasses import asdict
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import bet.__main__
 from bet.data import planted, split_interactions
@@ -15,8 +13,8 @@ from bet.errors import BetError
 from bet.packed import load
 from bet.release import build as module
 from bet.release.build import build_table
-from bet.release.gate import safe_select
 from bet.release.page import decision_sentence, expectations, load_lines, write_page
+from bet.release.result import bits_in_words
 from bet.study.output import check_writable
 
 
@@ -25,94 +23,23 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize(
-    ("kind", "users"), [("t", 60), ("t", 400), ("t", 20), ("bernstein", 5), ("bernstein", 400)]
-)
-@pytest.mark.parametrize("mean", [0.0, -0.02])
-def test_a_table_that_is_no_better_is_accepted_no_more_often_than_promised(kind, users, mean):
-    """Differences of two metrics: many zeros, and jumps either way."""
-    rng, rounds = np.random.default_rng(0), 2_000
-    size = (
-        rng.uniform(0, 1 - abs(mean), (rounds, users))
-        * rng.choice([-1, 1], (rounds, users))
-        * (rng.random((rounds, users)) < 0.3)
-    )
-    accepted = np.mean([safe_select(row + mean, 0.95, kind).accepted for row in size])
-    assert accepted <= 0.05 + 3 * (0.05 * 0.95 / rounds) ** 0.5
-
-
-def test_a_better_table_is_accepted_and_the_guaranteed_bound_is_wider():
-    rng = np.random.default_rng(0)
-    better = np.clip(rng.normal(0.05, 0.1, 2_000), -1, 1)
-    found = {kind: safe_select(better, 0.95, kind) for kind in ("t", "bernstein")}
-    assert found["t"].accepted and found["bernstein"].accepted
-    assert (
-        found["bernstein"].bound
-        < found["t"].bound
-        < found["t"].difference
-        == pytest.approx(better.mean())
-    )
-    assert safe_select(better, 0.99).bound < found["t"].bound
-
-
-@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30), st.sampled_from(["t", "bernstein"]))
-def test_the_gate_never_accepts_a_worse_mean_or_a_single_user(differences, kind):
-    decision = safe_select(np.array(differences), 0.95, kind)
-    assert decision.bound <= decision.difference + 1e-12 and decision.accepted == (
-        decision.bound > 0
-    )
-    assert len(differences) > 1 or not decision.accepted
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [([0.1], 0.95, "z"), ([0.1], 1.0, "t"), ([0.1], 0.4, "t"), ([], 0.95, "t"), ([1.5], 0.95, "t")],
-)
-def test_the_gate_refuses_what_it_cannot_judge(arguments):
-    differences, *others = arguments
-    with pytest.raises(BetError, match="the gate"):
-        safe_select(np.array(differences), *others)
-
-
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
-def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
+def test_the_chosen_table_fits_and_is_described(tmp_path, backbone):
     data, file = planted(), tmp_path / "out" / "table.safetensors"
     release = build_table(data, 4_000, file, backbone=backbone, profile="smoke")
     assert file.stat().st_size == release.report.total <= 4_000
     assert all(candidate.file_bytes <= 4_000 for candidate in release.candidates)
-    simple = max(
-        (c for c in release.candidates if c.name.startswith("uniform")),
-        key=lambda candidate: candidate.quality,
-    )
-    searched = release.candidates[-1]
+    uniform = [candidate for candidate in release.candidates if not candidate.is_searched]
+    simple = max(uniform, key=lambda candidate: candidate.quality)
     if simple.columns < 16:
-        assert (
-            searched.name == f"searched at {module.bits_of(simple.bits)}"
-            and release.decision.users > 20
-        )
-        tried = {
-            word: {c.bits for c in outlook.tried}
-            for word, outlook in (("half", release.half), ("double", release.double))
-        }
-        assert tried["half"] == {simple.bits, simple.bits // 2} - {0} and tried["double"] <= {
-            simple.bits,
-            2 * simple.bits,
-        }
-        assert all(
-            c.file_bytes <= outlook.limit
-            for outlook in (release.half, release.double)
-            for c in outlook.tried
-        )
-        assert (release.half.limit, release.double.limit) == (2_000, 8_000) and release.double.tried
+        check_search_and_alternatives(release, simple)
     else:
-        assert release.decision.users == 0, "everybody has all columns"
-    assert release.shipped == (searched.name if release.decision.accepted else simple.name)
+        assert release.decision is None, "everybody has all columns"
+    accepted = release.decision is not None and release.decision.accepted
+    assert release.chosen == (release.candidates[-1] if accepted else simple)
     packed = load(file)
-    assert (
-        packed.layout.n
-        == data.n_users + data.n_items
-        == len(packed._ids_beside.user_rows) + len(packed._ids_beside.item_rows)
-    )
+    n = data.n_users + data.n_items
+    assert packed.layout.n == n == len(packed.ids.user_rows) + len(packed.ids.item_rows)
     assert set(packed.layout.kinds[packed.layout.kind_of_rows(), 1]) == {simple.bits}
     page = write_page(release).read_text()
     for words in (decision_sentence(release), expectations(release)):
@@ -126,9 +53,33 @@ def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
     assert names["vectors"].shape[0] == 3
 
 
+def check_search_and_alternatives(release, simple):
+    searched = release.candidates[-1]
+    assert searched.is_searched and searched.name == f"searched at {bits_in_words(simple.bits)}"
+    assert release.decision.users > 20
+    assert (release.half.limit, release.double.limit) == (2_000, 8_000)
+    half, double = (
+        {candidate.bits for candidate in alternative.candidates}
+        for alternative in (release.half, release.double)
+    )
+    assert half == {simple.bits, simple.bits // 2} - {0}
+    assert double and double <= {simple.bits, 2 * simple.bits}
+    for alternative in (release.half, release.double):
+        assert all(table.file_bytes <= alternative.limit for table in alternative.candidates)
+
+
+def test_the_page_restyles_nothing_but_itself(tmp_path):
+    page = write_page(build_table(planted(), 10**6, tmp_path / "t", profile="smoke")).read_text()
+    (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    selectors = re.findall(r"([^{}]+)\{", style)
+    assert selectors
+    for selector in ",".join(selectors).split(","):
+        assert selector.strip().startswith(".bet-table")
+
+
 def test_the_gate_sees_users_that_selection_did_not(tmp_path, monkeypatch):
     seen = {}
-    original, selection = module._unseen, []
+    original, selection = module._unseen_users, []
 
     def spy(context, model):
         selection.append(set(np.flatnonzero(np.diff(context.selection.indptr))))
@@ -139,7 +90,7 @@ def test_the_gate_sees_users_that_selection_did_not(tmp_path, monkeypatch):
         return evaluate(ranker, positives, *rest, **options)
 
     evaluate = module.evaluate
-    monkeypatch.setattr(module, "_unseen", spy)
+    monkeypatch.setattr(module, "_unseen_users", spy)
     monkeypatch.setattr(module, "evaluate", metrics)
     data = planted()
     build_table(data, 4_000, tmp_path / "t", profile="smoke")
@@ -221,10 +172,11 @@ def test_interrupted_writing_never_leaves_ids_of_another_table(tmp_path, monkeyp
 
 def test_room_for_everything_needs_no_search(tmp_path):
     release = build_table(planted(), 10**6, tmp_path / "t", profile="smoke")
-    assert release.shipped.startswith("uniform")
+    assert not release.chosen.is_searched
     assert decision_sentence(release) == "No searched table: everybody has all columns."
-    words = "Half the bytes (500,000): the same table, whose file is no longer. Double the bytes (2,000,000): the same table, which has"
-    assert expectations(release) == f"{words} all columns."
+    half = "Half the bytes (500,000): the same table, whose file is no longer."
+    double = "Double the bytes (2,000,000): the same table, which has all columns."
+    assert expectations(release) == f"{half} {double}"
     assert write_page(release).is_file()
 
 
@@ -237,7 +189,7 @@ def test_too_few_bytes_name_the_smallest_file_and_that_one_works(tmp_path):
     smallest = int(re.search(r"file, ([0-9,]+)", str(error.value))[1].replace(",", ""))
     release = build_table(data, smallest, tmp_path / "t", profile="smoke")
     assert (tmp_path / "t").stat().st_size == smallest
-    assert "does not fit" in decision_sentence(release) or release.decision.users
+    assert "does not fit" in decision_sentence(release) or release.decision is not None
     assert (
         f"Half the bytes ({smallest // 2}): no table: the smallest file has {smallest} bytes."
         in expectations(release)
@@ -251,27 +203,15 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
         "who,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True))
     )
     out = tmp_path / "table.safetensors"
-    command = [
-        "table",
-        "--data",
-        str(file),
-        "--user-column",
-        "who",
-        "--out",
-        str(out),
-        "--profile",
-        "smoke",
-    ]
+    command = ["table", "--data", str(file), "--user-column", "who", "--out", str(out)]
+    command += ["--profile", "smoke"]
     assert bet.__main__.main([*command, "--budget", "4 kB"]) == 0
     printed = capsys.readouterr().out
-    assert (
-        f"{out.stat().st_size:,} bytes of at most 4,000" in printed
-        and "Searched table" in printed
-        and "bet.load(" in printed
-    )
+    assert f"{out.stat().st_size:,} bytes of at most 4,000" in printed
+    assert "table is used" in printed and "bet.load(" in printed
     assert (tmp_path / "table.safetensors.html").is_file()
     plain = load(out)
-    beside = plain._ids_beside
+    beside = plain.ids
     row_of = {**beside.user_rows, **beside.item_rows}
     assert {name[0] for name in beside.user_rows} == {"u"}
     assert {name[0] for name in beside.item_rows} == {"i"}
@@ -286,20 +226,6 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
         np.testing.assert_array_equal(find(names), table.rows([row_of[name] for name in names]))
     assert bet.__main__.main([*command, "--budget", "90%"]) == 1
     assert "needs a budget in bytes" in capsys.readouterr().err
-    assert (
-        bet.__main__.main(
-            [
-                "table",
-                "--data",
-                "movielens-100k",
-                "--k-core",
-                "5",
-                "--budget",
-                "1 MB",
-                "--out",
-                str(out),
-            ]
-        )
-        == 1
-    )
+    command = ["table", "--data", "movielens-100k", "--k-core", "5", "--out", str(out)]
+    assert bet.__main__.main([*command, "--budget", "1 MB"]) == 1
     assert "named dataset" in capsys.readouterr().err

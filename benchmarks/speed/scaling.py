@@ -8,6 +8,7 @@ in a process of its own; actions drawn as histograms need no data and go on from
 import argparse
 import sys
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -36,7 +37,7 @@ ENTITIES = (10**5, 10**6, 10**7, 10**8, 10**9)
 
 def listed(sizes: tuple[float, ...], repeat: int) -> pd.DataFrame:
     """Rows of the benchmark at several sizes: columns work, entities, seconds, memory_mb."""
-    tasks = [(name, size) for name in ROWS for size in sizes]
+    tasks = list(product(ROWS, sizes))
     rows = []
     for name, size in tqdm(tasks, desc="scaling", disable=not sys.stderr.isatty()):
         result = in_own_process(name, "power-law", size, repeat)

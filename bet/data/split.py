@@ -61,7 +61,14 @@ def split_interactions(interactions: Interactions, seed: int) -> Split:
         binary_matrix(users[chosen], items[chosen], matrix.shape)
         for chosen in (~in_test & ~in_validation, in_validation, in_test)
     )
-    return Split(interactions.name, seed, interactions.fingerprint(), train, validation, test)
+    return Split(
+        name=interactions.name,
+        seed=seed,
+        data_hash=interactions.fingerprint(),
+        train=train,
+        validation=validation,
+        test=test,
+    )
 
 
 def evaluable_split(interactions: Interactions, seed: int) -> Split:

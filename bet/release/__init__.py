@@ -1,1 +1,1 @@
-"""From your interactions and a number of bytes to a table file and a page about it."""
+"""From interactions and a number of bytes to a table file and a page about it."""

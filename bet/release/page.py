@@ -1,4 +1,4 @@
-"""One page about a table that was shipped: quality against bytes, what the gate said, what the file
+"""One page about a table that was built: quality against bytes, what the gate said, what the file
 is made of, how to load it.
 """
 
@@ -9,11 +9,13 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 from jinja2 import Environment
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bet.files import atomic_path
-from bet.release.build import Candidate, TableRelease, bits_of
+from bet.release.result import BudgetAlternative, TableRelease, bits_in_words
 from bet.report.style import use_style
+from bet.study.run import SIDE_FILES
 
 TEMPLATE = Environment(autoescape=True).from_string(
     Path(__file__).with_name("page.html").read_text(encoding="utf-8")
@@ -25,97 +27,77 @@ vectors = table.{look_up}"""
 
 def load_lines(release: TableRelease) -> str:
     """Three lines of Python that read the file."""
-    look_up = "rows([0, 1, 2])" if release.some_user is None else f"users([{release.some_user!r}])"
+    user = release.example_user
+    look_up = "rows([0, 1, 2])" if user is None else f"users([{user!r}])"
     return LOAD.format(file=str(release.file), look_up=look_up)
 
 
 def decision_sentence(release: TableRelease) -> str:
-    """Whether the searched table was accepted, with the bound that decided."""
+    """Which table is used, searched or uniform, and the numbers that decided."""
     decision = release.decision
-    if not decision.users:
+    if decision is None:
         return f"No searched table: {release.unsearched}."
-    word = "accepted" if decision.accepted else "rejected"
-    bound = f"with about {decision.confidence:.0%} confidence at least {decision.bound:+.4f}"
-    if decision.bound == -float("inf"):
-        bound = "too few users to say more"
+    used = "searched" if decision.accepted else "uniform"
+    if decision.bound is None:
+        bound = "too few users for a bound"
+    else:
+        bound = f"{decision.confidence:.0%} lower bound {decision.bound:+.4f}"
     return (
-        f"Searched table {word}: its NDCG@20 minus the uniform table's is {decision.difference:+.4f} on {decision.users:,} "
-        f"users whose validation items the search never saw; {bound}, and that must be above 0."
+        f"The {used} table is used. On {decision.users:,} users that the search never saw, the "
+        f"searched table's NDCG@20 minus the uniform table's is {decision.difference:+.4f} "
+        f"({bound}). The searched table is used only if users that the search never saw gain from "
+        "it (lower bound above zero)."
     )
 
 
 def expectations(release: TableRelease) -> str:
     """What half and double the bytes would give, from tables that were trained."""
-    own = next(candidate for candidate in release.candidates if candidate.name == release.shipped)
-    parts = []
-    for word, outlook in (("Half", release.half), ("Double", release.double)):
-        instead = outlook.instead
-        if outlook.tried:
-            best = max(outlook.tried, key=lambda candidate: candidate.quality)
-            change = f"{best.quality / own.quality - 1:+.1%} of validation quality against the shipped table"
-            instead = f"{best.file_bytes:,} bytes at {bits_of(best.bits)}, {change}"
-        parts.append(f"{word} the bytes ({outlook.limit:,}): {instead}.")
-    return " ".join(parts)
+    half = _expectation("Half", release.half, release.chosen.quality)
+    return f"{half} {_expectation('Double', release.double, release.chosen.quality)}"
 
 
-def plot(release: TableRelease) -> Figure:
+def _expectation(word: str, alternative: BudgetAlternative, quality: float) -> str:
+    best, outcome = alternative.best, alternative.instead
+    if best is not None:
+        change = f"validation quality {best.quality / quality - 1:+.1%} against the chosen table"
+        outcome = f"{best.file_bytes:,} bytes at {bits_in_words(best.bits)}, {change}"
+    return f"{word} the bytes ({alternative.limit:,}): {outcome}."
+
+
+def plot_quality(release: TableRelease) -> Figure:
     """Validation quality against bytes of the file; the full table is the dashed ceiling."""
     figure, axis = plt.subplots(figsize=(6, 3.3))
     full = f"full table, float32, {release.full_bytes:,} bytes"
     axis.axhline(release.full_quality, color="black", linestyle="--", label=full)
-    # Neighbors in quality are named on different sides.
-    for i, candidate in enumerate(sorted(_all(release), key=lambda candidate: candidate.quality)):
-        chosen = candidate.name == release.shipped
-        marker = "s" if candidate.name.startswith("searched") else "o"
-        axis.plot(
-            candidate.file_bytes,
-            candidate.quality,
-            marker,
-            color="C3" if chosen else "C0",
-            ms=8 if chosen else 5,
-        )
-        note = candidate.name.removeprefix("uniform at ").replace(" at", "")
-        place, away, side = (
-            (candidate.file_bytes, candidate.quality),
-            *((6, "left") if i % 2 else (-6, "right")),
-        )
-        axis.annotate(note, place, (away, -3), textcoords="offset points", fontsize=7, ha=side)
-    axis.axvline(
-        release.limit, color="0.5", linestyle=":", label=f"the budget, {release.limit:,} bytes"
-    )
-    axis.plot([], [], "o", color="C3", label=f"shipped: {release.shipped}")
+    _plot_candidates(axis, release)
+    budget = f"the budget, {release.limit:,} bytes"
+    axis.axvline(release.limit, color="0.5", linestyle=":", label=budget)
+    axis.plot([], [], "o", color="C3", label=f"chosen: {release.chosen.name}")
     axis.set(xscale="log", xlabel="bytes of the file", ylabel="quality on validation")
     axis.margins(x=0.5, y=0.15)
     low, high = axis.get_xlim()
-    ticks = [release.limit * 2.0**i for i in range(-9, 3) if low <= release.limit * 2.0**i <= high]
+    halvings = [release.limit * 2.0**i for i in range(-9, 3)]
+    ticks = [tick for tick in halvings if low <= tick <= high]
     axis.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
     axis.minorticks_off()
     figure.legend(loc="outside lower center", ncols=3, fontsize=7)
     return figure
 
 
-def _all(release: TableRelease) -> tuple[Candidate, ...]:
-    return (*release.candidates, *release.half.tried, *release.double.tried)
+def _plot_candidates(axis: Axes, release: TableRelease) -> None:
+    by_quality = sorted(release.all_candidates, key=lambda candidate: candidate.quality)
+    for i, candidate in enumerate(by_quality):
+        point = (candidate.file_bytes, candidate.quality)
+        color, size = ("C3", 8) if candidate == release.chosen else ("C0", 5)
+        axis.plot(*point, "s" if candidate.is_searched else "o", color=color, ms=size)
+        note = candidate.name.removeprefix("uniform at ").replace(" at", "")
+        # Neighbors in quality are named on different sides.
+        away, side = (6, "left") if i % 2 else (-6, "right")
+        axis.annotate(note, point, (away, -3), textcoords="offset points", fontsize=7, ha=side)
 
 
 def write_page(release: TableRelease) -> Path:
     """Write the page beside the table, ``<file>.html``; its path."""
-    use_style()
-    figure, picture = plot(release), io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    plt.close(figure)
-    n = release.n_users + release.n_items
-    rows = [
-        {
-            "table": candidate.name + (" (shipped)" if candidate.name == release.shipped else ""),
-            "bytes": f"{candidate.file_bytes:,}",
-            "bytes per entity": f"{candidate.file_bytes / n:.2f}",
-            "columns per entity": f"{candidate.columns:.1f}",
-            "quality on validation": f"{candidate.quality:.4f}",
-            "of full": f"{candidate.quality / release.full_quality:.1%}",
-        }
-        for candidate in _all(release)
-    ]
     parts = {
         name: f"{getattr(release.report, name):,}"
         for name in ("header", "kinds", "steps", "rows", "ids", "total")
@@ -123,11 +105,12 @@ def write_page(release: TableRelease) -> Path:
     page = TEMPLATE.render(
         release=release,
         name=release.file.name,
+        ids_suffix=SIDE_FILES[0],
         decision=decision_sentence(release),
         test=", ".join(f"{name} {value:.4f}" for name, value in release.test.items()),
-        picture=base64.b64encode(picture.getvalue()).decode(),
+        picture=_picture(release),
         expectations=expectations(release),
-        candidates=pd.DataFrame(rows).to_html(index=False, border=0),
+        candidates=_candidate_table(release).to_html(index=False, border=0),
         parts=pd.DataFrame([parts]).to_html(index=False, border=0),
         load=load_lines(release),
     )
@@ -135,3 +118,28 @@ def write_page(release: TableRelease) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path
+
+
+def _picture(release: TableRelease) -> str:
+    """The figure as PNG in base64."""
+    use_style()
+    figure, picture = plot_quality(release), io.BytesIO()
+    figure.savefig(picture, format="png", metadata={"Software": None})
+    plt.close(figure)
+    return base64.b64encode(picture.getvalue()).decode()
+
+
+def _candidate_table(release: TableRelease) -> pd.DataFrame:
+    n, rows = release.n_users + release.n_items, []
+    for candidate in release.all_candidates:
+        rows.append(
+            {
+                "table": candidate.name + " (chosen)" * (candidate == release.chosen),
+                "bytes": f"{candidate.file_bytes:,}",
+                "bytes per entity": f"{candidate.file_bytes / n:.2f}",
+                "columns per entity": f"{candidate.columns:.1f}",
+                "quality on validation": f"{candidate.quality:.4f}",
+                "of full": f"{candidate.quality / release.full_quality:.1%}",
+            }
+        )
+    return pd.DataFrame(rows)
