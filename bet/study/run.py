@@ -246,7 +246,7 @@ def cell_context(
         byte_limit = (
             metadata_for
             if metadata_for is not None
-            else 4 * parse_budget(cell.budget, n, profile.d_max, copies, d_min=0).parameters
+            else 4 * parse_budget(str(cell.budget), n, profile.d_max, copies, d_min=0).parameters
         )
     elif cell.budget is not None:
         budget = parse_budget(cell.budget, n, profile.d_max, copies)
