@@ -12,27 +12,36 @@ from pathlib import Path
 
 import pytest
 
-from bet.study.grid import _only_grid_in, main
+from bet.__main__ import main
+from bet.study.estimate import in_words, recorded_seconds, seconds_left
+from bet.study.grid import _only_grid_in
 from bet.study.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = [cell.id for cell in PROFILES["smoke"].cells]
-OPEN = (
-    CELLS[0],
-    CELLS[1],
-    CELLS[-1],
-)  # the others are finished before, as restored records are: a cell takes Snakemake a second
-# Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs.
+# Two cells of one job and one of another are open; the others are finished before, as restored
+# records are.
+OPEN = (CELLS[0], CELLS[1], CELLS[-1])
+# Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs; like the
+# real one it runs the other cells of its job, too, and not those with a record.
 STAND_IN = """\
 #!/usr/bin/env bash
 set -eu
-echo run >> "$BET_RESULTS/runs-$2"
-if [ "${HOLD:-}" = "$2" ]; then sleep 60; fi
-echo log > "$3"
-if [ "${BREAK:-}" = "$2" ]; then echo "FAILED $2"; exit 1; fi
-echo '{}' > "$BET_RESULTS/$1/$2.json"
-echo rows > "$BET_RESULTS/$1/$2.parquet"
-echo '{}' > "$BET_RESULTS/$1/logs/$2.ipynb"
+profile=$1 status=0
+mkdir -p "$BET_RESULTS/$profile/logs"
+for cell in "${@:2}"; do
+    record="$BET_RESULTS/$profile/$cell.json"
+    if [[ $cell = --* || -e $record ]]; then continue; fi
+    echo run >> "$BET_RESULTS/runs-$cell"
+    echo "start  $cell"
+    if [ "${HOLD:-}" = "$cell" ]; then sleep 600; fi
+    echo log > "$BET_RESULTS/$profile/logs/$cell.txt"
+    if [ "${BREAK:-}" = "$cell" ]; then echo "FAILED $cell"; status=1; continue; fi
+    echo '{}' > "$record"
+    echo rows > "$BET_RESULTS/$profile/$cell.parquet"
+    echo "done   $cell  1 s"
+done
+exit $status
 """
 
 
@@ -42,9 +51,7 @@ def checkout(tmp_path, monkeypatch):
     nothing in it, most are finished.
     """
     shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    (tmp_path / "workflow" / "cell.sh").write_text(STAND_IN)
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "cell.ipynb").write_text("{}")
+    (tmp_path / "workflow" / "job.sh").write_text(STAND_IN)
     (results := tmp_path / "results" / "smoke").mkdir(parents=True)
     for cell in set(CELLS).difference(OPEN):
         for suffix in ("parquet", "json"):
@@ -56,7 +63,7 @@ def checkout(tmp_path, monkeypatch):
 
 
 def start(**environment):
-    command = [sys.executable, "-m", "bet.study.grid", "smoke", "--jobs", "2"]
+    command = [sys.executable, "-m", "bet", "study", "smoke", "--jobs", "2"]
     return subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -70,7 +77,7 @@ def start(**environment):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate()
     return process.returncode, output
 
 
@@ -84,11 +91,13 @@ def test_failed_cell_is_named_and_stops_no_other(checkout):
     assert code == 1
     assert f"1 of {len(CELLS)} cells have no result" in output
     assert f"FAILED {CELLS[0]}  see results/smoke/logs/{CELLS[0]}.txt" in output
+    assert f"done   {OPEN[1]}  1 s  (" in output and "steps" not in output
     assert (checkout / "results" / "smoke" / "logs" / f"{CELLS[0]}.txt").read_text() == "log\n"
-    assert main(["smoke", "--check"]) == 1
+    assert main(["study", "smoke", "--check"]) == 1
 
     code, output = finish(start())
     assert code == 0 and f"all {len(CELLS)} cells finished" in output
+    assert f"({len(CELLS)} of {len(CELLS)} cells)" in output
     assert {cell: runs(checkout, cell) for cell in CELLS} == {
         **dict.fromkeys(CELLS, 0),
         **dict.fromkeys(OPEN, 1),
@@ -98,11 +107,10 @@ def test_failed_cell_is_named_and_stops_no_other(checkout):
 
 @pytest.mark.parametrize("stop", [signal.SIGKILL, signal.SIGINT])
 def test_stopped_grid_continues(checkout, stop):
-    process = start(HOLD=CELLS[-1])
+    process = start(HOLD=OPEN[-1])
     try:
-        deadline = time.monotonic() + 60
-        while not runs(checkout, CELLS[-1]):
-            assert time.monotonic() < deadline and process.poll() is None, "the cell did not start"
+        while not runs(checkout, OPEN[-1]):
+            assert process.poll() is None, "the cell did not start"
             time.sleep(0.1)
     finally:
         os.killpg(process.pid, stop)
@@ -111,16 +119,40 @@ def test_stopped_grid_continues(checkout, stop):
 
     code, output = finish(start())
     assert code == 0, output
-    assert runs(checkout, CELLS[-1]) == 2
+    assert runs(checkout, OPEN[-1]) == 2
 
 
 def test_second_grid_in_the_same_folder_is_refused(checkout, capsys):
     with _only_grid_in(checkout / "results"):
-        assert main(["smoke"]) == 2
+        assert main(["study", "smoke"]) == 1
     assert "a grid runs in" in capsys.readouterr().err
 
 
 def test_outside_a_checkout_the_grid_is_refused(checkout, capsys):
     shutil.rmtree(checkout / "workflow")
-    assert main(["smoke"]) == 2
+    assert main(["study", "smoke"]) == 1
     assert "inside a checkout" in capsys.readouterr().err
+
+
+def test_a_workflow_that_cannot_start_is_an_error(checkout, capfd):
+    (checkout / "workflow" / "Snakefile").write_text("rule broken\n")
+    assert main(["study", "smoke"]) == 1
+    assert "before any cell" in capfd.readouterr().err
+
+
+def test_what_is_left_follows_the_records_first_and_the_clock_later(tmp_path):
+    recorded = {"a": 6.0, "b": 56.0, "c": 6.0}  # and 4 seconds to start each
+    assert seconds_left(10.0, ["a"], ["b", "c"], recorded) == 70.0, (
+        "as fast as the records' machine"
+    )
+    slow = seconds_left(10_000.0, ["a", "b"], ["c"], recorded)
+    assert 700 < slow < 10 / 70 * 10_000, "mostly what the others took"
+    assert seconds_left(5.0, ["a"], ["b", "new"], recorded) == seconds_left(
+        5.0, ["a"], ["b", "new"], recorded | {"new": 68 / 3}
+    )
+    assert seconds_left(5.0, [], ["b"], {}) is None and seconds_left(5.0, [], ["b"], recorded) > 0
+    assert [in_words(s) for s in (50.2, 119, 240, 9_000)] == ["50 s", "119 s", "4 min", "2.5 h"]
+    (tmp_path / "damaged.jsonl").write_text('{"cell_id": "a"}\n[')
+    assert recorded_seconds(tmp_path / "damaged.jsonl") == {} == recorded_seconds(tmp_path / "none")
+    committed = recorded_seconds(ROOT / "reports" / "records.jsonl")
+    assert set(committed) <= {cell.id for cell in PROFILES["default"].cells} and committed

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
-    {"errors", "files", "paths", "process", "seeds"},
+    {"errors", "files", "paths", "process", "progress", "seeds"},
     {"data"},
     {"actions"},
     {"predictor"},
@@ -26,6 +26,7 @@ LAYERS = [
     {"report"},
     {"release"},
     {"walkthrough"},
+    {"cli"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
 MODULES = sorted((ROOT / "bet").rglob("*.py"))
@@ -77,7 +78,7 @@ def test_imports_point_one_way(path):
 
 
 @pytest.mark.parametrize(
-    "modules", ["bet", "bet.__main__", "bet.study.run, bet.study.grid, bet.data, bet.methods"]
+    "modules", ["bet", "bet.__main__", "bet.cli.study, bet.cli.run"]
 )
 def test_light_core_imports_nothing_else(modules):
     code = f"import sys, {modules}; print(*{{name.split('.')[0] for name in sys.modules}})"

@@ -36,7 +36,7 @@ def start(folder: Path) -> subprocess.Popen:
         "BET_RESULTS": str(folder / "results"),
         "BET_CACHE": str(folder / "cache"),
     }
-    command = [sys.executable, "-m", "bet", "cell", CELL, "--profile", "smoke"]
+    command = [sys.executable, "-m", "bet", "study", "smoke", "--cell", CELL]
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
 
 
@@ -119,8 +119,8 @@ def test_call_command_line_and_notebook_give_equal_results(folders):
     cell = Cell("tiny", "ngcf", "85%", "bet", seed=3, profile="smoke", iterations=6, actions=7)
     called = run_cell(cell)
     folders("second")
-    names = ("dataset", "backbone", "budget", "method", "seed", "profile", "iterations", "actions")
-    options = [f"--{name}={getattr(cell, name)}" for name in names]
+    names = ("backbone", "budget", "method", "seed", "profile", "iterations", "actions")
+    options = [f"--data={cell.dataset}", *(f"--{name}={getattr(cell, name)}" for name in names)]
     assert bet.__main__.main(["run", *options]) == 0
     by_command = read_record(cell)
     results = folders("third")
@@ -164,14 +164,14 @@ def test_own_file_leaves_a_table_within_the_byte_budget(folders, tmp_path, capsy
     frame = pd.DataFrame({"who": [f"u{i}" for i in matrix.row], "what": matrix.col})
     frame.to_csv(tmp_path / "mine.csv", index=False)
     options = [
-        f"--dataset={tmp_path / 'mine.csv'}",
+        f"--data={tmp_path / 'mine.csv'}",
         "--user-column=who",
         "--item-column=what",
         "--method=su",
     ]
     table = tmp_path / "mine.table"
     assert (
-        bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--table={table}"])
+        bet.__main__.main(["run", *options, "--budget=5 kB", "--profile=smoke", f"--out={table}"])
         == 0
     )
     assert 4_900 < table.stat().st_size <= 5_000
@@ -212,19 +212,19 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset", "tiny", "--k-core", "5"], "tiny is a named dataset"),
-        (["--dataset", "tiny", "--minimum-rating", "0"], "tiny is a named dataset"),
-        (["--dataset", "tiny", "--budget", "2 TB"], "units: B, kB, MB, GB, KiB, MiB, GiB"),
-        (["--dataset", "tiny", "--item-column", "product"], "tiny is a named dataset"),
+        (["--data", "tiny", "--k-core", "5"], "tiny is a named dataset"),
+        (["--data", "tiny", "--minimum-rating", "0"], "tiny is a named dataset"),
+        (["--data", "tiny", "--budget", "2 TB"], "units: B, kB, MB, GB, KiB, MiB, GiB"),
+        (["--data", "tiny", "--item-column", "product"], "tiny is a named dataset"),
         (
-            ["--dataset", "{file}", "--item-column", "user"],
+            ["--data", "{file}", "--item-column", "user"],
             "cannot hold both the user and the item",
         ),
-        (["--dataset", "{file}"], "no user has three interactions"),
-        (["--dataset", "tiny", "--device", "banana"], "device 'banana' cannot be used here"),
-        (["--dataset", "tiny", "--table", "{folder}"], "it is a folder; name a file"),
-        (["--dataset", "tiny", "--table", "{file}/x/table.bet"], "choose another file"),
-        (["--dataset", "tiny", "--budget", "1,8 MB"], "cannot read the budget '1,8 MB'"),
+        (["--data", "{file}"], "no user has three interactions"),
+        (["--data", "tiny", "--device", "banana"], "device 'banana' cannot be used here"),
+        (["--data", "tiny", "--out", "{folder}"], "it is a folder; name a file"),
+        (["--data", "tiny", "--out", "{file}/x/table.bet"], "choose another file"),
+        (["--data", "tiny", "--budget", "1,8 MB"], "cannot read the budget '1,8 MB'"),
     ],
 )
 def test_bad_requests_are_refused_before_any_work(folders, tmp_path, capsys, arguments, message):

@@ -2,8 +2,9 @@
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from bet.backbones import BACKBONES
 from bet.data import DATASETS
@@ -11,7 +12,7 @@ from bet.errors import BetError
 from bet.methods import METHODS, UNBUDGETED
 
 # How options that are absent are spelled in older records and on the command line.
-ABSENT = {"budget": "none", "iterations": 0, "actions": 0}
+ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,10 @@ class Cell:
             parts.append(f"m{self.actions}")
         return "_".join(parts)
 
-    def in_old_spelling(self) -> dict[str, str | int]:
+    def in_old_spelling(self) -> dict[str, Any]:
         """The fields with "none" and 0 where an option is absent."""
-        return {
-            name: ABSENT.get(name) if value is None else value
-            for name, value in asdict(self).items()
-        }
+        given = {name: value for name, value in asdict(self).items() if value is not None}
+        return {field.name: given.get(field.name, ABSENT.get(field.name)) for field in fields(self)}
 
 
 def _name_of(file: Path) -> str:

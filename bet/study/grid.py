@@ -1,33 +1,38 @@
-"""Run all cells of a profile through Snakemake: ``python -m bet.study.grid PROFILE [--jobs N]
-[snakemake options]``.
+"""All cells of a study through Snakemake.
 
 Finished cells are not run again; a run that was interrupted, even by kill -9, continues when it is
 started again.
 """
 
-import argparse
 import fcntl
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
 from bet.errors import BetError
 from bet.paths import project_root, results_dir
+from bet.study.estimate import in_words, seconds_left
 from bet.study.profiles import PROFILES
 
 
-def run_grid(profile: str, jobs: int, options: Sequence[str] = ()) -> list[str]:
+def run_grid(
+    profile: str,
+    jobs: int,
+    options: Sequence[str] = (),
+    recorded: Mapping[str, float] | None = None,
+) -> list[str]:
     """Run the unfinished cells of ``profile``, ``jobs`` at once, and return the ids of those
     without a record after it.
 
-    options: further arguments for Snakemake, for example ``["--executor", "slurm"]``. Raises
-    BetError when Snakemake is absent, this is not a checkout, or a grid runs already in the same
-    results folder.
+    options: further arguments for Snakemake, for example ``["--executor", "slurm"]``. recorded:
+    seconds that cells took before, for an estimate of what is left. Raises BetError when Snakemake
+    is absent, this is not a checkout, or a grid runs already in the same results folder.
     """
     if find_spec("snakemake") is None:
         raise BetError("the grid needs the study packages: pip install 'bet[study]'")
@@ -40,25 +45,57 @@ def run_grid(profile: str, jobs: int, options: Sequence[str] = ()) -> list[str]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(workflow / "Snakefile")]
     command += ["--directory", str(results), "--profile", str(workflow / "profiles" / "local")]
     command += ["--config", f"profile={profile}"]
+    progress = _Progress(profile, jobs, recorded or {})
     with _only_grid_in(results):
         # Snakemake's own lock survives a kill; ours does not, so whatever lock is there now is a
         # dead one's.
-        _run([*command, "--unlock", "--quiet", "all"])
-        _run([*command, "--jobs", str(jobs), *options])
+        if any((results / ".snakemake" / "locks").glob("*")):
+            _run([*command, "--unlock", "--quiet", "all"], progress)
+        status = _run([*command, "--jobs", str(jobs), *options], progress)
+    if status and not progress.finished:
+        raise BetError(f"Snakemake ended with status {status} before any cell; see its lines above")
     return missing(profile)
 
 
-# What Snakemake says besides "3 of 9 steps done" and its errors; all of it stays in
-# results/.snakemake/log.
+# What Snakemake says besides its errors; all of it stays in results/.snakemake/log.
 _CHATTER = re.compile(
-    r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)|Provided cores|Rules claiming"
-    r"|Assuming|Building DAG|Job stats|job +count|-{5,}|(cell|all|total) +\d+$|Unlock|Complete log|Elapsed time|$"
+    r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)|Provided cores"
+    r"|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}|(job_\d+|all|total) +\d+$"
+    r"|Unlock|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
+    r"|Cannot restore .* no backup found|$"
 )
 
 
-def _run(command: Sequence[str]) -> None:
-    """Run Snakemake and pass on what matters; after Ctrl-C wait until it has stopped its cells and
-    cleaned up.
+class _Progress:
+    """Adds to every finished cell how many are finished and about how long the others take."""
+
+    def __init__(self, profile: str, jobs: int, recorded: Mapping[str, float]):
+        self.total = len(PROFILES[profile].cells)
+        self.jobs, self.recorded = jobs, recorded
+        self.left, self.finished = set(missing(profile)), set[str]()
+        self.started = time.monotonic()
+
+    def complete(self, line: str) -> str:
+        """``line``, a job's "start ID", "done ID ... s" or "FAILED ID" or anything else."""
+        event, cell, *_ = [*line.split(), "", ""]
+        if event not in ("done", "FAILED"):
+            return line
+        self.left.discard(cell)
+        self.finished.add(cell)
+        if event == "FAILED":
+            return line
+        text = f"{line.rstrip()}  ({self.total - len(self.left)} of {self.total} cells"
+        if self.left:
+            elapsed = time.monotonic() - self.started
+            seconds = seconds_left(elapsed, self.finished, self.left, self.recorded, self.jobs)
+            if seconds is not None:
+                text += f", about {in_words(seconds)} left"
+        return f"{text})\n"
+
+
+def _run(command: Sequence[str], progress: _Progress) -> int:
+    """Run Snakemake, pass on what matters and return its status; after Ctrl-C wait until it has
+    stopped its cells and cleaned up.
     """
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -67,10 +104,11 @@ def _run(command: Sequence[str]) -> None:
         try:
             for line in process.stdout:
                 if not _CHATTER.match(line):
-                    print(line, end="", flush=True)
+                    print(progress.complete(line), end="", flush=True)
         except KeyboardInterrupt:
             process.communicate()
             raise
+    return process.returncode
 
 
 def missing(profile: str) -> list[str]:
@@ -97,7 +135,7 @@ def _only_grid_in(results: Path) -> Iterator[None]:
         yield
 
 
-def _report_missing(profile: str, cells: Sequence[str]) -> int:
+def report_missing(profile: str, cells: Sequence[str]) -> int:
     """Name the cells without a record on stderr; 1 if there are any."""
     total = len(PROFILES[profile].cells)
     if not cells:
@@ -114,38 +152,3 @@ def _report_missing(profile: str, cells: Sequence[str]) -> int:
             file=sys.stderr,
         )
     return 1
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; 0 when every cell has a record, 1 when some failed, 2 when the grid could
-    not run.
-    """
-    parser = argparse.ArgumentParser(
-        prog="python -m bet.study.grid", description=__doc__, allow_abbrev=False
-    )
-    parser.add_argument("profile", choices=sorted(PROFILES))
-    parser.add_argument(
-        "--jobs",
-        type=int,
-        default=os.cpu_count() or 1,
-        help="cells at once (default: one per core)",
-    )
-    parser.add_argument(
-        "--check", action="store_true", help="run nothing, only name the cells without a result"
-    )
-    known, options = parser.parse_known_args(arguments)
-    try:
-        cells = (
-            missing(known.profile) if known.check else run_grid(known.profile, known.jobs, options)
-        )
-    except BetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; start it again to continue", file=sys.stderr)
-        return 130
-    return _report_missing(known.profile, cells)
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -123,7 +123,7 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def cells(self, profile: str) -> Iterator[Cell]:
         """By seed, then backbone, budget, method, actions and protocol."""
         budgets = self.budgets or (None,)
-        pairs = [(None, "full")] if "full" in self.methods else []
+        pairs: list[tuple[str | None, str]] = [(None, "full")] if "full" in self.methods else []
         pairs += [pair for pair in product(budgets, self.methods) if pair[1] != "full"]
         combinations = product(
             self.seeds, self.backbones, pairs, self.actions or (None,), self.protocols
@@ -177,7 +177,7 @@ def load_profile(path: Path) -> Profile:
 def _by_backbone(
     section: str, values: Mapping[str, Any], kind: type[Settings]
 ) -> dict[str, Settings]:
-    known = {field.name for field in fields(kind)}
+    known: list[str] = [field.name for field in fields(kind)]
     common = {name: value for name, value in values.items() if name not in BACKBONES}
     settings = {}
     for backbone in BACKBONES:
@@ -186,7 +186,7 @@ def _by_backbone(
             if name not in known:
                 raise BetError(
                     f"{section}: no setting or backbone {name!r}; known are "
-                    f"{', '.join([*sorted(known), *BACKBONES])}"
+                    f"{', '.join([*known, *BACKBONES])}"
                 )
         try:
             settings[backbone] = msgspec.convert(numbers, kind)

@@ -1,0 +1,1 @@
+"""The command ``bet``, which is ``python -m bet``, too."""

@@ -1,0 +1,58 @@
+"""``bet datasets``, ``bet methods`` and ``bet inspect``: what there is."""
+
+import argparse
+import inspect as python_inspect
+from collections.abc import Iterable
+from functools import partial
+
+from bet.paths import cache_dir, data_dir
+
+
+def datasets(options: argparse.Namespace) -> None:
+    """One line per named dataset: its size, whether its files are here, who it is from."""
+    from bet.data import planted
+    from bet.data.sources import SOURCES
+
+    tiny = planted()
+    sizes = {"tiny": (tiny.n_users, tiny.n_items, len(tiny))}
+    sizes |= {name: source.counts for name, source in SOURCES.items()}
+    lines: list[tuple[str, ...]] = [("name", "users", "items", "interactions", "here", "source")]
+    for name, counts in sizes.items():
+        source = SOURCES.get(name)
+        here = source is None or _is_here(name, source.files)
+        about = getattr(source, "source", "") if source else "made up, for trying things out"
+        numbers = (f"{count:,}" for count in counts)
+        lines.append((name, *numbers, "yes" if here else "no", about))
+    _print_columns(lines)
+    print("What is not here is downloaded, once, when it is first used.")
+
+
+def _is_here(name: str, files: Iterable[str]) -> bool:
+    folders = [folder / name for folder in (data_dir(), cache_dir() / "data") if folder]
+    return all(any((folder / file).is_file() for folder in folders) for file in files)
+
+
+def methods(options: argparse.Namespace) -> None:
+    """One line per method: its name and the first line of its docstring."""
+    from bet.methods import METHODS
+
+    lines: list[tuple[str, ...]] = []
+    for name, method in METHODS.items():
+        function = method.func if isinstance(method, partial) else method
+        summary = (python_inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append((name, summary))
+    _print_columns(lines)
+
+
+def inspect(options: argparse.Namespace) -> None:
+    """What the file holds, and what every byte of it is for."""
+    from bet import packed
+
+    print(packed.inspect(options.file))  # type: ignore[attr-defined]
+
+
+def _print_columns(lines: list[tuple[str, ...]]) -> None:
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
+        print("  ".join(padded).rstrip())

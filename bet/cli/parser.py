@@ -1,0 +1,243 @@
+"""Options of every command. Nothing heavy is imported before a command runs."""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from bet.errors import BetError
+
+COLUMNS = ("user", "item", "rating", "timestamp")
+_DATA = "a name that 'bet datasets' lists, or a file of your own (default: %(default)s)"
+_PROFILE = "smoke, default, full, paper, or a study file (study.toml)"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Parse ``arguments`` (None: those of the process), run the command, return its exit status."""
+    parser = _parser()
+    options, further = parser.parse_known_args(arguments)
+    if further and options.command != "study":
+        parser.error(f"unrecognized arguments: {' '.join(further)}")
+    options.further = further
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    try:
+        module, name = options.run
+        return getattr(importlib.import_module(f"bet.cli.{module}"), name)(options) or 0
+    except BetError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except BrokenPipeError:  # `bet study full --list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    except OSError as error:
+        print(
+            f"error: {error}; check the disk and the folder's permissions, then run the same "
+            "command again",
+            file=sys.stderr,
+        )
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="bet",
+        description="Embedding tables of recommenders under a budget. 'bet COMMAND --help' "
+        "explains a command.",
+    )
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", title="commands"
+    )
+
+    def command(name: str, run: tuple[str, str], about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
+        )
+        added.set_defaults(run=run)
+        return added
+
+    _add_lists(command)
+    _add_run(command("run", ("run", "run"), "run one method once and write its record"))
+    _add_study(command("study", ("study", "study"), "run all unfinished cells of a study"))
+    for name, about in (
+        ("report", "make tables, figures and report.html from a study's records"),
+        ("verify", "compare a study's records with the committed ones"),
+        ("restore", "put a study's committed records back into results/, to continue from them"),
+    ):
+        _add_study_name(command(name, ("study", name), about))
+    _add_table(
+        command("table", ("table", "table"), "make the best table that fits into a number of bytes")
+    )
+    return parser
+
+
+Add = Callable[[str, tuple[str, str], str], argparse.ArgumentParser]
+
+
+def _add_lists(command: Add) -> None:
+    command("datasets", ("lists", "datasets"), "list the datasets that have a name")
+    command("methods", ("lists", "methods"), "list the methods and the papers they are from")
+    inspect = command(
+        "inspect", ("lists", "inspect"), "say what a table file holds and what its bytes are for"
+    )
+    inspect.add_argument("file", type=Path, metavar="FILE", help="a table file of any kind")
+
+
+def _add_run(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--data", default="movielens-100k", help=_DATA)
+    _add_backbone_and_seed(run)
+    run.add_argument(
+        "--budget",
+        default="90%",
+        help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB, 25.6 B/entity), or none "
+        "(default: 90%%)",
+    )
+    run.add_argument(
+        "--method",
+        default="bet",
+        help="a name that 'bet methods' lists (default: %(default)s); full takes --budget none",
+    )
+    run.add_argument(
+        "--protocol",
+        default="clean",
+        choices=("clean", "merged"),
+        help="merged: refit on train and validation before the test (default: %(default)s)",
+    )
+    _add_count(run, "--iterations", "search iterations")
+    _add_count(run, "--actions", "actions sampled in every iteration")
+    _add_profile(run)
+    _add_machine(run)
+    run.add_argument(
+        "--notebook",
+        action="store_true",
+        help="run notebooks/cell.ipynb for it and keep the executed copy",
+    )
+    run.add_argument(
+        "--out", type=Path, metavar="FILE", help="also save the trained table (default: no)"
+    )
+    _add_file_options(run)
+
+
+def _add_table(table: argparse.ArgumentParser) -> None:
+    table.add_argument("--data", default="movielens-100k", help=_DATA)
+    table.add_argument(
+        "--budget",
+        required=True,
+        help="bytes that the file may have: '2 MB', '512 KiB', '25.6 B/entity'",
+    )
+    table.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the table file; a page about it goes to FILE.html",
+    )
+    table.add_argument(
+        "--with-ids",
+        action="store_true",
+        help="keep your ids in the file, where they count (default: in a file beside it)",
+    )
+    _add_backbone_and_seed(table)
+    _add_profile(table)
+    _add_machine(table)
+    _add_file_options(table)
+
+
+def _add_study(study: argparse.ArgumentParser) -> None:
+    _add_study_name(study)
+    study.epilog = "Options that are not listed here go to Snakemake."
+    study.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        default=os.cpu_count() or 1,
+        help="cells at once (default: one per core, %(default)s here)",
+    )
+    study.add_argument(
+        "--report",
+        action="store_true",
+        help="then make the report and compare the records with the committed ones",
+    )
+    instead = study.add_mutually_exclusive_group()
+    instead.add_argument("--check", action="store_true", help="only name the unfinished cells")
+    instead.add_argument("--list", action="store_true", help="only print the ids of all cells")
+    instead.add_argument(
+        "--cell",
+        nargs="+",
+        metavar="ID",
+        help="only run these cells, one after the other, without Snakemake and Jupyter",
+    )
+    study.add_argument("--notebook", action="store_true", help="with --cell: as executed notebooks")
+    study.add_argument("--logged", action="store_true", help=argparse.SUPPRESS)  # for workflow/
+    _add_machine(study, "with --cell: ")
+
+
+def _add_study_name(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "profile",
+        nargs="?",
+        default="default",
+        metavar="PROFILE",
+        help=f"{_PROFILE} (default: %(default)s)",
+    )
+
+
+def _add_profile(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile", default="default", help=f"whose settings: {_PROFILE} (default: %(default)s)"
+    )
+
+
+def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--backbone",
+        default="lightgcn",
+        choices=("lightgcn", "ngcf", "ncf"),
+        help="model that reads the table (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the split and all else that is random (default: 0)"
+    )
+
+
+def _add_machine(parser: argparse.ArgumentParser, when: str = "") -> None:
+    parser.add_argument(
+        "--device",
+        default="auto",
+        help=f"{when}cpu, cuda, ... (default: a GPU when there is one)",
+    )
+    parser.add_argument(
+        "--threads", type=int, default=1, help=f"{when}CPU threads (default: %(default)s)"
+    )
+
+
+def _add_count(parser: argparse.ArgumentParser, name: str, about: str) -> None:
+    parser.add_argument(
+        name, type=int, metavar="N", help=f"{about} (default: from the study configuration)"
+    )
+
+
+def _add_file_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "a file of your own (csv, tsv, parquet, npz, RecBole .inter, LightGCN .txt)"
+    )
+    for column in COLUMNS:
+        group.add_argument(
+            f"--{column}-column",
+            default=column,
+            metavar="NAME",
+            help=f"column with the {column} (default: %(default)s)",
+        )
+    group.add_argument(
+        "--minimum-rating",
+        type=float,
+        metavar="X",
+        help="drop interactions rated lower (default: keep all)",
+    )
+    group.add_argument(
+        "--k-core",
+        type=int,
+        default=0,
+        metavar="K",
+        help="drop users and items with fewer interactions (default: keep all)",
+    )

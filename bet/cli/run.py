@@ -1,0 +1,34 @@
+"""``bet run``: one cell, given by its parts."""
+
+import argparse
+
+from bet.cli.own_data import interactions_of
+from bet.data import DATASETS
+from bet.errors import BetError
+from bet.study.cell import Cell
+from bet.study.job import run_and_describe
+from bet.study.profiles import use_profile
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the cell and print what came out; what is wrong is said before any work."""
+    cell = Cell(
+        dataset=options.data,
+        backbone=options.backbone,
+        budget=options.budget,
+        method=options.method,
+        seed=options.seed,
+        protocol=options.protocol,
+        profile=use_profile(options.profile),
+        iterations=options.iterations,
+        actions=options.actions,
+    )
+    interactions = interactions_of(options)
+    if not options.notebook:
+        details = {"interactions": interactions, "table": options.out}
+        return run_and_describe(cell, device=options.device, threads=options.threads, **details)
+    if options.data not in DATASETS:
+        raise BetError("--notebook runs named datasets only; leave it out for a file of your own")
+    if options.out is not None or options.threads != 1:
+        raise BetError("--out and --threads need a plain call; leave out --notebook")
+    return run_and_describe(cell, device=options.device, notebook=True)

@@ -1,0 +1,97 @@
+"""``bet study``, ``report``, ``verify`` and ``restore``: what is done with a whole study."""
+
+import argparse
+import time
+
+from bet.errors import BetError
+from bet.paths import reports_dir, results_dir
+from bet.study.cell import Cell
+from bet.study.estimate import in_words, recorded_seconds
+from bet.study.grid import missing, report_missing, run_grid
+from bet.study.job import cells_of, run_and_describe, run_logged
+from bet.study.profiles import PROFILES, use_profile
+from bet.study.record import read_record
+
+
+def study(options: argparse.Namespace) -> int:
+    """Run the study, or the part of it that ``options`` name; 1 when a cell has no record."""
+    profile = use_profile(options.profile)
+    if options.list:
+        print(*(cell.id for cell in PROFILES[profile].cells), sep="\n")
+        return 0
+    if options.check:
+        return report_missing(profile, missing(profile))
+    if options.cell:
+        return _run_cells(cells_of(profile, options.cell), options)
+    if options.jobs < 1:
+        raise BetError(f"jobs must be at least 1, got {options.jobs}")
+    committed = reports_dir() / ("" if profile == "default" else profile) / "records.jsonl"
+    there_before, started = set(missing(profile)), time.monotonic()
+    unfinished = run_grid(profile, options.jobs, options.further, recorded_seconds(committed))
+    seconds = time.monotonic() - started
+    if options.report:
+        ran = [cell for cell in PROFILES[profile].cells if cell.id in there_before]
+        _report_and_compare(profile, [cell for cell in ran if cell.id not in unfinished], seconds)
+    return report_missing(profile, unfinished)
+
+
+def _run_cells(cells: list[Cell], options: argparse.Namespace) -> int:
+    how = {"device": options.device, "notebook": options.notebook, "threads": options.threads}
+    if options.logged:
+        return int(run_logged(cells, **how) > 0)
+    for cell in cells:
+        run_and_describe(cell, **how)
+    return 0
+
+
+def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
+    """Make the report and end with what matters: numbers, times, place."""
+    verdict = _verdict(profile)  # before the report renews the records that are committed
+    started = time.monotonic()
+    page = _build(profile)
+    work = sum(read_record(cell)["seconds"]["total"] for cell in ran)
+    print(
+        f"cells   {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
+        f"report  {page}, made in {in_words(time.monotonic() - started)}",
+        f"numbers {verdict}",
+        sep="\n",
+    )
+
+
+def _verdict(profile: str) -> str:
+    from bet.analysis.verify import verify
+
+    try:
+        return verify(profile).text
+    except BetError as error:  # no committed records to compare with
+        return str(error)
+
+
+def _build(profile: str):
+    from bet.report.build import build
+
+    return build(profile).resolve()
+
+
+def report(options: argparse.Namespace) -> None:
+    """Make the report and print where it is."""
+    print(_build(use_profile(options.profile)))
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Say whether the records equal the committed ones; 1 if not."""
+    from bet.analysis.verify import verify
+
+    comparison = verify(use_profile(options.profile))
+    print(comparison.text)
+    return 0 if comparison.equal else 1
+
+
+def restore(options: argparse.Namespace) -> None:
+    """Put committed records back and say how many."""
+    from bet.analysis.results import restore
+    from bet.report.build import report_dir
+
+    profile = use_profile(options.profile)
+    folder = results_dir() / profile
+    print(f"{restore(profile, report_dir(profile), folder)} records put back into {folder}")

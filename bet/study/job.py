@@ -1,0 +1,101 @@
+"""Some cells of a study, one after the other in this process: what the grid starts, or you."""
+
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bet.errors import BetError
+from bet.paths import results_dir
+from bet.study.cell import Cell
+from bet.study.profiles import PROFILES
+from bet.study.record import read_record, record_path
+from bet.study.run import run_cell
+
+
+def cells_of(profile: str, ids: Sequence[str]) -> list[Cell]:
+    """The cells of ``profile`` that have these ids; raises BetError for an id that none has."""
+    known = {cell.id: cell for cell in PROFILES[profile].cells}
+    for cell_id in ids:
+        if cell_id not in known:
+            raise BetError(
+                f"profile {profile!r} has no cell {cell_id!r}; 'bet study {profile} --list' "
+                "lists them"
+            )
+    return [known[cell_id] for cell_id in ids]
+
+
+def run_and_describe(
+    cell: Cell, *, device: str = "auto", notebook: bool = False, threads: int = 1, **details
+) -> None:
+    """Run one cell, with ``details`` of ``run_cell`` or as a notebook, and print what came out."""
+    if notebook:
+        from bet.study.notebook import run_cell_notebook
+
+        print(f"  notebook {run_cell_notebook(cell, device)}")
+        record = read_record(cell)
+    else:
+        record = run_cell(cell, device=device, progress=True, threads=threads, **details)
+    size, test = record["size"], record["metrics"]["test"]
+    print(
+        f"{cell.id}: {size['parameters']:,} parameters, {size['bytes']:,} bytes; "
+        f"limit {size['limit']} parameters"
+    )
+    print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
+    print(f"  record {record_path(cell)}")
+
+
+def run_logged(cells: Sequence[Cell], **options) -> int:
+    """Run ``cells`` with the ``options`` of ``run_and_describe``; how many failed.
+
+    What each prints goes to ``results/<profile>/logs/<id>.txt``; here only start, end and failure
+    show. A failed cell stops no other.
+    """
+    failed = 0
+    for cell in cells:
+        log = results_dir() / cell.profile / "logs" / f"{cell.id}.txt"
+        print(f"start  {cell.id}", flush=True)
+        started = time.perf_counter()
+        try:
+            with _output_to(log):
+                try:
+                    run_and_describe(cell, **options)
+                except BetError as error:
+                    print(f"error: {error}", file=sys.stderr)
+                    raise
+                except Exception:
+                    traceback.print_exc()
+                    raise
+        except Exception:
+            failed += 1
+            print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
+            for line in log.read_text(errors="replace").splitlines()[-5:]:
+                print(f"       {line}")
+            sys.stdout.flush()
+        else:
+            seconds = read_record(cell)["seconds"]["total"]
+            print(f"done   {cell.id}  {seconds:.0f} s", flush=True)
+    return failed
+
+
+@contextmanager
+def _output_to(log: Path) -> Iterator[None]:
+    """Everything this process writes, libraries in C included, goes to ``log``."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(1), os.dup(2)]
+    try:
+        with open(log, "w") as file:
+            for descriptor in (1, 2):
+                os.dup2(file.fileno(), descriptor)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, before in enumerate(saved, 1):
+            os.dup2(before, descriptor)
+            os.close(before)
