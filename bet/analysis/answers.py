@@ -8,90 +8,60 @@ from functools import lru_cache
 import pandas as pd
 
 from bet.analysis.results import NO_BUDGET, Group, Results
-from bet.analysis.statistics import Paired, best_on_validation, between
-from bet.methods import IN_BYTES
+from bet.analysis.statistics import best_on_validation, between
 
 METRIC = "ndcg@20"
 NEAR = 0.05  # bytes per entity within which two limits are the same
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best method of its kind on validation, and its mean quality on test over the full
-    table's.
-    """
-
-    method: str
-    share: float
-
-
-@dataclass(frozen=True)
-class AtSize:
-    """What is best within ``bytes_per_entity`` (of float32 numbers at sparsity ``budget``).
-
-    ``packed`` is the best method that stores something else than float32 numbers, None where none
-    has run; ``difference`` its lead over ``floats`` per user.
-    """
-
-    backbone: str
-    budget: str
-    bytes_per_entity: float
-    floats: Best
-    packed: Best | None = None
-    difference: Paired | None = None
+COLUMNS = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
+COLUMNS += ["packed", "packed_share", "difference", "low", "high"]
 
 
 @lru_cache(maxsize=64)  # tables and sentences ask for the same ones
-def best_at_sizes(results: Results, group: Group) -> tuple[AtSize, ...]:
-    """Per backbone and sparsity, where the full table has finished; the largest size first."""
-    found = []
+def best_at_sizes(results: Results, group: Group) -> pd.DataFrame:
+    """A row per backbone and sparsity where the full table has finished: the best ``float32`` and
+    the best ``packed`` method (quantized, coded, hashed) in as many bytes per entity, both chosen
+    on validation.
+
+    A share is the mean NDCG@20 on test over the full table's; difference: packed minus float32 per
+    user, with its interval. Packed columns are empty where none has run.
+    """
+    rows = []
     for backbone, cells in group.of(results.by_bytes).groupby("backbone", sort=False):
         full = cells[cells["method"] == "full"]
-        limited = cells[cells["limit"].notna()]
-        for budget, floats in limited.groupby("budget", sort=False):
+        for budget, floats in cells[cells["limit"].notna()].groupby("budget", sort=False):
             size = float(4 * (floats["limit"] / floats["entities"]).iloc[0])
-            best = _best(floats, full)
-            if best is None:
-                continue
-            at = AtSize(str(backbone), str(budget), size, best)
-            # The float32 numbers alone take as many bytes as the whole quantized file.
+            # The float32 numbers alone take as many bytes as the whole packed file.
             limits = cells["limit_bytes"].astype(float) / cells["entities"]
-            packed = cells[(limits - size).abs() < NEAR]
-            found.append(_with_packed(results, at, floats, packed, full))
-    return tuple(found)
+            theirs, ours = _best(floats), _best(cells[(limits - size).abs() < NEAR])
+            seeds = set(theirs["seed"]) & set(full["seed"])
+            if not seeds:
+                continue
+            row = {"backbone": backbone, "sparsity": budget, "bytes": size}
+            if both := seeds & set(ours["seed"]):
+                seeds = both
+                packed = {
+                    "packed": ours["method"].iloc[0],
+                    "packed_share": _share(ours, full, seeds),
+                }
+                row |= packed | vars(between(results, ours, theirs, metric=METRIC))
+            rows.append(
+                row
+                | {
+                    "float32": theirs["method"].iloc[0],
+                    "float32_share": _share(theirs, full, seeds),
+                }
+            )
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _with_packed(
-    results: Results, at: AtSize, floats: pd.DataFrame, packed: pd.DataFrame, full: pd.DataFrame
-) -> AtSize:
-    method = best_on_validation(packed)
-    if method is None:
-        return at
-    theirs = floats[floats["method"] == at.floats.method]
-    ours = packed[packed["method"] == method]
-    seeds = set(ours["seed"]) & set(theirs["seed"]) & set(full["seed"])
-    if not seeds:
-        return at
-    ceiling, packed_quality, float_quality = (
-        rows.loc[rows["seed"].isin(seeds), METRIC].mean() for rows in (full, ours, theirs)
-    )
-    return AtSize(
-        at.backbone,
-        at.budget,
-        at.bytes_per_entity,
-        Best(at.floats.method, float_quality / ceiling),
-        Best(method, packed_quality / ceiling),
-        between(results, ours, theirs, metric=METRIC),
-    )
+def _best(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of the best method on validation."""
+    return cells[cells["method"] == best_on_validation(cells)]
 
 
-def _best(cells: pd.DataFrame, full: pd.DataFrame) -> Best | None:
-    method = best_on_validation(cells)
-    if method is None or full.empty:
-        return None
-    chosen = cells[cells["method"] == method]
-    ceiling = full.loc[full["seed"].isin(chosen["seed"]), METRIC].mean()
-    return Best(method, float(chosen[METRIC].mean() / ceiling))
+def _share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int]) -> float:
+    quality, ceiling = (rows.loc[rows["seed"].isin(seeds), METRIC].mean() for rows in (cells, full))
+    return quality / ceiling
 
 
 def shown_methods(cells: pd.DataFrame, always: tuple[str, ...], most: int) -> list[str]:
@@ -105,38 +75,20 @@ def shown_methods(cells: pd.DataFrame, always: tuple[str, ...], most: int) -> li
     return (present + list(best.dropna().value_counts(sort=True).index))[:most]
 
 
-def packed_first(cells: pd.DataFrame, most: int = 6) -> list[str]:
-    """The methods that a picture of bytes names: two rules, BET, and the best packed ones."""
-    packed = cells[cells["method"].isin((*IN_BYTES, "su", "powerlaw", "bet"))]
-    return shown_methods(packed, ("su", "powerlaw", "bet"), most)
-
-
-@dataclass(frozen=True)
-class TrainingLength:
-    """Whether training had stopped to improve, over ``models``: in ``last_is_best`` of them the
-    last epoch was the best; ``gain``: of the last interval between evaluations, on average.
+def training_ends(results: Results, group: Group) -> pd.DataFrame:
+    """By backbone, over the reported models: how many ``models``, in how many the last epoch was the
+    ``best`` on validation, and the mean ``gain`` of the last interval between evaluations.
     """
-
-    backbone: str
-    models: int
-    last_is_best: int
-    gain: float
-
-
-def training_lengths(results: Results, group: Group) -> list[TrainingLength]:
-    """Per backbone, from the reported models' quality on validation."""
-    lengths = []
-    finished = group.of(results.main)
-    for backbone, cells in finished[finished["finished"]].groupby("backbone", sort=False):
-        records = [record for record in results.records if record.cell_id in cells.index]
-        curves = [[epoch.quality for epoch in record.learning_curve] for record in records]
-        curves = [curve for curve in curves if len(curve) > 1]
-        if curves:
-            gains = [curve[-1] / curve[-2] - 1 for curve in curves]
-            last = sum(curve.index(max(curve)) == len(curve) - 1 for curve in curves)
-            mean = sum(gains) / len(gains)
-            lengths.append(TrainingLength(str(backbone), len(curves), last, mean))
-    return lengths
+    cells, rows = group.of(results.main), []
+    for record in results.records:
+        curve = [epoch.quality for epoch in record.learning_curve]
+        if record.cell_id in cells.index and len(curve) > 1:
+            last = curve.index(max(curve)) == len(curve) - 1
+            rows.append((record.cell.backbone, last, curve[-1] / curve[-2] - 1))
+    frame = pd.DataFrame(rows, columns=["backbone", "last", "gain"])
+    return frame.groupby("backbone").agg(
+        models=("last", "size"), best=("last", "sum"), gain=("gain", "mean")
+    )
 
 
 @dataclass(frozen=True)

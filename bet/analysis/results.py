@@ -8,10 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from bet.actions import PER_ENTITY
-from bet.analysis.columns import columns, scalars
 from bet.methods import ELEMENTWISE
 from bet.study.bundle import Bundle, load
 from bet.study.cell import Cell
+from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
 from bet.study.record import Record, Unreached
@@ -75,7 +75,7 @@ class Results:
         """The finished cells that run with the profile's own T and m, with what their file takes,
         ``bytes_per_entity``.
         """
-        finished = self._usual[self._usual["finished"].astype(bool)]
+        finished = self._usual[self._usual["finished"]]
         return finished.assign(bytes_per_entity=finished["bytes"] / finished["entities"])
 
     @cached_property

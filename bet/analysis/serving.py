@@ -59,21 +59,23 @@ def explanation(cells: pd.DataFrame) -> str:
     parts = []
     if any(map(reads_graph, cells["backbone"])):
         parts.append(
-            "To serve LightGCN or NGCF, store either the table's file with the graph that the model was trained on (per edge the "
-            "item's number and per user a pointer, uint32; the items' side and the normalization follow from it) and the "
-            "backbone's own weights in float32, or the final vectors of all entities in float32, whatever the table is stored in: "
-            "LightGCN's have the columns of the table's widest row, NGCF's those and the full table's once more for each layer."
+            "To serve LightGCN or NGCF, store either the table's file with the training graph (an "
+            "item's number per edge and a pointer per user, uint32) and the backbone's own weights "
+            "in float32, or the final vectors of all entities in float32: LightGCN's have the "
+            "columns of the table's widest row, NGCF's those and the full table's once more for "
+            "each layer."
         )
     for backbone, own in cells.groupby("backbone", sort=False):
         if not reads_graph(str(backbone)):
             weights = NUMBER * int(own["backbone_parameters"].iloc[0])
+            each = weights / own["entities"].iloc[0]
             parts.append(
                 f"{str(backbone).upper()} needs the table and its own weights, {weights:,} bytes "
-                f"({weights / own['entities'].iloc[0]:.1f} per entity)."
+                f"({each:.1f} per entity)."
             )
     if not cells["columns_known"].astype(bool).all():
         parts.append(
-            "Older records do not hold the columns of the widest row: there they are the largest mean size of a frequency bin, "
-            "rounded up, which is too few where sizes do not follow frequency."
+            "Older records do not hold the columns of the widest row: there they are the largest "
+            "mean size of a frequency bin, rounded up."
         )
     return " ".join(parts)

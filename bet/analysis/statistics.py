@@ -23,9 +23,7 @@ _COMPARED += ["p", "users"]
 
 @dataclass(frozen=True)
 class Paired:
-    """Mean of per-user differences, its bootstrap interval, and the p-value of Wilcoxon's
-    signed-rank test (two-sided).
-    """
+    """Mean of per-user differences, its bootstrap interval, p of Wilcoxon's signed-rank test."""
 
     difference: float
     low: float
@@ -75,11 +73,8 @@ def best_competitor(block: pd.DataFrame) -> str | None:
     finished = block[block["finished"]]
     seeds = set(finished.loc[finished["method"] == "bet", "seed"])
     complete = [name for name, own in finished.groupby("method") if seeds <= set(own["seed"])]
-    rivals = finished[
-        finished["method"].isin(COMPETITORS)
-        & finished["method"].isin(complete)
-        & finished["seed"].isin(seeds)
-    ]
+    rivals = finished[finished["method"].isin(set(COMPETITORS) & set(complete))]
+    rivals = rivals[rivals["seed"].isin(seeds)]
     return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
 
 
@@ -100,12 +95,9 @@ def compare(results: Results, metric: str, opponent: str | None = None) -> pd.Da
         seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
         if not seeds:
             continue
-        by_seed = [
-            side[side["seed"].isin(seeds)].set_index("seed")[metric] for side in (ours, theirs)
-        ]
-        leads = by_seed[0] > by_seed[1].reindex(by_seed[0].index)
+        leads = ours.set_index("seed")[metric] - theirs.set_index("seed")[metric]
         names = dict(zip(_SETTING, key, strict=True)) | {"method": "bet", "opponent": rival}
-        counts = {"metric": metric, "seeds": len(seeds), "ahead": int(leads.sum())}
+        counts = {"metric": metric, "seeds": len(seeds), "ahead": int((leads > 0).sum())}
         rows.append(names | counts | vars(between(results, ours, theirs, metric=metric)))
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
@@ -174,7 +166,7 @@ def leaders(cells: pd.DataFrame) -> pd.DataFrame:
     """The rows of one block's finished cells of methods that have every seed that any method has:
     others saw other splits.
     """
-    finished = cells[cells["finished"].astype(bool)]
+    finished = cells[cells["finished"]]
     seeds = finished.groupby("method")["seed"].transform("nunique")
     return finished[seeds == seeds.max()] if len(finished) else finished
 

@@ -21,7 +21,7 @@ def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The cells with a longer search, and what each selected after T iterations: method, budget, T,
     quality on validation, metrics on test.
     """
-    cells = results.cells[results.cells["finished"].astype(bool)]
+    cells = results.cells[results.cells["finished"]]
     cells = cells[cells["iterations"] > 0]
     rows = []
     for cell_id in cells.index:

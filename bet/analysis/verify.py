@@ -1,29 +1,20 @@
 """Whether the runs in results/ equal the committed ones: ``bet verify PROFILE``."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 
 from bet.errors import BetError
-from bet.study.bundle import (
-    Bundle,
-    git_reader,
-    profile_keys,
-    read_bundle,
-    read_results,
-    reader,
-)
+from bet.study.bundle import Bundle, git_reader, profile_keys, read_bundle, read_results, reader
 from bet.study.record import Record
 
 TOLERANCE = 1e-9  # relative, of numbers that are not whole
 SHOWN = 20  # lines of the table of differences
-HITS = "users with other hits"
 
 
 @dataclass(frozen=True)
@@ -52,23 +43,18 @@ class Verification:
     """
 
     profile: str
+    source: str
     identical: tuple[str, ...]
     close: tuple[str, ...]
     differences: tuple[Difference, ...]
     reasons: dict[str, str]
     missing: tuple[str, ...]
     unknown: tuple[str, ...]
-    source: str
 
     @property
     def equal(self) -> bool:
         """Whether every committed run has a result here that equals it."""
         return not (self.differences or self.missing)
-
-    @property
-    def committed(self) -> int:
-        """How many runs are committed."""
-        return len(self.identical) + len(self.close) + len(self.reasons) + len(self.missing)
 
 
 def verify(profile: str, results: Path, folder: Path) -> Verification:
@@ -79,36 +65,35 @@ def verify(profile: str, results: Path, folder: Path) -> Verification:
     Raises BetError without committed records.
     """
     read = git_reader(folder)
-    committed = read_bundle(profile, read or reader(folder))
+    committed, bundle = read_bundle(profile, read or reader(folder)), read_results(profile, results)
     if not committed.records:
         raise BetError(f"no committed records of profile {profile} in {folder}; nothing to compare")
-    bundle, keys = read_results(profile, results), profile_keys(profile)
-    here, mine, theirs = _by_id(bundle), _hits(bundle), _hits(committed)
-    changed: dict[str, list[Difference]] = {}  # of cells that have run here
-    for record in committed.records:
-        name = record.cell_id
-        if name in here:
-            changed[name] = list(_changed(record, here[name]))
-            if users := _other_users(theirs.get(name), mine.get(name)):
-                changed[name].append(Difference(name, HITS, 0, users))
-    known = _by_id(committed)
+    known, here = ({record.cell_id: record for record in b.records} for b in (committed, bundle))
+    old_hits, new_hits = _hits(committed), _hits(bundle)
+    changed = {
+        name: list(_changed(known[name], here[name], old_hits.get(name), new_hits.get(name)))
+        for name in known
+        if name in here
+    }
     beyond = {name: [d for d in found if not d.small] for name, found in changed.items()}
+    keys = profile_keys(profile)
     return Verification(
         profile=profile,
+        source=f"{folder} ({'as git has it' if read else 'the files there, without git'})",
         identical=tuple(name for name, found in changed.items() if not found),
         close=tuple(name for name, found in changed.items() if found and not beyond[name]),
         differences=tuple(difference for found in beyond.values() for difference in found),
         reasons={n: _reason(known[n], here[n], keys[n]) for n, found in beyond.items() if found},
         missing=tuple(name for name in known if name not in here),
         unknown=tuple(name for name in here if name not in known),
-        source=f"{folder} ({'as git has it' if read else 'the files there, without git'})",
     )
 
 
 def verification_text(found: Verification) -> str:
     """For a terminal: one line when all are equal, else what differs, by how much, and why."""
     equal = len(found.identical) + len(found.close)
-    lines = [f"{equal} of {found.committed} runs equal the committed records"]
+    total = equal + len(found.reasons) + len(found.missing)
+    lines = [f"{equal} of {total} runs equal the committed records"]
     if found.close:
         lines[0] += f" ({len(found.close)} of them within a relative difference of {TOLERANCE:g})"
     if found.missing:
@@ -116,58 +101,50 @@ def verification_text(found: Verification) -> str:
     if found.unknown:
         lines.append(f"run here, but not committed: {_some(found.unknown)}")
     if found.differences:
-        rows = [
-            (d.cell_id, d.field, _short(d.committed), _short(d.here), _relative(d.relative))
-            for d in found.differences[:SHOWN]
-        ]
-        names = ["cell", "field", "committed", "here", "relative"]
-        lines += ["", pd.DataFrame(rows, columns=names).to_string(index=False)]
+        table = pd.DataFrame(found.differences[:SHOWN]).astype(object)
+        table = table.where(table.notna(), "").rename(columns={"cell_id": "cell"})
+        lines += [table.to_string(index=False, max_colwidth=50)]
         if len(found.differences) > SHOWN:
             lines.append(f"... and {len(found.differences) - SHOWN} more differences")
         lines.append(
             "Compared: whole numbers, text and every user's hits exactly, other numbers within a "
             f"relative difference of {TOLERANCE:g}; seconds, memory, versions and machine are not."
         )
-        for reason in dict.fromkeys(found.reasons.values()):
-            cells = [cell for cell, why in found.reasons.items() if why == reason]
-            lines.append(f"{reason}: {_some(cells)}")
-    lines.append(f"committed: {found.source}")
-    return "\n".join(lines)
+    for reason in dict.fromkeys(found.reasons.values()):
+        lines.append(f"{reason}: {_some(n for n, why in found.reasons.items() if why == reason)}")
+    return "\n".join([*lines, f"committed: {found.source}"])
 
 
-def _changed(committed: Record, here: Record) -> Iterator[Difference]:
-    theirs, mine = (dict(_leaves(msgspec.to_builtins(r), "")) for r in (committed, here))
+def _changed(
+    committed: Record, here: Record, old_hits: pd.DataFrame | None, new_hits: pd.DataFrame | None
+) -> Iterator[Difference]:
+    theirs, mine = (dict(_leaves(msgspec.to_builtins(record))) for record in (committed, here))
     for field in dict.fromkeys([*theirs, *mine]):
-        if field.startswith("run."):
-            continue
         old, new = theirs.get(field), mine.get(field)
-        if old != new:
+        if old != new and not field.startswith("run."):
             yield Difference(committed.cell_id, field, old, new, _relative_difference(old, new))
+    if old_hits is None or new_hits is None or not old_hits.equals(new_hits):
+        rows = [set() if h is None else set(h.itertuples(name=None)) for h in (old_hits, new_hits)]
+        users = len({row[0] for row in rows[0] ^ rows[1]})
+        yield Difference(committed.cell_id, "users with other hits", 0, users)
 
 
-def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every single value in nested dicts and lists, by its path: ``size.bytes``, ``trials[0].a``."""
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            yield from _leaves(inner, f"{path}.{name}" if path else name)
-    elif isinstance(value, list | tuple):
-        for i, inner in enumerate(value):
-            yield from _leaves(inner, f"{path}[{i}]")
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every single value in nested dicts and lists, by its path: ``size.bytes``, ``trials.0.a``."""
+    if isinstance(value, dict | list):
+        inner = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, part in inner:
+            yield from _leaves(part, f"{path}.{name}" if path else str(name))
     else:
         yield path, value
 
 
 def _relative_difference(old: Any, new: Any) -> float | None:
     """None unless both are numbers and one of them is not whole."""
-    if not (isinstance(old, int | float) and isinstance(new, int | float)):
-        return None
-    if isinstance(old, int) and isinstance(new, int):
+    numbers = all(isinstance(value, int | float) for value in (old, new))
+    if not numbers or (isinstance(old, int) and isinstance(new, int)):
         return None
     return abs(new - old) / max(abs(old), abs(new), math.ulp(0.0))
-
-
-def _by_id(bundle: Bundle) -> dict[str, Record]:
-    return {record.cell_id: record for record in bundle.records}
 
 
 def _hits(bundle: Bundle) -> dict[str, pd.DataFrame]:
@@ -176,46 +153,26 @@ def _hits(bundle: Bundle) -> dict[str, pd.DataFrame]:
     return {str(name): rows.set_index("user")[["positives", "hits"]] for name, rows in by_cell}
 
 
-def _other_users(old: pd.DataFrame | None, new: pd.DataFrame | None) -> int:
-    """Of how many users the positives or hits are not the same."""
-    if old is None or new is None:
-        return sum(len(frame) for frame in (old, new) if frame is not None)
-    both = old.join(new, how="outer", lsuffix="_old", rsuffix="_new")
-    pairs = [both[f"{name}_old"] != both[f"{name}_new"] for name in ("positives", "hits")]
-    return int(np.logical_or(*pairs).sum())
-
-
 def _reason(committed: Record, here: Record, key: str) -> str:
-    """The first known cause of a difference."""
+    """What is known to change results."""
     if here.key != committed.key:
         whose = "here" if committed.key == key else "the committed ones"
         return f"other settings ({whose} are not the profile's of today)"
     if here.data.hash != committed.data.hash:
         return "other data"
     old, new = committed.run, here.run
-    causes = [
-        f"{name} {getattr(new.versions, name)} instead of {getattr(old.versions, name)}"
-        for name in ("torch", "numpy", "scipy")
-        if getattr(new.versions, name) != getattr(old.versions, name)
-    ]
-    for name in ("processor", "device", "threads"):
-        if getattr(new.host, name) != getattr(old.host, name):
-            causes.append(f"{name} {getattr(new.host, name)} instead of {getattr(old.host, name)}")
-    if causes:
-        return "; ".join(causes)
-    if old.commit != new.commit:
-        return f"code of commit {new.commit} instead of {old.commit}, same settings"
-    return "no known reason"
+    names = [("versions", name) for name in ("torch", "numpy", "scipy")]
+    names += [("host", name) for name in ("processor", "device", "threads")]
+    causes = []
+    for part, name in names:
+        was, is_now = (getattr(getattr(run, part), name) for run in (old, new))
+        causes += [f"{name} {is_now} instead of {was}"] if was != is_now else []
+    if not causes and old.commit != new.commit:
+        causes = [f"code of commit {new.commit} instead of {old.commit}, same settings"]
+    return "; ".join(causes) or "no known reason"
 
 
-def _some(names: tuple[str, ...] | list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _short(value: Any) -> str:
-    return f"{value:.10g}" if isinstance(value, float) else str(value)[:40]
-
-
-def _relative(value: float | None) -> str:
-    return "" if value is None else f"{value:.1e}"
+def _some(names: Iterable[str], most: int = 5) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more

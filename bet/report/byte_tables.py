@@ -11,19 +11,9 @@ from bet.report.table import Table, decimal, formatted, intervals
 
 def best_at(results: Results, group: Group) -> Table | None:
     """The best float32 and the best packed method at every size."""
-    found = best_at_sizes(results, group)
-    if not found:
+    data = best_at_sizes(results, group)
+    if data.empty:
         return None
-    rows = []
-    for at in found:
-        row = {"backbone": at.backbone, "sparsity": at.budget, "bytes": at.bytes_per_entity}
-        row |= {"float32": at.floats.method, "float32_share": at.floats.share}
-        if at.packed and at.difference:
-            row |= {"packed": at.packed.method, "packed_share": at.packed.share}
-            row |= {name: getattr(at.difference, name) for name in ("difference", "low", "high")}
-        rows.append(row)
-    names = ["packed", "packed_share", "difference", "low", "high"]
-    data = pd.DataFrame(rows).reindex(columns=[*rows[0], *(n for n in names if n not in rows[0])])
     text = pd.DataFrame(
         {
             "backbone": data["backbone"],
@@ -80,7 +70,8 @@ def cost(results: Results, group: Group) -> Table | None:
     data = summaries.cost(results, group)
     if data.empty:
         return None
-    text = data.copy()
+    place = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
+    text = data.sort_values("backbone", key=lambda names: names.map(place), kind="stable")
     for name in [*summaries.STAGES, *summaries.COUNTS]:
         text[name] = data[name].map("{:.1f}".format)
     text["peak_memory_MB"] = data["peak_memory_MB"].map("{:.0f}".format)

@@ -3,7 +3,7 @@
 Parts without a record show nothing; a section of the page in which nothing is shown is left out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
 import matplotlib.pyplot as plt
@@ -49,47 +49,45 @@ def show_table(
 
 
 def show_figures(
-    results: Results, make: Callable[[Results, Group], Figure | None], save: bool = False
+    results: Results,
+    make: Callable[[Results, Group], Figure | None],
+    save: bool = False,
+    groups: Sequence[Group] | None = None,
 ) -> None:
-    """The figure that ``make`` gives for every dataset and protocol."""
-    for group in results.groups:
-        _show_figure(results, make(results, group), f"{make.__name__}{group.suffix}", save)
-
-
-def show_figure(
-    results: Results, make: Callable[[Results], Figure | None], save: bool = False
-) -> None:
-    """The figure that ``make`` gives over all cells."""
-    _show_figure(results, make(results), make.__name__, save)
+    """The figure that ``make`` gives for every dataset and protocol, or for some ``groups``."""
+    for group in results.groups if groups is None else groups:
+        show_figure(results, make(results, group), f"{make.__name__}{group.suffix}", save)
 
 
 def show_provenance(results: Results) -> None:
     """Where the numbers come from, and which cells are missing or above their budget; folded."""
-    table = provenance(results).to_html(header=False)
-    display(HTML(_folded("Machine, versions, commits, data", f'<div class="scroll">{table}</div>')))
-    if results.missing:
-        counts = missing(results).to_html(index=False)
-        title = f"{len(results.missing)} cells that have not run"
-        display(HTML(_folded(title, f'<div class="scroll">{counts}</div>')))
-    if results.unreached:
-        reasons = [{"cell": cell.cell_id, "why": cell.why} for cell in results.unreached]
-        title = f"{len(reasons)} cells that ended above their budget"
-        display(HTML(_folded(title, pd.DataFrame(reasons).to_html(index=False))))
+    reasons = [{"cell": cell.cell_id, "why": cell.why} for cell in results.unreached]
+    frames = {
+        "Machine, versions, commits, data": provenance(results),
+        f"{len(results.missing)} cells that have not run": missing(results),
+        f"{len(reasons)} cells that ended above their budget": pd.DataFrame(reasons),
+    }
+    for title, frame in frames.items():
+        if len(frame):
+            with pd.option_context("display.max_colwidth", None):  # whole texts
+                table = frame.to_html(index=False, escape=True)
+            display(HTML(_folded(title, f'<div class="scroll">{table}</div>')))
 
 
 def missing(results: Results) -> pd.DataFrame:
     """How many cells of which method have not run."""
-    kinds = results.cells.assign(missing=~results.cells["finished"].astype(bool))
+    kinds = results.cells.assign(missing=~results.cells["finished"])
     keys = ["dataset", "backbone", "method"]
     counts = kinds.groupby(keys, sort=False)["missing"].agg(missing="sum", of="size").reset_index()
     return counts[counts["missing"] > 0]
 
 
-def _show_figure(results: Results, figure: Figure | None, name: str, save: bool) -> None:
-    """Saved as PNG and PDF."""
+def show_figure(results: Results, figure: Figure | None, name: str, save: bool = False) -> None:
+    """One figure, if there is one; saved as PNG and PDF."""
     if figure is None:
         return
-    display(figure, metadata={"image/png": {"alt": name.replace("_", " ")}})
+    width = round(100 * figure.get_figwidth())  # so that text has the same size in all of them
+    display(figure, metadata={"image/png": {"alt": name.replace("_", " "), "width": width}})
     if save:
         write(figure, name, report_dir(results.profile) / "figures")
     plt.close(figure)

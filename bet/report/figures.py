@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bet.analysis.answers import packed_first, shown_methods
+from bet.analysis.answers import shown_methods
 from bet.analysis.published import published_curves
 from bet.analysis.results import NO_BUDGET, Group, Results
 from bet.analysis.summaries import over_seeds, selected_after
@@ -42,10 +42,11 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     figure, axes = plt.subplots(
         2, len(backbones), figsize=size, height_ratios=(1, 1.3), squeeze=False
     )
-    named = packed_first(cells, NAMED)
+    named = shown_methods(cells[cells["method"].isin((*RULES, *IN_BYTES))], RULES, NAMED)
     for (whole, near), backbone in zip(axes.T, backbones, strict=True):
         own = cells[cells["backbone"] == backbone]
-        points = own.assign(at=own["bytes_per_entity"].groupby(own["budget"]).transform("mean"))
+        by_point = own.groupby(["method", "budget"])["bytes_per_entity"]
+        points = own.assign(at=by_point.transform("mean"))
         for axis in (whole, near):
             _ceiling(axis, own)
             _lines(axis, points, "at", named)
@@ -76,7 +77,7 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     the dashed ceiling, the paper's numbers are dotted.
     """
     cells = group.of(results.main)
-    cells = cells[cells["finished"].astype(bool)]
+    cells = cells[cells["finished"]]
     backbones = list(dict.fromkeys(cells["backbone"]))
     if cells["limit"].notna().sum() == 0:
         return None
@@ -110,7 +111,7 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != NO_BUDGET]
     budget = budgets[len(budgets) // 2]
     chosen = cells[(cells["budget"] == budget) & (cells["seed"] == cells["seed"].min())]
-    chosen = chosen[chosen["finished"].astype(bool)]
+    chosen = chosen[chosen["finished"]]
     backbones = list(dict.fromkeys(chosen["backbone"]))
     if not backbones:
         return None
@@ -136,16 +137,16 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
 
 def quality_against_actions(results: Results) -> Figure | None:
     """Figure 4: test quality against m, the number of actions sampled per iteration."""
-    cells = results.cells[results.cells["finished"].astype(bool)]
+    cells = results.cells[results.cells["finished"]]
     varied = cells[cells["actions"] > 0]
     if varied.empty:
         return None
     keys = ["dataset", "backbone", "budget", "method", "protocol"]
-    own = results.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys)
-    own = own[own["finished"].astype(bool)].set_index("cell_id")
-    records = [results.record(str(cell_id)) for cell_id in own.index]
-    own["actions"] = [record.settings.search["actions"] for record in records if record]
-    both = pd.concat([varied, own])
+    usual = results.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys)
+    usual = usual[usual["finished"]]
+    records = [results.record(cell_id) for cell_id in usual["cell_id"]]
+    usual["actions"] = [record.settings.search["actions"] for record in records if record]
+    both = pd.concat([varied, usual])
     figure, axes = _panels(2)
     for metric, axis in zip(("recall@20", METRIC), axes, strict=True):
         _lines(axis, both, "actions", ["bet"], metric)
@@ -175,7 +176,7 @@ def predictor_loss(results: Results) -> Figure | None:
     iteration.
     """
     cells = results.cells[results.cells["method"].isin(("bet", "bet-simple"))]
-    cells = cells[cells["finished"].astype(bool) & (cells["actions"] == 0)]
+    cells = cells[cells["finished"] & (cells["actions"] == 0)]
     cells = cells[cells["iterations"] == cells["iterations"].max()]
     records = [results.record(str(cell_id)) for cell_id in cells.index]
     rows = [
@@ -186,7 +187,7 @@ def predictor_loss(results: Results) -> Figure | None:
     ]
     if not rows:
         return None
-    figure, (axis,) = _panels(1, 4.2)
+    figure, axis = plt.subplots(figsize=(4.2, 2.9))
     frame = pd.DataFrame(rows, columns=["method", "budget", "t", "loss"])
     _lines(axis, frame, "t", list(dict.fromkeys(frame["method"])), "loss", bars=False)
     axis.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
@@ -237,9 +238,8 @@ def _ceiling(axis: Axes, cells: pd.DataFrame) -> None:
         axis.axhline(full.mean(), color="black", linestyle="-.", label="full table")
 
 
-def _panels(count: int, width: float = 0.0) -> tuple[Figure, list[Axes]]:
-    size = (width or 2.6 * count + 0.8, 2.9)
-    figure, axes = plt.subplots(1, count, figsize=size, squeeze=False)
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    figure, axes = plt.subplots(1, count, figsize=(2.6 * count + 0.8, 2.9), squeeze=False)
     return figure, list(axes[0])
 
 

@@ -4,9 +4,13 @@ come from.
 Every sentence is Markdown; README quotes them as they are.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 import pandas as pd
 
-from bet.analysis.answers import AtSize, best_at_sizes, budget_use, training_lengths
+from bet.analysis.answers import best_at_sizes, budget_use, training_ends
 from bet.analysis.published import beside_published, has_published
 from bet.analysis.results import Group, Results
 from bet.analysis.statistics import compare
@@ -55,14 +59,12 @@ def what_is_best_at_which_size(results: Results) -> list[str]:
     """Per dataset, protocol and backbone: the best packed and the best float32 table."""
     sentences = []
     for group in results.groups:
-        by_backbone: dict[str, list[AtSize]] = {}
-        for at in best_at_sizes(results, group):
-            by_backbone.setdefault(at.backbone, []).append(at)
-        for backbone, sizes in by_backbone.items():
-            where = f"{group.dataset}, {BACKBONES[backbone]}, protocol {group.protocol}"
-            parts = "; ".join(_at_size(at, i == 0) for i, at in enumerate(sizes))
+        for backbone, rows in best_at_sizes(results, group).groupby("backbone", sort=False):
+            where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
+            parts = "; ".join(_at_size(row) for row in rows.itertuples())
             sentences.append(
-                f"**What is best at which size?** ({where}; chosen on validation) {parts}."
+                f"**What is best at which size?** ({where}; chosen on validation; shares of the "
+                f"full table's NDCG@20) {parts}."
             )
     return sentences
 
@@ -85,7 +87,8 @@ def how_far_to_trust(results: Results) -> list[str]:
     sentences = [
         f"**How far to trust this?** The numbers come from {count}. Significant means a "
         "Holm-adjusted Wilcoxon test (p < 0.05) and a 95 % bootstrap interval on the same side, both "
-        "over users: they do not cover the randomness of training and search."
+        "over users: they do not cover the randomness of training and search. Shares of the full "
+        "table's quality are means; that two tables are equal is not tested."
     ]
     if use := budget_use(results):
         over = "none exceeds it" if not use.over else f"{use.over} EXCEED it"
@@ -102,30 +105,26 @@ def how_far_to_trust(results: Results) -> list[str]:
 
 
 def provenance(results: Results) -> pd.DataFrame:
-    """What was run, where and with what, as one column of text."""
-    records = results.records
-    keys = profile_keys(results.profile)
-    hours = sum(record.run.seconds.total for record in records) / 3600
+    """What was run, where and with what, as text."""
+    records, keys = results.records, profile_keys(results.profile)
+    data = [record.data for record in records]
+    counts = [f"{d.users:,}, {d.items:,}, {d.train + d.validation + d.test:,}" for d in data]
+    hosts = [record.run.host for record in records]
+    versions = [msgspec.to_builtins(record.run.versions) for record in records]
     rows = {
         "command": f"make reproduce PROFILE={results.profile}",
         "cells": f"{len(records)} of {len(results.cells)} finished",
         "seeds": _distinct(record.cell.seed for record in records),
         "commit (+ = changed files)": _distinct(record.run.commit for record in records),
-        "data (sha256)": _distinct(f"{r.data.name} {r.data.hash[:12]}" for r in records),
-        "users, items, interactions": _distinct(
-            f"{d.users:,}, {d.items:,}, {d.train + d.validation + d.test:,}"
-            for d in (record.data for record in records)
-        ),
+        "data (sha256)": _distinct(f"{d.name} {d.hash[:12]}" for d in data),
+        "users, items, interactions": _distinct(counts),
         "columns of the full table": _distinct(record.settings.d_max for record in records),
-        "machine": _distinct(
-            f"{host.processor}, {host.cpus} cores, on {host.device}"
-            for host in (record.run.host for record in records)
-        ),
-        "versions": _distinct(_versions(record) for record in records),
+        "machine": _distinct(f"{h.processor}, {h.cpus} cores, on {h.device}" for h in hosts),
+        "versions": _distinct(", ".join(f"{n} {v}" for n, v in own.items()) for own in versions),
         "records of other settings than now": sum(r.key != keys[r.cell_id] for r in records),
-        "hours of all cells together": f"{hours:.1f}",
+        "hours of all cells together": f"{results.cells['total_seconds'].sum() / 3600:.1f}",
     }
-    return pd.DataFrame({"": rows})
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())})
 
 
 def _duels(
@@ -149,8 +148,8 @@ def _duels(
         duels = [_duel(known[n], named[n]) for n in [*order, *(n for n in then if n in known)]]
         seeds = known[order[0]]["seeds"].max()
         where = f"{group}, {'a single seed' if seeds == 1 else f'{seeds} seeds'}"
-        sentences.append(f"**{question}** ({where}) {answer}. " + " ".join(duels))
-    return sentences
+        sentences.append(f"**{question} {answer}.** ({where}) " + " ".join(duels))
+    return sentences or [f"**{question}** No run to compare with has finished."]
 
 
 def _balance(tests: pd.DataFrame) -> int:
@@ -174,57 +173,47 @@ def _duel(tests: pd.DataFrame, opponent: str) -> str:
     )
 
 
-def _at_size(at: AtSize, first: bool) -> str:
-    size = f"{at.bytes_per_entity:.1f} bytes per entity (sparsity {at.budget})"
-    of_full = " of the full table's NDCG@20" if first else ""
-    floats = f"{at.floats.share:.0%}{of_full}"
-    if at.packed is None or at.difference is None:
-        return f"at {size} the best float32 table, {at.floats.method}, keeps {floats}"
-    low, high = at.difference.low, at.difference.high
+def _at_size(row: Any) -> str:
+    size = f"at {row.bytes:.1f} bytes per entity (sparsity {row.sparsity})"
+    if pd.isna(row.packed):
+        return f"{size} {row.float32} keeps {row.float32_share:.0%}, the best of float32"
     return (
-        f"at {size} {at.packed.method} keeps {at.packed.share:.0%}{of_full}, the best float32 table "
-        f"({at.floats.method}) {at.floats.share:.0%}, difference {at.difference.difference:+.4f} "
-        f"[{low:+.4f}, {high:+.4f}]"
+        f"{size} {row.packed} keeps {row.packed_share:.0%}, the best float32 table ({row.float32}) "
+        f"{row.float32_share:.0%}, difference {row.difference:+.4f} "
+        f"[{row.low:+.4f}, {row.high:+.4f}]"
     )
 
 
 def _published(results: Results, group: Group) -> list[str]:
     data = beside_published(results, group)
     data = data[(data["metric"] == "recall@20") & data["difference"].notna()]
-    lengths = {length.backbone: length for length in training_lengths(results, group)}
-    sentences = []
+    ends, sentences = training_ends(results, group), []
     for backbone, own in data.groupby("backbone", sort=False):
         parts = []
-        for method in ("bet", "su"):
+        for method in [name for name in ("bet", "su") if name in set(own["method"])]:
             rows = own[own["method"] == method].sort_values("budget")
-            pairs = [
+            pairs = ", ".join(
                 f"{decimal(row.ours)} against {decimal(row.published)} at {row.budget}"
                 for row in rows.itertuples()
-            ]
-            if pairs:
-                gap = (rows["difference"] / rows["published"]).mean()
-                parts.append(f"{method} {', '.join(pairs)} ({gap:+.0%} on average)")
-        if parts:
-            sentence = (
-                f"**How close to the published numbers?** ({group.dataset}, {BACKBONES[str(backbone)]}, "
-                f"protocol {group.protocol}; Recall@20, ours against published) {'; '.join(parts)}."
             )
-            if length := lengths.get(str(backbone)):
-                sentence += (
-                    f" Training had not ended: in {length.last_is_best} of {length.models} models "
-                    "the last epoch was the best on validation, and the last interval between "
-                    f"evaluations added {length.gain:.1%}."
-                    if length.last_is_best > length.models / 2
-                    else ""
-                )
-            sentences.append(sentence)
+            gap = (rows["difference"] / rows["published"]).mean()
+            parts.append(f"{method} {pairs} ({gap:+.0%} on average)")
+        if not parts:
+            continue
+        where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
+        sentence = (
+            f"**How close to the published numbers?** ({where}; Recall@20, ours against published) "
+            f"{'; '.join(parts)}."
+        )
+        if backbone in ends.index and 2 * ends.loc[backbone, "best"] > ends.loc[backbone, "models"]:
+            models, best, gain = ends.loc[backbone]
+            sentence += (
+                f" Training had not ended: in {best:.0f} of {models:.0f} models the last epoch was "
+                f"the best on validation, and the last interval between evaluations added {gain:.1%}."
+            )
+        sentences.append(sentence)
     return sentences
 
 
-def _versions(record) -> str:
-    versions = record.run.versions
-    return ", ".join(f"{name} {getattr(versions, name)}" for name in versions.__struct_fields__)
-
-
-def _distinct(values) -> str:
+def _distinct(values: Iterable[Any]) -> str:
     return "; ".join(dict.fromkeys(str(value) for value in values)) or "none yet"

@@ -2,6 +2,7 @@
 
 import re
 from html.parser import HTMLParser
+from itertools import compress
 from pathlib import Path
 from string import Template
 
@@ -19,7 +20,8 @@ _FRAGMENT = """\
 {% endblock %}
 {% block data_png scoped %}
 <img src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"
- alt="{{ output | get_metadata('alt', 'image/png') or 'figure' }}">
+ alt="{{ output | get_metadata('alt', 'image/png') or 'figure' }}"
+ width="{{ output | get_metadata('width', 'image/png') or '' }}">
 {% endblock %}
 """
 
@@ -50,12 +52,9 @@ def _sections(notebook: NotebookNode) -> list[list[NotebookNode]]:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             sections.append([])
         sections[-1].append(cell)
-    return [section for i, section in enumerate(sections) if i == 0 or _shows(section)]
-
-
-def _shows(section: list[NotebookNode]) -> bool:
-    code = [cell for cell in section if cell.cell_type == "code"]
-    return not code or any(cell.outputs for cell in code)
+    code = [[cell for cell in section if cell.cell_type == "code"] for section in sections[1:]]
+    shows = [not cells or any(cell.outputs for cell in cells) for cells in code]
+    return sections[:1] + list(compress(sections[1:], shows))
 
 
 def render_html(notebook: Path, html: Path, *, title: str) -> None:
@@ -75,8 +74,10 @@ def render_html(notebook: Path, html: Path, *, title: str) -> None:
         embed_images=True,
     )
     body, _ = exporter.from_notebook_node(nbformat.read(notebook, as_version=4))
-    headings = re.findall(r'<h2 id="([^"]+)">(.*?)</h2>', body, flags=re.DOTALL)
-    contents = "\n".join(f'<a href="#{anchor}">{text}</a>' for anchor, text in headings)
+    headings = re.findall(r"<h2>(.*?)</h2>", body)
+    for number, heading in enumerate(headings):
+        body = body.replace(f"<h2>{heading}</h2>", f'<h2 id="s{number}">{heading}</h2>', 1)
+    contents = "\n".join(f'<a href="#s{i}">{heading}</a>' for i, heading in enumerate(headings))
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
     page = template.substitute(title=title, contents=contents, body=body)
     if loads := _loaded_by(page):
@@ -94,11 +95,9 @@ def _loaded_by(page: str) -> list[str]:
 
     class Reader(HTMLParser):
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            loaded = {"src", "srcset", "poster", "data"} | ({"href"} if tag == "link" else set())
             for name, value in attrs:
-                source = name in ("src", "srcset", "poster", "data")
-                if not (source or (tag == "link" and name == "href")):
-                    continue
-                if value and not value.startswith(("data:", "#")):
+                if name in loaded and value and not value.startswith(("data:", "#")):
                     loads.append(f"<{tag} {name}={value}>")
 
     Reader().feed(page)

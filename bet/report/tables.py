@@ -41,7 +41,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     means = {metric: summaries.over_seeds(cells, metric) for metric in metrics}
     best = {metric: summaries.is_best(cells, metric) for metric in metrics}
     stars = {metric: _differs(results, group, metric) for metric in metrics}
-    rows, text, bold = _rows(cells), {}, {}
+    rows, text, bold = _rows(cells, finished=True), {}, {}
     for budget, metric in [(b, m) for b in _budgets(cells) for m in metrics]:
         column, marks = [], []
         for backbone, method, free in rows:
@@ -74,7 +74,7 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     if not has_published(group):
         return None
     cells, data = group.of(results.main), beside_published(results, group)
-    ran = [name for name, own in cells.groupby("backbone", sort=False) if own["finished"].any()]
+    ran = set(cells.loc[cells["finished"], "backbone"])
     printed = data[data["metric"] == metric].set_index(["backbone", "method", "budget"])
     index, lines = [], []
     for backbone, method, free in _rows(cells):
@@ -122,14 +122,14 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
     data = pd.concat(tests, ignore_index=True)
     text = pd.DataFrame(
         {
-            "dataset": data["dataset"] + ", " + data["protocol"],
-            **{name: data[name] for name in ("backbone",)},
+            "kind": pd.Categorical(data["kind"], list(KINDS)),
+            "data": data["dataset"] + ", " + data["protocol"],
+            "backbone": data["backbone"],
             "sparsity": data["budget"],
-            **{name: data[name] for name in ("kind", "opponent")},
+            "opponent": data["opponent"],
             "difference": data["difference"].map("{:+.4f}".format),
             "interval": intervals(data["low"], data["high"]),
-            "p (Holm)": data["p_holm"].map("{:.3g}".format),
-            "users": data["users"],
+            "p (Holm)": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in data["p_holm"]],
             "ahead": data["ahead"].astype(str) + " of " + data["seeds"].astype(str),
         }
     )
@@ -140,8 +140,9 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
         "seeds; ahead: seeds in which BET's mean is higher. Users are resampled; the randomness of "
         "training and search is not, so that a small p from one seed says little about another."
     )
-    index = ["dataset", "backbone", "sparsity", "kind"]
-    return Table("paired", caption, text.set_index(index), data.drop(columns=["wins", "loses"]))
+    text = text.sort_values(["kind", "data"], kind="stable").astype({"kind": str})
+    text = text.set_index(["kind", "data", "backbone", "sparsity"])
+    return Table("paired", caption, text, data.drop(columns=["wins", "loses"]))
 
 
 def ranks(results: Results, metric: str = "ndcg@20") -> Table | None:
@@ -175,16 +176,19 @@ def _budgets(cells: pd.DataFrame) -> list[str]:
 
 
 def _seeds(cells: pd.DataFrame) -> str:
-    seeds = sorted(set(cells.loc[cells["finished"].astype(bool), "seed"]))
+    seeds = sorted(set(cells.loc[cells["finished"], "seed"]))
     if len(seeds) == 1:
         return f"a single seed ({seeds[0]})"
     return f"mean and standard deviation over {len(seeds)} seeds, each with a split of its own"
 
 
-def _rows(cells: pd.DataFrame) -> list[tuple[str, str, bool]]:
-    """The rows of a table: backbone, method, and whether it is the variant without a budget."""
+def _rows(cells: pd.DataFrame, *, finished: bool = False) -> list[tuple[str, str, bool]]:
+    """The rows of a table: backbone, method, and whether it is the variant without a budget; all,
+    or those of which a cell is ``finished``.
+    """
     order = list(dict.fromkeys(cells["method"]))
-    kinds = cells.assign(free=cells["budget"] == NO_BUDGET)[["backbone", "method", "free"]]
+    chosen = cells[cells["finished"]] if finished else cells
+    kinds = chosen.assign(free=chosen["budget"] == NO_BUDGET)[["backbone", "method", "free"]]
     place = {name: i for i, name in enumerate(dict.fromkeys(cells["backbone"]))}
     rows = kinds.drop_duplicates().itertuples(index=False, name=None)
     return sorted(rows, key=lambda row: (place[row[0]], order.index(row[1]), row[2]))
