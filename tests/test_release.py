@@ -111,7 +111,7 @@ def test_what_is_shipped_fits_and_is_described(tmp_path, backbone):
     assert (
         packed.layout.n
         == data.n_users + data.n_items
-        == len(packed._ids_beside.user_rows) + len(packed._ids_beside.item_rows)
+        == len(packed.ids.user_rows) + len(packed.ids.item_rows)
     )
     assert set(packed.layout.kinds[packed.layout.kind_of_rows(), 1]) == {simple.bits}
     page = write_page(release).read_text()
@@ -271,7 +271,7 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     )
     assert (tmp_path / "table.safetensors.html").is_file()
     plain = load(out)
-    beside = plain._ids_beside
+    beside = plain.ids
     row_of = {**beside.user_rows, **beside.item_rows}
     assert {name[0] for name in beside.user_rows} == {"u"}
     assert {name[0] for name in beside.item_rows} == {"i"}

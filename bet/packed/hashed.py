@@ -9,7 +9,7 @@ import numpy as np
 
 from bet.errors import BetError
 from bet.packed.byte_report import HashedBytes
-from bet.packed.ids import ids_path, read_ids
+from bet.packed.ids import ids_path
 from bet.packed.safetensors_io import (
     Container,
     Shapes,
@@ -138,11 +138,10 @@ class HashedFile(TableFile):
     def _known_items(self) -> int | None:
         if self._given_items is not None:
             return self._given_items
-        beside = read_ids(self.path, self.container.checksum)
-        return None if beside is None else beside[1]
+        return None if self._ids_beside is None else len(self._ids_beside.item_rows)
 
     @property
-    def _n_rows(self) -> int | None:
+    def n_rows(self) -> int | None:
         n_items = self._known_items()
         return None if n_items is None else self.n_users + n_items
 

@@ -48,10 +48,10 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
 
 
 def inspect_file(path: Path | str) -> str:
-    """What the bytes of a table file are spent on, as text for people; raises BetError as ``load``."""
+    """What the bytes of a table file are spent on, as text; raises BetError as ``load``."""
     table = load(path)
     report = table.byte_report()
-    length, entities = report.total, table._n_rows
+    length, entities = report.total, table.n_rows
     sides = f"{table.n_users:,} users and "
     sides += "any number of items" if entities is None else f"{table.n_items:,} items"
     lines = [f"{path}: {table.kind}, {sides}", table.details, ""]
