@@ -145,14 +145,11 @@ class HashedFile(TableFile):
         n_items = self._known_items()
         return None if n_items is None else self.n_users + n_items
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         layout = self.layout
         scaled = f", scaled by {layout.k_weights} of {layout.weights:,} weights"
-        return (
-            f"{self.copies} x {self.width} numbers, the sum of {layout.k} of {layout.rows:,} rows"
-            f"{scaled if layout.weights else ''}"
-        )
+        summed = f"{self.width} numbers, sums of {layout.k} of {layout.rows:,} shared rows"
+        return summed + (scaled if layout.weights else "")
 
     def byte_report(self) -> HashedBytes:
         shapes = self.layout.tensors(self.copies)

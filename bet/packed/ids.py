@@ -91,7 +91,7 @@ def id_map(ends: np.ndarray, text: np.ndarray, n_users: int) -> IdMap:
 
 def write_ids(table: Path, ids: Ids) -> Path:
     """Write the ids of the rows of the file ``table``, in the order of its rows, beside it; their
-    path.
+    path. ``bet.load`` finds them.
     """
     path = ids_path(table)
     facts = {

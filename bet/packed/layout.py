@@ -30,6 +30,11 @@ IdLayout = tuple[tuple[str, str, int], ...]
 def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) -> np.ndarray:
     """Bytes of the values of rows of ``sizes`` columns at ``bits``, whole bytes per row; steps not
     included.
+
+    Nine bits do not fit into a byte:
+
+    >>> row_bytes(np.array([3, 9]), 1).tolist(), int(row_bytes(3, 4, copies=2))
+    ([1, 2], 3)
     """
     return (np.asarray(sizes, dtype=np.int64) * bits * copies + 7) // 8
 
@@ -163,6 +168,10 @@ class Layout:
 def most_row_bytes(layout: Layout, limit: int) -> int:
     """The most bytes of rows in a file of at most ``limit`` bytes, all else as in ``layout``; below
     0: none.
+
+    >>> layout = layout_of(np.array([1, 1]), 32, n_users=1)
+    >>> most_row_bytes(layout, layout.byte_report().total)
+    8
     """
     most = limit - layout.byte_report(0).total
     # The header may grow by a digit or two.
@@ -226,6 +235,9 @@ def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> 
 
     All sizes that a row may have are listed, whichever occur, so that the file's length is known
     before the sizes are.
+
+    >>> float32_layout(np.array([2, 0]), n_users=1, copies=1, d_max=2).kinds.tolist()
+    [[2, 32], [1, 32], [0, 32]]
     """
     listed = np.arange(d_max, -1, -1)
     kinds = np.stack([listed, np.full(len(listed), 32)], 1)

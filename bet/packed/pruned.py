@@ -159,14 +159,11 @@ class PrunedFile(TableFile):
     def n_items(self) -> int:
         return self.layout.items
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         layout = self.layout
         written = "bits" if "mask" in self._tensors else "columns"
-        return (
-            f"{layout.kept:,} of {layout.n * layout.columns:,} numbers, their places as {written}; "
-            f"{self.copies} x {self.width} per entity"
-        )
+        whole = layout.n * layout.columns
+        return f"{self.width} numbers; {layout.kept:,} of {whole:,} are kept, placed by {written}"
 
     def byte_report(self) -> PrunedBytes:
         return self.layout.byte_report()

@@ -50,7 +50,12 @@ class TableFile(ABC):
     @property
     def details(self) -> str:
         """What the reader of a byte report may want to know of the rows."""
-        return f"{self.copies} x {self.width} numbers per entity"
+        each = f", {self.copies} rows for each entity" if self.copies > 1 else ""
+        return f"rows of {self._row_text()}{each}"
+
+    @abstractmethod
+    def _row_text(self) -> str:
+        """Of what, in words."""
 
     @abstractmethod
     def byte_report(self) -> ByteReport:
