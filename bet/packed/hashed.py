@@ -163,8 +163,10 @@ class HashedFile(TableFile):
         tokens = self.container.tensors["tokens"]
         places, scales = self.layout.places(numbers)
         total = np.zeros((len(numbers), tokens.shape[1]), dtype=np.float32)
-        for of_hash in places.T:  # (m,)
-            total += tokens[of_hash]
-        if self.layout.weights:
-            total *= self.container.tensors["weights"][scales].sum(1, keepdims=True)
+        # A file may hold numbers whose sum is infinite; that is what its rows are, then.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for of_hash in places.T:  # (m,)
+                total += tokens[of_hash]
+            if self.layout.weights:
+                total *= self.container.tensors["weights"][scales].sum(1, keepdims=True)
         return total.reshape(len(numbers), self.copies, self.width)
