@@ -14,7 +14,7 @@ from bet.errors import BetError
 from bet.packed import (
     HashedLayout,
     ids_path,
-    inspect_file,
+    inspect,
     layout_of,
     load,
     metadata_for,
@@ -54,9 +54,9 @@ def test_an_inspection_names_every_part_and_its_share(tmp_path, kind):
     path = tmp_path / "t"
     write_example(kind, path)
     if kind == "hashed":
-        assert "any number of items" in inspect_file(path)
+        assert "any number of items" in inspect(path)
     write_ids(path, (USERS, ITEMS))
-    text, report = inspect_file(path), load(path).byte_report()
+    text, report = inspect(path), load(path).byte_report()
     assert text.startswith(f"{path}: {load(path).kind}, 3 users and 2 items\n")
     for name, length in ((name, length) for name, length in report.parts.items() if length):
         lines = text.splitlines()[3:]

@@ -56,12 +56,12 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
     return READERS[container.kind](container, n_items)
 
 
-def inspect_file(path: Path | str) -> str:
+def inspect(path: Path | str) -> str:
     """What the bytes of a table file are spent on, as text; raises BetError as ``load``.
 
     >>> write_packed(folder / "t", layout_of(np.full(3, 2), 32, n_users=2), np.ones((3, 1, 2))).rows
     24
-    >>> print(inspect_file(folder / "t").split(": ")[1])
+    >>> print(inspect(folder / "t").split(": ")[1])
     packed rows, 2 users and 1 items
     rows of 2 numbers, 32 bits each
     <BLANKLINE>
