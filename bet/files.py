@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bet.errors import BetError
-
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -23,14 +21,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def read_whole(path: Path) -> bytes:
-    """The bytes of a file; raises BetError when it cannot be read."""
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise BetError(f"{path}: cannot be read ({error}); check the path") from error
 
 
 @contextmanager

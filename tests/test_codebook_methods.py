@@ -1,4 +1,4 @@
-"""Product quantization and MEC end to end: within their bytes, scored as their file gives them back."""
+"""Product quantization and MEC end to end: within their bytes, scored as the file gives them."""
 
 from dataclasses import replace
 from importlib import import_module

@@ -4,6 +4,7 @@ import doctest
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 MODULES = (
@@ -20,6 +21,7 @@ MODULES = (
     "bet.packed.levels",
     "bet.packed.pruned",
     "bet.packed.quantizer",
+    "bet.packed.reader",
     "bet.packed.safetensors_io",
     "bet.packed.table_file",
     "bet.packed.writer",
@@ -30,10 +32,8 @@ MODULES = (
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_are_right(name, tmp_path):
-    from bet import load
-    from bet.packed import layout_of
-
-    # ``folder`` is empty, and each example's own.
-    names = {"folder": tmp_path, "load": load, "layout_of": layout_of, "Path": Path}
-    counted = doctest.testmod(import_module(name), extraglobs=names, report=True)
+    # Examples write to ``folder``, which is empty, and use what the package offers.
+    names = vars(import_module("bet.packed")) | {"folder": tmp_path, "np": np, "Path": Path}
+    module = import_module(name)
+    counted = doctest.testmod(module, globs=names | vars(module), report=True)
     assert counted.failed == 0 and counted.attempted > 0

@@ -1,4 +1,4 @@
-"""Hashed tables: any number of bytes, nothing per entity, the same rows again from the file alone."""
+"""Hashed tables: any number of bytes, nothing per entity, the same rows from the file alone."""
 
 from dataclasses import replace
 

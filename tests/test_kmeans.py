@@ -1,4 +1,4 @@
-"""Weighted k-means: clusters are found, the nearest is nearest, product quantization beats chance."""
+"""Weighted k-means: clusters are found, nearest is nearest, product quantization beats chance."""
 
 import pytest
 import torch

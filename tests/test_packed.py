@@ -60,7 +60,9 @@ def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
     sizes, bits = np.array(rows).T
     values = np.random.default_rng(seed).standard_normal((n, copies, 9)).astype(np.float32)
     ids = ([f"ü{i}" for i in range(n_users)], list(range(n - n_users))) if with_ids else None
-    report = write_packed(path, layout_of(sizes, bits, n_users, copies, by_rank), values, ids)
+    report = write_packed(
+        path, layout_of(sizes, bits, n_users, copies, by_rank=by_rank), values, ids
+    )
     table = load(path)
     assert path.stat().st_size == report.total == table.byte_report().total
     assert report.rows == sum(-(-size * copies * b // 8) for size, b in rows)

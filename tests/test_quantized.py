@@ -226,7 +226,7 @@ def test_a_cell_writes_a_file_within_its_bytes_whose_rows_are_named(
     assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes == 20 * n
     assert record.size.bits == 8 and record.size.limit is None
     packed, data = load(file), planted()
-    rows_of = packed._ids_beside
+    rows_of = packed.ids
     assert len(packed) == n and list(rows_of.user_rows.values()) == list(range(packed.n_users))
     assert list(rows_of.item_rows.values()) == list(range(packed.n_users, n))
     assert sorted(rows_of.item_rows, key=int) == [str(i) for i in range(data.n_items)]

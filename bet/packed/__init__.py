@@ -26,7 +26,7 @@ from bet.packed.layout import (
 )
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
-from bet.packed.reader import inspect_file, load
+from bet.packed.reader import inspect, load
 from bet.packed.safetensors_io import VERSION, metadata_for, write_safetensors
 from bet.packed.table_file import TableFile
 from bet.packed.writer import write_packed
@@ -54,7 +54,7 @@ __all__ = [
     "float32_layout",
     "id_layout",
     "ids_path",
-    "inspect_file",
+    "inspect",
     "layout_of",
     "load",
     "metadata_for",

@@ -178,12 +178,11 @@ class CodebookFile(TableFile):
     def n_items(self) -> int:
         return self.layout.items
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         layout = self.layout
         return (
-            f"{layout.copies} x {self.width} numbers, put together from {layout.subspaces} codes "
-            f"of {layout.code_bits} bits; {sum(layout.uncompressed):,} rows uncompressed"
+            f"{self.width} numbers, put together by codes of {layout.code_bits} bits in "
+            f"{layout.subspaces} subspaces, {sum(layout.uncompressed):,} of them uncompressed"
         )
 
     def byte_report(self) -> CodebookBytes:

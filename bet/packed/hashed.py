@@ -9,7 +9,7 @@ import numpy as np
 
 from bet.errors import BetError
 from bet.packed.byte_report import HashedBytes
-from bet.packed.ids import ids_path, read_ids
+from bet.packed.ids import ids_path
 from bet.packed.safetensors_io import (
     Container,
     Shapes,
@@ -138,22 +138,18 @@ class HashedFile(TableFile):
     def _known_items(self) -> int | None:
         if self._given_items is not None:
             return self._given_items
-        beside = read_ids(self.path, self.container.checksum)
-        return None if beside is None else beside[1]
+        return None if self._ids_beside is None else len(self._ids_beside.item_rows)
 
     @property
-    def _n_rows(self) -> int | None:
+    def n_rows(self) -> int | None:
         n_items = self._known_items()
         return None if n_items is None else self.n_users + n_items
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         layout = self.layout
         scaled = f", scaled by {layout.k_weights} of {layout.weights:,} weights"
-        return (
-            f"{self.copies} x {self.width} numbers, the sum of {layout.k} of {layout.rows:,} rows"
-            f"{scaled if layout.weights else ''}"
-        )
+        summed = f"{self.width} numbers, sums of {layout.k} of {layout.rows:,} shared rows"
+        return summed + (scaled if layout.weights else "")
 
     def byte_report(self) -> HashedBytes:
         shapes = self.layout.tensors(self.copies)
@@ -167,8 +163,10 @@ class HashedFile(TableFile):
         tokens = self.container.tensors["tokens"]
         places, scales = self.layout.places(numbers)
         total = np.zeros((len(numbers), tokens.shape[1]), dtype=np.float32)
-        for of_hash in places.T:  # (m,)
-            total += tokens[of_hash]
-        if self.layout.weights:
-            total *= self.container.tensors["weights"][scales].sum(1, keepdims=True)
+        # A file may hold numbers whose sum is infinite; that is what its rows are, then.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for of_hash in places.T:  # (m,)
+                total += tokens[of_hash]
+            if self.layout.weights:
+                total *= self.container.tensors["weights"][scales].sum(1, keepdims=True)
         return total.reshape(len(numbers), self.copies, self.width)

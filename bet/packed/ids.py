@@ -91,7 +91,7 @@ def id_map(ends: np.ndarray, text: np.ndarray, n_users: int) -> IdMap:
 
 def write_ids(table: Path, ids: Ids) -> Path:
     """Write the ids of the rows of the file ``table``, in the order of its rows, beside it; their
-    path.
+    path. ``bet.load`` finds them.
     """
     path = ids_path(table)
     facts = {
@@ -104,9 +104,9 @@ def write_ids(table: Path, ids: Ids) -> Path:
     return path
 
 
-def read_ids(table: Path, checksum: int) -> tuple[int, int, IdMap] | None:
-    """Users, items and their rows from the file beside ``table``, whose ``checksum`` is given; None
-    if there is none.
+def read_ids(table: Path, checksum: int) -> IdMap | None:
+    """Whose rows are whose, from the file beside ``table``, whose ``checksum`` is given; None if
+    there is none.
 
     Raises BetError when it is damaged or belongs to another table.
     """
@@ -130,4 +130,4 @@ def read_ids(table: Path, checksum: int) -> tuple[int, int, IdMap] | None:
             "restore the file that was saved with it, or save the table again"
         )
     with refusing_malformed(path):
-        return users, items, id_map(opened.tensors["id_ends"], opened.tensors["id_text"], users)
+        return id_map(opened.tensors["id_ends"], opened.tensors["id_text"], users)

@@ -30,6 +30,11 @@ IdLayout = tuple[tuple[str, str, int], ...]
 def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) -> np.ndarray:
     """Bytes of the values of rows of ``sizes`` columns at ``bits``, whole bytes per row; steps not
     included.
+
+    Nine bits do not fit into a byte:
+
+    >>> row_bytes(np.array([3, 9]), 1).tolist(), int(row_bytes(3, 4, copies=2))
+    ([1, 2], 3)
     """
     return (np.asarray(sizes, dtype=np.int64) * bits * copies + 7) // 8
 
@@ -63,7 +68,8 @@ class Layout:
             )
         if self.kinds.max() > 65535 or k > 65536:
             raise BetError(
-                f"a packed table holds sizes up to 65535 and 65536 kinds, got {self.kinds.max()} and {k}"
+                f"a packed table holds sizes up to 65535 and 65536 kinds, got {self.kinds.max()} "
+                f"and {k}"
             )
         if (
             self.counts.shape != (2, k)
@@ -71,11 +77,13 @@ class Layout:
             or (self.kind is not None and len(self.kind) != self.n)
         ):
             raise BetError(
-                f"a packed table needs a row, and a kind for each; got counts {self.counts.tolist()}"
+                "a packed table needs a row, and a kind for each; got counts "
+                f"{self.counts.tolist()}"
             )
         if self.copies < 1 or self.rows_per_step < 1:
             raise BetError(
-                f"copies and rows_per_step must be at least 1, got {self.copies} and {self.rows_per_step}"
+                f"copies and rows_per_step must be at least 1, got {self.copies} and "
+                f"{self.rows_per_step}"
             )
         # Far above any memory: sums of 64 bits stay right up to here.
         if self.copies * 65535 * self.n > 2**58 or self.rows_per_step > 2**32:
@@ -160,6 +168,10 @@ class Layout:
 def most_row_bytes(layout: Layout, limit: int) -> int:
     """The most bytes of rows in a file of at most ``limit`` bytes, all else as in ``layout``; below
     0: none.
+
+    >>> layout = layout_of(np.array([1, 1]), 32, n_users=1)
+    >>> most_row_bytes(layout, layout.byte_report().total)
+    8
     """
     most = limit - layout.byte_report(0).total
     # The header may grow by a digit or two.
@@ -173,6 +185,7 @@ def layout_of(
     bits: np.ndarray | int,
     n_users: int,
     copies: int = 1,
+    *,
     by_rank: bool = False,
     kinds: np.ndarray | None = None,
 ) -> Layout:
@@ -181,29 +194,40 @@ def layout_of(
     ``kinds`` (k, 2): listed whether a row has them or not, so that the file's length does not
     depend on which are used; None lists those that occur, the largest first. Raises BetError for a
     row of a kind that is not listed, or one out of order.
+
+    Two users and an item of 3, 1 and 3 numbers at 4 bits: rows of 2, 1 and 2 bytes, with a step of
+    2 bytes each; two listed kinds and two counts of four bytes for each side.
+
+    >>> layout = layout_of(np.array([3, 1, 3]), 4, n_users=2, by_rank=True)
+    >>> layout.kinds.tolist(), layout.counts.tolist()
+    ([[3, 4], [1, 4]], [[1, 1], [1, 0]])
+    >>> report = layout.byte_report()
+    >>> report.rows, report.steps, report.kinds
+    (5, 6, 20)
     """
     pairs = np.stack([sizes, np.broadcast_to(bits, np.shape(sizes))], 1).astype(np.int64)
     if not 0 <= n_users <= len(pairs) or not len(pairs):
         raise BetError(
-            f"n_users must lie between 0 and the number of rows, and there must be one; got {n_users} of {len(pairs)}"
+            "n_users must lie between 0 and the number of rows, and there must be one; got "
+            f"{n_users} of {len(pairs)}"
         )
     if kinds is None:
         kinds = np.unique(pairs, axis=0)
         kinds = kinds[np.lexsort((-kinds[:, 0], -kinds[:, 0] * kinds[:, 1]))]
-    code, listed = pairs @ np.array([64, 1]), np.asarray(kinds, dtype=np.int64) @ np.array([64, 1])
+    kinds = np.asarray(kinds, dtype=np.int64)
+    code, listed = pairs @ np.array([64, 1]), kinds @ np.array([64, 1])  # one number for a pair
     order = np.argsort(listed)
     kind = order[np.minimum(np.searchsorted(listed[order], code), len(listed) - 1)]
     if (listed[kind] != code).any():
-        raise BetError(
-            f"a row of {pairs[listed[kind] != code][0].tolist()} (size, bits) is of none of the listed kinds"
-        )
+        unlisted = pairs[listed[kind] != code][0].tolist()
+        raise BetError(f"a row of {unlisted} (size, bits) is of none of the listed kinds")
     sides = kind[:n_users], kind[n_users:]
     # In rank order nothing says which row is of which kind but how many of each there are.
     if by_rank and any((np.diff(side) < 0).any() for side in sides):
         raise BetError("rows are not in the order of their kinds; store this table by id")
     counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
     small = kind.astype(np.uint8 if len(listed) <= 256 else np.uint16)
-    return Layout(np.asarray(kinds, dtype=np.int64), counts, None if by_rank else small, copies)
+    return Layout(kinds, counts, None if by_rank else small, copies)
 
 
 def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> Layout:
@@ -211,6 +235,9 @@ def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> 
 
     All sizes that a row may have are listed, whichever occur, so that the file's length is known
     before the sizes are.
+
+    >>> float32_layout(np.array([2, 0]), n_users=1, copies=1, d_max=2).kinds.tolist()
+    [[2, 32], [1, 32], [0, 32]]
     """
     listed = np.arange(d_max, -1, -1)
     kinds = np.stack([listed, np.full(len(listed), 32)], 1)

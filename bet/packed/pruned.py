@@ -159,14 +159,11 @@ class PrunedFile(TableFile):
     def n_items(self) -> int:
         return self.layout.items
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         layout = self.layout
-        form = "bits" if "mask" in self._tensors else "columns"
-        return (
-            f"{layout.kept:,} of {layout.n * layout.columns:,} numbers, their places as {form}; "
-            f"{self.copies} x {self.width} per entity"
-        )
+        written = "bits" if "mask" in self._tensors else "columns"
+        whole = layout.n * layout.columns
+        return f"{self.width} numbers; {layout.kept:,} of {whole:,} are kept, placed by {written}"
 
     def byte_report(self) -> PrunedBytes:
         return self.layout.byte_report()
@@ -221,8 +218,8 @@ class PrunedFile(TableFile):
         inside = numbers % BLOCK
         before = np.arange(BLOCK) < inside[:, None]  # (k, BLOCK) rows of the block
         firsts = self._firsts[block] + (bits.sum(2, dtype=np.int64) * before).sum(1)
-        own = bits[np.arange(len(numbers)), inside]  # (k, columns)
-        return firsts, own.sum(1, dtype=np.int64), own.nonzero()[1]
+        kept = bits[np.arange(len(numbers)), inside]  # (k, columns)
+        return firsts, kept.sum(1, dtype=np.int64), kept.nonzero()[1]
 
 
 def _ranges(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -39,11 +39,11 @@ class PackedFile(TableFile):
     def n_items(self) -> int:
         return self.layout.n - self.layout.n_users
 
-    @property
-    def details(self) -> str:
+    def _row_text(self) -> str:
         sizes, bits = self.layout.kinds[self.layout.counts.sum(0) > 0].T
         precisions = " and ".join(map(str, sorted(set(bits.tolist()))))
-        return f"{self.copies} x {sizes.min()} to {sizes.max()} numbers of {precisions} bits"
+        shortest = f"{sizes.min()} to " if sizes.min() < sizes.max() else ""
+        return f"{shortest}{sizes.max()} numbers, {precisions} bits each"
 
     def byte_report(self) -> PackedBytes:
         return self.layout.byte_report()

@@ -19,7 +19,7 @@ READERS: dict[str, type[TableFile]] = {
 }
 MEANING = {
     "header": "what the file is, and where its parts are",
-    "kinds": "sizes and precisions of rows, and which row has which",
+    "kinds": "which size and precision every row has",
     "steps": "of quantized rows, two bytes each",
     "rows": "numbers of the rows",
     "ids": "your ids, inside the file",
@@ -40,6 +40,15 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
     enough for a file that was checked before. n_items: of a hashed table without ``FILE.ids``,
     which does not say how many it has. Raises BetError when the file is missing, no table, of a
     newer version, damaged, cut short or too long.
+
+    Two users and an item, whose ids are kept beside the table:
+
+    >>> values = np.array([[[1, 2]], [[3, 4]], [[5, 6]]])
+    >>> written = write_packed(folder / "table", layout_of(np.full(3, 2), 32, n_users=2), values)
+    >>> beside = write_ids(folder / "table", (["ann", "bob"], ["tea"]))
+    >>> table = load(folder / "table")
+    >>> len(table), table.users(["bob"]).tolist(), table.items(["tea"]).tolist()
+    (3, [[[3.0, 4.0]]], [[[5.0, 6.0]]])
     """
     container = open_safetensors(Path(path), check)
     if container.kind == "ids":
@@ -47,16 +56,30 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
     return READERS[container.kind](container, n_items)
 
 
-def inspect_file(path: Path | str) -> str:
-    """What the bytes of a table file are spent on, as text for people; raises BetError as ``load``."""
+def inspect(path: Path | str) -> str:
+    """What the bytes of a table file are spent on, as text; raises BetError as ``load``.
+
+    >>> write_packed(folder / "t", layout_of(np.full(3, 2), 32, n_users=2), np.ones((3, 1, 2))).rows
+    24
+    >>> print(inspect(folder / "t").split(": ")[1])
+    packed rows, 2 users and 1 items
+    rows of 2 numbers, 32 bits each
+    <BLANKLINE>
+    part                  bytes    share  per entity  what it is
+    header                  288    90.9%       96.00  what the file is, and where its parts are
+    kinds                     5     1.6%        1.67  which size and precision every row has
+    rows                     24     7.6%        8.00  numbers of the rows
+    total                   317   100.0%      105.67
+    """
     table = load(path)
     report = table.byte_report()
-    length, entities = report.total, table._n_rows
+    length, entities = report.total, table.n_rows
     sides = f"{table.n_users:,} users and "
     sides += "any number of items" if entities is None else f"{table.n_items:,} items"
     lines = [f"{path}: {table.kind}, {sides}", table.details, ""]
     lines.append(f"{'part':<13}{'bytes':>14}{'share':>9}{'per entity':>12}  what it is")
-    for name, part in {**report.parts, "total": length}.items():
+    spent = {name: part for name, part in report.parts.items() if part}
+    for name, part in {**spent, "total": length}.items():
         share = f"{part / length:.1%}"
         each = f"{part / entities:.2f}" if entities else ""
         line = (

@@ -24,8 +24,13 @@ CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
 KINDS = ("table", "coded", "hashed", "pruned", "ids")  # of files
 # In the order that safetensors stores them.
-DTYPES = {name: np.dtype(code) for name, code in zip(
-    ("F32", "U32", "F16", "U16", "U8"), ("<f4", "<u4", "<f2", "<u2", "u1"), strict=True)}  # fmt: skip
+DTYPES: dict[str, np.dtype] = {
+    "F32": np.dtype("<f4"),
+    "U32": np.dtype("<u4"),
+    "F16": np.dtype("<f2"),
+    "U16": np.dtype("<u2"),
+    "U8": np.dtype("u1"),
+}
 SPOILT = "it is another kind of file, damaged or cut short; save the table again"
 Shapes = Mapping[str, tuple[str, tuple[int, ...]]]
 """Name -> (dtype, shape) of every tensor in a file."""
@@ -67,7 +72,7 @@ def header_entries(tensors: Shapes) -> dict[str, dict]:
 
 
 def header_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
-    """Length of a file's header: eight bytes of length, then JSON, padded to a multiple of eight."""
+    """Length of a file's header: eight bytes of length, then JSON, padded to whole words."""
     entries = {"__metadata__": metadata, **header_entries(tensors)}
     return 8 + -(-len(json.dumps(entries, separators=(",", ":"))) // 8) * 8
 
@@ -146,7 +151,7 @@ class Container:
     def shapes(self) -> Shapes:
         """Of its tensors."""
         names = {dtype: name for name, dtype in DTYPES.items()}
-        return {name: (names[own.dtype], own.shape) for name, own in self.tensors.items()}
+        return {name: (names[data.dtype], data.shape) for name, data in self.tensors.items()}
 
     @property
     def checksum(self) -> int:
@@ -154,7 +159,7 @@ class Container:
         return int(self.facts["crc"], 16)
 
     def check_form(self, tensors: Shapes, metadata: dict[str, str]) -> None:
-        """Raise ValueError unless the file has exactly these ``tensors`` and states ``metadata``."""
+        """Raise ValueError unless the file has these ``tensors`` and states ``metadata``."""
         stated = self.stated[: -len(CHECKSUM)] + CHECKSUM
         if self.shapes != dict(tensors) or stated != metadata[KEY]:
             raise ValueError("its header is not that of its rows")
@@ -193,13 +198,13 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
         )
     if kind not in KINDS:
         raise BetError(
-            f"{path}: not a table of a kind that this package knows ({kind!r}); update the package, "
-            f"or {SPOILT}"
+            f"{path}: not a table of a kind that this package knows ({kind!r}); update the "
+            f"package, or {SPOILT}"
         )
     if check:
         check_checksum(path, content.data)
     with refusing_malformed(path):
-        shapes = {name: (own["dtype"], tuple(own["shape"])) for name, own in header.items()}
+        shapes = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
         sizes = [size for _, shape in shapes.values() for size in shape]
         if any(type(size) is not int or size < 0 for size in sizes):
             raise ValueError(f"a shape of {sizes}")

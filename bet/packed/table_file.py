@@ -40,8 +40,8 @@ class TableFile(ABC):
         """Items that have a row."""
 
     @property
-    def _n_rows(self) -> int | None:
-        """As ``len``; None where the number is not known and any row can be computed."""
+    def n_rows(self) -> int | None:
+        """As ``len``; None where nobody knows and the row of any number can be computed."""
         return self.n_users + self.n_items
 
     def __len__(self) -> int:
@@ -50,7 +50,12 @@ class TableFile(ABC):
     @property
     def details(self) -> str:
         """What the reader of a byte report may want to know of the rows."""
-        return f"{self.copies} x {self.width} numbers per entity"
+        each = f", {self.copies} rows for each entity" if self.copies > 1 else ""
+        return f"rows of {self._row_text()}{each}"
+
+    @abstractmethod
+    def _row_text(self) -> str:
+        """Of what, in words."""
 
     @abstractmethod
     def byte_report(self) -> ByteReport:
@@ -75,7 +80,7 @@ class TableFile(ABC):
                 f"rows are looked up by a list of integers, got {numbers.dtype} of shape "
                 f"{numbers.shape}"
             )
-        n = self._n_rows
+        n = self.n_rows
         outside = (numbers < 0) if n is None else (numbers < 0) | (numbers >= n)
         if outside.any():
             last = "" if n is None else f" to {n - 1}"
@@ -87,11 +92,11 @@ class TableFile(ABC):
 
         Raises BetError for an unknown one, or when nothing says whose the rows are.
         """
-        return self.rows(self._find(self._ids.user_rows, ids, "user"))
+        return self.rows(self._find(self.ids.user_rows, ids, "user"))
 
     def items(self, ids: Iterable[object]) -> np.ndarray:
         """Rows of items by your own ids, as ``users``."""
-        return self.rows(self._find(self._ids.item_rows, ids, "item"))
+        return self.rows(self._find(self.ids.item_rows, ids, "item"))
 
     def _find(self, row_of: Mapping[str, int], ids: Iterable[object], side: str) -> list[int]:
         if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
@@ -104,14 +109,20 @@ class TableFile(ABC):
             ) from error
 
     @property
-    def _ids(self) -> IdMap:
-        """Inside the file or beside it."""
+    def ids(self) -> IdMap:
+        """Which row is whose, from inside the file or beside it; raises BetError as ``users``."""
         ids = self._ids_inside() or self._ids_beside
         if ids is None:
             raise BetError(
                 f"{self.path} has no ids, and there is no {ids_path(self.path).name} beside it; "
                 "keep the two files together, look up by row, or write the table with ids (they "
                 "count)"
+            )
+        users, items = len(ids.user_rows), len(ids.item_rows)
+        if (users, items) != (self.n_users, self.n_items):
+            raise BetError(
+                f"{ids_path(self.path)}: ids of {users} users and {items} items for "
+                f"{self.n_users} and {self.n_items} rows; save the table again"
             )
         return ids
 
@@ -120,16 +131,7 @@ class TableFile(ABC):
 
     @cached_property
     def _ids_beside(self) -> IdMap | None:
-        beside = read_ids(self.path, self.container.checksum)
-        if beside is None:
-            return None
-        users, items, mapping = beside
-        if (users, items) != (self.n_users, self.n_items):
-            raise BetError(
-                f"{ids_path(self.path)}: ids of {users} users and {items} items for "
-                f"{self.n_users} and {self.n_items} rows; save the table again"
-            )
-        return mapping
+        return read_ids(self.path, self.container.checksum)
 
     def _check_given_items(self) -> None:
         """Raise BetError if the caller said another number of items than the file."""

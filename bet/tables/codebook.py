@@ -160,8 +160,8 @@ class CodebookTable(Table):
         layout, rows = self.spec.layout, self.weight.detach().half().cpu().numpy()
         if not np.isfinite(rows).all():
             raise BetError(
-                "the table has numbers that are infinite, or too large for 16 bits; train it with a "
-                "lower learning rate"
+                "the table has numbers that are infinite, or too large for 16 bits; train it with "
+                "a lower learning rate"
             )
         tensors = {"rows": rows}
         sides = np.split(self.spec.codes, [layout.coded[0]])

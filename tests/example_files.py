@@ -1,0 +1,32 @@
+"""A small table file of every kind, for the tests that read them."""
+
+import numpy as np
+import torch
+
+from bet.packed import CodebookLayout, layout_of, write_packed, write_pruned
+from bet.tables import CodebookSpec, HashedSpec
+
+KINDS = ("packed", "float32", "pruned", "codebook", "hashed")
+USERS, ITEMS = ["ann", "bob", "ü"], ["tea", "ale"]
+
+
+def write_example(kind, path):
+    """A file of 3 users and 2 items, 1 x 4 columns."""
+    values = np.random.default_rng(0).standard_normal((5, 1, 4)).astype(np.float32)
+    sizes = np.array([4, 2, 1, 3, 1])
+    if kind == "packed":
+        write_packed(path, layout_of(sizes, 4, 3), values)
+    elif kind == "float32":
+        write_packed(path, layout_of(sizes, 32, 3), values)
+    elif kind == "pruned":
+        write_pruned(path, values[:, 0] > 0, values[:, 0], n_users=3)
+    elif kind == "codebook":
+        layout, order = CodebookLayout(4, 1, 2, 1, 3, 2, 1, 0), np.arange(5)
+        codes = np.array([[0, 1], [1, 0], [0, 0], [1, 1]])
+        spec = CodebookSpec(layout, codes, order, np.ones((5, 4), np.float32))
+        spec.table(Allocation.uniform(5, 4), d_max=4, copies=1).save(path)
+    else:
+        spec, generator = HashedSpec(4, 4, 2, 0, 2, 0, 3, 0), torch.Generator().manual_seed(0)
+        spec.table(
+            Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator
+        ).save(path)
