@@ -150,10 +150,12 @@ def test_budgets_are_exact_integers():
 def test_byte_budget_is_a_cap_on_the_file(tmp_path):
     from bet.tables import MaskedTable, masked_table_bytes
 
+    def length(parameters):
+        return masked_table_bytes(20, parameters, 16)
+
     for copies in (1, 2):
         for limit in (3_000, 3_001, 3_002, 3_003, 3_004, 9_999):
-            overhead = masked_table_bytes(20, 0, 16)
-            budget = parse_budget(f"{limit} B", 20, 16, copies=copies, overhead=overhead)
+            budget = parse_budget(f"{limit} B", 20, 16, copies=copies, file_bytes=length)
             sizes = allocate(np.arange(20, 0, -1), budget.target, 1, 16)
             allocation = Allocation.from_sizes(sizes)
             allocation.check(budget)
@@ -182,7 +184,8 @@ def test_byte_budget_is_a_cap_on_the_file(tmp_path):
 )
 def test_impossible_budgets_are_refused_with_the_numbers(text, words):
     with pytest.raises(BetError) as error:
-        parse_budget(text, 200 if text == "1 kB" else 10, 16, overhead=500)
+        n = 200 if text == "1 kB" else 10
+        parse_budget(text, n, 16, file_bytes=lambda parameters: 500 + 4 * parameters)
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
@@ -200,7 +203,7 @@ def test_check_refuses_what_is_over_budget():
 
 
 def test_a_budget_in_bytes_needs_to_know_the_file():
-    with pytest.raises(BetError, match="give overhead, or a sparsity or parameters"):
+    with pytest.raises(BetError, match="no length is known here; give a sparsity or parameters"):
         parse_budget("5 kB", 10, 16)
 
 

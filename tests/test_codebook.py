@@ -15,7 +15,7 @@ from bet.backbones import BACKBONES
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS
-from bet.methods._shared.codebooks import cluster_subspaces, decoded, filled
+from bet.methods._shared.codebooks import cluster_subspaces, decode, fill_budget
 from bet.methods._shared.kmeans import kmeans, nearest
 from bet.methods.mec import (
     Coder,
@@ -93,7 +93,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     context = random_context(bare_context, users, items, d_max, copies, seed)
     limit = round(400 + share * (2 * columns * (users + items) + 400))
     parts = max(1, columns // width)
-    form = filled(context, limit, parts)
+    form = fill_budget(context, limit, parts)
     if form is None:
         assert CodebookLayout(columns, copies, parts, 1, users, items, 0, 0).file_bytes > limit
         return
@@ -118,7 +118,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
 def test_more_bits_do_not_fit(bare_context):
     context = random_context(bare_context, 200, 300, 16, 1)
     for limit in range(1_500, 12_000, 100):
-        form = filled(context, limit, 4)
+        form = fill_budget(context, limit, 4)
         if form is not None and form.own != (200, 300) and form.code_bits < 9:
             assert (
                 replace(form, code_bits=form.code_bits + 1, user_own=0, item_own=0).file_bytes
@@ -422,11 +422,11 @@ def test_product_quantization_is_better_than_chance_and_than_fewer_bits():
     for k in (2, 8, 32):
         centroids, codes = cluster_subspaces(rows, torch.ones(600), k, 4, torch_generator(1))
         chance = torch.randint(k, codes.shape, generator=torch_generator(2)).short()
-        errors.append(float((decoded(centroids, codes) - rows).square().mean()))
-        assert errors[-1] < float((decoded(centroids, chance) - rows).square().mean())
+        errors.append(float((decode(centroids, codes) - rows).square().mean()))
+        assert errors[-1] < float((decode(centroids, chance) - rows).square().mean())
     assert errors == sorted(errors, reverse=True) and errors[0] < 1 and errors[-1] < 0.35
     centroids, codes = cluster_subspaces(rows[:64], torch.ones(64), 64, 4, torch_generator(1))
-    torch.testing.assert_close(decoded(centroids, codes), rows[:64])
+    torch.testing.assert_close(decode(centroids, codes), rows[:64])
 
 
 # MEC's terms
@@ -442,8 +442,13 @@ def skewed(n=600, columns=8, seed=0):
 def coder(rows, k=8, parts=2):
     centroids, codes = cluster_subspaces(rows, torch.ones(len(rows)), k, parts, torch_generator(0))
     return Coder(
-        centroids, parts, float((decoded(centroids, codes) - rows).square().sum(1).mean()) / parts
+        centroids, parts, float((decode(centroids, codes) - rows).square().sum(1).mean()) / parts
     )
+
+
+def learn(rows, repeats, k, subspaces, name, **options):
+    generator = torch_generator(0, "mec", name)
+    return learn_codes(rows, repeats, k, subspaces, generator=generator, **options)
 
 
 @pytest.mark.parametrize("name", ["entropy", "contrast", "commitment"])
@@ -472,17 +477,10 @@ def test_the_entropy_term_is_zero_for_equal_use_and_evens_the_use_of_codes_out()
     one[:, :, 0] = 0
     assert float(entropy_gap(one, 1.0)) == pytest.approx(np.log(4))
     rows = skewed()
-    used = [
-        np.mean(
-            [
-                usage_entropy(part, 16)
-                for part in learn_codes(
-                    rows, torch.ones(600), 16, 2, 0, "x", Weights(entropy=own)
-                ).T
-            ]
-        )
-        for own in (0.0, 30.0)
-    ]
+    used = []
+    for entropy in (0.0, 30.0):
+        codes = learn(rows, torch.ones(600), 16, 2, "x", weights=Weights(entropy=entropy))
+        used.append(np.mean([usage_entropy(part, 16) for part in codes.T]))
     assert used[1] > used[0] + 0.03
 
 
@@ -515,7 +513,7 @@ def test_popularity_moves_codes_to_popular_rows():
     popular = torch.arange(400) < 100
     errors = []
     for repeats in (torch.ones(400), torch.where(popular, 10.0, 1.0)):
-        codes = learn_codes(rows, repeats, 16, 2, 0, "x", Weights(0, 0))
+        codes = learn(rows, repeats, 16, 2, "x", weights=Weights(0, 0))
         # The best centroids for the codes: how far the rows are apart that share one.
         missed = torch.zeros(400)
         for part, own in zip(rows.chunk(2, dim=1), codes.T.long(), strict=True):
@@ -527,8 +525,8 @@ def test_popularity_moves_codes_to_popular_rows():
 
 
 def test_one_centroid_needs_no_codes():
-    assert (learn_codes(torch.randn(3, 4), torch.ones(3), 1, 2, 0, "x") == 0).all()
-    assert learn_codes(torch.zeros(0, 4), torch.zeros(0), 0, 2, 0, "x").shape == (0, 2)
+    assert (learn(torch.randn(3, 4), torch.ones(3), 1, 2, "x") == 0).all()
+    assert learn(torch.zeros(0, 4), torch.zeros(0), 0, 2, "x").shape == (0, 2)
 
 
 def test_a_centroid_that_no_row_is_near_leaves_the_entropy_term_finite():
@@ -538,7 +536,7 @@ def test_a_centroid_that_no_row_is_near_leaves_the_entropy_term_finite():
     assert float(gap.detach()) == pytest.approx(np.log(2)) and distances.grad.isfinite().all()
     # Nearly as many centroids as rows: the softness is close to zero.
     rows = torch.randn(300, 4, generator=torch_generator(0))
-    codes = learn_codes(rows, torch.ones(300), 256, 1, 0, "test", steps=20)
+    codes = learn(rows, torch.ones(300), 256, 1, "test", steps=20)
     assert len(codes.unique()) > 200
 
 

@@ -179,9 +179,8 @@ def test_too_few_bytes_are_refused_with_the_smallest_file(make):
 def test_bytes_per_entity_are_read():
     assert parse_bytes("25.6 B/entity", 1_000) == parse_bytes("25.6 kB", 7) == 25_600
     assert parse_bytes("90%", 10) is parse_bytes("none", 10) is parse_bytes(5_000, 10) is None
-    assert parse_budget("40 B/entity", 100, 16, overhead=500) == parse_budget(
-        "4 kB", 100, 16, overhead=500
-    )
+    known = {"file_bytes": lambda parameters: 500 + 4 * parameters}
+    assert parse_budget("40 B/entity", 100, 16, **known) == parse_budget("4 kB", 100, 16, **known)
     for wrong in ("5/entity", "5 %/entity", "5 parsecs/entity"):
         with pytest.raises(BetError, match="cannot read the budget"):
             parse_bytes(wrong, 10)
@@ -191,7 +190,7 @@ def test_bytes_per_entity_are_read():
 def test_less_than_a_byte_is_bytes_all_the_same(make, text):
     assert parse_bytes(text, 110) == 0
     with pytest.raises(BetError, match="0 bytes is below the smallest"):
-        parse_budget(text, 110, 64, overhead=1)
+        parse_budget(text, 110, 64, file_bytes=lambda parameters: 1 + 4 * parameters)
     with pytest.raises(BetError, match="0 bytes is below the smallest"):
         run_cell(Cell("tiny", "lightgcn", text, "uniform-int4", profile="smoke"))
     with pytest.raises(BetError, match="cannot read the budget"):

@@ -58,5 +58,8 @@ def cell_budget(cell: Cell, n: int, d_max: int) -> tuple[Budget, int | None]:
         return full, stated_bytes
     if cell.budget in (None, "none"):
         return full, None
-    overhead = masked_table_bytes(n, 0, d_max)
-    return parse_budget(cell.budget, n, d_max, copies=copies, overhead=overhead), None
+
+    def file_bytes(parameters: int) -> int:
+        return masked_table_bytes(n, parameters, d_max)
+
+    return parse_budget(cell.budget, n, d_max, copies=copies, file_bytes=file_bytes), None
