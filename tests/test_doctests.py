@@ -9,6 +9,7 @@ MODULES = (
     "bet.actions.action",
     "bet.actions.allocation",
     "bet.actions.budget",
+    "bet.actions.histogram",
     "bet.actions.precision",
     "bet.actions.sampler",
     "bet.actions.space",

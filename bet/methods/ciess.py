@@ -90,6 +90,10 @@ class Agent(nn.Module):
         """All that changes: networks and optimizers."""
         return [self, self.actor_optimizer, self.critic_optimizer]
 
+    def states(self) -> list[dict]:
+        """Of all parts, to be saved."""
+        return [part.state_dict() for part in self.parts()]
+
     @torch.no_grad()
     def _follow(self) -> None:
         for target, source in (
@@ -183,10 +187,7 @@ class CiessSelector:
         return float(np.mean(losses))
 
     def state_dict(self) -> dict:
-        agents = {
-            side: [part.state_dict() for part in agent.parts()]
-            for side, agent in self.agents.items()
-        }
+        agents = {side: agent.states() for side, agent in self.agents.items()}
         return {"agents": agents, "replay": self.replay, "state": self.state}
 
     def load_state_dict(self, state: dict) -> None:

@@ -88,12 +88,9 @@ class Policies:
         popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
         generator = torch_generator(context.settings.seed, "policies")
-        self.nets = [
-            _policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)
-        ]
-        self.optimizer = torch.optim.Adam(
-            [w for net in self.nets for w in net.parameters()], lr=POLICY_RATE
-        )
+        inputs = 1 + len(self.table.candidates)
+        self.nets = nn.ModuleList(_policy(inputs, generator) for _ in range(2)).to(model.device)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=POLICY_RATE)
 
     def logits(self, entities: Tensor) -> Tensor:
         """(k, 2) for entity ids (k,), users and items."""

@@ -114,8 +114,11 @@ def search_and_retrain(
     population = search(context, selector, full, score)
     counts = sorted({t for t in settings.curve if t < len(population)} | {len(population)})
     tops = {count: top_actions(population[:count], settings.top) for count in counts}
+    candidates: set[int] = set()
+    for members in tops.values():
+        candidates |= {member.t for member in members}
     retrained: dict[int, Trained] = {}
-    for t in sorted({member.t for members in tops.values() for member in members}):
+    for t in sorted(candidates):
         allocation = population[t - 1].action.allocation
         retrained[t] = train_from_scratch(context, allocation, f"retrain-{t}")
 

@@ -135,11 +135,10 @@ def _device_name(device: str) -> str:
 def _search_record(split: Split, outcome: MethodResult) -> dict | None:
     if not outcome.iterations:
         return None
-    plain = ("t", "strategy", "predicted", "fitness", "quality", "predictor_loss", "seconds")
-    iterations = [
-        {name: getattr(m, name) for name in plain} | {"action": m.action.origin}
-        for m in outcome.iterations
-    ]
+    iterations = []
+    for member in outcome.iterations:
+        fields = vars(member) | {"action": dict(member.action.origin)}
+        iterations.append(fields)
     fitness = {m.t: m.fitness for m in outcome.iterations}
     retrained = [
         {

@@ -46,6 +46,7 @@ def evaluate(
     ranker: Ranker,
     positives: csr_array,
     masked: Sequence[csr_array] = (),
+    *,
     cutoffs: Sequence[int] = CUTOFFS,
     block: int = 1024,
     device: torch.device | str = "cpu",
