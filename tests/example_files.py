@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from bet.actions import Allocation
 from bet.packed import CodebookLayout, layout_of, write_packed, write_pruned
 from bet.tables import CodebookSpec, HashedSpec
 

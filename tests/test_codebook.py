@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from bet.actions import Allocation, Budget
 from bet.data import FrequencyOrder
 from bet.errors import BetError
-from bet.methods._shared.codebooks import filled
+from bet.methods._shared.codebooks import fill_budget
 from bet.packed import CodebookLayout, load, metadata_for, write_safetensors
 from bet.packed.bitstream import pack_stream, stream_bytes, take_from_stream, unpack_stream
 from bet.seeds import torch_generator
@@ -55,7 +55,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     context = random_context(bare_context, users, items, d_max, copies, seed)
     limit = round(400 + share * (2 * columns * (users + items) + 400))
     parts = max(1, columns // width)
-    layout = filled(context, limit, parts)
+    layout = fill_budget(context, limit, parts)
     if layout is None:
         assert CodebookLayout(columns, copies, parts, 1, users, items, 0, 0).file_bytes > limit
         return
@@ -80,7 +80,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
 def test_more_bits_do_not_fit(bare_context):
     context = random_context(bare_context, 200, 300, 16, 1)
     for limit in range(1_500, 12_000, 100):
-        layout = filled(context, limit, 4)
+        layout = fill_budget(context, limit, 4)
         if layout is not None and layout.uncompressed != (200, 300) and layout.code_bits < 9:
             assert (
                 replace(

@@ -8,9 +8,18 @@ import numpy as np
 import pytest
 
 MODULES = (
+    "bet.actions.action",
+    "bet.actions.allocation",
+    "bet.actions.budget",
+    "bet.actions.histogram",
+    "bet.actions.precision",
     "bet.actions.published",
+    "bet.actions.sampler",
+    "bet.actions.space",
     "bet.backbones.graph",
     "bet.backbones.ncf_ranking",
+    "bet.data.digest",
+    "bet.data.frequency",
     "bet.data.interactions",
     "bet.data.split",
     "bet.packed.bitstream",
@@ -27,6 +36,7 @@ MODULES = (
     "bet.packed.writer",
     "bet.predictor.deepsets",
     "bet.release.gate",
+    "bet.search.loop",
 )
 
 

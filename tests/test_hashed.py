@@ -13,7 +13,7 @@ from bet.backbones import BACKBONES
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS
-from bet.methods.hashing import filled
+from bet.methods.hashing import MEMREC, TRICK, fill_budget
 from bet.packed import load, write_ids, write_safetensors
 from bet.search import SearchSettings
 from bet.seeds import derive, torch_generator
@@ -37,7 +37,7 @@ def table(spec, n, copies=1, seed=0):
 @given(
     st.integers(700, 20_000),
     st.sampled_from([1, 2, 7, 16]),
-    st.sampled_from([(1, 0), (4, 2)]),
+    st.sampled_from([TRICK, MEMREC]),
     st.integers(1, 2),
 )
 def test_files_fill_every_limit_and_give_the_same_rows_again(
@@ -45,11 +45,18 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
 ):
     order = FrequencyOrder(np.zeros(40), np.zeros(50))
     context = bare_context(order, Budget(90 * 16, 90, 16, copies=copies), seed=3)
-    hashing = filled(context, limit, size, *hashes)
+    hashing = fill_budget(context, limit, size, hashes)
     if hashing is None:
         assert (
             HashedSpec(
-                size, 2, 1, hashes[1], *hashes, 40, derive(3, "hashing") & 0xFFFFFFFF
+                size,
+                rows=2,
+                user_rows=1,
+                weights=hashes.weights,
+                k=hashes.rows,
+                k_weights=hashes.weights,
+                n_users=40,
+                seed=derive(3, "hashing") & 0xFFFFFFFF,
             ).file_bytes(copies)
             > limit
         )

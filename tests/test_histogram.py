@@ -24,8 +24,8 @@ def shapes(draw):
 @settings(max_examples=300, deadline=None)
 @given(shapes())
 def test_histogram_uses_the_budget_exactly(shape):
-    *_, k, total, d_min, d_max = shape
-    counts = allocate_histogram(*shape)
+    family, beta, k, total, d_min, d_max = shape
+    counts = allocate_histogram(family, beta, k, total=total, d_min=d_min, d_max=d_max)
     assert counts.shape == (d_max + 1,) and (counts >= 0).all()
     assert counts.sum() == k and counts[:d_min].sum() == 0
     assert int(np.dot(counts, np.arange(d_max + 1))) == total
@@ -38,7 +38,7 @@ def test_histogram_equals_the_listed_sizes_of_expected_values(name, part, mean):
     beta, total = part * family.beta_max, int(mean * k)
     expected = family.quantile((np.arange(k, 0, -1) - 0.5) / k, beta)
     listed = np.bincount(allocate(expected, total, 1, d_max), minlength=d_max + 1)
-    drawn = allocate_histogram(family, beta, k, total, 1, d_max)
+    drawn = allocate_histogram(family, beta, k, total=total, d_min=1, d_max=d_max)
     # Rounding moves single entities by one size.
     assert np.abs(np.cumsum(drawn - listed)).max() <= 2
 
@@ -56,4 +56,4 @@ def test_impossible_requests_are_refused():
     with pytest.raises(BetError, match="n_users must lie between"):
         sample_histogram(Budget(100, 10, 20), 10, numpy_generator(0))
     with pytest.raises(BetError, match="cannot be spread"):
-        allocate_histogram(FAMILIES["power law"], 1.0, 10, 5, 1, 20)
+        allocate_histogram(FAMILIES["power law"], 1.0, 10, total=5, d_min=1, d_max=20)

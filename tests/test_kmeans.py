@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from bet.methods._shared.codebooks import cluster_subspaces, decoded
+from bet.methods._shared.codebooks import cluster_subspaces, decode
 from bet.methods._shared.kmeans import kmeans, nearest
 from bet.seeds import torch_generator
 
@@ -62,8 +62,8 @@ def test_product_quantization_is_better_than_chance_and_than_fewer_bits():
     for k in (2, 8, 32):
         centroids, codes = cluster_subspaces(rows, torch.ones(600), k, 4, torch_generator(1))
         chance = torch.randint(k, codes.shape, generator=torch_generator(2)).short()
-        errors.append(float((decoded(centroids, codes) - rows).square().mean()))
-        assert errors[-1] < float((decoded(centroids, chance) - rows).square().mean())
+        errors.append(float((decode(centroids, codes) - rows).square().mean()))
+        assert errors[-1] < float((decode(centroids, chance) - rows).square().mean())
     assert errors == sorted(errors, reverse=True) and errors[0] < 1 and errors[-1] < 0.35
     centroids, codes = cluster_subspaces(rows[:64], torch.ones(64), 64, 4, torch_generator(1))
-    torch.testing.assert_close(decoded(centroids, codes), rows[:64])
+    torch.testing.assert_close(decode(centroids, codes), rows[:64])

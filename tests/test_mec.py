@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bet.methods._shared.codebooks import cluster_subspaces, decoded
+from bet.methods._shared.codebooks import cluster_subspaces, decode
 from bet.methods.mec import (
     Coder,
     Weights,
@@ -43,8 +43,13 @@ def skewed(n=600, columns=8, seed=0):
 def coder(rows, k=8, parts=2):
     centroids, codes = cluster_subspaces(rows, torch.ones(len(rows)), k, parts, torch_generator(0))
     return Coder(
-        centroids, parts, float((decoded(centroids, codes) - rows).square().sum(1).mean()) / parts
+        centroids, parts, float((decode(centroids, codes) - rows).square().sum(1).mean()) / parts
     )
+
+
+def learn(rows, repeats, k, subspaces, name, **options):
+    generator = torch_generator(0, "mec", name)
+    return learn_codes(rows, repeats, k, subspaces, generator=generator, **options)
 
 
 @pytest.mark.parametrize("name", ["entropy", "contrast", "commitment"])
@@ -73,17 +78,10 @@ def test_the_entropy_term_is_zero_for_equal_use_and_evens_the_use_of_codes_out()
     one[:, :, 0] = 0
     assert float(entropy_gap(one, 1.0)) == pytest.approx(np.log(4))
     rows = skewed()
-    used = [
-        np.mean(
-            [
-                usage_entropy(part, 16)
-                for part in learn_codes(
-                    rows, torch.ones(600), 16, 2, 0, "x", Weights(entropy=own)
-                ).T
-            ]
-        )
-        for own in (0.0, 30.0)
-    ]
+    used = []
+    for entropy in (0.0, 30.0):
+        codes = learn(rows, torch.ones(600), 16, 2, "x", weights=Weights(entropy=entropy))
+        used.append(np.mean([usage_entropy(part, 16) for part in codes.T]))
     assert used[1] > used[0] + 0.03
 
 
@@ -116,7 +114,7 @@ def test_popularity_moves_codes_to_popular_rows():
     popular = torch.arange(400) < 100
     errors = []
     for repeats in (torch.ones(400), torch.where(popular, 10.0, 1.0)):
-        codes = learn_codes(rows, repeats, 16, 2, 0, "x", Weights(0, 0))
+        codes = learn(rows, repeats, 16, 2, "x", weights=Weights(0, 0))
         # The best centroids for the codes: how far the rows are apart that share one.
         missed = torch.zeros(400)
         for part, own in zip(rows.chunk(2, dim=1), codes.T.long(), strict=True):
@@ -128,8 +126,8 @@ def test_popularity_moves_codes_to_popular_rows():
 
 
 def test_one_centroid_needs_no_codes():
-    assert (learn_codes(torch.randn(3, 4), torch.ones(3), 1, 2, 0, "x") == 0).all()
-    assert learn_codes(torch.zeros(0, 4), torch.zeros(0), 0, 2, 0, "x").shape == (0, 2)
+    assert (learn(torch.randn(3, 4), torch.ones(3), 1, 2, "x") == 0).all()
+    assert learn(torch.zeros(0, 4), torch.zeros(0), 0, 2, "x").shape == (0, 2)
 
 
 def test_a_centroid_that_no_row_is_near_leaves_the_entropy_term_finite():
@@ -139,5 +137,5 @@ def test_a_centroid_that_no_row_is_near_leaves_the_entropy_term_finite():
     assert float(gap.detach()) == pytest.approx(np.log(2)) and distances.grad.isfinite().all()
     # Nearly as many centroids as rows: the softness is close to zero.
     rows = torch.randn(300, 4, generator=torch_generator(0))
-    codes = learn_codes(rows, torch.ones(300), 256, 1, 0, "test", steps=20)
+    codes = learn(rows, torch.ones(300), 256, 1, "test", steps=20)
     assert len(codes.unique()) > 200

@@ -40,7 +40,7 @@ def test_equals_ir_measures_with_ties_and_empty_users(n_users, n_items, seed):
         lambda users: torch.from_numpy(scores)[users].clone(),
         csr_array(positives),
         [csr_array(masked)],
-        cutoffs,
+        cutoffs=cutoffs,
         block=2,
     )
     # trec_eval breaks ties by descending name: names that descend with the item id put the lower id

@@ -49,6 +49,11 @@ class Action:
     def histograms(self, d_max: int) -> np.ndarray:
         """Users and items of every size: (2, d_max + 1) int64. Under a frequency order they
         determine the action.
+
+        >>> allocation = Allocation.from_sizes(np.array([2, 1, 1, 3]))
+        >>> Action(allocation, n_users=2).histograms(d_max=3)  # users of sizes 1 and 2, then items
+        array([[0, 1, 1, 0],
+               [0, 1, 0, 1]])
         """
         sides = (self.user_sizes, self.item_sizes)
         return np.stack([np.bincount(side, minlength=d_max + 1) for side in sides])

@@ -23,7 +23,8 @@ PER_ENTITY = "/entity"  # after a unit of bytes
 
 @dataclass(frozen=True)
 class Budget:
-    """At most ``total`` columns over all entities: sum_n d_n <= total, with d_min <= d_n <= d_max.
+    """At most ``total`` columns over all entities: sum_n d_n <= total, with d_min <= d_n <= d_max
+    (BET, Eq. 3).
 
     ``copies`` tables share the sizes, so the table holds up to ``copies * total`` parameters. All
     d_n are multiples of ``step``: a row of less than eight bits per number ends on a whole byte.
@@ -49,8 +50,8 @@ class Budget:
         if self.total < self.n * self.d_min:
             raise BetError(
                 f"a budget of {self.parameters:,} parameters is below the smallest possible table, "
-                f"{self.copies * self.n * self.d_min:,} ({self.n:,} entities x {self.d_min} columns "
-                f"x {self.copies} tables); raise the budget"
+                f"{self.copies * self.n * self.d_min:,} ({self.n:,} entities x {self.d_min} "
+                f"columns x {self.copies} tables); raise the budget"
             )
 
     @property
@@ -86,22 +87,25 @@ def parse_budget(
     * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and
       header count.
 
-    ``file_bytes``: the length of a file that holds so many parameters, needed for a budget in bytes.
-    Raises BetError when the text cannot be read, or the budget is below d_min columns per entity.
+    ``file_bytes``: the length of a float32 file that holds so many parameters, needed for a budget
+    in bytes. Raises BetError when the text cannot be read, or the budget is below d_min columns per
+    entity.
 
     >>> parse_budget("90%", n=10, d_max=16).total  # a tenth of 160 columns
     16
     >>> parse_budget(64, n=10, d_max=16, copies=2).total  # two tables of 32 columns each
     32
-    >>> parse_budget("0.2 kB", n=10, d_max=16, file_bytes=lambda numbers: 40 + 4 * numbers).total
+    >>> def file_bytes(parameters):
+    ...     return 40 + 4 * parameters
+    >>> parse_budget("0.2 kB", n=10, d_max=16, file_bytes=file_bytes).total
     40
     """
     number, unit = _read(text)
     if (limit := _bytes(number, unit, n)) is not None:
         if file_bytes is None:
             raise BetError(
-                f"a budget of {text!r} is the length of a file, and no length is known here; give a "
-                "sparsity or parameters"
+                f"a budget of {text!r} is the length of a file, and no length is known here; give "
+                "a sparsity or parameters"
             )
         smallest = file_bytes(copies * n * d_min)
         if limit < smallest:

@@ -14,7 +14,7 @@ from bet.errors import BetError
 
 
 def allocate_histogram(
-    family: Family, beta: float, k: int, total: int, d_min: int, d_max: int
+    family: Family, beta: float, k: int, *, total: int, d_min: int, d_max: int
 ) -> np.ndarray:
     """How many of ``k`` entities have each size 0..d_max when sizes are proportional to ``family``
     values and sum to ``total``.
@@ -23,6 +23,12 @@ def allocate_histogram(
     P(s V >= d)) entities of every size d fit; the few columns that are left go to the rarest
     entities. Returns (d_max + 1,) int64 with sum k and exactly ``total`` columns; raises BetError
     when no such sizes exist.
+
+    Uniform values (power law, beta = 1), ten columns over four entities:
+
+    >>> counts = allocate_histogram(FAMILIES["power law"], 1.0, 4, total=10, d_min=1, d_max=4)
+    >>> counts, int(counts @ np.arange(5))
+    (array([0, 1, 1, 1, 1]), 10)
     """
     if not k * d_min <= total <= k * d_max:
         raise BetError(
@@ -71,7 +77,7 @@ def sample_histogram(budget: Budget, n_users: int, rng: np.random.Generator) -> 
     counts = (n_users, budget.n - n_users)
     return np.stack(
         [
-            allocate_histogram(family, beta, k, total, budget.d_min, budget.d_max)
+            allocate_histogram(family, beta, k, total=total, d_min=budget.d_min, d_max=budget.d_max)
             for (family, beta), k, total in zip(drawn, counts, totals, strict=True)
         ]
     )

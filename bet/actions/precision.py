@@ -13,7 +13,8 @@ from bet.data import FrequencyOrder
 
 PRECISIONS = (1, 2, 4, 8)  # bits per number, each a multiple of the one before
 LEVELS = 16  # lengths that rows may have
-NARROWEST = 8  # of d_max, the divisor: columns from which on a row may take more bits instead of more columns
+# Of d_max, the divisor: columns from which on a row may take more bits instead of more columns.
+NARROWEST = 8
 
 
 @dataclass(frozen=True)
@@ -36,17 +37,13 @@ class PrecisionSpace:
     @cached_property
     def kinds(self) -> np.ndarray:
         """(size, bits) that rows may have, by bytes, then bits: (k, 2) int64."""
-        lengths = np.arange(self.lengths.step, self.lengths.d_max + 1, self.lengths.step)
-        pairs = [
-            (self.columns(int(length), bits), bits) for length in lengths for bits in PRECISIONS
-        ]
-        return np.array(
-            [(size, bits) for size, bits in pairs if 1 <= size <= self.d_max], dtype=np.int64
-        )
-
-    def columns(self, length: int, bits: int) -> int:
-        """Of a row of ``length`` bytes."""
-        return 8 * length // (bits * self.copies)
+        kinds, step = [], self.lengths.step
+        for length in range(step, self.lengths.d_max + 1, step):
+            for bits in PRECISIONS:
+                size = 8 * length // (bits * self.copies)
+                if 1 <= size <= self.d_max:
+                    kinds.append((size, bits))
+        return np.array(kinds, dtype=np.int64)
 
     @cached_property
     def sets(self) -> np.ndarray:
@@ -74,27 +71,28 @@ class PrecisionSpace:
         """The fewest bits at which rows of ``lengths`` (n,) bytes have no more than ``most`` (n,)
         columns: (n,) int64.
         """
-        found = np.full(len(lengths), PRECISIONS[-1])
+        fewest = np.full(len(lengths), PRECISIONS[-1])
         for bits in PRECISIONS[-2::-1]:
-            found[8 * lengths.astype(np.int64) // (bits * self.copies) <= most] = bits
-        return found
+            fewest[8 * lengths.astype(np.int64) // (bits * self.copies) <= most] = bits
+        return fewest
 
     def histograms(self, action: Action) -> np.ndarray:
         assert action.allocation.bits is not None
         code = 64 * action.sizes.astype(np.int64) + action.allocation.bits
         listed = 64 * self.kinds[:, 0] + self.kinds[:, 1]
         order = np.argsort(listed)
-        found = order[np.searchsorted(listed[order], code)]
-        counts = [
-            np.bincount(side, minlength=len(listed))
-            for side in (found[: action.n_users], found[action.n_users :])
-        ]
-        return np.pad(np.stack(counts), ((0, 0), (1, 0)))
+        kind = order[np.searchsorted(listed[order], code)]  # (n,)
+        sides = (kind[: action.n_users], kind[action.n_users :])
+        counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
+        return np.pad(counts, ((0, 0), (1, 0)))  # no row is empty
 
 
 def longest_row(n: int, d_max: int, copies: int, available: int) -> int:
     """Bytes that a row may have: four times the mean, at most d_max columns at eight bits, at least
     a byte per copy.
+
+    >>> longest_row(n=10, d_max=64, copies=1, available=80), longest_row(10, 16, 1, 80)
+    (32, 16)
     """
     return max(copies, min(d_max * copies, 4 * available // n))
 
@@ -104,13 +102,12 @@ def row_lengths(n: int, copies: int, longest: int, available: int) -> Budget:
     ``longest``; up to ``LEVELS`` lengths.
 
     Raises BetError unless every row can have the shortest.
+
+    >>> lengths = row_lengths(n=10, copies=1, longest=32, available=101)
+    >>> lengths.total, lengths.d_max, lengths.step  # rows of 2, 4, ..., 32 bytes
+    (100, 32, 2)
     """
     step = copies * max(1, -(-longest // (LEVELS * copies)))
-    return Budget(
-        available // step * step,
-        n,
-        max(step, min(longest, LEVELS * step) // step * step),
-        step,
-        1,
-        step,
-    )
+    most = max(step, min(longest, LEVELS * step) // step * step)
+    total = available // step * step
+    return Budget(total, n, d_max=most, d_min=step, step=step)

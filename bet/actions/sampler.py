@@ -20,6 +20,13 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
     d_max]: with the largest scale s for which sum clip(floor(s * values), d_min, d_max) <= total,
     plus one column each by largest remainder (ties by rank). Raises BetError when no such sizes
     exist.
+
+    Ten columns over four entities of at most four each: scaled by a little less than 2 the values
+    are nearly 10, 4, 2 and 2, their floors within the bounds 4, 3, 1 and 1. At 2 they would be 4,
+    4, 2 and 2, too many; so the tenth column goes to the largest remainder, the first of the twos.
+
+    >>> allocate(np.array([5.0, 2.0, 1.0, 1.0]), total=10, d_min=1, d_max=4)
+    array([4, 3, 2, 1])
     """
     k = len(values)
     if not k * d_min <= total <= k * d_max:
@@ -63,6 +70,12 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
 def split_budget(budget: Budget, n_users: int, user_share: float) -> tuple[int, int]:
     """Columns for users and for items; ``user_share`` in [0, 1] is clipped to what both sides can
     hold.
+
+    Two users and three items share ten columns, at most four each: users hold at most eight.
+
+    >>> budget = Budget(total=10, n=5, d_max=4)
+    >>> split_budget(budget, n_users=2, user_share=0.4), split_budget(budget, 2, 0.9)
+    ((4, 6), (7, 3))
     """
     n_items, total, step = budget.n - n_users, budget.target, budget.step
     low = max(n_users * budget.d_min, total - n_items * budget.d_max)
@@ -81,6 +94,13 @@ def ranked_action(
 ) -> Action:
     """The exact action whose sizes follow ``user_values`` (|U|,) and ``item_values`` (|V|,), both
     non-increasing, by rank.
+
+    The most frequent user is the second, the most frequent item the first:
+
+    >>> order = FrequencyOrder(np.array([1, 5]), np.array([7, 3]))
+    >>> values = np.array([2.0, 1.0])
+    >>> ranked_action(order, Budget(6, 4, 4), values, values, user_share=0.5).sizes
+    array([1, 2, 2, 1], dtype=int16)
     """
     for_users, for_items = split_budget(budget, order.n_users, user_share)
     step = budget.step
@@ -96,7 +116,12 @@ def ranked_action(
 
 def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> Action:
     """Draw a family and its parameter for each side and the users' share; sizes are monotone in
-    frequency rank.
+    frequency rank (BET, section 3.2).
+
+    >>> order = FrequencyOrder(np.array([1, 5, 2]), np.array([7, 3]))
+    >>> action = sample_action(order, Budget(12, 5, 4), np.random.default_rng(0))
+    >>> int(action.sizes.sum()), len(action.sizes)
+    (12, 5)
     """
     values: dict[str, np.ndarray] = {}
     origin: dict[str, float | str] = {}
@@ -116,7 +141,7 @@ def sample_actions(
 
 
 def _sorted_uniforms(k: int, rng: np.random.Generator) -> np.ndarray:
-    """Order statistics of k uniforms, increasing, from exponential spacings: O(k), nothing to sort."""
+    """Order statistics of k uniforms, increasing, from exponential spacings: O(k), no sorting."""
     sums = np.cumsum(rng.standard_exponential(k + 1))
     # Kept inside the open interval, where all quantile functions are finite.
     return np.clip(sums[:-1] / sums[-1], 1e-15, 1 - 1e-15)

@@ -36,7 +36,11 @@ class Space(Protocol):
 
 
 def relative_sizes(d_max: int) -> np.ndarray:
-    """d / d_max for the sizes d from 1 to d_max: (d_max, 1) float32."""
+    """d / d_max for the sizes d from 1 to d_max: (d_max, 1) float32.
+
+    >>> relative_sizes(4).ravel()
+    array([0.25, 0.5 , 0.75, 1.  ], dtype=float32)
+    """
     return np.arange(1, d_max + 1, dtype=np.float32)[:, None] / np.float32(d_max)
 
 

@@ -24,6 +24,10 @@ class FrequencyRuns:
 class FrequencyOrder:
     """Training frequency of both sides, and the ids of each side from most to least frequent (ties
     by id).
+
+    >>> order = FrequencyOrder(np.array([1, 5, 5]), np.array([7, 4]))
+    >>> order.users, order.items, order.entities
+    (array([1, 2, 0]), array([0, 1]), array([1, 2, 0, 3, 4]))
     """
 
     user_frequency: np.ndarray  # (|U|,) int64
@@ -48,12 +52,13 @@ class FrequencyOrder:
 
     @property
     def runs(self) -> FrequencyRuns:
-        """Distinct frequencies and their counts."""
-        sides = (
-            np.unique(side, return_counts=True)
-            for side in (self.user_frequency, self.item_frequency)
-        )
-        return FrequencyRuns(*((values[::-1], counts[::-1]) for values, counts in sides))
+        """Distinct frequencies and their counts.
+
+        >>> order = FrequencyOrder(np.array([1, 5, 5]), np.array([7, 4]))
+        >>> order.runs.users
+        (array([5, 1]), array([2, 1]))
+        """
+        return FrequencyRuns(_runs(self.user_frequency), _runs(self.item_frequency))
 
     @property
     def n_users(self) -> int:
@@ -62,3 +67,8 @@ class FrequencyOrder:
     @property
     def n(self) -> int:
         return len(self.users) + len(self.items)
+
+
+def _runs(frequency: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, counts = np.unique(frequency, return_counts=True)
+    return values[::-1], counts[::-1]  # the largest first

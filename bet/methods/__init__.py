@@ -1,8 +1,7 @@
-"""Methods: functions from a context (data, backbone, budget, seed) to an outcome. A new one is one
+"""Methods: functions from a context (data, backbone, budget, seed) to a result. A new one is one
 file and one line here.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 from bet.methods.amtl import amtl
@@ -14,6 +13,7 @@ from bet.methods.full import full
 from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.magnitude import magnitude
 from bet.methods.mec import mec
+from bet.methods.method import Method
 from bet.methods.mixed_precision import bet_bytes
 from bet.methods.nested import nested
 from bet.methods.optembed import optembed
@@ -23,68 +23,57 @@ from bet.methods.pq import pq
 from bet.methods.quantized import bet_packed, uniform_packed
 from bet.search import MethodResult, SearchContext
 
-METHODS: dict[str, Callable[[SearchContext], MethodResult]] = {
-    "full": full,
-    "su": su,
-    "sr": sr,
-    "powerlaw": powerlaw,
-    "bet": bet,
-    "bet-random": bet_random,
-    "bet-simple": bet_simple,
-    "magnitude": magnitude,
-    "pep": pep,
-    "optembed": optembed,
-    "esapn": esapn,
-    "ciess": ciess,
-    "amtl": amtl,
-    "nested": nested,
-}
-_PACKED: dict[str, Callable[[SearchContext], MethodResult]] = {
-    "uniform-fp16": partial(uniform_packed, bits=16),
-    **{f"uniform-int{bits}": partial(uniform_packed, bits=bits) for bits in (8, 4, 2, 1)},
-    **{f"bet-int{bits}": partial(bet_packed, bits=bits) for bits in (8, 4)},
-    "bet-bytes": bet_bytes,
-    "hash": hashing_trick,
-    "memrec": memrec,
-    "pq": pq,
-    "mec": mec,
-}
-METHODS |= _PACKED
-UNBUDGETED = (
-    "full",
-    "esapn",
-    "optembed",
-    "amtl",
-)  # can run without a budget: the last three choose a total of their own
-IN_BYTES = tuple(_PACKED)  # meet a number of bytes, that of their file
-ELEMENTWISE = ("magnitude", "pep")  # prune single numbers, whose places cost bytes
+_BET, _STE = "Qu et al., WSDM 2024", "Bengio et al., arXiv 1308.3432"
+_UNIFORM, _SEARCHED = (
+    "equal rows of {} bits per number",
+    "BET's sizes of rows of {} bits per number",
+)
+
+
+def _uniform(bits: int) -> Method:
+    run, name = partial(uniform_packed, bits=bits), f"uniform-{'fp' if bits == 16 else 'int'}{bits}"
+    return Method(name, run, _UNIFORM.format(bits), _STE, in_bytes=True)
+
+
+def _searched(bits: int) -> Method:
+    run = partial(bet_packed, bits=bits)
+    return Method(f"bet-int{bits}", run, _SEARCHED.format(bits), f"{_BET}; {_STE}", in_bytes=True)
+
+
+_ALL = (
+    Method("full", full, "the full table", _BET, unbudgeted=True),
+    Method("su", su, "the same size for everybody", _BET),
+    Method("sr", sr, "random sizes", _BET),
+    Method("powerlaw", powerlaw, "size follows frequency^alpha, tuned", "Ginart et al., ISIT 2021"),
+    Method("bet", bet, "searched sizes, DeepSets predictor", _BET),
+    Method("bet-random", bet_random, "BET without a predictor", _BET),
+    Method("bet-simple", bet_simple, "BET, predictor sees sizes only", _BET),
+    Method("magnitude", magnitude, "largest numbers", "Han et al., NeurIPS 2015", elementwise=True),
+    Method("pep", pep, "learned thresholds of numbers", "Liu et al., ICLR 2021", elementwise=True),
+    Method("optembed", optembed, "rows, then sizes", "Lyu et al., CIKM 2022", unbudgeted=True),
+    Method("esapn", esapn, "growing sizes, policies", "Liu et al., SIGIR 2020", unbudgeted=True),
+    Method("ciess", ciess, "sizes by actor and critics", "Qu et al., SIGIR 2023"),
+    Method("amtl", amtl, "sizes by twin networks", "Yan et al., CIKM 2021", unbudgeted=True),
+    Method("nested", nested, "BET on nested prefixes", "Kusupati et al., NeurIPS 2022"),
+    *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
+    *(_searched(bits) for bits in (8, 4)),
+    Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
+    Method("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009", in_bytes=True),
+    Method("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205", in_bytes=True),
+    Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
+    Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
+)
+METHODS = {method.name: method for method in _ALL}
+UNBUDGETED = tuple(method.name for method in _ALL if method.unbudgeted)
+IN_BYTES = tuple(method.name for method in _ALL if method.in_bytes)
+ELEMENTWISE = tuple(method.name for method in _ALL if method.elementwise)
 
 __all__ = [
     "ELEMENTWISE",
     "IN_BYTES",
     "METHODS",
     "UNBUDGETED",
+    "Method",
     "MethodResult",
     "SearchContext",
-    "amtl",
-    "bet",
-    "bet_bytes",
-    "bet_packed",
-    "bet_random",
-    "bet_simple",
-    "ciess",
-    "esapn",
-    "full",
-    "hashing_trick",
-    "magnitude",
-    "mec",
-    "memrec",
-    "nested",
-    "optembed",
-    "pep",
-    "powerlaw",
-    "pq",
-    "sr",
-    "su",
-    "uniform_packed",
 ]

@@ -1,4 +1,6 @@
-"""AMTL (Yan et al., CIKM 2021): two small networks learn, with the task, a size from the frequency."""
+"""AMTL (Yan et al., CIKM 2021): two small networks learn, with the task, a size from the
+frequency.
+"""
 
 from functools import partial
 
@@ -40,31 +42,24 @@ class FrequencyGroups:
             np.stack([side, -frequency]), axis=1, return_inverse=True, return_counts=True
         )  # users first, most frequent first
         self.group = self.group.ravel()
-        of_side = pairs[0].astype(np.float32)
-        log_frequency = np.log1p(-pairs[1])
-        before = (
-            np.cumsum(self.counts) - self.counts
-        )  # entities that come before, users before items
-        rank = np.where(
-            of_side == 0,
-            before / order.n_users,
-            (before - order.n_users) / max(1, order.n - order.n_users),
-        )
-        self.share = (
-            torch.from_numpy(_standard(log_frequency)).float().sigmoid()
-        )  # a_i, the weight of the frequent twin
-        self.features = torch.from_numpy(
-            np.stack([_standard(log_frequency), 2 * rank - 1, 2 * of_side - 1], axis=1)
-        ).float()
+        of_side = pairs[0].astype(np.float32)  # (g,)
+        log_frequency = _standardize(np.log1p(-pairs[1]))  # (g,)
+        before = np.cumsum(self.counts) - self.counts  # entities of earlier groups, users first
+        n_items = max(1, order.n - order.n_users)
+        rank = np.where(of_side == 0, before / order.n_users, (before - order.n_users) / n_items)
+        # a_i, the weight of the twin for frequent entities
+        self.share = torch.from_numpy(log_frequency).float().sigmoid()
+        features = np.stack([log_frequency, 2 * rank - 1, 2 * of_side - 1], axis=1)
+        self.features = torch.from_numpy(features).float()  # (g, 3)
 
 
-def _standard(x: np.ndarray) -> np.ndarray:
+def _standardize(x: np.ndarray) -> np.ndarray:
     return (x - x.mean()) / max(float(x.std()), 1e-9)
 
 
 class TwinTable(LearnedTable):
-    """Row i is cut to the first k_i of d_max columns, k_i = argmax of o_i = a_i o_h(s_i) + (1 -
-    a_i) o_l(s_i).
+    """Row i is truncated to the first k_i of d_max columns, k_i = argmax of
+    o_i = a_i o_h(s_i) + (1 - a_i) o_l(s_i).
 
     The backward pass sees softmax(o_i / temperature). With a ``target`` below the full table the
     expected number of columns beyond it is charged at a price that rises while there is an excess
@@ -100,10 +95,9 @@ class TwinTable(LearnedTable):
         self.register_buffer("share", groups.share[:, None], persistent=False)
         self.register_buffer("group", torch.from_numpy(groups.group), persistent=False)
         self.register_buffer("counts", torch.from_numpy(groups.counts).float(), persistent=False)
+        # Buffers, so that a resumed run has them.
         self.register_buffer("price", torch.zeros(()))
-        self.register_buffer(
-            "temperature", torch.ones(())
-        )  # a buffer, so that a resumed run has it
+        self.register_buffer("temperature", torch.ones(()))
 
     @property
     def sizes(self) -> np.ndarray:
@@ -116,8 +110,9 @@ class TwinTable(LearnedTable):
         return ((self.share * frequent + (1 - self.share) * rare) / self.temperature).softmax(1)
 
     def forward(self) -> Tensor:
-        soft = self.choice()
+        soft = self.choice()  # (g, d_max)
         hard = torch.zeros_like(soft).scatter_(1, soft.argmax(1, keepdim=True), 1.0)
+        # Straight-through estimator: the value is the hard choice's, the gradient the soft one's.
         mask = at_least(hard + soft - soft.detach())  # (g, d_max)
         return self.weight * mask[self.group].repeat(1, self.copies)
 
@@ -177,7 +172,8 @@ def project(keep: np.ndarray, groups: FrequencyGroups, target: int, d_min: int =
 
 
 def amtl(context: SearchContext) -> MethodResult:
-    """Train the table and the twins jointly, fix the sizes, train again with them.
+    """Train the table and the twins jointly, fix the sizes, train again with them (Yan et al.,
+    CIKM 2021).
 
     Changed: BPR for log-loss; the table is trained again from scratch; the temperature falls from 1
     to 0.1; one set of twins for users and items, which see the side; initial choices are centered
@@ -185,28 +181,21 @@ def amtl(context: SearchContext) -> MethodResult:
     one, the expected excess is charged (dual ascent), and at the end the columns with the largest
     P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the twins.
     """
-    groups, trials, seconds, trainings = FrequencyGroups(context.data.order), [], 0.0, 0
-    for rate in RATES[: context.settings.search.top]:
-        found = cached(
-            context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=(COLDEST, ASCENT)
-        )
-        trainings += 1
-        seconds += found["seconds"]
-        chosen = found["chosen"].numpy()
-        sizes = (
-            project(found["keep"].numpy(), groups, context.budget.target, context.budget.d_min)
-            if context.budget.binding
-            else chosen
-        )
-        trials.append(
-            Trial(
-                Allocation.from_sizes(sizes),
-                {"rate": rate, "chosen_columns": int(chosen.sum()), "price": found["price"]},
-            )
-        )
-    return best_trial(
-        context, trials, seconds=StageSeconds(search=seconds), effort=Effort(trainings=trainings)
-    )
+    budget = context.budget
+    groups, trials, seconds = FrequencyGroups(context.data.order), [], 0.0
+    rates = RATES[: context.settings.search.top]
+    for rate in rates:
+        constants = (COLDEST, ASCENT)
+        state = cached(context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=constants)
+        seconds += state["seconds"]
+        chosen = state["chosen"].numpy()
+        sizes = chosen
+        if budget.binding:
+            sizes = project(state["keep"].numpy(), groups, budget.target, budget.d_min)
+        facts = {"rate": rate, "chosen_columns": int(chosen.sum()), "price": state["price"]}
+        trials.append(Trial(Allocation.from_sizes(sizes), facts))
+    spent = Effort(trainings=len(rates))
+    return best_trial(context, trials, seconds=StageSeconds(search=seconds), effort=spent)
 
 
 def _learn_sizes(context: SearchContext, groups: FrequencyGroups, rate: float) -> dict:
@@ -214,9 +203,8 @@ def _learn_sizes(context: SearchContext, groups: FrequencyGroups, rate: float) -
     result = train_whole_schedule(context, model, f"twins-{rate:g}")
     table = model.table
     assert isinstance(table, TwinTable)
-    keep = at_least(table.choice()).detach().cpu()
     return {
-        "keep": keep,
+        "keep": at_least(table.choice()).detach().cpu(),
         "chosen": torch.from_numpy(table.sizes),
         "price": float(table.price),
         "seconds": result.seconds,

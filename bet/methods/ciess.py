@@ -90,6 +90,10 @@ class Agent(nn.Module):
         """All that changes: networks and optimizers."""
         return [self, self.actor_optimizer, self.critic_optimizer]
 
+    def states(self) -> list[dict]:
+        """Of all parts, to be saved."""
+        return [part.state_dict() for part in self.parts()]
+
     @torch.no_grad()
     def _follow(self) -> None:
         for target, source in (
@@ -125,11 +129,10 @@ class CiessSelector:
         }
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
-        self.reference = entity_quality(
-            context, context.rank(load_or_pretrain(context).model)
-        )  # (n,) of the full table
+        full = load_or_pretrain(context).model
+        self.reference = entity_quality(context, context.rank(full))  # (n,)
         # For whom even the full table finds nothing, or nobody looks, no size is better than
-        # another: nothing to learn from.
+        # another: there is nothing to learn from.
         self.measured = self.reference > 0
         self.replay: list[Tensor] = []  # (n, 8) per step
         self.state = self._reset()
@@ -152,24 +155,18 @@ class CiessSelector:
         if (t - 1) % EPISODE == 0:
             self.state = self._reset()
         # Noise and walk start from the budget's scale: that is where the critics have seen sizes.
-        means = np.concatenate(
-            [self.agents[side].act(self.state[rows])[:, 0].numpy() for side, rows in self._sides()]
-        )
-        scaled, wanted = scale_to_budget(means, context.budget), np.empty(context.budget.n)
+        means, wanted = np.empty(context.budget.n), np.empty(context.budget.n)
+        for side, ids in self._sides():
+            means[ids] = self.agents[side].act(self.state[ids])[:, 0].numpy()
+        scaled = scale_to_budget(means, context.budget)
         rng = numpy_generator(context.settings.seed, "ciess", t)
-        for side, rows in self._sides():
-            agent, state = self.agents[side], self.state[rows]
-            start = np.clip(
-                np.rint(scaled[rows] + NOISE * d_max * rng.standard_normal(len(scaled[rows]))),
-                1,
-                d_max,
-            )
-            wanted[rows] = best_of_walk(agent, state, start, d_max, rng)
-        action = Action(
-            Allocation.from_sizes(scale_to_budget(wanted, context.budget)),
-            context.data.n_users,
-            {"wanted_mean": float(wanted.mean())},
-        )
+        for side, ids in self._sides():
+            noisy = scaled[ids] + NOISE * d_max * rng.standard_normal(len(scaled[ids]))
+            start = np.clip(np.rint(noisy), 1, d_max)
+            wanted[ids] = best_of_walk(self.agents[side], self.state[ids], start, d_max, rng)
+        sizes = scale_to_budget(wanted, context.budget)
+        origin = {"wanted_mean": float(wanted.mean())}
+        action = Action(Allocation.from_sizes(sizes), context.data.n_users, origin)
         return Choice(action, "actor, noise and walk")
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
@@ -182,21 +179,15 @@ class CiessSelector:
         self.replay.append(torch.cat([self.state, size[:, None], reward[:, None], following], 1))
         self.state = following
         losses = []
-        for side, rows in self._sides():
+        for side, ids in self._sides():
             generator = torch_generator(context.settings.seed, "ciess", t, side)
-            measured = torch.from_numpy(self.measured[rows])
-            losses.append(
-                self.agents[side].update(
-                    torch.cat([step[rows][measured] for step in self.replay]), generator
-                )
-            )
+            measured = torch.from_numpy(self.measured[ids])
+            transitions = torch.cat([step[ids][measured] for step in self.replay])  # (N, 8)
+            losses.append(self.agents[side].update(transitions, generator))
         return float(np.mean(losses))
 
     def state_dict(self) -> dict:
-        agents = {
-            side: [part.state_dict() for part in agent.parts()]
-            for side, agent in self.agents.items()
-        }
+        agents = {side: agent.states() for side, agent in self.agents.items()}
         return {"agents": agents, "replay": self.replay, "state": self.state}
 
     def load_state_dict(self, state: dict) -> None:
@@ -241,13 +232,13 @@ def best_of_walk(
                 sizes + rng.choice(lengths, len(sizes), p=chance / chance.sum()), 1, d_max
             )
         inputs = torch.cat([state, torch.from_numpy(sizes / d_max).float()[:, None]], 1)
-        found = agent.critics[0](inputs)[:, 0].numpy()
-        best, value = np.where(found > value, sizes, best), np.maximum(value, found)
+        q = agent.critics[0](inputs)[:, 0].numpy()  # (k,)
+        best, value = np.where(q > value, sizes, best), np.maximum(value, q)
     return best
 
 
 def scale_to_budget(wanted: np.ndarray, budget: Budget) -> np.ndarray:
-    """Sizes (n,) int16 proportional to ``wanted`` within the bounds that sum to exactly the budget."""
+    """Sizes (n,) int16 proportional to ``wanted``, in bounds, that sum to exactly the budget."""
     order = np.argsort(-wanted, kind="stable")
     sizes = np.empty(budget.n, dtype=np.int16)
     sizes[order] = allocate(wanted[order], budget.target, budget.d_min, budget.d_max)
@@ -256,7 +247,7 @@ def scale_to_budget(wanted: np.ndarray, budget: Budget) -> np.ndarray:
 
 def ciess(context: SearchContext) -> MethodResult:
     """T steps of the environment, each fine-tuned as BET's actions are; then the five best
-    retrained.
+    retrained (Qu et al., SIGIR 2023).
 
     Changed: T steps in all (as many as BET evaluates) instead of 300, from the fine-tuned full
     model instead of fresh ones trained for five epochs, in episodes of five instead of ten, so the

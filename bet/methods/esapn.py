@@ -27,13 +27,7 @@ from bet.tables import LearnedTable
 from bet.training import train
 
 SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
-PRICES = (
-    0.0,
-    0.03,
-    0.01,
-    0.1,
-    0.3,
-)  # of a column in the reward, relative to d_max; the original has none
+PRICES = (0.0, 0.03, 0.01, 0.1, 0.3)  # of d_max columns in the reward; the original has none
 GROWTHS = 10  # moments at which the policies act
 POLICY_RATE, HIDDEN = 1e-3, 64
 STAY = 1.0  # initial logit of not enlarging
@@ -94,12 +88,9 @@ class Policies:
         popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
         generator = torch_generator(context.settings.seed, "policies")
-        self.nets = [
-            _policy(1 + len(self.table.candidates), generator).to(model.device) for _ in range(2)
-        ]
-        self.optimizer = torch.optim.Adam(
-            [w for net in self.nets for w in net.parameters()], lr=POLICY_RATE
-        )
+        inputs = 1 + len(self.table.candidates)
+        self.nets = nn.ModuleList(_policy(inputs, generator) for _ in range(2)).to(model.device)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=POLICY_RATE)
 
     def logits(self, entities: Tensor) -> Tensor:
         """(k, 2) for entity ids (k,), users and items."""
@@ -141,10 +132,10 @@ class Policies:
             < logits.softmax(1)[:, 1].detach()
         )
         can_grow = growth > 0  # at the largest size there is nothing to choose and nothing to learn
-        kept = self.table.level.clone()
+        levels = self.table.level.clone()
         self.table.level[entities] += (chosen & can_grow).long()
-        gain = self._reward(triples) - before
-        self.table.level.copy_(kept)
+        gain = self._reward(triples) - before  # (B,)
+        self.table.level.copy_(levels)
         # On the CPU: a GPU adds in no fixed order.
         sums = torch.zeros(len(entities)).index_add_(0, place.cpu(), gain.repeat(2).cpu())
         mean_gain = sums.to(gain.device) / times
@@ -191,9 +182,9 @@ def _policy(inputs: int, generator: torch.Generator) -> nn.Sequential:
 
 def esapn(context: SearchContext) -> MethodResult:
     """Grow sizes from 2 columns while the model is fine-tuned; freeze them, train again from
-    scratch.
+    scratch (Liu et al., SIGIR 2020).
 
-    Changed: BPR for squared error; a masked table instead of one table per size, cut from the
+    Changed: BPR for squared error; a masked table instead of one table per size, truncated from the
     pre-trained full one, so that an enlargement has an effect at once, as the published linear maps
     give it; the policies see log-frequency and size and learn from the change of a triple's reward
     on training batches of their own, faster (1e-3) and with an initial lean to stay; they act ten
@@ -212,23 +203,15 @@ def esapn(context: SearchContext) -> MethodResult:
             f"every entity starts with {smallest // context.budget.n}",
         )
     trials, seconds = [], 0.0
+    # Without a budget nothing is charged, as published.
     prices = PRICES[: context.settings.search.top] if context.budget.binding else PRICES[:1]
+    constants = (SIZES, GROWTHS, POLICY_RATE, STAY)
     for price in prices:
-        found = cached(
-            context,
-            f"esapn-{price:g}",
-            _grow,
-            price,
-            len(prices),
-            settings=(SIZES, GROWTHS, POLICY_RATE, STAY),
-        )
-        seconds += found["seconds"]
-        trials.append(
-            Trial(
-                Allocation.from_sizes(found["sizes"].numpy()),
-                {"price": price, "grown_columns": found["grown"]},
-            )
-        )
+        label = f"esapn-{price:g}"
+        state = cached(context, label, _grow, price, len(prices), settings=constants)
+        seconds += state["seconds"]
+        facts = {"price": price, "grown_columns": state["grown"]}
+        trials.append(Trial(Allocation.from_sizes(state["sizes"].numpy()), facts))
     pretrain = load_or_pretrain(context).result.seconds
     return best_trial(
         context,
@@ -254,11 +237,11 @@ def _grow(context: SearchContext, price: float, shares: int) -> dict:
     settings = context.settings
     train(model, context.sampler, settings.finetuning, seed=settings.seed, epochs=epochs)
     grown = table.sizes
-    sizes = fill(policies, context.budget.target) if context.budget.binding else grown
+    sizes = fill_budget(policies, context.budget.target) if context.budget.binding else grown
     return {"sizes": torch.from_numpy(sizes), "grown": int(grown.sum())}
 
 
-def fill(policies: Policies, target: int) -> np.ndarray:
+def fill_budget(policies: Policies, target: int) -> np.ndarray:
     """Sizes (n,) int16 that sum to exactly ``target``: level by level to those the policies would
     enlarge next.
     """

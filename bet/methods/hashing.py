@@ -1,9 +1,9 @@
-"""The extreme end: no row per entity at all. The plain hashing trick, and MEM-REC's two hashed
+"""The extreme end, no row per entity at all: the hashing trick, and MEM-REC's two hashed
 encoders.
 """
 
-from dataclasses import replace
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from bet.actions import Allocation
 from bet.errors import BetError
@@ -12,57 +12,52 @@ from bet.seeds import derive
 from bet.tables import HashedSpec
 
 WIDTHS = (1, 2, 4, 8, 16)  # of d_max, the divisor: columns of a token row
-SHARE = 64  # of the bytes one part goes to MEM-REC's weights, 4,096 of them at most
-K, K_WEIGHTS = 4, 2
+SHARE = 64  # of the bytes a 64th goes to MEM-REC's weights, 4,096 of them at most
+
+
+@dataclass(frozen=True)
+class Hashes:
+    """Token rows that are summed for an entity, and weights that are summed to scale it; 0:
+    none.
+    """
+
+    rows: int
+    weights: int = 0
+
+
+TRICK, MEMREC = Hashes(1), Hashes(4, 2)
 
 
 def hashing_trick(context: SearchContext) -> MethodResult:
     """Every entity takes the one row that its hash says (Weinberger et al., ICML 2009); five
     widths, the best on validation.
     """
-    return _tuned(context, k=1, k_weights=0)
+    return _best_width(context, TRICK)
 
 
 def memrec(context: SearchContext) -> MethodResult:
-    """The sum of four hashed rows, scaled by the sum of two hashed weights (arXiv 2305.07205); five
-    widths, the best on validation.
+    """The sum of four hashed rows, scaled by the sum of two hashed weights (MEM-REC, arXiv
+    2305.07205); five widths, the best on validation.
 
     Published without code: the number of hashes is ours, and rows are split between users and items
     by their numbers.
     """
-    return _tuned(context, K, K_WEIGHTS)
+    return _best_width(context, MEMREC)
 
 
-def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
-    limit = context.byte_limit
-    trials: list[dict] = []
-    if limit is None:
-        raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
-    sizes = dict.fromkeys(
-        max(1, context.budget.d_max // divisor) for divisor in WIDTHS[: context.settings.search.top]
-    )
-    forms = [
-        form for size in sizes if (form := filled(context, limit, size, k, k_weights)) is not None
-    ]
-    if not forms:
-        smallest = min(
-            _form(context, size, 2, k_weights, k, k_weights).file_bytes(context.budget.copies)
-            for size in sizes
-        )
-        raise BetError(
-            f"a budget of {limit:,} bytes is below the smallest file of a hashed table, {smallest:,} bytes; raise the budget"
-        )
-    results = []
-    for form in forms:
+def _best_width(context: SearchContext, hashes: Hashes) -> MethodResult:
+    specs = _specs(context, hashes)
+    results, trials = [], []
+    for spec in specs:
         # Columns that entities share are not theirs alone: bytes bound the table, not columns.
-        hashed = replace(context.without_budget(), table_spec=form)
-        allocation = Allocation.uniform(context.budget.n, form.size)
-        trained = train_from_scratch(hashed, allocation, f"trial-{form.size}")
+        hashed = replace(context.without_budget(), table_spec=spec)
+        allocation = Allocation.uniform(context.budget.n, spec.size)
+        trained = train_from_scratch(hashed, allocation, f"trial-{spec.size}")
         results.append((trained, hashed))
         trials.append(
             {
-                "columns": form.size,
-                "rows": form.rows,
+                "columns": spec.size,
+                "rows": spec.rows,
                 "quality": trained.result.quality,
                 "epochs": trained.result.epoch,
             }
@@ -77,44 +72,73 @@ def _tuned(context: SearchContext, k: int, k_weights: int) -> MethodResult:
     )
 
 
-def filled(
-    context: SearchContext, limit: int, size: int, k: int, k_weights: int
-) -> HashedSpec | None:
-    """The form with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights;
-    None where two do not fit.
+def _specs(context: SearchContext, hashes: Hashes) -> Sequence[HashedSpec]:
+    """A table that fills the limit in bytes for every width that fits."""
+    limit, budget = context.byte_limit, context.budget
+    if limit is None:
+        raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
+    divisors = WIDTHS[: context.settings.search.top]
+    sizes = dict.fromkeys(max(1, budget.d_max // divisor) for divisor in divisors)
+    filling = (fill_budget(context, limit, size, hashes) for size in sizes)
+    specs = [spec for spec in filling if spec is not None]
+    if not specs:
+        smallest = min(_file_bytes(context, _smallest(context, size, hashes)) for size in sizes)
+        raise BetError(
+            f"a budget of {limit:,} bytes is below the smallest file of a hashed table, "
+            f"{smallest:,} bytes; raise the budget"
+        )
+    return specs
+
+
+def fill_budget(context: SearchContext, limit: int, size: int, hashes: Hashes) -> HashedSpec | None:
+    """The table with as many rows of ``size`` columns as ``limit`` bytes hold, the rest in weights;
+    None where two rows do not fit.
 
     Never more numbers than a full table has.
     """
-    copies = context.budget.copies
-    form = partial(_form, context, size, k=k, k_weights=k_weights)
-    least = form(2, k_weights).file_bytes(copies)
+    budget = context.budget
+    spec = _smallest(context, size, hashes)
+    least = _file_bytes(context, spec)
     if least > limit:
         return None
-    limit = min(limit, max(least, 4 * context.budget.n * context.budget.d_max * copies))
-    weights = max(k_weights, min(4096, limit // 4 // SHARE)) if k_weights else 0
-    if form(2, weights).file_bytes(copies) > limit:
-        weights = k_weights
-    rows = (limit - form(2, weights).file_bytes(copies)) // (4 * copies * size) + 2
-    while form(rows, weights).file_bytes(copies) > limit:
-        rows -= 1
-    if k_weights:
-        weights += (limit - form(rows, weights).file_bytes(copies)) // 4
-        while form(rows, weights).file_bytes(copies) > limit:
-            weights -= 1
-    return form(rows, weights)
+    limit = min(limit, max(least, 4 * budget.n * budget.d_max * budget.copies))
+    if hashes.weights:
+        share = max(hashes.weights, min(4096, limit // 4 // SHARE))
+        weighted = replace(spec, weights=share)
+        spec = weighted if _file_bytes(context, weighted) <= limit else spec
+    free = (limit - _file_bytes(context, spec)) // (4 * budget.copies * size)
+    spec = _with_rows(context, spec, 2 + free)
+    # The header may have grown by a digit or two.
+    while _file_bytes(context, spec) > limit:
+        spec = _with_rows(context, spec, spec.rows - 1)
+    if hashes.weights:
+        free = (limit - _file_bytes(context, spec)) // 4
+        spec = replace(spec, weights=spec.weights + free)
+        while _file_bytes(context, spec) > limit:
+            spec = replace(spec, weights=spec.weights - 1)
+    return spec
 
 
-def _form(
-    context: SearchContext, size: int, rows: int, weights: int, k: int, k_weights: int
-) -> HashedSpec:
-    users = min(max(1, round(rows * context.data.n_users / context.budget.n)), rows - 1)
+def _smallest(context: SearchContext, size: int, hashes: Hashes) -> HashedSpec:
+    """A token row for each side, and no more weights than are summed."""
+    seed = derive(context.settings.seed, "hashing") & 0xFFFFFFFF
     return HashedSpec(
-        size,
-        rows,
-        users,
-        weights,
-        k,
-        k_weights,
-        context.data.n_users,
-        derive(context.settings.seed, "hashing") & 0xFFFFFFFF,
+        size=size,
+        rows=2,
+        user_rows=1,
+        weights=hashes.weights,
+        k=hashes.rows,
+        k_weights=hashes.weights,
+        n_users=context.data.n_users,
+        seed=seed,
     )
+
+
+def _with_rows(context: SearchContext, spec: HashedSpec, rows: int) -> HashedSpec:
+    """``rows`` token rows, split between users and items by their numbers."""
+    share = round(rows * context.data.n_users / context.budget.n)
+    return replace(spec, rows=rows, user_rows=min(max(1, share), rows - 1))
+
+
+def _file_bytes(context: SearchContext, spec: HashedSpec) -> int:
+    return spec.file_bytes(context.budget.copies)

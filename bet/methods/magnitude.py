@@ -1,4 +1,6 @@
-"""Magnitude pruning: train the full table, keep the B largest numbers, train again with that mask."""
+"""Magnitude pruning (Han et al., NeurIPS 2015): train the full table, keep the B largest numbers,
+train again with that mask.
+"""
 
 import torch
 
@@ -12,7 +14,7 @@ from bet.search import (
     load_or_pretrain,
 )
 
-EXPONENTS = (0.0, 0.5, 0.25, 0.75, 1.0)  # the plain method first
+EXPONENTS = (0.0, 0.5, 0.25, 0.75, 1.0)  # the published method first
 
 
 def magnitude(context: SearchContext) -> MethodResult:
@@ -26,12 +28,10 @@ def magnitude(context: SearchContext) -> MethodResult:
     """
     full = load_or_pretrain(context)
     weight = full.model.table().detach().cpu().abs()  # (n, copies * d_max)
+    scale = weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)  # (n, 1)
     trials = []
     for gamma in EXPONENTS[: context.settings.search.top]:
-        scores = (
-            weight / weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny) ** gamma
-        )
-        trials.append(
-            Trial(keep_largest(scores.numpy(), context.budget.parameters), {"gamma": gamma})
-        )
+        scores = weight / scale**gamma
+        allocation = keep_largest(scores.numpy(), context.budget.parameters)
+        trials.append(Trial(allocation, {"gamma": gamma}))
     return best_trial(context, trials, seconds=StageSeconds(pretrain=full.result.seconds))

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.errors import BetError
-from bet.methods._shared.codebooks import best_coding, cluster_subspaces, decoded, sides
+from bet.methods._shared.codebooks import cluster_subspaces, decode, split_sides, train_codebooks
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS, nearest
 from bet.packed import CodebookLayout
 from bet.search import MethodResult, SearchContext
@@ -21,9 +21,7 @@ from bet.seeds import torch_generator
 ENTROPY, CONTRAST, COMMITMENT = 1e-4, 2e-3, 0.25  # weights of the published code
 STEPS, RATE = 300, 1e-3  # of Adam
 BATCH = 2048  # rows
-ELEMENTS = (
-    2**22
-)  # rows x sub-spaces x centroids of a step, at most: batches are smaller where there are more centroids
+ELEMENTS = 2**22  # rows x subspaces x centroids of a step, at most: bounds the batch
 VERSION = 2  # raise when learning changes what codes would be
 SETTINGS = (VERSION, ENTROPY, CONTRAST, COMMITMENT, STEPS, RATE, BATCH, ELEMENTS, ROUNDS, DISTANCES)
 
@@ -38,7 +36,7 @@ class Weights:
 
 
 def mec(context: SearchContext) -> MethodResult:
-    """Learn codes of the full table, train codebooks and rows afresh; five widths of sub-spaces,
+    """Learn codes of the full table, train codebooks and rows afresh; five widths of subspaces,
     the best on validation.
 
     The equations are the paper's. Its released code differs from them: its entropy has no gradient,
@@ -52,28 +50,29 @@ def mec(context: SearchContext) -> MethodResult:
     have rows of their own, which fill the bytes. Rows are scaled to unit variance, so that weights
     mean the same for every table.
     """
-    return best_coding(context, "mec", _learn, settings=SETTINGS)
+    return train_codebooks(context, "mec", _learn, settings=SETTINGS)
 
 
-def _learn(context: SearchContext, form: CodebookLayout, rows: Tensor) -> dict[str, Any]:
+def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict[str, Any]:
     order = context.data.order
     frequencies = order.user_frequency[order.users], order.item_frequency[order.items]
-    codes, used = [], []
-    for side, (k, (_, coded), frequency) in enumerate(
-        zip(form.centroids, sides(form, rows), frequencies, strict=True)
-    ):
-        repeats = torch.from_numpy(repetitions(frequency[form.uncompressed[side] :]))
-        name = f"{form.subspaces} {side}"
-        found = learn_codes(
-            coded, repeats, k, form.subspaces, context.settings.seed, name, steps=STEPS
+    codes, entropies = [], []
+    for side, (_, coded) in enumerate(split_sides(layout, rows)):
+        k = layout.centroids[side]
+        repeats = repetitions(frequencies[side][layout.uncompressed[side] :])
+        side_codes = learn_codes(
+            coded,
+            torch.from_numpy(repeats),
+            k,
+            layout.subspaces,
+            generator=torch_generator(context.settings.seed, "mec", f"{layout.subspaces} {side}"),
+            steps=STEPS,
         )
-        codes.append(found)
-        used += [usage_entropy(part, k) for part in found.T] if k > 1 else []
-    return {
-        "codes": torch.cat(codes),
-        "start": None,
-        "facts": {"entropy": float(np.mean(used)) if used else 0.0},
-    }
+        codes.append(side_codes)
+        if k > 1:
+            entropies += [usage_entropy(subspace, k) for subspace in side_codes.T]
+    entropy = float(np.mean(entropies)) if entropies else 0.0
+    return {"codes": torch.cat(codes), "start": None, "facts": {"entropy": entropy}}
 
 
 def repetitions(frequency: np.ndarray) -> np.ndarray:
@@ -93,27 +92,23 @@ def learn_codes(
     rows: Tensor,
     repeats: Tensor,
     k: int,
-    parts: int,
-    seed: int,
-    name: str,
+    subspaces: int,
+    *,
+    generator: torch.Generator,
     weights: Weights = Weights(),
     steps: int = STEPS,
 ) -> Tensor:
-    """Codes (n, parts) int16 below ``k`` of ``rows`` (n, columns); a row counts as ``repeats`` (n,)
-    of them.
+    """Codes (n, subspaces) int16 below ``k`` of ``rows`` (n, columns); a row counts as ``repeats``
+    (n,) of them.
     """
     if k < 2:
-        return torch.zeros(len(rows), parts, dtype=torch.int16)
-    generator = torch_generator(seed, "mec", name)
-    rows = rows / rows.square().mean().sqrt().clamp(min=1e-12)
-    centroids, codes = cluster_subspaces(rows, repeats, k, parts, generator)
-    coder = Coder(
-        centroids,
-        parts,
-        tau=float((decoded(centroids, codes) - rows).square().sum(1).mean()) / parts,
-    )
+        return torch.zeros(len(rows), subspaces, dtype=torch.int16)
+    rows = rows / rows.square().mean().sqrt().clamp(min=1e-12)  # unit variance
+    centroids, codes = cluster_subspaces(rows, repeats, k, subspaces, generator)
+    error = float((decode(centroids, codes) - rows).square().sum(1).mean())
+    coder = Coder(centroids, subspaces, tau=error / subspaces)
     optimizer = torch.optim.Adam(coder.parameters(), lr=RATE)
-    batch = min(BATCH, len(rows), max(1, ELEMENTS // (parts * k)))
+    batch = min(BATCH, len(rows), max(1, ELEMENTS // (subspaces * k)))
     with torch.enable_grad():
         for _ in range(steps):
             chosen = torch.multinomial(repeats, batch, replacement=True, generator=generator)
@@ -123,88 +118,84 @@ def learn_codes(
             optimizer.step()
     if not all(bool(weight.isfinite().all()) for weight in coder.parameters()):
         raise BetError(
-            "learning codes diverged: centroids are no longer finite; scale the table's rows down or lower RATE"
+            "learning codes diverged: centroids are no longer finite; scale the table's rows down "
+            "or lower RATE"
         )
     return coder.codes(rows)
 
 
 class Coder(nn.Module):
-    """A linear encoder, ``parts`` codebooks and a linear decoder; ``centroids`` (k, columns) are
-    the first ones, tau > 0 softens.
+    """A linear encoder, a codebook of every subspace and a linear decoder; ``centroids`` (k,
+    columns) are the first ones, tau > 0 softens.
     """
 
-    def __init__(self, centroids: Tensor, parts: int, tau: float):
+    def __init__(self, centroids: Tensor, subspaces: int, tau: float):
         super().__init__()
         k, columns = centroids.shape
-        self.parts, self.tau = parts, max(tau, 1e-6)
-        self.encoder, self.decoder = (
-            nn.Parameter(torch.eye(columns)),
-            nn.Parameter(torch.eye(columns)),
-        )
-        self.centroids = nn.Parameter(
-            centroids.reshape(k, parts, -1).transpose(0, 1).clone()
-        )  # (parts, k, width)
+        self.subspaces, self.tau = subspaces, max(tau, 1e-6)
+        self.encoder = nn.Parameter(torch.eye(columns))
+        self.decoder = nn.Parameter(torch.eye(columns))
+        by_subspace = centroids.reshape(k, subspaces, -1).transpose(0, 1)  # (subspaces, k, width)
+        self.centroids = nn.Parameter(by_subspace.clone())
 
-    def encoded(self, rows: Tensor) -> Tensor:
-        """Encoder outputs of ``rows`` (n, columns), cut: (parts, n, width)."""
-        return (rows @ self.encoder).reshape(len(rows), self.parts, -1).transpose(0, 1)
+    def encode(self, rows: Tensor) -> Tensor:
+        """Encoder outputs of ``rows`` (n, columns) by subspace: (subspaces, n, width)."""
+        return (rows @ self.encoder).reshape(len(rows), self.subspaces, -1).transpose(0, 1)
 
     def decode(self, quantized: Tensor) -> Tensor:
-        """Rows (n, columns) of ``quantized`` (parts, n, width)."""
+        """Rows (n, columns) of ``quantized`` (subspaces, n, width)."""
         return quantized.transpose(0, 1).reshape(quantized.shape[1], -1) @ self.decoder
 
     def distances(self, encoded: Tensor) -> Tensor:
-        """Squared, to all centroids: (parts, n, k)."""
-        products = encoded @ self.centroids.transpose(1, 2)
+        """Squared, to all centroids: (subspaces, n, k)."""
+        products = encoded @ self.centroids.transpose(1, 2)  # (subspaces, n, k)
         squares = encoded.square().sum(2)[:, :, None] + self.centroids.square().sum(2)[:, None]
         return squares - 2 * products
 
-    def taken(self, codes: Tensor) -> Tensor:
-        """Centroids that ``codes`` (parts, n) name, differentiable: (parts, n, width)."""
+    def look_up(self, codes: Tensor) -> Tensor:
+        """Centroids that ``codes`` (subspaces, n) name, differentiable: (subspaces, n, width)."""
         return self.centroids.gather(1, codes[:, :, None].expand(-1, -1, self.centroids.shape[2]))
 
     def loss(self, rows: Tensor, generator: torch.Generator, weights: Weights) -> Tensor:
         """Reconstruction + commitment + entropy + contrast, of ``rows`` (b, columns)."""
-        encoded = self.encoded(rows)
-        distances = self.distances(encoded)
+        encoded = self.encode(rows)  # (subspaces, b, width)
+        distances = self.distances(encoded)  # (subspaces, b, k)
         codes = distances.argmin(2)
-        centroids = self.taken(codes)
-        # The value is the centroid's; the gradient goes to the centroid and, straight through, to
-        # the encoder.
+        centroids = self.look_up(codes)
+        # The value is the centroid's; the gradient goes to the centroid and, by the
+        # straight-through estimator, to the encoder.
         rebuilt = self.decode(centroids + encoded - encoded.detach())
         loss = (rebuilt - rows).square().sum(1).mean()
-        loss = (
-            loss + weights.commitment * (encoded - centroids.detach()).square().sum((0, 2)).mean()
-        )
+        commitment = (encoded - centroids.detach()).square().sum((0, 2)).mean()
+        loss = loss + weights.commitment * commitment
         loss = loss + weights.entropy * entropy_gap(distances, self.tau)
-        false = self.decode(self.taken(negatives(codes, self.centroids.shape[1], generator)))
+        false = self.decode(self.look_up(negatives(codes, self.centroids.shape[1], generator)))
         return loss + weights.contrast * contrast(rows, rebuilt, false)
 
     @torch.no_grad()
     def codes(self, rows: Tensor) -> Tensor:
-        """The nearest centroids of ``rows`` (n, columns): (n, parts) int16."""
-        pairs = zip(self.encoded(rows), self.centroids, strict=True)
+        """The nearest centroids of ``rows`` (n, columns): (n, subspaces) int16."""
+        pairs = zip(self.encode(rows), self.centroids, strict=True)
         return torch.stack([nearest(part, centroids)[0] for part, centroids in pairs], 1).short()
 
 
 def entropy_gap(distances: Tensor, tau: float) -> Tensor:
-    """log K - H of the mean soft assignment softmax(-distance / tau), in nats, over sub-spaces;
-    ``distances`` (parts, b, k).
+    """log K - H of the mean soft assignment softmax(-distance / tau), in nats, over subspaces;
+    ``distances`` (subspaces, b, k).
     """
     # In logarithms: a centroid that no row is near has usage 0, where the derivative of -p log p is
     # infinite.
-    usage = torch.log_softmax(-distances / tau, 2).logsumexp(1) - math.log(
-        distances.shape[1]
-    )  # (parts, k)
+    usage = torch.log_softmax(-distances / tau, 2).logsumexp(1)  # (subspaces, k)
+    usage = usage - math.log(distances.shape[1])
     return math.log(distances.shape[2]) + (usage.exp() * usage).sum(1).mean()
 
 
 def negatives(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
-    """``codes`` (parts, b) with another code below ``k`` > 1 in one position of every row, drawn
-    anew for each.
+    """``codes`` (subspaces, b) with another code below ``k`` > 1 in one position of every row,
+    drawn anew for each.
     """
-    parts, b = codes.shape
-    places = torch.randint(parts, (b,), generator=generator)
+    subspaces, b = codes.shape
+    places = torch.randint(subspaces, (b,), generator=generator)
     shifts = torch.randint(1, k, (b,), generator=generator)
     false, each = codes.clone(), torch.arange(b)
     false[places, each] = (codes[places, each] + shifts) % k

@@ -22,8 +22,8 @@ N_LISTED = 2 * LEVELS + 1  # a kind for every length on either side, and the wid
 
 
 def bet_bytes(context: SearchContext) -> MethodResult:
-    """The sampler hands out bytes, the predictor sees (frequency, size, precision); trained with
-    straight-through rounding.
+    """The sampler hands out bytes, the predictor sees (frequency, size, precision); tables are
+    trained by quantization-aware training. Ours.
     """
     mixed, space = mixed_context(context)
     return search_and_retrain(mixed, PredictorSelector(mixed, DeepSets, space))
@@ -42,32 +42,32 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
         raise BetError(
             "a table of mixed precision needs a budget; give a sparsity, parameters or bytes"
         )
-    for longest in range(
-        longest_row(budget.n, budget.d_max, budget.copies, limit), budget.copies - 1, -1
-    ):
-        lengths = row_lengths(budget.n, budget.copies, longest, budget.n * longest)
+    # Short lists of lengths take fewer bytes: rows are as long as leaves everybody the shortest.
+    longest = longest_row(budget.n, budget.d_max, budget.copies, limit)
+    for length in range(longest, budget.copies - 1, -1):
+        lengths = row_lengths(budget.n, budget.copies, length, budget.n * length)
         space = PrecisionSpace(order, lengths, budget.d_max, budget.copies)
-        packing = _packing(context, space)
-        shortest = np.tile(packing.kinds[-1], (budget.n, 1))
-        layout = packing.layout(shortest[:, 0], shortest[:, 1], budget.copies)
+        spec = _table_spec(context, space)
+        size, bits = spec.kinds[-1]
+        shortest = np.full(budget.n, size), np.full(budget.n, bits)
+        layout = spec.layout(*shortest, budget.copies)
         fitting = most_row_bytes(layout, limit)
         if fitting >= budget.n * lengths.step:
             break
     else:
         raise BetError(
-            f"a budget of {limit:,} bytes is below the smallest file of mixed precision, {layout.byte_report().total:,} bytes "
-            f"({lengths.step} bytes per row); raise the budget"
+            f"a budget of {limit:,} bytes is below the smallest file of mixed precision, "
+            f"{layout.byte_report().total:,} bytes ({lengths.step} bytes per row); raise the budget"
         )
     # Tried with rows as long as can be; what an action hands out are the bytes that are left for
     # them.
-    space = replace(space, lengths=replace(lengths, total=fitting // lengths.step * lengths.step))
-    return replace(
-        context.without_budget(), table_spec=packing
-    ), space  # bytes bound it, not columns
+    total = fitting // lengths.step * lengths.step
+    space = replace(space, lengths=replace(lengths, total=total))
+    # Bytes bound the table, not columns.
+    return replace(context.without_budget(), table_spec=spec), space
 
 
-def _packing(context: SearchContext, space: PrecisionSpace) -> PackedSpec:
+def _table_spec(context: SearchContext, space: PrecisionSpace) -> PackedSpec:
     order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
-    return PackedSpec(
-        None, order.n_users, order.entities, kinds, min(N_LISTED, len(kinds)), context.id_layout
-    )
+    n_listed = min(N_LISTED, len(kinds))
+    return PackedSpec(None, order.n_users, order.entities, kinds, n_listed, context.id_layout)

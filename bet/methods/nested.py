@@ -2,7 +2,7 @@
 scored without fine-tuning.
 
 Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: whatever prefix a row
-is cut to was trained.
+is truncated to was trained.
 """
 
 from dataclasses import asdict, replace
@@ -32,7 +32,7 @@ from bet.training import TrainResult, load_state, save_state
 
 def nested(context: SearchContext) -> MethodResult:
     """Algorithm 1 with T evaluations of a nested model instead of T fine-tunings; the top five
-    retrained, as for BET.
+    retrained, as for BET (after Kusupati et al., NeurIPS 2022).
 
     Ours: the published losses are of classifiers, and sum all prefixes in every step; here one
     prefix is drawn for a step, all with the same chance. The model serves every budget, and is
@@ -49,8 +49,8 @@ def widths(d_max: int) -> tuple[int, ...]:
 
 
 class NestedTable(LearnedTable):
-    """In every step all rows are cut to as many columns, drawn from ``widths``: in expectation the
-    mean of all prefixes' losses.
+    """In every step all rows are truncated to as many columns, drawn from ``widths``: in
+    expectation the mean of all prefixes' losses.
     """
 
     def __init__(self, allocation: Allocation, *, seed: int, **options):
@@ -63,8 +63,8 @@ class NestedTable(LearnedTable):
         )
 
     def before_step(self, step: int, steps: int) -> bool:
-        found = widths(self.d_max)
-        self.columns = found[int(numpy_generator(self.seed, "nested", step).integers(len(found)))]
+        choices, rng = widths(self.d_max), numpy_generator(self.seed, "nested", step)
+        self.columns = choices[int(rng.integers(len(choices)))]
         return False
 
 
@@ -77,10 +77,10 @@ def nested_full(context: SearchContext) -> Trained:
     whole = context.without_budget().in_folder(folder)
     path, key = folder / f"{name}.pt", repr((context.key, widths(context.budget.d_max)))
     with locked(folder / name):
-        found = load_state(path, key)
-        if found is None:
-            found = _train(whole, name)
-            save_state(path, key, found)
+        state = load_state(path, key)
+        if state is None:
+            state = _train(whole, name)
+            save_state(path, key, state)
     budget = context.budget
     table = MaskedTable(
         context.full_allocation,
@@ -89,8 +89,8 @@ def nested_full(context: SearchContext) -> Trained:
         copies=budget.copies,
     )
     model = Recommender(_untrained(whole).backbone, table).to(context.workspace.device)
-    model.load_state_dict(found["model"])
-    return Trained(model, TrainResult.from_saved(found["result"]))
+    model.load_state_dict(state["model"])
+    return Trained(model, TrainResult.from_saved(state["result"]))
 
 
 def _untrained(context: SearchContext) -> Recommender:

@@ -2,6 +2,7 @@
 size per field.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -92,7 +93,7 @@ class Supernet(LearnedTable):
 
 def optembed(context: SearchContext) -> MethodResult:
     """Train a supernet with thresholds and random column masks, evolve (columns of users, columns
-    of items), retrain the five best.
+    of items), retrain the five best (Lyu et al., CIKM 2022).
 
     Changed: BPR for log-loss; two fields, users and items; one column mask per step and field
     instead of per sample, because embeddings are propagated; norms relative to their mean at the
@@ -105,34 +106,27 @@ def optembed(context: SearchContext) -> MethodResult:
     user.
     """
     context = context.with_empty_rows()
-    supernet = cached(context, "supernet", _train_supernet, settings=(ALPHA, RATE))
-    found = cached(
-        context,
-        "evolution",
-        _evolve,
-        supernet,
-        settings=(POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE),
-    )
+    learned = (ALPHA, RATE)
+    supernet = cached(context, "supernet", _train_supernet, settings=learned)
+    evolved = (POPULATION, KEPT, MUTATION, GENERATIONS, *learned)
+    evolution = cached(context, "evolution", _evolve, supernet, settings=evolved)
+    margins, n_users = supernet["margins"].numpy(), context.data.n_users
     trials = []
-    for (users, items), quality in found["best"][: context.settings.search.top]:
-        sizes = candidate_sizes(context, supernet["margins"].numpy(), (users, items))
-        rows = sizes > 0
-        removed = {
-            "removed_users": int((~rows[: context.data.n_users]).sum()),
-            "removed_items": int((~rows[context.data.n_users :]).sum()),
+    for (users, items), quality in evolution["best"][: context.settings.search.top]:
+        sizes = candidate_sizes(context, margins, (users, items))
+        facts = {
+            "user_columns": users,
+            "item_columns": items,
+            "supernet_quality": quality,
+            "removed_users": int((sizes[:n_users] == 0).sum()),
+            "removed_items": int((sizes[n_users:] == 0).sum()),
         }
-        trials.append(
-            Trial(
-                Allocation.from_sizes(sizes),
-                {"user_columns": users, "item_columns": items, "supernet_quality": quality}
-                | removed,
-            )
-        )
+        trials.append(Trial(Allocation.from_sizes(sizes), facts))
     return best_trial(
         context,
         trials,
-        seconds=StageSeconds(search=supernet["seconds"] + found["seconds"]),
-        effort=Effort(trainings=1, evaluations=found["evaluations"]),
+        seconds=StageSeconds(search=supernet["seconds"] + evolution["seconds"]),
+        effort=Effort(trainings=1, evaluations=evolution["evaluations"]),
     )
 
 
@@ -162,8 +156,9 @@ def candidate_sizes(
     With a budget, the last row that stays gets the columns that are left.
     """
     budget = context.budget
-    columns = np.repeat(candidate, [context.data.n_users, budget.n - context.data.n_users])
-    if not context.budget.binding:
+    n_users = context.data.n_users
+    columns = np.repeat(candidate, [n_users, budget.n - n_users])
+    if not budget.binding:
         return np.where(margins > 0, columns, 0).astype(np.int16)
     order = np.argsort(-margins, kind="stable")
     before = np.cumsum(columns[order]) - columns[order]
@@ -196,24 +191,25 @@ def _evolve(context: SearchContext, supernet: dict) -> dict:
 
 def allowed(context: SearchContext, candidate: Candidate) -> bool:
     """Whether a candidate can use the whole budget."""
-    users, items = candidate
-    return (
-        not context.budget.binding
-        or users * context.data.n_users + items * (context.budget.n - context.data.n_users)
-        >= context.budget.target
-    )
+    budget, n_users, (users, items) = context.budget, context.data.n_users, candidate
+    most = users * n_users + items * (budget.n - n_users)
+    return not budget.binding or most >= budget.target
 
 
-def evolve(quality, allowed, d_max: int, rng: np.random.Generator) -> dict:
+def evolve(
+    quality: Callable[[Candidate], float],
+    allowed: Callable[[Candidate], bool],
+    d_max: int,
+    rng: np.random.Generator,
+) -> dict:
     """Evolution over pairs of column numbers: {"best": [(candidate, quality), ...], "evaluations":
     int}, each evaluated once.
 
-    quality: Candidate -> float; allowed: Candidate -> bool, others are drawn again. The best are
-    never lost: parents stay.
+    Candidates that are not ``allowed`` are drawn again. The best are never lost: parents stay.
     """
     known: dict[Candidate, float] = {}
 
-    def draw(make) -> None:
+    def draw(make: Callable[[], Candidate]) -> None:
         for _ in range(100):
             candidate = make()
             if allowed(candidate):

@@ -25,9 +25,7 @@ from bet.search import (
 from bet.tables import LearnedTable
 
 START = -15.0  # of s: thresholds sigmoid(s) of nearly zero
-DECAY = (
-    1e-5  # L2 of s: raises the thresholds, against the task once they are large enough to feel it
-)
+DECAY = 1e-5  # L2 of s: raises the thresholds, against the task once they are large enough
 # Of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole
 # training. The last is a reserve.
 SPEEDS = (2.0, 1.5, 3.0, 4.0, 1.25, 6.0)
@@ -70,7 +68,7 @@ class ThresholdTable(LearnedTable):
 
 def pep(context: SearchContext) -> MethodResult:
     """Train the table and its thresholds jointly until the budget is met, rewind to the initial
-    numbers, train with the mask.
+    numbers, train with the mask (Liu et al., ICLR 2021).
 
     Changed: BPR for log-loss; s has a learning rate of its own, stated as the speed of its
     drift, which is tuned on validation (a speed that does not come down to the budget is replaced
@@ -80,22 +78,20 @@ def pep(context: SearchContext) -> MethodResult:
     items, and NCF's two tables, share one budget. Rows may end empty. Raises BudgetNotMet when no
     speed comes down to the budget.
     """
-    trials, reached, seconds = [], [], 0.0
+    limit, trials, reached, seconds = context.budget.parameters, [], [], 0.0
     for speed in SPEEDS:
-        found = cached(context, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
-        seconds += found["seconds"]
-        reached.append(found["left"])
-        if found["left"] <= context.budget.parameters:
-            facts = {"speed": speed, "left": found["left"], "pruning_epochs": found["epochs"]}
-            trials.append(
-                Trial(keep_largest(found["margins"].numpy(), context.budget.parameters), facts)
-            )
+        state = cached(context, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
+        seconds += state["seconds"]
+        reached.append(state["left"])
+        if state["left"] <= limit:
+            facts = {"speed": speed, "left": state["left"], "pruning_epochs": state["epochs"]}
+            trials.append(Trial(keep_largest(state["margins"].numpy(), limit), facts))
         if len(trials) == context.settings.search.top:
             break
     if not trials:
         raise BudgetNotMet(
             "numbers",
-            context.budget.parameters,
+            limit,
             min(reached),
             "the thresholds did not rise far enough in all epochs",
         )

@@ -3,7 +3,8 @@
 Both fill a packed file up to the limit in bytes, everything in it counted: what is left is less
 than a row and the eight bytes that the header is padded to, unless everybody has d_max columns.
 Where the budget is a sparsity the limit is that of the float32 numbers it leaves, 4 bytes each.
-Trained with straight-through rounding; the full-precision backbone starts the search.
+Quantization-aware training with the straight-through estimator (Bengio et al., 2013); the
+full-precision backbone starts the search.
 """
 
 from dataclasses import replace
@@ -28,7 +29,7 @@ def uniform_packed(context: SearchContext, bits: int) -> MethodResult:
 
 
 def bet_packed(context: SearchContext, bits: int) -> MethodResult:
-    """Algorithm 1 over sizes of quantized rows; fine-tuning and retraining round as the file will."""
+    """Algorithm 1 over sizes of quantized rows; fine-tuning and retraining round as the file."""
     quantized = quantized_context(context, bits)
     return search_and_retrain(quantized, PredictorSelector(quantized, DeepSets))
 
@@ -42,38 +43,68 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
     budget, order, limit = context.budget, context.data.order, context.byte_limit
     if limit is None:
         raise BetError("a quantized table needs a budget; give a sparsity, parameters or bytes")
-    step, d_max, smallest = _smallest(context, bits, uniform)
-    per_step = step * bits * budget.copies // 8  # bytes
-    fitting = most_row_bytes(smallest, limit) // per_step
+    step, d_max = _step(budget, bits), _widest(budget, bits)
+    smallest = _smallest(context, bits, uniform)
+    step_bytes = step * bits * budget.copies // 8
+    fitting = most_row_bytes(smallest, limit) // step_bytes  # steps, over all entities
     if fitting < budget.n:
         raise BetError(
-            f"a budget of {limit:,} bytes is below the smallest file at {bits} bits, {smallest.byte_report().total:,} bytes "
-            f"({step} columns per entity); raise the budget"
+            f"a budget of {limit:,} bytes is below the smallest file at {bits} bits, "
+            f"{smallest.byte_report().total:,} bytes ({step} columns per entity); raise the budget"
         )
     listed = _listed(step, d_max)
     if uniform:
         top = min(fitting // budget.n * step + step, d_max)
         # Once the two sizes are known the list may take fewer or more bytes than it did with d_max
         # in it.
-        fitting = _fitting(context, bits, (top, top - step), limit) // per_step
+        fitting = _fitting_bytes(context, bits, (top, top - step), limit) // step_bytes
         if fitting < (top - step) // step * budget.n:
             top -= step
-            fitting = _fitting(context, bits, (top, top - step), limit) // per_step
+            fitting = _fitting_bytes(context, bits, (top, top - step), limit) // step_bytes
         listed = (top, top - step)
-    columns = Budget(
-        min(fitting * step, budget.n * listed[0]), budget.n, d_max, step, budget.copies, step
-    )
+    total = min(fitting * step, budget.n * listed[0])
+    columns = Budget(total, budget.n, d_max, d_min=step, copies=budget.copies, step=step)
     kinds = tuple((size, bits) for size in listed)
-    return replace(
-        context,
-        budget=columns,
-        table_spec=PackedSpec(
-            bits, order.n_users, order.entities, kinds, len(kinds), context.id_layout
-        ),
-    )
+    spec = PackedSpec(bits, order.n_users, order.entities, kinds, len(kinds), context.id_layout)
+    return replace(context, budget=columns, table_spec=spec)
 
 
-def _fitting(context: SearchContext, bits: int, sizes: tuple[int, ...], limit: int) -> int:
+def smallest_file(context: SearchContext, bits: int, uniform: bool = False) -> int:
+    """Bytes of the smallest file at ``bits`` per number."""
+    return _smallest(context, bits, uniform).byte_report().total
+
+
+def _step(budget: Budget, bits: int) -> int:
+    """Columns whose numbers, over all copies, fill whole bytes."""
+    return max(1, 8 // (bits * budget.copies))
+
+
+def _widest(budget: Budget, bits: int) -> int:
+    """The most columns that are a multiple of the step."""
+    step = _step(budget, bits)
+    if step > budget.d_max:
+        raise BetError(
+            f"{bits} bits per number need at least {step} columns, the full table has "
+            f"{budget.d_max}"
+        )
+    return budget.d_max // step * step
+
+
+def _listed(step: int, d_max: int) -> tuple[int, ...]:
+    """Sizes that a file lists, from the longest row to the shortest."""
+    return tuple(range(d_max, 0, -step))
+
+
+def _smallest(context: SearchContext, bits: int, uniform: bool) -> Layout:
+    """The layout with one step of columns for everybody."""
+    step, d_max = _step(context.budget, bits), _widest(context.budget, bits)
+    sizes = _listed(step, d_max)
+    if uniform:
+        sizes = (d_max, step) if d_max > step else (d_max, 0)
+    return _layout(context, bits, sizes, step)
+
+
+def _fitting_bytes(context: SearchContext, bits: int, sizes: tuple[int, ...], limit: int) -> int:
     """Bytes that rows may take in a file that lists ``sizes``."""
     return most_row_bytes(_layout(context, bits, sizes, max(sizes)), limit)
 
@@ -84,39 +115,9 @@ def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody
     layout = layout_of(
         np.full(budget.n, everybody),
         bits,
-        context.data.order.n_users,
+        context.data.n_users,
         budget.copies,
         by_rank=True,
         kinds=kinds,
     )
     return replace(layout, ids=context.id_layout)
-
-
-def smallest_file(context: SearchContext, bits: int, uniform: bool = False) -> int:
-    """Bytes of the smallest file at ``bits`` per number."""
-    return _smallest(context, bits, uniform)[2].byte_report().total
-
-
-def _listed(step: int, d_max: int) -> tuple[int, ...]:
-    return tuple(range(d_max, 0, -step))
-
-
-def _smallest(context: SearchContext, bits: int, uniform: bool) -> tuple[int, int, Layout]:
-    """Columns that fill whole bytes, the most columns that are a multiple of them, and the layout
-    with as few as possible.
-    """
-    budget = context.budget
-    step = max(1, 8 // (bits * budget.copies))
-    d_max = budget.d_max // step * step
-    if not d_max:
-        raise BetError(
-            f"{bits} bits per number need at least {step} columns, the full table has {budget.d_max}"
-        )
-    sizes = (
-        (d_max, step)
-        if uniform and d_max > step
-        else (d_max, 0)
-        if uniform
-        else _listed(step, d_max)
-    )
-    return step, d_max, _layout(context, bits, sizes, step)

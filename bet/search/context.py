@@ -187,7 +187,7 @@ class SearchContext:
         return evaluate(model.ranker(), self.selection, [self.data.train], device=device)
 
     def quality(self, model: Recommender) -> float:
-        """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over the users of ``selection`` (Eq. 13)."""
+        """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over users of ``selection`` (Eq. 13)."""
         return self.rank(model).means()["quality"]
 
     @cached_property

@@ -1,4 +1,6 @@
-"""Algorithm 1 and selective retraining; state is saved after every iteration and every retraining."""
+"""Algorithm 1 and selective retraining (BET, section 3.5); state is saved after every
+iteration and every retraining.
+"""
 
 import logging
 import time
@@ -81,7 +83,17 @@ def search(
 
 
 def top_actions(population: Sequence[Evaluated], top: int) -> list[Evaluated]:
-    """The ``top`` members of highest fitness, best first, earlier ones first among equals."""
+    """The ``top`` members of highest fitness, best first, earlier ones first among equals.
+
+    >>> action = Action(Allocation.uniform(4, 2), n_users=2)
+    >>> fitness = [0.7, 0.9, 0.9]
+    >>> population = [
+    ...     Evaluated(t, action, "II random", None, r, r / 10, None, 0.0)
+    ...     for t, r in enumerate(fitness, start=1)
+    ... ]
+    >>> [member.t for member in top_actions(population, top=2)]
+    [2, 3]
+    """
     return sorted(population, key=lambda member: (-member.fitness, member.t))[:top]
 
 
@@ -94,7 +106,7 @@ def search_and_retrain(
     """Search, retrain the top five from scratch, keep the one with the best validation quality (Eq.
     14).
 
-    For every T' in ``SearchSettings.curve`` the same selection is made from the first T' iterations.
+    For every T' in ``curve`` the same selection is made from the first T' iterations.
     ``full`` and ``score``: of ``search``.
     """
     settings = context.settings.search
@@ -102,8 +114,11 @@ def search_and_retrain(
     population = search(context, selector, full, score)
     counts = sorted({t for t in settings.curve if t < len(population)} | {len(population)})
     tops = {count: top_actions(population[:count], settings.top) for count in counts}
+    candidates: set[int] = set()
+    for members in tops.values():
+        candidates |= {member.t for member in members}
     retrained: dict[int, Trained] = {}
-    for t in sorted({member.t for members in tops.values() for member in members}):
+    for t in sorted(candidates):
         allocation = population[t - 1].action.allocation
         retrained[t] = train_from_scratch(context, allocation, f"retrain-{t}")
 

@@ -1,4 +1,6 @@
-"""How the next action is chosen: the paper's three strategies over a fitness predictor, or chance."""
+"""How the next action is chosen: the paper's three strategies over a fitness predictor, or
+chance.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

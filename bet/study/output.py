@@ -57,12 +57,11 @@ def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
     """The ids of users and items as text, in the order of their numbers; the numbers where there
     are none.
     """
-    sides = (
-        (interactions.user_ids, interactions.n_users),
-        (interactions.item_ids, interactions.n_items),
+    users, items = interactions.user_ids, interactions.item_ids
+    return (
+        [str(i) for i in (range(interactions.n_users) if users is None else users)],
+        [str(i) for i in (range(interactions.n_items) if items is None else items)],
     )
-    users, items = ([str(own) for own in (range(n) if ids is None else ids)] for ids, n in sides)
-    return users, items
 
 
 def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:

@@ -103,7 +103,9 @@ def _search(cell: Cell, context: SearchContext) -> MethodResult:
 
 
 def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender:
-    """The method's model or, under protocol ``merged``, its sizes refitted on train and validation."""
+    """The method's model or, under protocol ``merged``, its allocation refitted on train and
+    validation.
+    """
     if cell.protocol == "clean":
         return outcome.trained.model
     return refit(outcome.context, outcome.trained, split.merged(), "train and validation")

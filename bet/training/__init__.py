@@ -1,16 +1,10 @@
 """BPR training and full-ranking evaluation, the same for every method."""
 
+from bet.training.checkpoint import load_state, save_state
 from bet.training.ranking import CUTOFFS, RankingMetrics, evaluate, top_k
 from bet.training.sampling import BprSampler
-from bet.training.trainer import (
-    CurvePoint,
-    TrainResult,
-    TrainSettings,
-    bpr_loss,
-    load_state,
-    save_state,
-    train,
-)
+from bet.training.settings import TrainSettings
+from bet.training.trainer import CurvePoint, TrainResult, bpr_loss, train
 
 __all__ = [
     "CUTOFFS",

@@ -46,6 +46,7 @@ def evaluate(
     ranker: Ranker,
     positives: csr_array,
     masked: Sequence[csr_array] = (),
+    *,
     cutoffs: Sequence[int] = CUTOFFS,
     block: int = 1024,
     device: torch.device | str = "cpu",
@@ -87,7 +88,7 @@ def evaluate(
                 raise
             block //= 2
             log.warning(
-                "not enough GPU memory to rank for so many users at once; going on with blocks of %d",
+                "not enough GPU memory to rank so many users at once; going on with blocks of %d",
                 block,
             )
     return RankingMetrics(users, n_positives[users], hits, cutoffs)
@@ -103,13 +104,13 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     items = items.sort(dim=1).values
     values, order = scores.gather(1, items).sort(dim=1, descending=True, stable=True)
     items = items.gather(1, order)
-    if (
-        n_items > k
-    ):  # where the cut falls between equal scores, topk may have kept the wrong columns
-        cut = ((values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)).nonzero()[:, 0]
-        if len(cut):
-            values[cut], items[cut] = (
-                x[:, : k + 1] for x in scores[cut].sort(dim=1, descending=True, stable=True)
+    if n_items > k:
+        # Where rank k falls among equal scores, topk may have kept the wrong columns.
+        equal = (values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)
+        rows = equal.nonzero()[:, 0]
+        if len(rows):
+            values[rows], items[rows] = (
+                x[:, : k + 1] for x in scores[rows].sort(dim=1, descending=True, stable=True)
             )
     return values[:, :k], items[:, :k]
 
@@ -136,12 +137,12 @@ def _metrics(
 ) -> dict[str, np.ndarray]:
     discounts = 1.0 / np.log2(np.arange(2, max(cutoffs) + 2))
     depth = hits.shape[1]
-    found = np.cumsum(hits, axis=1)
-    gained = np.cumsum(hits * discounts[:depth], axis=1)
+    n_hits = np.cumsum(hits, axis=1)  # (u, depth)
+    gained = np.cumsum(hits * discounts[:depth], axis=1)  # (u, depth)
     ideal = np.cumsum(discounts)
     values = {}
     for k in cutoffs:
         last = min(k, depth) - 1
-        values[f"recall@{k}"] = found[:, last] / n_positives
+        values[f"recall@{k}"] = n_hits[:, last] / n_positives
         values[f"ndcg@{k}"] = gained[:, last] / ideal[np.minimum(k, n_positives) - 1]
     return values

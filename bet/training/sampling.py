@@ -25,7 +25,8 @@ class BprSampler:
         drawable = np.flatnonzero((degrees > 0) & (degrees < self.n_items))
         if not len(drawable):
             raise BetError(
-                f"no user of {n_users} has both an item and a non-item to learn from; give more interactions"
+                f"no user of {n_users} has both an item and a non-item to learn from; give more "
+                "interactions"
             )
         row = np.repeat(np.arange(n_users), degrees)
         # Non-items of a user in order: the r-th one is r + (number of the user's items at or before

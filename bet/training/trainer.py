@@ -1,6 +1,7 @@
-"""BPR training with early stopping on validation, and checkpoints that resume to the same numbers."""
+"""BPR training with early stopping on validation, and checkpoints that resume to the same
+numbers.
+"""
 
-import logging
 import math
 import time
 from collections.abc import Callable
@@ -14,57 +15,13 @@ from tqdm import tqdm
 
 from bet.backbones import Recommender
 from bet.errors import BetError
-from bet.files import atomic_path
 from bet.seeds import torch_generator
 from bet.tables import take_rows
+from bet.training.checkpoint import load_state, save_state
 from bet.training.sampling import BprSampler
-
-log = logging.getLogger(__name__)
+from bet.training.settings import TrainSettings
 
 CHECKPOINT_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train; learning rates per Adam step, epochs of ceil(|train| / batch_size) steps."""
-
-    batch_size: int = 10_000
-    learning_rate: float = 0.03
-    schedule: str = "step"  # "step": x decay every decay_steps; "cosine": from learning_rate to the floor over max_epochs
-    decay: float = 0.95
-    decay_steps: int = 200
-    floor: float = 1e-3
-    max_epochs: int = 100
-    evaluate_every: int = 5  # epochs
-    patience: int = 3  # evaluations without improvement before stopping
-    l2: float | None = None  # eta; None: the backbone's own
-    init_std: float | None = None  # of the embedding rows; None: the backbone's own
-    backbone_rate: float = (
-        1.0  # learning rate of the backbone's own weights, relative to the table's
-    )
-    validation_share: float = 1.0  # of the users; stopping and all selection look at the same ones
-
-    def __post_init__(self):
-        for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):
-            if getattr(self, name) < 1:
-                raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if self.schedule not in ("step", "cosine"):
-            raise BetError(f"schedule must be 'step' or 'cosine', got {self.schedule!r}")
-        if not 0 < self.validation_share <= 1:
-            raise BetError(f"validation_share must lie in (0, 1], got {self.validation_share}")
-        if not self.backbone_rate > 0:
-            raise BetError(f"backbone_rate must be positive, got {self.backbone_rate}")
-        if not 0 < self.floor <= self.learning_rate:
-            raise BetError(
-                f"need 0 < floor <= learning_rate, got {self.floor} and {self.learning_rate}"
-            )
-
-    def rate(self, step: int, total_steps: int) -> float:
-        """Learning rate of step ``step`` (from 0) of ``total_steps``."""
-        if self.schedule == "step":
-            return max(self.floor, self.learning_rate * self.decay ** (step // self.decay_steps))
-        swing = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
-        return self.floor + (self.learning_rate - self.floor) * swing
 
 
 @dataclass(frozen=True)
@@ -273,30 +230,3 @@ class _Run:
         if self.curve:
             # max takes the first among equals, as note does.
             self.best_point = max(self.curve, key=lambda point: point.quality)
-
-
-def save_state(path: Path, key: str, state: dict) -> None:
-    """Write ``state`` (tensors and plain values) with the ``key`` of what it belongs to, whole or
-    not at all.
-    """
-    with atomic_path(path) as temporary:
-        torch.save({"key": key, "state": state}, temporary)
-
-
-def load_state(path: Path | None, key: str) -> dict | None:
-    """What ``save_state`` wrote under the same ``key``; None, with a logged reason, when absent,
-    unreadable or foreign.
-    """
-    if path is None or not path.is_file():
-        return None
-    try:
-        saved = torch.load(path, weights_only=True)
-    except (
-        Exception
-    ) as error:  # a damaged file can raise almost anything; starting afresh is always right
-        log.warning("%s cannot be read (%s); starting afresh", path, error)
-        return None
-    if saved["key"] != key:
-        log.warning("%s belongs to another configuration or data set; starting afresh", path)
-        return None
-    return saved["state"]

@@ -1,0 +1,28 @@
+"""What the study knows of a method."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bet.search import MethodResult, SearchContext
+
+
+@dataclass(frozen=True)
+class Method:
+    """``run`` searches and trains; ``summary`` in a few words; ``paper``: where it is from.
+
+    ``unbudgeted``: it can run without a budget and, but for the full table, choose a total of its
+    own. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
+    single numbers, whose places cost bytes.
+    """
+
+    name: str
+    run: Callable[[SearchContext], MethodResult]
+    summary: str
+    paper: str
+    unbudgeted: bool = False
+    in_bytes: bool = False
+    elementwise: bool = False
+
+    def __call__(self, context: SearchContext) -> MethodResult:
+        """What the method finds for ``context``."""
+        return self.run(context)

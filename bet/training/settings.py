@@ -1,0 +1,48 @@
+"""Numbers of a training."""
+
+import math
+from dataclasses import dataclass
+
+from bet.errors import BetError
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train; learning rates per Adam step, epochs of ceil(|train| / batch_size) steps."""
+
+    batch_size: int = 10_000
+    learning_rate: float = 0.03
+    # "step": x decay every decay_steps; "cosine": from learning_rate to the floor over max_epochs
+    schedule: str = "step"
+    decay: float = 0.95
+    decay_steps: int = 200
+    floor: float = 1e-3
+    max_epochs: int = 100
+    evaluate_every: int = 5  # epochs
+    patience: int = 3  # evaluations without improvement before stopping
+    l2: float | None = None  # eta; None: the backbone's default
+    init_std: float | None = None  # of the embedding rows; None: the backbone's default
+    backbone_rate: float = 1.0  # learning rate of the backbone's weights, relative to the table's
+    validation_share: float = 1.0  # of the users; stopping and all selection look at the same ones
+
+    def __post_init__(self):
+        for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):
+            if getattr(self, name) < 1:
+                raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.schedule not in ("step", "cosine"):
+            raise BetError(f"schedule must be 'step' or 'cosine', got {self.schedule!r}")
+        if not 0 < self.validation_share <= 1:
+            raise BetError(f"validation_share must lie in (0, 1], got {self.validation_share}")
+        if not self.backbone_rate > 0:
+            raise BetError(f"backbone_rate must be positive, got {self.backbone_rate}")
+        if not 0 < self.floor <= self.learning_rate:
+            raise BetError(
+                f"need 0 < floor <= learning_rate, got {self.floor} and {self.learning_rate}"
+            )
+
+    def rate(self, step: int, total_steps: int) -> float:
+        """Learning rate of step ``step`` (from 0) of ``total_steps``."""
+        if self.schedule == "step":
+            return max(self.floor, self.learning_rate * self.decay ** (step // self.decay_steps))
+        swing = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
+        return self.floor + (self.learning_rate - self.floor) * swing
