@@ -48,7 +48,7 @@ def inspect(options: argparse.Namespace) -> None:
     """What the file holds, and what every byte of it is for."""
     from bet import packed
 
-    print(packed.inspect(options.file))  # type: ignore[attr-defined]
+    print(packed.inspect(options.file))
 
 
 def _print_columns(lines: list[tuple[str, ...]]) -> None:

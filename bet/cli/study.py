@@ -2,9 +2,13 @@
 
 import argparse
 import time
+from pathlib import Path
 
+from bet.analysis.verify import Verification, verification_text
+from bet.analysis.verify import verify as verify_records
 from bet.errors import BetError
-from bet.paths import reports_dir, results_dir
+from bet.paths import report_dir, results_dir
+from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
 from bet.study.estimate import in_words, recorded_seconds
 from bet.study.grid import missing, report_missing, run_grid
@@ -25,7 +29,7 @@ def study(options: argparse.Namespace) -> int:
         return _run_cells(cells_of(profile, options.cell), options)
     if options.jobs < 1:
         raise BetError(f"jobs must be at least 1, got {options.jobs}")
-    committed = reports_dir() / ("" if profile == "default" else profile) / "records.jsonl"
+    committed = report_dir(profile) / "records.jsonl"
     there_before, started = set(missing(profile)), time.monotonic()
     unfinished = run_grid(profile, options.jobs, options.further, recorded_seconds(committed))
     seconds = time.monotonic() - started
@@ -49,7 +53,7 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     verdict = _verdict(profile)  # before the report renews the records that are committed
     started = time.monotonic()
     page = _build(profile)
-    work = sum(read_record(cell)["seconds"]["total"] for cell in ran)
+    work = sum(read_record(cell).run.seconds.total for cell in ran)
     print(
         f"cells   {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
         f"report  {page}, made in {in_words(time.monotonic() - started)}",
@@ -59,15 +63,17 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
 
 
 def _verdict(profile: str) -> str:
-    from bet.analysis.verify import verify
-
     try:
-        return verify(profile).text
+        return verification_text(_compare(profile))
     except BetError as error:  # no committed records to compare with
         return str(error)
 
 
-def _build(profile: str):
+def _compare(profile: str) -> Verification:
+    return verify_records(profile, results_dir() / profile, report_dir(profile))
+
+
+def _build(profile: str) -> Path:
     from bet.report.build import build
 
     return build(profile).resolve()
@@ -80,18 +86,14 @@ def report(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Say whether the records equal the committed ones; 1 if not."""
-    from bet.analysis.verify import verify
-
-    comparison = verify(use_profile(options.profile))
-    print(comparison.text)
+    comparison = _compare(use_profile(options.profile))
+    print(verification_text(comparison))
     return 0 if comparison.equal else 1
 
 
 def restore(options: argparse.Namespace) -> None:
     """Put committed records back and say how many."""
-    from bet.analysis.results import restore
-    from bet.report.build import report_dir
-
     profile = use_profile(options.profile)
     folder = results_dir() / profile
-    print(f"{restore(profile, report_dir(profile), folder)} records put back into {folder}")
+    count = restore_records(profile, report_dir(profile), folder)
+    print(f"{count} records put back into {folder}")

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from bet.files import atomic_path
 from bet.release.result import BudgetAlternative, TableRelease, bits_in_words
 from bet.report.style import use_style
-from bet.study.run import SIDE_FILES
+from bet.study.output import SIDE_FILES
 
 TEMPLATE = Environment(autoescape=True).from_string(
     Path(__file__).with_name("page.html").read_text(encoding="utf-8")

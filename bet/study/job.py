@@ -8,6 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from bet.errors import BetError
 from bet.paths import results_dir
 from bet.study.cell import Cell
@@ -39,11 +41,9 @@ def run_and_describe(
         record = read_record(cell)
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
-    size, test = record["size"], record["metrics"]["test"]
-    print(
-        f"{cell.id}: {size['parameters']:,} parameters, {size['bytes']:,} bytes; "
-        f"limit {size['limit']} parameters"
-    )
+    size, test = record.size, msgspec.to_builtins(record.metrics.test)
+    limit = f"{size.limit:,} parameters" if size.limit else f"{size.limit_bytes or 'no'} bytes"
+    print(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; limit {limit}")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
     print(f"  record {record_path(cell)}")
 
@@ -76,7 +76,7 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
                 print(f"       {line}")
             sys.stdout.flush()
         else:
-            seconds = read_record(cell)["seconds"]["total"]
+            seconds = read_record(cell).run.seconds.total
             print(f"done   {cell.id}  {seconds:.0f} s", flush=True)
     return failed
 

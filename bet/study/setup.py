@@ -56,8 +56,9 @@ def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget,
     if cell.method in IN_BYTES:
         # Other budgets are as many float32 numbers; the method knows the fewest bytes it needs.
         if stated_bytes is None:
-            numbers = parse_budget(cell.budget, n, d_max, copies=copies, d_min=0).parameters
-            stated_bytes = 4 * numbers
+            assert cell.budget is not None  # methods in bytes have one
+            float32 = parse_budget(cell.budget, n, d_max, copies=copies, d_min=0)
+            stated_bytes = 4 * float32.parameters
         return full, stated_bytes
     if cell.budget is None:
         return full, None

@@ -44,12 +44,9 @@ def plot_sizes(record: Record) -> Figure:
 def plot_budget(record: Record) -> Figure:
     """Parameters of the table, its limit and the full table as bars."""
     size = record.size
-    bars = {
-        "this table": size.parameters,
-        "budget": size.limit,
-        "full table": size.full_parameters,
-    }
-    bars = {name: value for name, value in bars.items() if value is not None}
+    bars = {"this table": size.parameters, "full table": size.full_parameters}
+    if size.limit is not None:
+        bars = {"this table": size.parameters, "budget": size.limit} | bars
     figure, axis = plt.subplots(figsize=(6.5, 0.5 + 0.4 * len(bars)))
     millions = [value / 1e6 for value in bars.values()]
     drawn = axis.barh(list(bars), millions, color=["C0", "C1", "0.7"])
