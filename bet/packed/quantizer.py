@@ -44,8 +44,8 @@ def quantize(values: Tensor, step: Tensor, bits: int | Tensor) -> Tensor:
 def fake_quantize(values: Tensor, sizes: Tensor, bits: int | Tensor) -> Tensor:
     """``values`` (m, d) as a file would give them back, (m, d). ``bits``: of all, or (m, 1) int64.
 
-    Rows have ``sizes`` (m, 1) numbers and zeros elsewhere; what is returned there has no meaning. At
-    one bit only the sign of a number is left; here the step is 3.19, as above:
+    Rows have ``sizes`` (m, 1) numbers and zeros elsewhere; what is returned there has no
+    meaning. At one bit only the sign of a number is left; here the step is 3.19, as above:
 
     >>> fake_quantize(torch.tensor([[-2.0, 2.0]]), torch.tensor([[2]]), 1)
     tensor([[-1.5957,  1.5957]])
