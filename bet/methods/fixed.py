@@ -1,4 +1,6 @@
-"""SU and SR: sizes fixed before training, single runs without a search. Both made exact."""
+"""SU and SR (BET, section 4.1): sizes fixed before training, single runs without a search. Both
+made exact.
+"""
 
 import numpy as np
 

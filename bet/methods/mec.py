@@ -36,8 +36,8 @@ class Weights:
 
 
 def mec(context: SearchContext) -> MethodResult:
-    """Learn codes of the full table, train codebooks and rows afresh; five widths of subspaces,
-    the best on validation.
+    """Learn codes of the full table, train codebooks and rows afresh (MEC, arXiv 2502.15355); five
+    widths of subspaces, the best on validation.
 
     The equations are the paper's. Its released code differs from them: its entropy has no gradient,
     its encoder none either, and all its negatives are one and the same code. Changed here: the

@@ -15,8 +15,8 @@ from bet.seeds import torch_generator
 
 
 def pq(context: SearchContext) -> MethodResult:
-    """k-means per side and subspace of the full table; five widths of subspaces, the best on
-    validation.
+    """k-means per side and subspace of the full table (Jégou et al., TPAMI 2011); five widths of
+    subspaces, the best on validation.
 
     What is trained starts from the centroids and, for the most frequent entities, from their rows
     of the full table; the backbone's own weights start afresh.
