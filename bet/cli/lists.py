@@ -1,9 +1,7 @@
 """``bet datasets``, ``bet methods`` and ``bet inspect``: what there is."""
 
 import argparse
-import inspect as python_inspect
 from collections.abc import Iterable
-from functools import partial
 
 from bet.paths import cache_dir, data_dir
 
@@ -33,15 +31,10 @@ def _is_here(name: str, files: Iterable[str]) -> bool:
 
 
 def methods(options: argparse.Namespace) -> None:
-    """One line per method: its name and the first line of its docstring."""
+    """One line per method: its name, what it does, and the paper it is from."""
     from bet.methods import METHODS
 
-    lines: list[tuple[str, ...]] = []
-    for name, method in METHODS.items():
-        function = method.func if isinstance(method, partial) else method
-        summary = (python_inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
-        lines.append((name, summary))
-    _print_columns(lines)
+    _print_columns([(method.name, method.summary, method.paper) for method in METHODS.values()])
 
 
 def inspect(options: argparse.Namespace) -> None:
