@@ -25,8 +25,8 @@ from bet.search import MethodResult, SearchContext
 
 _BET, _STE = "Qu et al., WSDM 2024", "Bengio et al., arXiv 1308.3432"
 _UNIFORM, _SEARCHED = (
-    "equal rows of {} bits per number",
-    "BET's sizes of rows of {} bits per number",
+    "equal rows of {}-bit numbers",
+    "searched rows of {}-bit numbers",
 )
 
 
@@ -41,7 +41,7 @@ def _searched(bits: int) -> Method:
 
 
 _ALL = (
-    Method("full", full, "the full table", _BET, unbudgeted=True),
+    Method("full", full, "the full table", "the backbone's paper", unbudgeted=True),
     Method("su", su, "the same size for everybody", _BET),
     Method("sr", sr, "random sizes", _BET),
     Method("powerlaw", powerlaw, "size ~ frequency^alpha, tuned", "after Ginart et al., ISIT 2021"),

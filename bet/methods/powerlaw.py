@@ -73,7 +73,7 @@ def powerlaw_action(context: SearchContext, alpha: float, user_share: float) -> 
 
 
 def powerlaw(context: SearchContext) -> MethodResult:
-    """T fine-tuned evaluations of the rule, then the top five retrained, as for BET (after Ginart et
-    al., ISIT 2021; the tuning is ours).
+    """T fine-tuned evaluations of the rule, then the top five retrained, as for BET (after
+    Ginart et al., ISIT 2021; the tuning is ours).
     """
     return search_and_retrain(context, PowerlawSelector(context))
