@@ -2,9 +2,10 @@
 
 import argparse
 import time
+from pathlib import Path
 
 from bet.errors import BetError
-from bet.paths import reports_dir, results_dir
+from bet.paths import report_dir, results_dir
 from bet.study.cell import Cell
 from bet.study.estimate import in_words, recorded_seconds
 from bet.study.grid import missing, report_missing, run_grid
@@ -25,14 +26,17 @@ def study(options: argparse.Namespace) -> int:
         return _run_cells(cells_of(profile, options.cell), options)
     if options.jobs < 1:
         raise BetError(f"jobs must be at least 1, got {options.jobs}")
-    committed = reports_dir() / ("" if profile == "default" else profile) / "records.jsonl"
-    there_before, started = set(missing(profile)), time.monotonic()
-    unfinished = run_grid(profile, options.jobs, options.further, recorded_seconds(committed))
+    recorded = recorded_seconds(report_dir(profile) / "records.jsonl")
+    open_before, started = missing(profile), time.monotonic()
+    unfinished = run_grid(profile, options.jobs, options.further, recorded)
     seconds = time.monotonic() - started
-    if options.report:
-        ran = [cell for cell in PROFILES[profile].cells if cell.id in there_before]
-        _report_and_compare(profile, [cell for cell in ran if cell.id not in unfinished], seconds)
-    return report_missing(profile, unfinished)
+    try:
+        if options.report:
+            ran = cells_of(profile, sorted(set(open_before) - set(unfinished)))
+            _report_and_compare(profile, ran, seconds)
+    finally:  # a failed report does not hide a failed cell
+        status = report_missing(profile, unfinished)
+    return status
 
 
 def _run_cells(cells: list[Cell], options: argparse.Namespace) -> int:
@@ -51,23 +55,23 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     page = _build(profile)
     work = sum(read_record(cell)["seconds"]["total"] for cell in ran)
     print(
-        f"cells   {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
-        f"report  {page}, made in {in_words(time.monotonic() - started)}",
-        f"numbers {verdict}",
+        f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
+        f"report   made in {in_words(time.monotonic() - started)}: {page}",
+        f"numbers  {verdict}",
         sep="\n",
     )
 
 
 def _verdict(profile: str) -> str:
-    from bet.analysis.verify import verify
+    from bet.analysis.verify import verification_text, verify
 
     try:
-        return verify(profile).text
+        return verification_text(verify(profile, results_dir() / profile, report_dir(profile)))
     except BetError as error:  # no committed records to compare with
         return str(error)
 
 
-def _build(profile: str):
+def _build(profile: str) -> Path:
     from bet.report.build import build
 
     return build(profile).resolve()
@@ -80,17 +84,17 @@ def report(options: argparse.Namespace) -> None:
 
 def verify(options: argparse.Namespace) -> int:
     """Say whether the records equal the committed ones; 1 if not."""
-    from bet.analysis.verify import verify
+    from bet.analysis.verify import verification_text, verify
 
-    comparison = verify(use_profile(options.profile))
-    print(comparison.text)
-    return 0 if comparison.equal else 1
+    profile = use_profile(options.profile)
+    verification = verify(profile, results_dir() / profile, report_dir(profile))
+    print(verification_text(verification))
+    return 0 if verification.equal else 1
 
 
 def restore(options: argparse.Namespace) -> None:
     """Put committed records back and say how many."""
     from bet.analysis.results import restore
-    from bet.report.build import report_dir
 
     profile = use_profile(options.profile)
     folder = results_dir() / profile

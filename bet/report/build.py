@@ -3,13 +3,8 @@
 from pathlib import Path
 
 from bet.analysis.results import Results, load_results, write_bundle
-from bet.paths import notebooks_dir, reports_dir, results_dir
+from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.study.notebook import execute, render_html
-
-
-def report_dir(profile: str) -> Path:
-    """``reports/`` for the default profile, ``reports/<profile>/`` for the others."""
-    return reports_dir() if profile == "default" else reports_dir() / profile
 
 
 def load(profile: str) -> Results:
