@@ -29,14 +29,17 @@ def study(options: argparse.Namespace) -> int:
         return _run_cells(cells_of(profile, options.cell), options)
     if options.jobs < 1:
         raise BetError(f"jobs must be at least 1, got {options.jobs}")
-    committed = report_dir(profile) / "records.jsonl"
-    there_before, started = set(missing(profile)), time.monotonic()
-    unfinished = run_grid(profile, options.jobs, options.further, recorded_seconds(committed))
+    recorded = recorded_seconds(report_dir(profile) / "records.jsonl")
+    open_before, started = missing(profile), time.monotonic()
+    unfinished = run_grid(profile, options.jobs, options.further, recorded)
     seconds = time.monotonic() - started
-    if options.report:
-        ran = [cell for cell in PROFILES[profile].cells if cell.id in there_before]
-        _report_and_compare(profile, [cell for cell in ran if cell.id not in unfinished], seconds)
-    return report_missing(profile, unfinished)
+    try:
+        if options.report:
+            ran = cells_of(profile, sorted(set(open_before) - set(unfinished)))
+            _report_and_compare(profile, ran, seconds)
+    finally:  # a failed report does not hide a failed cell
+        status = report_missing(profile, unfinished)
+    return status
 
 
 def _run_cells(cells: list[Cell], options: argparse.Namespace) -> int:
@@ -55,9 +58,9 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     page = _build(profile)
     work = sum(read_record(cell).run.seconds.total for cell in ran)
     print(
-        f"cells   {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
-        f"report  {page}, made in {in_words(time.monotonic() - started)}",
-        f"numbers {verdict}",
+        f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
+        f"report   made in {in_words(time.monotonic() - started)}: {page}",
+        f"numbers  {verdict}",
         sep="\n",
     )
 

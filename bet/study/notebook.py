@@ -16,6 +16,7 @@ from bet.files import atomic_path
 from bet.paths import notebooks_dir, results_dir
 from bet.study.cell import Cell
 
+WEEK = 7 * 24 * 3600  # seconds; papermill gives up after one minute, which a busy machine may need
 _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'"
 
 
@@ -91,9 +92,7 @@ def execute(
 
     folder = Path(cwd) if cwd is not None else Path(notebook).resolve().parent
     failure: Exception | None = None
-    # Kernels talk through sockets in a fresh folder, so that several may start at once: a free TCP
-    # port can be taken twice. The address of a socket has at most about 100 characters, hence not
-    # below a long TMPDIR.
+    # The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
     short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
     with (
         tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets,
@@ -108,9 +107,8 @@ def execute(
                 language="python",
                 cwd=str(folder),
                 progress_bar=False,
-                config=Config(
-                    {"KernelManager": {"transport": "ipc", "ip": os.path.join(sockets, "k")}}
-                ),
+                start_timeout=WEEK,
+                config=Config(_kernel_settings(os.path.join(sockets, "k"))),
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             failure = error
@@ -120,6 +118,16 @@ def execute(
         raise BetError(
             f"{notebook} failed. {_reason(failure)}\n  what it did until then: {output}"
         ) from failure
+
+
+def _kernel_settings(address: str) -> dict[str, dict[str, str]]:
+    return {
+        # Sockets in a fresh folder, so that several kernels may start at once: a free TCP port can
+        # be taken twice.
+        "KernelManager": {"transport": "ipc", "ip": address},
+        # The graceful way interrupts the kernel first, which may then print that as an error.
+        "NotebookClient": {"shutdown_kernel": "immediate"},
+    }
 
 
 def _forget_folders(notebook: Path) -> None:

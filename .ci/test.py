@@ -1,0 +1,75 @@
+"""What `make test` runs, one step after the other: test.py JOBS. Its last line is the verdict.
+
+The first step that fails ends it and is named in that line. Nothing has a time limit: a busy machine
+is slow, not wrong. The smoke study runs in folders of its own: nothing committed is overwritten,
+nothing finished is reused.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / ".cache" / "smoke"
+FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cache"}
+
+
+def steps(jobs: str) -> dict[str, list[str]]:
+    """Arguments of ``python -m`` by the name of the step."""
+    pytest, notebooks = (
+        ["pytest", "-q", "-p", "no:randomly", "-n", jobs],
+        "tests/test_small_notebooks.py",
+    )
+    return {
+        "lint": ["ruff", "check", "."],
+        "types": ["mypy"],
+        "tests": [*pytest, "--maxprocesses", "8", f"--ignore={notebooks}", "tests"],
+        "notebooks": [*pytest, notebooks],
+        "smoke study": ["bet", "study", "smoke", "--jobs", jobs, "--report"],
+    }
+
+
+def run(command: list[str]) -> tuple[int, str]:
+    """Exit status and output, which is passed on as it comes."""
+    environment = os.environ | {name: str(FOLDER / part) for name, part in FOLDERS.items()}
+    lines = []
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            lines.append(line)
+    return process.returncode, "".join(lines)
+
+
+def main() -> int:
+    """Run all steps; 1 when one has failed."""
+    started, counts = time.monotonic(), []
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    for name, command in steps(sys.argv[1]).items():
+        print(f"== {name}: python -m {' '.join(command)}", flush=True)
+        status, output = run(command)
+        minutes = f"{(time.monotonic() - started) / 60:.1f} minutes"
+        if status:
+            print(f"make test: FAILED in {name}, after {minutes}; its lines are above")
+            return 1
+        counts += [f"{number} {name}" for number in re.findall(r"^(\d+) passed", output, re.M)]
+        counts += [f"{number} study cells" for number in re.findall(r"all (\d+) cells", output)]
+    print(f"make test: passed: {', '.join(counts)} in {minutes}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit("make test: stopped")
