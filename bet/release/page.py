@@ -98,10 +98,8 @@ def _plot_candidates(axis: Axes, release: TableRelease) -> None:
 
 def write_page(release: TableRelease) -> Path:
     """Write the page beside the table, ``<file>.html``; its path."""
-    parts = {
-        name: f"{getattr(release.report, name):,}"
-        for name in ("header", "kinds", "steps", "rows", "ids", "total")
-    }
+    parts = {name: f"{size:,}" for name, size in release.report.parts.items()}
+    parts["total"] = f"{release.report.total:,}"
     page = TEMPLATE.render(
         release=release,
         name=release.file.name,
