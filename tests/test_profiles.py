@@ -97,8 +97,8 @@ def test_a_wrong_file_is_refused_by_name_and_field(smoke_with, old, new, message
     assert "mine.toml" in str(caught.value) and "default.toml shows one" in str(caught.value)
 
 
-def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys):
-    monkeypatch.setattr("bet.study.profiles.PROFILES", dict(PROFILES))
+def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys, request):
+    request.addfinalizer(lambda: PROFILES.pop("mine", None))
     monkeypatch.setenv("BET_STUDY", "")
     file = smoke_with('["80%"]', '["85%"]')
     assert main(["study", str(file), "--list"]) == 0
