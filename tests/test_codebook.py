@@ -376,8 +376,8 @@ def test_a_coded_cell_runs_under_both_protocols(tmp_path, monkeypatch, backbone,
             Cell("tiny", backbone, "20 B/entity", method, protocol=protocol, profile="smoke"),
             table=file,
         )
-        assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"]
-        assert record["size"]["bits"] == 16 and len(record["trials"]) == 2
+        assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes
+        assert record.size.bits == 16 and len(record.trials) == 2
         assert CodebookTable.load(file).copies == BACKBONES[backbone].copies
 
 

@@ -163,5 +163,5 @@ def test_a_hashed_cell_runs_under_both_protocols(tmp_path, monkeypatch):
             Cell("tiny", "lightgcn", "5 B/entity", "memrec", protocol=protocol, profile="smoke"),
             table=file,
         )
-        assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"]
-        assert len(record["trials"]) == 2
+        assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes
+        assert len(record.trials) == 2

@@ -34,7 +34,6 @@ NOT_IN_THE_CORE = {
     "IPython",
     "hypothesis",
     "ipykernel",
-    "jsonschema",
     "jupyter_client",
     "llvmlite",
     "matplotlib",

@@ -117,8 +117,8 @@ def test_a_sparsity_limits_the_file_to_the_numbers_it_leaves(method, tmp_path, m
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
     record = run_cell(Cell("tiny", "lightgcn", "80%", method, 0, profile="smoke"))
-    limit = 4 * int(0.2 * record["size"]["full_parameters"])
-    assert record["size"]["limit_bytes"] == limit and limit / 4 < record["size"]["bytes"] <= limit
+    limit = 4 * int(0.2 * record.size.full_parameters)
+    assert record.size.limit_bytes == limit and limit / 4 < record.size.bytes <= limit
 
 
 @pytest.mark.parametrize("method", IN_BYTES)
@@ -232,9 +232,9 @@ def test_a_cell_writes_a_file_within_its_bytes_whose_rows_are_named(
     file = tmp_path / "table.safetensors"
     cell = Cell("tiny", "ncf", "20 B/entity", "bet-int8", protocol=protocol, profile="smoke")
     record = run_cell(cell, table=file)
-    n = record["data"]["users"] + record["data"]["items"]
-    assert file.stat().st_size == record["size"]["bytes"] <= record["size"]["limit_bytes"] == 20 * n
-    assert record["size"]["bits"] == 8 and record["size"]["limit"] is None
+    n = record.data.users + record.data.items
+    assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes == 20 * n
+    assert record.size.bits == 8 and record.size.limit is None
     ids = pd.read_parquet(tmp_path / "table.safetensors.ids.parquet")
     packed = PackedTable(file)
     assert (

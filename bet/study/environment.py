@@ -33,7 +33,7 @@ def commit() -> str | None:
 
 def versions() -> Versions:
     """Of Python, this package and those that decide the numbers."""
-    packages = {package.__name__: package.__version__ for package in (torch, np, scipy, pd)}
+    packages = {package.__name__: str(package.__version__) for package in (torch, np, scipy, pd)}
     return Versions(bet=bet.__version__, python=platform.python_version(), **packages)
 
 
