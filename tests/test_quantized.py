@@ -132,13 +132,12 @@ def test_a_sparsity_below_one_float32_column_is_the_methods_to_refuse(
             run_cell(Cell("tiny", "lightgcn", budget, method, profile="smoke"))
     if method in ("hash", "memrec"):
         assert (
-            run_cell(Cell("tiny", "lightgcn", "97%", method, profile="smoke"))["size"]["bytes"]
+            run_cell(Cell("tiny", "lightgcn", "97%", method, profile="smoke")).size.bytes
             <= 0.03 * 4 * 16 * 210
         )
         # Fewer bytes than the sizes alone would take in a float32 table's file.
         assert (
-            run_cell(Cell("tiny", "lightgcn", "400 B", method, profile="smoke"))["size"]["bytes"]
-            <= 400
+            run_cell(Cell("tiny", "lightgcn", "400 B", method, profile="smoke")).size.bytes <= 400
         )
 
 

@@ -178,7 +178,7 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
     cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
     with pytest.raises(BetError, match="threads must be at least 1, got 0"):
         run_cell(cell, threads=0)
-    assert run_cell(cell, threads=2)["host"]["threads"] == 2
+    assert run_cell(cell, threads=2).run.host.threads == 2
 
 
 @pytest.mark.parametrize(
@@ -270,13 +270,12 @@ def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
     second = run_cell(merged)
     assert not work.exists()
     for part in ("search", "sizes", "learning_curve"):
-        assert first[part] == second[part]
-    assert all(
-        first["seconds"][stage] == second["seconds"][stage]
-        for stage in ("pretrain", "search", "retrain")
-    )
-    assert first["metrics"]["validation"] == second["metrics"]["validation"]
-    assert first["metrics"]["test"] != second["metrics"]["test"]
+        assert getattr(first, part) == getattr(second, part)
+    seconds = [record.run.seconds for record in (first, second)]
+    for stage in ("pretrain", "search", "retrain"):
+        assert getattr(seconds[0], stage) == getattr(seconds[1], stage)
+    assert first.metrics.validation == second.metrics.validation
+    assert first.metrics.test != second.metrics.test
 
 
 def test_selection_can_look_at_a_share_of_the_users(tmp_path, monkeypatch):
