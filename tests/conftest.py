@@ -4,12 +4,16 @@ them.
 
 from types import SimpleNamespace
 
+import msgspec
 import pytest
+from made_up import noisy_study, only_cells, sized_study
 
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES
 from bet.data import planted, split_interactions
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
+from bet.study.cell import Cell
+from bet.study.run import run_cell
 from bet.training import TrainSettings
 
 TRAINING = TrainSettings(
@@ -68,3 +72,36 @@ def make(split, training_data, tmp_path):
         )
 
     return context
+
+
+@pytest.fixture(scope="session")
+def search_record(tmp_path_factory):
+    """A real record of a search, as plain values to vary."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("RESULTS", "CACHE"):
+            patch.setenv(f"BET_{name}", str(tmp_path_factory.mktemp("run")))
+        cell = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke", iterations=6)
+        return msgspec.to_builtins(run_cell(cell))
+
+
+@pytest.fixture
+def synthetic(search_record, monkeypatch):
+    """Call with cells, which become those of profile smoke; gives a Results (``noisy_study``)."""
+
+    def make(cells, left_out=(), **details):
+        only_cells(monkeypatch, cells)
+        return noisy_study(search_record, cells, left_out=left_out, **details)
+
+    return make
+
+
+@pytest.fixture
+def sized(search_record, monkeypatch):
+    """Call with qualities by method and budget; gives a Results (``sized_study``)."""
+
+    def make(quality, **details):
+        cells, results = sized_study(search_record, quality, **details)
+        only_cells(monkeypatch, cells)
+        return results
+
+    return make

@@ -35,7 +35,6 @@ NOT_IN_THE_CORE = {
     "IPython",
     "hypothesis",
     "ipykernel",
-    "jsonschema",
     "jupyter_client",
     "llvmlite",
     "matplotlib",

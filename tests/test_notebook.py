@@ -1,6 +1,5 @@
-"""The strict notebook runner and the self-contained page."""
+"""The strict notebook runner."""
 
-import base64
 import json
 from pathlib import Path
 
@@ -8,12 +7,7 @@ import nbformat
 import pytest
 
 from bet.errors import BetError
-from bet.study.notebook import execute, parameters_of, render_html
-
-# The smallest PNG there is: one gray pixel.
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
-)
+from bet.study.notebook import execute, parameters_of
 
 
 def write(path: Path, *code: str, parameters: str | None = "x = 1\nname: str = 'a=b'") -> Path:
@@ -115,55 +109,3 @@ def test_what_is_not_a_notebook_is_named(tmp_path):
     broken.write_text("{")
     with pytest.raises(BetError, match=r"broken\.ipynb is not a notebook"):
         parameters_of(broken)
-
-
-def executed(
-    path: Path, *, html: str = "<table><tr><td>3</td></tr></table>", text: str = "Some text."
-) -> Path:
-    outputs = [
-        nbformat.v4.new_output(
-            "display_data",
-            {"image/png": base64.b64encode(PIXEL).decode(), "text/plain": "<Figure>"},
-        ),
-        nbformat.v4.new_output("display_data", {"text/html": html, "text/plain": "3"}),
-    ]
-    cells = [
-        nbformat.v4.new_markdown_cell(
-            f"# A title\n\n{text}\n\n[a link](https://example.org) and $x^2$"
-        ),
-        nbformat.v4.new_code_cell("secret_source = 1", outputs=outputs, execution_count=1),
-    ]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), path)
-    return path
-
-
-@pytest.mark.filterwarnings("ignore:Alternative text is missing")
-def test_the_page_is_one_file_without_scripts_or_inputs(tmp_path):
-    page = tmp_path / "report.html"
-    render_html(executed(tmp_path / "in.ipynb"), page, title="The study")
-    content = page.read_text()
-    assert "<title>The study</title>" in content
-    assert "<script" not in content
-    assert "secret_source" not in content
-    assert "data:image/png;base64," in content
-    assert "<td>3</td>" in content
-    assert 'href="https://example.org"' in content, "a link to follow loads nothing"
-    render_html(executed(tmp_path / "in.ipynb"), page, show_code=True)
-    assert "secret_source" in page.read_text()
-
-
-@pytest.mark.filterwarnings("ignore:Alternative text is missing")
-@pytest.mark.parametrize(
-    "html",
-    [
-        '<img src="https://example.org/a.png">',
-        "<script src=//example.org/a.js></script>",
-        '<link rel="stylesheet" href="a.css">',
-        "<style>@import 'a.css';</style>",
-        "<style>p { background: url(http://example.org/a.png) }</style>",
-    ],
-)
-def test_a_page_that_would_load_something_is_refused(tmp_path, html):
-    with pytest.raises(BetError, match="cannot become one file"):
-        render_html(executed(tmp_path / "in.ipynb", html=html), tmp_path / "report.html")
-    assert not (tmp_path / "report.html").exists()

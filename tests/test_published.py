@@ -1,29 +1,33 @@
 """The published numbers, and ours beside them."""
 
-import json
+import copy
 
+import msgspec
 import pandas as pd
 import pytest
 
-from bet.analysis.results import METRICS, Results
-from bet.report import published
+from bet.analysis import published
+from bet.analysis.answers import training_ends
+from bet.analysis.results import METRICS, Group, Results
+from bet.report import tables
+from bet.report.findings import how_close_to_published
+from bet.study.record import Record
+
+MERGED = Group("gowalla", "merged", "_gowalla_merged")
 
 
 @pytest.fixture
-def study():
+def results(search_record):
     """Two records of the profile paper with made-up test quality; everything else is missing."""
-    record = json.loads(
-        (published.Path(__file__).parent.parent / "reports" / "records.jsonl")
-        .read_text()
-        .splitlines()[0]
-    )
     records = []
-    for cell_id, value in (
-        ("gowalla_lightgcn_80_bet_s0_merged", 0.2),
-        ("gowalla_lightgcn_none_full_s0_merged", 0.3),
-    ):
-        test = record["metrics"]["test"] | dict.fromkeys(METRICS, value)
-        records.append(record | {"cell_id": cell_id, "metrics": record["metrics"] | {"test": test}})
+    for budget, method, value in (("80%", "bet", 0.2), (None, "full", 0.3)):
+        plain = copy.deepcopy(search_record)
+        names = {"dataset": "gowalla", "budget": budget, "method": method, "protocol": "merged"}
+        plain["cell"] |= names
+        label = "80" if budget else "none"
+        plain["cell_id"] = f"gowalla_lightgcn_{label}_{method}_s0_merged"
+        plain["metrics"]["test"] |= dict.fromkeys(METRICS, value)
+        records.append(msgspec.convert(plain, Record))
     return Results("paper", tuple(records), pd.DataFrame(columns=["cell_id", "user", *METRICS]))
 
 
@@ -48,45 +52,34 @@ def test_published_numbers_are_complete_and_plausible():
     assert value("gowalla", "lightgcn", "95%", "bet-random", "recall@20") == 0.1335
 
 
-def test_ours_stand_beside_the_published(study):
-    table = published.table_1(study, "gowalla", "merged", "recall@20")
+def test_ours_stand_beside_the_published(results):
+    table = tables.beside_paper(results, MERGED)
     row = table.text.loc[("lightgcn", "bet")]
-    assert list(row[:3]) == [".2000", ".1753", "+0.0247"] and list(row[3:6]) == [
-        "missing",
-        ".1620",
-        "",
-    ]
-    assert list(table.text.loc[("lightgcn", "full")][:4]) == [".3000", "", "", ".3000"]
-    assert list(table.text.loc[("lightgcn", "pep")][:3]) == ["missing", ".1588", ""]
-    assert (
-        table.text.loc[("lightgcn", "esapn (own; paper 75%)")].tolist()
-        == ["missing", ".1579", ""] * 3
-    )
-    assert (
-        table.text.loc[("ncf", "esapn (own; paper 74%)")].tolist() == ["", ".1280", ""] * 3
-    )  # not in the profile
+    assert list(row[:3]) == [".2000", ".1753", "+0.0247"]
+    assert list(row[3:6]) == ["", ".1620", "–"]
+    assert list(table.text.loc[("lightgcn", "full")][:4]) == [".3000", "", "–", ".3000"]
+    assert list(table.text.loc[("lightgcn", "pep")][:3]) == ["", ".1588", "–"]
+    assert list(table.text.loc[("lightgcn", "bet-random")][:2]) == ["", ".1749"]
+    assert table.text.loc[("lightgcn", "esapn (own)")].tolist() == ["", ".1579", "–"] * 3
+    assert "ncf" not in table.text.index.get_level_values(0), "none of ours has run"
     data = table.data.set_index(["backbone", "budget", "method", "metric"])
-    assert data.loc[("lightgcn", "80%", "bet", "ndcg@5"), "difference"] == pytest.approx(
-        0.2 - 0.1303
-    )
-    second = published.table_2(study, "gowalla", "merged", "recall@20")
-    assert second.text.loc[("lightgcn", "DeepSets")].tolist()[:2] == [".2000", ".1753"]
-    assert second.text.loc[("lightgcn", "random")].tolist()[:2] == ["missing", ".1749"]
-    for latex in (table.latex(), second.latex()):
-        assert latex.startswith("\\begin{table}")
+    difference = data.loc[("lightgcn", "80%", "bet", "ndcg@5"), "difference"]
+    assert difference == pytest.approx(0.2 - 0.1303)
+    assert table.latex().startswith("\\begin{table}")
+    assert tables.beside_paper(results, Group("movielens-100k", "clean")) is None
 
 
-def test_statements_name_both_numbers(study):
-    line, length = published.statements(study, "gowalla", "merged")
-    curve = study.records[0]["learning_curve"]
-    gain, rising = (
-        curve[-1]["quality"] / curve[-2]["quality"] - 1,
-        max(row["quality"] for row in curve) == curve[-1]["quality"],
-    )
-    assert f"{gain:.1%} of quality" in length and f"in {2 * rising} of 2 reported models" in length
-    assert ".2000 against .1753 at 80%" in line and "90%" not in line
-    assert (
-        published.statements(study, "gowalla", "clean")
-        == []
-        == published.statements(study, "movielens-100k", "clean")
-    )
+def test_published_curves_are_those_of_the_same_data():
+    curves = published.published_curves(MERGED, "lightgcn", "recall@20")
+    assert curves["bet"].to_dict() == {5.0: 0.1374, 10.0: 0.1620, 20.0: 0.1753}
+    assert published.published_curves(Group("gowalla", "clean"), "lightgcn", "recall@20") == {}
+
+
+def test_sentences_name_both_numbers(results):
+    (sentence,) = how_close_to_published(results)
+    assert ".2000 against .1753 at 80% (+14% on average)" in sentence and "90%" not in sentence
+    curve = [epoch.quality for epoch in results.records[0].learning_curve]
+    ends = training_ends(results, MERGED).loc["lightgcn"]
+    assert ends["models"] == 2 and ends["gain"] == pytest.approx(curve[-1] / curve[-2] - 1)
+    assert ends["best"] == 2 * (max(curve) == curve[-1])
+    assert ("Training had not ended" in sentence) == (ends["best"] == 2)

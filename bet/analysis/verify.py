@@ -131,7 +131,7 @@ def _changed(
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     """Every single value in nested dicts and lists, by its path: ``size.bytes``, ``trials.0.a``."""
-    if isinstance(value, dict | list):
+    if isinstance(value, dict | list | tuple):
         inner = value.items() if isinstance(value, dict) else enumerate(value)
         for name, part in inner:
             yield from _leaves(part, f"{path}.{name}" if path else str(name))

@@ -1,0 +1,175 @@
+"""Methods compared: what is bold, tested and ranked is so in the records."""
+
+import numpy as np
+import pytest
+from made_up import BASE, RIVALS, USERS, cells_of, with_rivals
+from scipy import stats as scipy_stats
+
+from bet.analysis.results import Results
+from bet.analysis.statistics import (
+    average_ranks,
+    best_competitor,
+    compare,
+    holm,
+    paired,
+    rank_blocks,
+)
+from bet.report import byte_tables, tables
+
+
+def comparison(results, **details):
+    (group,) = results.groups
+    return tables.comparison(results, group, **details)
+
+
+def test_comparison_shows_means_deviations_best_and_missing(synthetic):
+    cells = cells_of()
+    gone = [cell.id for cell in cells if cell.backbone == "ncf" and cell.method == "sr"]
+    also = [c.id for c in cells if (c.backbone, c.method, c.budget) == ("ncf", "su", "80%")]
+    results = synthetic(cells, left_out=gone + also)
+    table = comparison(results)
+    row = results.main[
+        (results.main["backbone"] == "ncf")
+        & (results.main["method"] == "su")
+        & (results.main["budget"] == "90%")
+    ]
+    mean, deviation = row["recall@20"].mean(), row["recall@20"].std(ddof=1)
+    entry = table.text.loc[("ncf", "su"), ("sparsity 90%", "R@20")]
+    assert entry == f"{mean:.4f} ± {deviation:.4f}".replace("0.", ".")
+    assert table.text.loc[("ncf", "su"), ("sparsity 80%", "R@20")] == "missing"
+    assert ("ncf", "sr") not in table.text.index, "a row without any result says nothing"
+    assert sorted(results.missing) == sorted(gone + also)
+    best = [("ncf", "bet"), ("lightgcn", "bet")]
+    assert table.bold.loc[best].all(axis=None) and not table.bold.drop(index=best).any(axis=None)
+    assert table.text.loc[("lightgcn", "bet")].str.endswith("*").all()
+    assert len(table.data) == len(results.main)
+    for content in (table.html(), table.latex()):
+        assert "missing" in content
+    assert "font-weight: bold" in table.html()
+    for part in (r"\bfseries", r"\toprule", r"80\%"):
+        assert part in table.latex()
+    assert "R@5" in comparison(results, cutoff=5).latex()
+
+
+def test_one_seed_has_no_deviation_and_says_so(synthetic):
+    table = comparison(synthetic(cells_of(seeds=(0,))))
+    assert not table.text.map(lambda entry: "±" in entry).any(axis=None)
+    assert "a single seed (0)" in table.caption
+
+
+def test_competitor_is_chosen_on_validation_not_on_test(synthetic):
+    results = synthetic(cells_of(), validation=BASE | {"su": 0.9})
+    assert best_competitor(results.main[results.main["budget"] == "80%"]) == "su"
+    tests = compare(results, "ndcg@20")
+    assert set(tests["opponent"]) == {"su"} and len(tests) == 4
+    assert (tests["difference"] > 0.04).all()
+    assert (compare(results, "ndcg@20", opponent="bet-random")["opponent"] == "bet-random").all()
+
+
+def test_paired_agrees_with_scipy_and_has_a_direction():
+    rng = np.random.default_rng(0)
+    differences = rng.normal(0.1, 0.3, 200)
+    result = paired(differences)
+    assert result.p == pytest.approx(scipy_stats.wilcoxon(differences).pvalue)
+    assert result.low < result.difference < result.high
+    options = {"n_resamples": 2000, "method": "percentile", "rng": 1}
+    expected = scipy_stats.bootstrap((differences,), np.mean, **options).confidence_interval
+    assert (result.low, result.high) == pytest.approx(tuple(expected), abs=0.01)
+    mirrored = paired(-differences)
+    assert mirrored.difference == -result.difference and mirrored.p == pytest.approx(result.p)
+    assert paired(np.zeros(10)).p == 1.0
+
+
+def test_bootstrap_interval_covers_the_mean():
+    rng = np.random.default_rng(1)
+    results = [paired(rng.normal(0.05, 0.2, 150), seed=i) for i in range(100)]
+    assert sum(result.low <= 0.05 <= result.high for result in results) >= 88
+
+
+def test_holm_by_hand():
+    assert holm(np.array([0.01, 0.04, 0.03])) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm(np.array([0.5, 0.9])) == pytest.approx([1.0, 1.0])
+
+
+def test_paired_table_names_all_opponents(synthetic):
+    table = tables.paired_tests(synthetic(cells_of()))
+    kinds = table.data.groupby("kind")["opponent"].agg(set).to_dict()
+    assert kinds == {
+        "best on validation": {"powerlaw"},
+        "tuned rule": {"powerlaw"},
+        "random selection": {"bet-random"},
+    }
+    assert (table.data["seeds"] == 2).all()
+    assert table.text["ahead"].isin(["0 of 2", "1 of 2", "2 of 2"]).all()
+    assert (table.data["ahead"] == 2).sum() > len(table.data) / 2  # BET is made to be ahead
+
+
+def test_users_are_averaged_over_seeds_before_the_test(synthetic):
+    results = synthetic(cells_of(backbones=("lightgcn",), budgets=("80%",)))
+    sides = []
+    for method in ("bet", "powerlaw"):
+        ids = results.main.index[results.main["method"] == method]
+        by_cell = results.per_user.set_index("cell_id")["ndcg@20"]
+        sides.append(np.mean([by_cell.loc[cell_id].to_numpy() for cell_id in ids], axis=0))
+    (row,) = compare(results, "ndcg@20").to_dict("records")
+    assert row["difference"] == pytest.approx((sides[0] - sides[1]).mean())
+    assert row["seeds"] == 2 and row["users"] == USERS
+
+
+def test_own_sizes_have_rows_of_their_own_and_are_never_the_best(synthetic):
+    def change(plain):
+        if plain["cell"]["budget"] is None and plain["cell"]["method"] == "esapn":
+            plain["size"]["parameters"] = plain["size"]["full_parameters"] // 4
+
+    results = synthetic(with_rivals(), base=RIVALS | {"esapn": 0.9}, change=change)
+    table = comparison(results)
+    names = {"esapn", "esapn (own, 75%)", "amtl (own, 0%)", "full"}
+    assert {("ncf", name) for name in names} <= set(table.text.index)
+    assert table.bold.loc[("ncf", "esapn")].all()
+    assert not table.bold.loc[("ncf", "esapn (own, 75%)")].any()
+    costs = byte_tables.cost(results, *results.groups)
+    assert {"esapn", "esapn (own)"} <= set(costs.data["method"])
+
+
+def test_ranks_equal_scipy_and_leave_out_methods_that_hardly_ran(synthetic):
+    cells = with_rivals()
+    hardly = [cell.id for cell in cells if cell.method == "esapn" and cell.budget != "none"][1:]
+    amtl = [c.id for c in cells if (c.method, c.backbone, c.budget) == ("amtl", "ncf", "90%")]
+    results = synthetic(cells, left_out=[*hardly, amtl[1]], base=RIVALS)
+    blocks = rank_blocks(results, "ndcg@20")
+    assert "esapn" not in blocks and {"magnitude", "amtl", "bet"} <= set(blocks)
+    assert len(blocks) == 4
+    found = average_ranks(blocks)
+    assert found.mean.index[0] == "magnitude" and found.mean["magnitude"] == 1
+    assert found.mean.index[-1] == "sr"
+    assert found.p == pytest.approx(scipy_stats.friedmanchisquare(*blocks.to_numpy().T).pvalue)
+    # Demsar, JMLR 2006, table 5: q = 3.031 for eight methods.
+    assert found.difference == pytest.approx(3.031 * np.sqrt(8 * 9 / (6 * 4)), rel=1e-3)
+    assert tables.ranks(results).text.index[0] == "magnitude"
+    assert tables.ranks(Results("smoke", (), results.per_user.iloc[:0])) is None
+
+
+def test_methods_with_fewer_seeds_are_not_compared(synthetic):
+    """Every seed has its own split: one lucky seed must neither be bold nor the best competitor."""
+    cells = [cell for cell in with_rivals() if cell.method != "magnitude" or cell.seed == 0]
+    results = synthetic(cells, base=RIVALS)
+    assert best_competitor(results.main[results.main["budget"] == "80%"]) == "powerlaw"
+    table = comparison(results)
+    assert table.bold.loc[("ncf", "bet")].all() and not table.bold.loc[("ncf", "magnitude")].any()
+
+
+@pytest.mark.parametrize("make", [byte_tables.cost, tables.comparison, byte_tables.best_at])
+def test_tables_survive_missing_cells(synthetic, tmp_path, make):
+    cells = cells_of()
+    half = synthetic(cells, [cell.id for cell in cells[::2]])
+    make(half, *half.groups).write(tmp_path)
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".html", ".tex"]
+    nothing = synthetic(cells, [cell.id for cell in cells])
+    assert make(nothing, *nothing.groups) is None and tables.paired_tests(nothing) is None
+
+
+def test_text_from_files_is_escaped(synthetic):
+    table = comparison(synthetic(cells_of()))
+    evil = table.text.rename(index={"bet": "<img src=x>"}).replace("missing", "<b>")
+    shown = tables.Table("a", "<script>alert(1)</script>", evil, table.data).html()
+    assert "<script>" not in shown and "<img" not in shown and "&lt;img" in shown
