@@ -265,7 +265,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _restore(options: argparse.Namespace) -> None:
-    from bet.report.build import report_dir
+    from bet.paths import report_dir
     from bet.study.bundle import restore
 
     count = restore(options.profile, report_dir(options.profile), results_dir() / options.profile)

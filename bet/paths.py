@@ -42,6 +42,11 @@ def reports_dir() -> Path:
     return Path(os.environ.get("BET_REPORTS") or project_root() / "reports").expanduser()
 
 
+def report_dir(profile: str) -> Path:
+    """``reports/`` for the default profile, ``reports/<profile>/`` for the others."""
+    return reports_dir() if profile == "default" else reports_dir() / profile
+
+
 def notebooks_dir() -> Path:
     """The study's notebooks; they belong to a checkout and are not installed with the package."""
     return project_root() / "notebooks"

@@ -3,15 +3,10 @@
 from pathlib import Path
 
 from bet.analysis.results import Results, results_of
-from bet.paths import notebooks_dir, reports_dir, results_dir
+from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.report.page import render_html, settle
 from bet.study import bundle
 from bet.study.notebook import execute
-
-
-def report_dir(profile: str) -> Path:
-    """``reports/`` for the default profile, ``reports/<profile>/`` for the others."""
-    return reports_dir() if profile == "default" else reports_dir() / profile
 
 
 def load(profile: str) -> Results:

@@ -12,7 +12,7 @@ from IPython.display import HTML, Markdown, display
 from matplotlib.figure import Figure
 
 from bet.analysis.results import Group, Results
-from bet.report.build import report_dir
+from bet.paths import report_dir
 from bet.report.figures import write
 from bet.report.findings import findings, provenance
 from bet.report.table import Table
