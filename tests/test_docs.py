@@ -20,8 +20,6 @@ TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 SHOWN = [text for page, text in TEXT.items() if page.name != "CHANGELOG.md"]
 CODE = r"^ {4}(.+)$|`([^`\n]+)`"  # a line of a block, or between backticks
 # Of the other branches of the redesign; to be removed with them in place.
-FILES_PENDING = {"workflow/studies/"}
-TARGETS_PENDING = {"lab"}
 
 
 def anchors(page):
@@ -60,8 +58,7 @@ def paths():
         path for text in TEXT.values() for path in re.findall(rf"`((?:{folders})/[\w./]*)`", text)
     }
     for path in sorted(found):
-        pending = pytest.mark.xfail(path in FILES_PENDING, reason="on another branch", strict=False)
-        yield pytest.param(path, marks=pending)
+        yield path
 
 
 @pytest.mark.parametrize("path", [*paths()])
@@ -90,7 +87,6 @@ def bet_commands():
 PASSED_ON = {"--executor", "--default-resources"}
 
 
-@pytest.mark.xfail(reason="the one command is on another branch", strict=False)
 @pytest.mark.parametrize(("subcommand", "options"), sorted(bet_commands().items()))
 def test_commands_exist(subcommand, options, capsys):
     with pytest.raises(SystemExit) as end:
@@ -109,10 +105,7 @@ def test_there_are_commands():
 def make_targets():
     found = [re.match("make ([a-z]+)", line) for line in lines_of_code()]
     for name in sorted({match[1] for match in found if match}):
-        pending = pytest.mark.xfail(
-            name in TARGETS_PENDING, reason="on another branch", strict=False
-        )
-        yield pytest.param(name, marks=pending)
+        yield name
 
 
 @pytest.mark.parametrize("name", [*make_targets()])

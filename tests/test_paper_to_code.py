@@ -13,15 +13,6 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "paper_to_code.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Of the other branches of the redesign; to be removed with them in place.
-PENDING = {
-    "bet.actions.Allocation.check",
-    "bet.load",
-    "bet.packed.table_file.TableFile.byte_report",
-    "bet.report.tables.beside_paper",
-    "bet.report.tables.selection",
-    "bet.search.refit.refit",
-    "bet.walkthrough.search.sets_table",
-}
 
 
 def dotted_names():
@@ -49,11 +40,6 @@ def resolve(dotted):
     return found, home
 
 
-def marked(name):
-    pending = pytest.mark.xfail(name in PENDING, reason="on another branch", strict=False)
-    return pytest.param(name, marks=pending)
-
-
 def section(heading):
     return PAGE.split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
 
@@ -62,7 +48,7 @@ def first_column(heading):
     return re.findall(r"^\| ([^|]*?) \|", section(heading), flags=re.MULTILINE)[1:]
 
 
-@pytest.mark.parametrize("name", [marked(name) for name in dotted_names()])
+@pytest.mark.parametrize("name", dotted_names())
 def test_names_exist(name):
     found, home = resolve(name)
     if home is not found and not hasattr(home, "__path__"):  # a file, where it must be defined

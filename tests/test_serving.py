@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from made_up import ENTITIES
 
+from bet.actions import Allocation
 from bet.analysis.answers import best_at_sizes
 from bet.analysis.serving import GRAPH, VECTORS, final_width
 from bet.report import byte_tables, figures
@@ -85,7 +86,8 @@ def test_records_hold_the_width_of_what_the_backbone_reads(backbone, method, tmp
 def test_final_width_is_the_backbone_s():
     widths = [final_width(name, 5, 16) for name in ("lightgcn", "ngcf", "ncf")]
     assert widths == [5, 5 + 3 * 16, 2 * 5]
-    assert PrunedTable(np.eye(3, 8, dtype=bool), 8)().shape[1] == 8  # zeros, but there
+    allocation = Allocation.from_mask(np.eye(3, 8, dtype=bool))
+    assert PrunedTable(allocation, d_max=8, n_users=1)().shape[1] == 8  # zeros, but there
 
 
 def test_the_best_at_every_size_is_chosen_on_validation(sized):
