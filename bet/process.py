@@ -42,7 +42,8 @@ def resolve_device(device: str) -> str:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise BetError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); take cpu or auto"
+            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); take cpu or "
+            "auto"
         ) from error
     return device
 

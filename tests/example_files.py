@@ -28,6 +28,6 @@ def write_example(kind, path):
         spec.table(Allocation.uniform(5, 4), d_max=4, copies=1).save(path)
     else:
         spec, generator = HashedSpec(4, 4, 2, 0, 2, 0, 3, 0), torch.Generator().manual_seed(0)
-        spec.table(
-            Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator
-        ).save(path)
+        spec.table(Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator).save(
+            path
+        )

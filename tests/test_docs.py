@@ -57,8 +57,7 @@ def paths():
     found = {
         path for text in TEXT.values() for path in re.findall(rf"`((?:{folders})/[\w./]*)`", text)
     }
-    for path in sorted(found):
-        yield path
+    yield from sorted(found)
 
 
 @pytest.mark.parametrize("path", [*paths()])
@@ -104,8 +103,7 @@ def test_there_are_commands():
 
 def make_targets():
     found = [re.match("make ([a-z]+)", line) for line in lines_of_code()]
-    for name in sorted({match[1] for match in found if match}):
-        yield name
+    yield from sorted({match[1] for match in found if match})
 
 
 @pytest.mark.parametrize("name", [*make_targets()])

@@ -22,8 +22,8 @@ CELLS = [cell.id for cell in PROFILES["smoke"].cells]
 # Two cells of one job and one of another are open; the others are finished before, as restored
 # records are.
 OPEN = (CELLS[0], CELLS[1], CELLS[-1])
-# Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs; like the
-# real one it runs the other cells of its job, too, and not those with a record.
+# Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs; like
+# the real one it runs the other cells of its job, too, and not those with a record.
 STAND_IN = """\
 #!/usr/bin/env bash
 set -eu

@@ -1,4 +1,4 @@
-"""The shape of the code: who may import whom, what the light core needs, what a notebook may hold."""
+"""The shape of the code: who may import whom, what the light core needs, what notebooks hold."""
 
 import ast
 import subprocess
@@ -76,9 +76,7 @@ def test_imports_point_one_way(path):
             assert RANK[layer(name)] <= RANK[own], f"{path} imports {name}, which comes after it"
 
 
-@pytest.mark.parametrize(
-    "modules", ["bet", "bet.__main__", "bet.cli.study, bet.cli.run"]
-)
+@pytest.mark.parametrize("modules", ["bet", "bet.__main__", "bet.cli.study, bet.cli.run"])
 def test_light_core_imports_nothing_else(modules):
     code = f"import sys, {modules}; print(*{{name.split('.')[0] for name in sys.modules}})"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

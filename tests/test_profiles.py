@@ -1,4 +1,4 @@
-"""Studies are data: what the files say, how a wrong one is refused, and that cells keep their keys."""
+"""Studies are data: what the files say, how wrong ones are refused, and cells keep their keys."""
 
 import json
 import shutil

@@ -121,8 +121,7 @@ def test_a_sparsity_below_one_float32_column_is_the_methods_to_refuse(
         )
         # Fewer bytes than the sizes alone would take in a float32 table's file.
         assert (
-            run_cell(Cell("tiny", "lightgcn", "400 B", method, profile="smoke")).size.bytes
-            <= 400
+            run_cell(Cell("tiny", "lightgcn", "400 B", method, profile="smoke")).size.bytes <= 400
         )
 
 

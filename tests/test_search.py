@@ -116,7 +116,8 @@ part = sys.modules["bet.search.refit"]  # by name it is the function
 train = part.train
 part.train = lambda *arguments, **named: print("trained") or train(*arguments, **named)
 split, folder = split_interactions(planted(), 0), Path(sys.argv[1])
-settings = TrainSettings(256, 0.03, "cosine", max_epochs=20, evaluate_every=1, patience=20, init_std=0.1)
+rates = {"max_epochs": 20, "evaluate_every": 1, "patience": 20, "init_std": 0.1}
+settings = TrainSettings(256, 0.03, "cosine", **rates)
 budget = parse_budget("80%", sum(split.train.shape), 16)
 context = SearchContext(
     data=TrainingData(split.train, split.validation),

@@ -1,6 +1,7 @@
 """Every notebook that explains something runs from top to bottom, on the tiny made-up data.
 
-The other two are run by the smoke study: one of its cells in cell.ipynb, its report in report.ipynb.
+The other two are run by the smoke study: one of its cells in cell.ipynb, its report in
+report.ipynb.
 """
 
 from pathlib import Path

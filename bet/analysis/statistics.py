@@ -172,7 +172,7 @@ def leaders(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_on_validation(cells: pd.DataFrame) -> str | None:
-    """The method of ``leaders(cells)`` with the best mean quality on validation; None without one."""
+    """The method of ``leaders(cells)`` with the best mean validation quality; None without one."""
     complete = leaders(cells)
     if complete.empty:
         return None

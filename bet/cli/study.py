@@ -58,7 +58,7 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     page = _build(profile)
     work = sum(read_record(cell).run.seconds.total for cell in ran)
     print(
-        f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} of work by their records",
+        f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} by their records",
         f"report   made in {in_words(time.monotonic() - started)}: {page}",
         f"numbers  {verdict}",
         sep="\n",

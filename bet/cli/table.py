@@ -36,6 +36,8 @@ def table(options: argparse.Namespace) -> None:
             source=None if options.data in DATASETS else options.data,
             with_ids=options.with_ids,
         )
-    print(f"{options.out}: {release.report.total:,} bytes of at most {limit:,}; {release.chosen.name}")
+    print(
+        f"{options.out}: {release.report.total:,} bytes of at most {limit:,}; {release.chosen.name}"
+    )
     print(decision_sentence(release))
     print(f"page {write_page(release)}", load_lines(release), sep="\n")

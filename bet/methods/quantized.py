@@ -57,11 +57,11 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
         top = min(fitting // budget.n * step + step, d_max)
         # Once the two sizes are known the list may take fewer or more bytes than it did with d_max
         # in it: the next size may fit, or this one no longer.
-        for top in (min(top + step, d_max), top, top - step):
-            fitting = _fitting_bytes(context, bits, (top, top - step), limit) // step_bytes
-            if fitting >= (top - step) // step * budget.n:
+        for widest in (min(top + step, d_max), top, top - step):
+            listed = (widest, widest - step)
+            fitting = _fitting_bytes(context, bits, listed, limit) // step_bytes
+            if fitting >= listed[1] // step * budget.n:
                 break
-        listed = (top, top - step)
     total = min(fitting * step, budget.n * listed[0])
     columns = Budget(total, budget.n, d_max, d_min=step, copies=budget.copies, step=step)
     kinds = tuple((size, bits) for size in listed)

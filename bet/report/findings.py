@@ -86,8 +86,8 @@ def how_far_to_trust(results: Results) -> list[str]:
     count = "a single seed" if len(seeds) == 1 else f"{len(seeds)} seeds, each with its own split"
     sentences = [
         f"**How far to trust this?** The numbers come from {count}. Significant means a "
-        "Holm-adjusted Wilcoxon test (p < 0.05) and a 95 % bootstrap interval on the same side, both "
-        "over users: they do not cover the randomness of training and search. Shares of the full "
+        "Holm-adjusted Wilcoxon test (p < 0.05) and a 95 % bootstrap interval on the same side, "
+        "both over users: they do not cover the randomness of training and search. Shares of the full "
         "table's quality are means; that two tables are equal is not tested."
     ]
     if use := budget_use(results):
@@ -209,7 +209,8 @@ def _published(results: Results, group: Group) -> list[str]:
             models, best, gain = ends.loc[backbone]
             sentence += (
                 f" Training had not ended: in {best:.0f} of {models:.0f} models the last epoch was "
-                f"the best on validation, and the last interval between evaluations added {gain:.1%}."
+                f"the best on validation, and the last interval between evaluations added "
+                f"{gain:.1%}."
             )
         sentences.append(sentence)
     return sentences

@@ -73,7 +73,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """A file name: dataset_backbone_budget_method_seed and whatever differs from the profile."""
+        """A file name: dataset_backbone_budget_method_seed and what differs from the profile."""
         given = self.budget or "none"
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():

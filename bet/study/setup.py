@@ -38,8 +38,8 @@ def cell_context(
 
 
 def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget, int | None]:
-    """The cell's budget in columns for ``shape``, users and items, and, for methods that meet a number of bytes,
-    that number.
+    """The cell's budget in columns for ``shape``, users and items, and, for methods that meet a
+    number of bytes, that number.
 
     Raises BetError when it cannot be read, is too small, or is one of bytes for a method that
     prunes single numbers.

@@ -31,7 +31,7 @@ def build_record(
     ranked: RankingMetrics,
     seconds: dict[str, float],
 ) -> Record:
-    """What is written about a finished run: ``model`` is what ``ranked`` was measured of, on test."""
+    """What is written about a finished run; ``ranked``: what ``model`` gives users on test."""
     profile, context, curve = PROFILES[cell.profile], result.context, result.trained.result.curve
     device = context.workspace.device
     validation = evaluate(

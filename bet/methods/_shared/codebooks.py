@@ -204,5 +204,7 @@ def _payload(layout: CodebookLayout, users: np.ndarray) -> np.ndarray:
     for n, uncompressed in ((layout.users, users), (layout.items, np.arange(len(users)) - users)):
         coded = n - uncompressed
         stored = uncompressed + np.minimum(2**layout.code_bits, coded)  # rows and centroids
-        total += 2 * layout.columns * stored + (coded * layout.subspaces * layout.code_bits + 7) // 8
+        total += (
+            2 * layout.columns * stored + (coded * layout.subspaces * layout.code_bits + 7) // 8
+        )
     return total
