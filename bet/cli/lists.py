@@ -33,14 +33,14 @@ def _is_here(name: str, files: Iterable[str]) -> bool:
 
 
 def methods(options: argparse.Namespace) -> None:
-    """One line per method: its name and the first line of its docstring."""
+    """One line per method: its name, what it does, the paper it is from."""
     from bet.methods import METHODS
 
-    lines: list[tuple[str, ...]] = []
+    lines: list[tuple[str, ...]] = [("name", "summary", "paper")]
     for name, method in METHODS.items():
         function = method.func if isinstance(method, partial) else method
-        summary = (python_inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
-        lines.append((name, summary))
+        first = (python_inspect.getdoc(function) or "").split("\n\n")[0].replace("\n", " ")
+        lines.append((name, getattr(method, "summary", first), getattr(method, "paper", "")))
     _print_columns(lines)
 
 
