@@ -1,8 +1,8 @@
 """What `make test` runs, one step after the other: test.py JOBS. Its last line is the verdict.
 
 The first step that fails ends it and is named in that line. Nothing has a time limit: a busy
-machine is slow, not wrong. The smoke study runs in folders of its own: nothing committed is overwritten,
-nothing finished is reused.
+machine is slow, not wrong. The smoke study runs in folders of its own: nothing committed is
+overwritten, nothing finished is reused.
 """
 
 import os

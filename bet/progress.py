@@ -17,11 +17,11 @@ class _Lines(tqdm):
 
     @staticmethod
     def status_printer(file: IO[str]) -> Callable[[str], None]:
-        def write(text: str) -> None:
-            if text.strip():  # an empty one clears a bar
-                print(text.strip(), file=file, flush=True)
+        return lambda text: print(text.strip(), file=file, flush=True)
 
-        return write
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        # An empty message clears a bar; lines stay.
+        return msg != "" and super().display(msg, pos)
 
 
 def progress_bar(

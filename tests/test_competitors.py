@@ -197,10 +197,10 @@ def test_actor_moves_sizes_up_on_a_reward_that_wants_them_up():
     rng = torch_generator(0, "toy")
     for direction in (1.0, -1.0):
         agent = Agent(torch_generator(0, "agent"))
-        state = torch.rand(500, 3, generator=rng)
+        state = torch.rand(100, 3, generator=rng)
         start = agent.act(state).mean().detach()
-        for _ in range(6):
-            size = torch.rand(500, 1, generator=rng)
+        for _ in range(3):
+            size = torch.rand(100, 1, generator=rng)
             agent.update(torch.cat([state, size, direction * size, state], 1), rng)
         moved = float(agent.act(state).mean().detach() - start)
         assert moved * direction > 0.2

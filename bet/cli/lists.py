@@ -31,10 +31,11 @@ def _is_here(name: str, files: Iterable[str]) -> bool:
 
 
 def methods(options: argparse.Namespace) -> None:
-    """One line per method: its name, what it does, and the paper it is from."""
+    """One line per method: its name, what it does, the paper it is from."""
     from bet.methods import METHODS
 
-    _print_columns([(method.name, method.summary, method.paper) for method in METHODS.values()])
+    lines = [(method.name, method.summary, method.paper) for method in METHODS.values()]
+    _print_columns([("name", "what it does", "paper"), *lines])
 
 
 def inspect(options: argparse.Namespace) -> None:

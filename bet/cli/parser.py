@@ -22,7 +22,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     if further and options.command != "study":
         parser.error(f"unrecognized arguments: {' '.join(further)}")
     options.further = further
-    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("bet").setLevel(logging.INFO)  # not of others, who tell more than we ask for
     try:
         module, name = options.run
         return getattr(importlib.import_module(f"bet.cli.{module}"), name)(options) or 0

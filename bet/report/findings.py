@@ -87,8 +87,8 @@ def how_far_to_trust(results: Results) -> list[str]:
     sentences = [
         f"**How far to trust this?** The numbers come from {count}. Significant means a "
         "Holm-adjusted Wilcoxon test (p < 0.05) and a 95 % bootstrap interval on the same side, "
-        "both over users: they do not cover the randomness of training and search. Shares of the full "
-        "table's quality are means; that two tables are equal is not tested."
+        "both over users: they do not cover the randomness of training and search. Shares of the "
+        "full table's quality are means; that two tables are equal is not tested."
     ]
     if use := budget_use(results):
         over = "none exceeds it" if not use.over else f"{use.over} EXCEED it"

@@ -60,7 +60,8 @@ def run_grid(
 # What Snakemake says besides its errors; all of it stays in results/.snakemake/log.
 _CHATTER = re.compile(
     r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)"
-    r"|Provided cores|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}|(job_\d+|all|total) +\d+$"
+    r"|Provided cores|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}"
+    r"|(job_\d+|all|total) +\d+$"
     r"|Unlock|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
     r"|Cannot restore .* no backup found|$"
 )

@@ -5,7 +5,7 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import msgspec
@@ -89,13 +89,11 @@ def _output_to(log: Path) -> Iterator[None]:
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]
     try:
-        with open(log, "w") as file:
+        with open(log, "w", buffering=1) as file, redirect_stdout(file), redirect_stderr(file):
             for descriptor in (1, 2):
                 os.dup2(file.fileno(), descriptor)
-        yield
+            yield
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
         for descriptor, before in enumerate(saved, 1):
             os.dup2(before, descriptor)
             os.close(before)
