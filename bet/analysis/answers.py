@@ -76,8 +76,8 @@ def shown_methods(cells: pd.DataFrame, always: tuple[str, ...], most: int) -> li
 
 
 def training_ends(results: Results, group: Group) -> pd.DataFrame:
-    """By backbone, over the reported models: how many ``models``, in how many the last epoch was the
-    ``best`` on validation, and the mean ``gain`` of the last interval between evaluations.
+    """By backbone, over the reported models: how many ``models``, in how many the last epoch was
+    the ``best`` on validation, and the mean ``gain`` of the last interval between evaluations.
     """
     cells, rows = group.of(results.main), []
     for record in results.records:

@@ -1,4 +1,4 @@
-"""The tables of methods: their quality, tests and ranks. None where no record has anything to show."""
+"""The tables of methods: quality, tests, ranks; None where no record has anything to show."""
 
 import pandas as pd
 
@@ -101,8 +101,8 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     )
     rows = pd.MultiIndex.from_tuples(index, names=["backbone", "method"])
     caption = (
-        f"{LONG[metric]} on {group}: ours, the paper's, and the difference, {_seeds(cells)}. Empty: "
-        "the paper has no such number, or ours has not run. (own): without a budget, at the "
+        f"{LONG[metric]} on {group}: ours, the paper's, and the difference, {_seeds(cells)}. "
+        "Empty: the paper has no such number, or ours has not run. (own): without a budget, at the "
         "sparsity that ours chose; the one result is repeated. The paper's split, seeds and "
         "training length are not known; two evident misprints are repaired, see the CSV."
     )
