@@ -67,7 +67,7 @@ class Results:
 
     @cached_property
     def main(self) -> pd.DataFrame:
-        """Cells with the profile's own T and m, under a budget of parameters or none."""
+        """The cells with the profile's own T and m, under a budget of parameters or none."""
         return self._usual[~self._usual["budget"].str.endswith(PER_ENTITY)]
 
     @cached_property
@@ -106,7 +106,7 @@ class Results:
 
 
 def load_results(profile: str, results: Path, folder: Path) -> Results:
-    """Records of ``profile`` in ``results`` or, when it has none, in the bundle in ``folder``."""
+    """The records of ``profile`` in ``results`` or, if it has none, of the bundle in ``folder``."""
     return results_of(load(profile, results, folder))
 
 

@@ -65,10 +65,10 @@ def explanation(cells: pd.DataFrame) -> str:
             "columns of the table's widest row, NGCF's those and the full table's once more for "
             "each layer."
         )
-    for backbone, own in cells.groupby("backbone", sort=False):
+    for backbone, served in cells.groupby("backbone", sort=False):
         if not reads_graph(str(backbone)):
-            weights = NUMBER * int(own["backbone_parameters"].iloc[0])
-            each = weights / own["entities"].iloc[0]
+            weights = NUMBER * int(served["backbone_parameters"].iloc[0])
+            each = weights / served["entities"].iloc[0]
             parts.append(
                 f"{str(backbone).upper()} needs the table and its own weights, {weights:,} bytes "
                 f"({each:.1f} per entity)."

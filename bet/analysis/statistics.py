@@ -72,7 +72,7 @@ def best_competitor(block: pd.DataFrame) -> str | None:
     """
     finished = block[block["finished"]]
     seeds = set(finished.loc[finished["method"] == "bet", "seed"])
-    complete = [name for name, own in finished.groupby("method") if seeds <= set(own["seed"])]
+    complete = [name for name, runs in finished.groupby("method") if seeds <= set(runs["seed"])]
     rivals = finished[finished["method"].isin(set(COMPETITORS) & set(complete))]
     rivals = rivals[rivals["seed"].isin(seeds)]
     return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())

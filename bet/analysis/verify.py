@@ -124,8 +124,10 @@ def _changed(
         if old != new and not field.startswith("run."):
             yield Difference(committed.cell_id, field, old, new, _relative_difference(old, new))
     if old_hits is None or new_hits is None or not old_hits.equals(new_hits):
-        rows = [set() if h is None else set(h.itertuples(name=None)) for h in (old_hits, new_hits)]
-        users = len({row[0] for row in rows[0] ^ rows[1]})
+        old, new = (
+            set() if h is None else set(h.itertuples(name=None)) for h in (old_hits, new_hits)
+        )
+        users = len({user for user, *_ in old ^ new})
         yield Difference(committed.cell_id, "users with other hits", 0, users)
 
 

@@ -1,4 +1,4 @@
-"""Build a profile's report: records, tables, figures, executed notebook, one HTML file."""
+"""Build a profile's report: bundle of records, tables, figures, executed notebook, HTML page."""
 
 from pathlib import Path
 

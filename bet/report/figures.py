@@ -44,13 +44,16 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     )
     named = shown_methods(cells[cells["method"].isin((*RULES, *IN_BYTES))], RULES, NAMED)
     for (whole, near), backbone in zip(axes.T, backbones, strict=True):
-        own = cells[cells["backbone"] == backbone]
-        by_point = own.groupby(["method", "budget"])["bytes_per_entity"]
-        points = own.assign(at=by_point.transform("mean"))
+        panel_cells = cells[cells["backbone"] == backbone]
+        by_point = panel_cells.groupby(["method", "budget"])["bytes_per_entity"]
+        points = panel_cells.assign(at=by_point.transform("mean"))
         for axis in (whole, near):
-            _ceiling(axis, own)
+            _ceiling(axis, panel_cells)
             _lines(axis, points, "at", named)
-        full, others = own[own["method"] == "full"], own[own["budget"] != NO_BUDGET]
+        full, others = (
+            panel_cells[panel_cells["method"] == "full"],
+            panel_cells[panel_cells["budget"] != NO_BUDGET],
+        )
         widest = max([BYTES_RANGE[1], *full["bytes_per_entity"]])
         whole.set(title=BACKBONES[backbone], xlim=(BYTES_RANGE[0] / 1.2, widest * 1.2))
         if len(full):
@@ -85,11 +88,13 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     printed = {name: published_curves(group, name, METRIC) for name in backbones}
     named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * any(printed.values()))
     for backbone, axis in zip(backbones, axes, strict=True):
-        own = cells[cells["backbone"] == backbone]
-        own = own.assign(share=100 * own["limit"] / own["full_parameters"])
-        shares = sorted(set(own["share"].dropna()))
-        _ceiling(axis, own)
-        _lines(axis, own, "share", named)
+        panel_cells = cells[cells["backbone"] == backbone]
+        panel_cells = panel_cells.assign(
+            share=100 * panel_cells["limit"] / panel_cells["full_parameters"]
+        )
+        shares = sorted(set(panel_cells["share"].dropna()))
+        _ceiling(axis, panel_cells)
+        _lines(axis, panel_cells, "share", named)
         for method, values in printed[backbone].items():
             values = values[[np.isclose(shares, kept, atol=0.01).any() for kept in values.index]]
             look = _look(method) | {"linestyle": ":", "mfc": "white"}

@@ -120,7 +120,7 @@ def provenance(results: Results) -> pd.DataFrame:
         "users, items, interactions": _distinct(counts),
         "columns of the full table": _distinct(record.settings.d_max for record in records),
         "machine": _distinct(f"{h.processor}, {h.cpus} cores, on {h.device}" for h in hosts),
-        "versions": _distinct(", ".join(f"{n} {v}" for n, v in own.items()) for own in versions),
+        "versions": _distinct(", ".join(f"{n} {v}" for n, v in each.items()) for each in versions),
         "records of other settings than now": sum(r.key != keys[r.cell_id] for r in records),
         "hours of all cells together": f"{results.cells['total_seconds'].sum() / 3600:.1f}",
     }
@@ -188,15 +188,15 @@ def _published(results: Results, group: Group) -> list[str]:
     data = beside_published(results, group)
     data = data[(data["metric"] == "recall@20") & data["difference"].notna()]
     ends, sentences = training_ends(results, group), []
-    for backbone, own in data.groupby("backbone", sort=False):
+    for backbone, numbers in data.groupby("backbone", sort=False):
         parts = []
-        for method in [name for name in ("bet", "su") if name in set(own["method"])]:
-            rows = own[own["method"] == method].sort_values("budget")
+        for method in [name for name in ("bet", "su") if name in set(numbers["method"])]:
+            of_method = numbers[numbers["method"] == method].sort_values("budget")
             pairs = ", ".join(
                 f"{decimal(row.ours)} against {decimal(row.published)} at {row.budget}"
-                for row in rows.itertuples()
+                for row in of_method.itertuples()
             )
-            gap = (rows["difference"] / rows["published"]).mean()
+            gap = (of_method["difference"] / of_method["published"]).mean()
             parts.append(f"{method} {pairs} ({gap:+.0%} on average)")
         if not parts:
             continue
@@ -209,7 +209,7 @@ def _published(results: Results, group: Group) -> list[str]:
             models, best, gain = ends.loc[backbone]
             sentence += (
                 f" Training had not ended: in {best:.0f} of {models:.0f} models the last epoch was "
-                f"the best on validation, and the last interval between evaluations added "
+                "the best on validation, and the last interval between evaluations added "
                 f"{gain:.1%}."
             )
         sentences.append(sentence)

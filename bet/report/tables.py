@@ -1,4 +1,4 @@
-"""The tables of methods: quality, tests, ranks. None where no record has anything to show."""
+"""The tables of methods: quality, tests, ranks; None where no record has anything to show."""
 
 import pandas as pd
 

@@ -280,7 +280,7 @@ def read_record_file(path: Path) -> Record:
 
 
 def write_record(path: Path, record: Record, rows: pd.DataFrame) -> None:
-    """Write the per-user ``rows`` beside ``path`` and, last, the record; whole or not at all."""
+    """Write the per-user ``rows`` beside ``path``, then the record; both whole or not at all."""
     write_rows(rows, path.with_name(record.per_user))
     with atomic_path(path) as temporary:
         temporary.write_text(encode(record, indent=1) + "\n")
