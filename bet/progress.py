@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar on a terminal, elsewhere (a log, a pipe, a notebook) a line now and then."""
+"""Progress on stderr: a bar on a terminal, elsewhere (a log, a notebook) a line now and then."""
 
 import sys
 from collections.abc import Callable, Iterable

@@ -64,7 +64,8 @@ def parameters_of(notebook: Path) -> dict[str, Any]:
             declared[target.id] = ast.literal_eval(statement.value)
         except ValueError:
             raise BetError(
-                f"{notebook}: the parameters cell may hold 'name = literal' lines only, not {ast.unparse(statement)!r}"
+                f"{notebook}: the parameters cell may hold 'name = literal' lines only, not "
+                f"{ast.unparse(statement)!r}"
             ) from None
     return declared
 
