@@ -1,5 +1,5 @@
-# make reproduce   run the study PROFILE (default; smoke, full, paper), make reports/report.html (other studies:
-#                  reports/PROFILE/) and say whether the numbers equal the committed ones
+# make reproduce   run the study PROFILE (default; smoke, full, paper), make reports/report.html (other
+#                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make lab         open JupyterLab with the notebooks
 # make bench       the benchmark table
@@ -7,9 +7,10 @@
 # make clean       remove the environment, the caches and the results (not reports/)
 # make lock        for maintainers: renew requirements/lock.txt (needs uv)
 #
-# The first command creates .venv. Variables: PROFILE, JOBS (cells at once, default: all cores), PYTHON (3.11 or 3.12),
-# ACTIVE=1 (use the active conda or virtual environment instead of .venv), TORCH_INDEX (where to get a CPU build of torch
-# when the index pip is configured for has none), BET_CACHE, BET_DATA, BET_RESULTS, BET_REPORTS (folders).
+# The first command creates .venv. Variables: PROFILE, JOBS (cells at once, default: all cores), PYTHON
+# (3.11 or 3.12), ACTIVE=1 (use the active conda or virtual environment instead of .venv), TORCH_INDEX
+# (where to get a CPU build of torch when the index pip is configured for has none), BET_CACHE, BET_DATA,
+# BET_RESULTS, BET_REPORTS (folders).
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -44,8 +45,9 @@ help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
 $(VENV)/.stamp: $(LOCK) pyproject.toml
-	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info[:2] in ((3, 11), (3, 12))' 2>/dev/null || { echo \
-	  "make: needs Python 3.11 (or 3.12) with venv: 'apt install python3.11-venv', or PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info[:2] in ((3, 11), (3, 12))' 2>/dev/null || \
+	  { echo "make: needs Python 3.11 (or 3.12) with venv: 'apt install python3.11-venv', or" \
+	  "PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "creating $(VENV), one to five minutes"
 	$(PYTHON) -m venv --clear $(VENV)
 	@requirements/install.sh $(PY) '$(TORCH)' '$(TORCH_INDEX)'
@@ -57,8 +59,10 @@ reproduce: $(READY)
 test: $(READY)
 	@$(PY) .ci/test.py $(JOBS)
 
+# With the usual backend, so that figures are shown; root is refused unless it says so.
 lab: $(READY)
-	$(PY) -m jupyterlab --notebook-dir notebooks
+	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir notebooks \
+	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY)
 	$(PY) -m benchmarks

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Fills a new environment: install.sh PYTHON TORCH [INDEX], for example .venv/bin/python torch==2.13.0. The Makefile
-# calls it. INDEX: where to get a CPU build of torch when the index pip is configured for has none.
-# torch is not in the lock: the hash of its wheel depends on the index that it comes from.
+# Fills a new environment: install.sh PYTHON TORCH [INDEX], for example .venv/bin/python torch==2.13.0.
+# The Makefile calls it. INDEX: where to get a CPU build of torch when the index that pip is configured
+# for has none. torch is not in the lock: the hash of its wheel depends on the index it comes from.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=$1 torch=$2 index=${3:-}

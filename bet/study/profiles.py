@@ -55,16 +55,16 @@ class Profile:
         as a notebook.
         """
         jobs: list[tuple[Cell, ...]] = []
-        plain: list[Cell] = []
+        together: list[Cell] = []
         for cell in self.cells:
             if cell.method in self.notebooks:
                 jobs.append((cell,))
                 continue
-            plain.append(cell)
-            if len(plain) == self.cells_per_job:
-                jobs.append(tuple(plain))
-                plain = []
-        return [*jobs, tuple(plain)] if plain else jobs
+            together.append(cell)
+            if len(together) == self.cells_per_job:
+                jobs.append(tuple(together))
+                together = []
+        return [*jobs, tuple(together)] if together else jobs
 
     def search_settings(self, cell: Cell) -> SearchSettings:
         """The profile's numbers with what the cell overrides; a longer search also reports every
@@ -175,9 +175,9 @@ def load_profile(path: Path) -> Profile:
 
 
 def _by_backbone(
-    section: str, values: Mapping[str, Any], kind: type[Settings]
+    section: str, values: Mapping[str, Any], settings_class: type[Settings]
 ) -> dict[str, Settings]:
-    known: list[str] = [field.name for field in fields(kind)]
+    known: list[str] = [field.name for field in fields(settings_class)]
     common = {name: value for name, value in values.items() if name not in BACKBONES}
     settings = {}
     for backbone in BACKBONES:
@@ -189,7 +189,7 @@ def _by_backbone(
                     f"{', '.join([*known, *BACKBONES])}"
                 )
         try:
-            settings[backbone] = msgspec.convert(numbers, kind)
+            settings[backbone] = msgspec.convert(numbers, settings_class)
         except msgspec.ValidationError as error:
             raise BetError(f"{section} of {backbone}: {error}") from error
     return settings
