@@ -15,21 +15,22 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "smoke"
+UNLIMITED = "1000000"  # seconds
 FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cache"}
 
 
 def steps(jobs: str) -> dict[str, list[str]]:
-    """Arguments of ``python -m`` by the name of the step."""
-    pytest, notebooks = (
-        ["pytest", "-q", "-p", "no:randomly", "-n", jobs],
-        "tests/test_small_notebooks.py",
-    )
+    """Arguments of ``python`` by the name of the step."""
+    pytest = ["-m", "pytest", "-q", "-p", "no:randomly"]
+    nbval = ["--nbval-lax", "--nbval-current-env"]
+    nbval += ["--nbval-cell-timeout", UNLIMITED, "--nbval-kernel-startup-timeout", UNLIMITED]
     return {
-        "lint": ["ruff", "check", "."],
-        "types": ["mypy"],
-        "tests": [*pytest, "--maxprocesses", "8", f"--ignore={notebooks}", "tests"],
-        "notebooks": [*pytest, notebooks],
-        "smoke study": ["bet", "study", "smoke", "--jobs", jobs, "--report"],
+        "lint": ["-m", "ruff", "check", "."],
+        "types": ["-m", "mypy"],
+        "tests": [*pytest, "-n", jobs, "--maxprocesses", "8", "tests"],
+        "small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")],
+        "notebook cells": [*pytest, *nbval, str(FOLDER / "notebooks")],
+        "smoke study": ["-m", "bet", "study", "smoke", "--jobs", jobs, "--report"],
     }
 
 
@@ -38,7 +39,7 @@ def run(command: list[str]) -> tuple[int, str]:
     environment = os.environ | {name: str(FOLDER / part) for name, part in FOLDERS.items()}
     lines = []
     with subprocess.Popen(
-        [sys.executable, "-m", *command],
+        [sys.executable, *command],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -56,7 +57,7 @@ def main() -> int:
     started, counts = time.monotonic(), []
     shutil.rmtree(FOLDER, ignore_errors=True)
     for name, command in steps(sys.argv[1]).items():
-        print(f"== {name}: python -m {' '.join(command)}", flush=True)
+        print(f"== {name}: python {' '.join(command)}", flush=True)
         status, output = run(command)
         minutes = f"{(time.monotonic() - started) / 60:.1f} minutes"
         if status:
