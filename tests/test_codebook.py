@@ -57,7 +57,19 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     parts = max(1, columns // width)
     layout = fill_budget(context, limit, parts)
     if layout is None:
-        assert CodebookLayout(columns, copies, parts, 1, users, items, 0, 0).file_bytes > limit
+        assert (
+            CodebookLayout(
+                columns=columns,
+                copies=copies,
+                subspaces=parts,
+                code_bits=1,
+                users=users,
+                items=items,
+                user_uncompressed=0,
+                item_uncompressed=0,
+            ).file_bytes
+            > limit
+        )
         return
     path = tmp_path_factory.mktemp("coded") / "t"
     written = random_table(layout, seed)
@@ -132,7 +144,16 @@ def test_rows_are_the_named_centroids_or_their_own():
 
 
 def test_codings_of_other_codes_have_other_names():
-    layout = CodebookLayout(4, 1, 2, 1, 3, 3, 0, 0)
+    layout = CodebookLayout(
+        columns=4,
+        copies=1,
+        subspaces=2,
+        code_bits=1,
+        users=3,
+        items=3,
+        user_uncompressed=0,
+        item_uncompressed=0,
+    )
     order, codes = np.arange(6), np.zeros((6, 2), dtype=np.int16)
     plain, again, other = (
         CodebookSpec(layout, codes, order),
@@ -176,7 +197,18 @@ def test_streams_of_bits_have_no_gaps(bits, k, seed):
 
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "t"
-    made = random_table(CodebookLayout(4, 1, 2, 3, 6, 5, 1, 1))
+    made = random_table(
+        CodebookLayout(
+            columns=4,
+            copies=1,
+            subspaces=2,
+            code_bits=3,
+            users=6,
+            items=5,
+            user_uncompressed=1,
+            item_uncompressed=1,
+        )
+    )
     made.save(path)
     whole = path.read_bytes()
     broken = [whole[:length] for length in range(0, len(whole), 3)] + [whole + b"\0"]
@@ -197,7 +229,18 @@ def test_damaged_files_are_refused(tmp_path):
 @given(st.data())
 def test_any_other_byte_is_noticed(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("coded") / "t"
-    random_table(CodebookLayout(8, 2, 2, 2, 20, 30, 2, 3)).save(path)
+    random_table(
+        CodebookLayout(
+            columns=8,
+            copies=2,
+            subspaces=2,
+            code_bits=2,
+            users=20,
+            items=30,
+            user_uncompressed=2,
+            item_uncompressed=3,
+        )
+    ).save(path)
     whole = bytearray(path.read_bytes())
     place, other = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
     whole[place] ^= other
@@ -207,7 +250,19 @@ def test_any_other_byte_is_noticed(tmp_path_factory, data):
 
 
 def test_sealed_files_with_wrong_contents_are_refused(tmp_path):
-    layout, path = CodebookLayout(4, 1, 2, 2, 3, 3, 0, 0), tmp_path / "t"
+    layout, path = (
+        CodebookLayout(
+            columns=4,
+            copies=1,
+            subspaces=2,
+            code_bits=2,
+            users=3,
+            items=3,
+            user_uncompressed=0,
+            item_uncompressed=0,
+        ),
+        tmp_path / "t",
+    )
     rows, codes = np.zeros((6, 4), np.float16), np.zeros(2, np.uint8)
     good = {"rows": rows, "user_codes": codes, "item_codes": codes}
     write_safetensors(path, good, layout.metadata)
@@ -235,7 +290,16 @@ def test_sealed_files_with_wrong_contents_are_refused(tmp_path):
 
 def test_a_training_goes_on_only_through_the_same_codes():
     order = np.arange(6)
-    layout = CodebookLayout(8, 1, 2, 1, 3, 3, 0, 0)
+    layout = CodebookLayout(
+        columns=8,
+        copies=1,
+        subspaces=2,
+        code_bits=1,
+        users=3,
+        items=3,
+        user_uncompressed=0,
+        item_uncompressed=0,
+    )
     one, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
     tables = [
         CodebookTable(

@@ -36,6 +36,7 @@ MODULES = (
     "bet.packed.writer",
     "bet.predictor.deepsets",
     "bet.release.gate",
+    "bet.search.context",
     "bet.search.loop",
 )
 

@@ -49,12 +49,12 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
     if hashing is None:
         assert (
             HashedSpec(
-                size,
+                size=size,
                 rows=2,
                 user_rows=1,
-                weights=hashes.weights,
-                k=hashes.rows,
-                k_weights=hashes.weights,
+                weights=hashes.summed_weights,
+                k=hashes.summed_rows,
+                k_weights=hashes.summed_weights,
                 n_users=40,
                 seed=derive(3, "hashing") & 0xFFFFFFFF,
             ).file_bytes(copies)
@@ -80,7 +80,9 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
 
 
 def test_rows_are_the_documented_sums():
-    hashing = HashedSpec(5, 30, 12, 8, 3, 2, 20, 7)
+    hashing = HashedSpec(
+        size=5, rows=30, user_rows=12, weights=8, k=3, k_weights=2, n_users=20, seed=7
+    )
     made = table(hashing, 50)
     places, scales = hashing.places(np.arange(50))
     for x in range(50):
@@ -102,16 +104,38 @@ def test_distinct_signatures_are_as_many_as_chance_gives(rows):
     tell nearly all apart.
     """
     n = 1_000
-    single = HashedSpec(1, rows + 1, rows, 0, 1, 0, n, 5).places(np.arange(n))[0]
+    single = HashedSpec(
+        size=1, rows=rows + 1, user_rows=rows, weights=0, k=1, k_weights=0, n_users=n, seed=5
+    ).places(np.arange(n))[0]
     expected = rows * (1 - (1 - 1 / rows) ** n)
     assert len(np.unique(single)) == pytest.approx(expected, abs=4 * expected**0.5)
-    several = np.sort(HashedSpec(1, rows + 1, rows, 0, 4, 0, n, 5).places(np.arange(n))[0], axis=1)
+    several = np.sort(
+        HashedSpec(
+            size=1, rows=rows + 1, user_rows=rows, weights=0, k=4, k_weights=0, n_users=n, seed=5
+        ).places(np.arange(n))[0],
+        axis=1,
+    )
     assert len(np.unique(several, axis=0)) > 0.99 * n
 
 
 def test_weights_tell_apart_what_shares_all_rows():
-    hashing = HashedSpec(3, 2, 1, 64, 1, 1, 10, 0)
-    assert len(torch.unique(table(HashedSpec(3, 2, 1, 0, 1, 0, 10, 0), 10)(), dim=0)) == 1
+    hashing = HashedSpec(
+        size=3, rows=2, user_rows=1, weights=64, k=1, k_weights=1, n_users=10, seed=0
+    )
+    assert (
+        len(
+            torch.unique(
+                table(
+                    HashedSpec(
+                        size=3, rows=2, user_rows=1, weights=0, k=1, k_weights=0, n_users=10, seed=0
+                    ),
+                    10,
+                )(),
+                dim=0,
+            )
+        )
+        == 1
+    )
     assert len(torch.unique(table(hashing, 10)(), dim=0)) > 5
 
 
@@ -160,7 +184,9 @@ def test_no_hashed_table_has_more_numbers_than_the_full_one(make):
 
 def test_damaged_files_are_refused(tmp_path):
     path = tmp_path / "t"
-    table(HashedSpec(2, 4, 2, 3, 2, 1, 3, 0), 6).save(path)
+    table(
+        HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0), 6
+    ).save(path)
     whole = path.read_bytes()
     broken = [whole[:length] for length in range(0, len(whole), 3)] + [whole + b"\0"]
     broken += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
@@ -171,7 +197,13 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
-    path, written = tmp_path / "t", table(HashedSpec(2, 4, 2, 3, 2, 1, 3, 0), 8)
+    path, written = (
+        tmp_path / "t",
+        table(
+            HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0),
+            8,
+        ),
+    )
     written.save(path)
     ego = written().detach().numpy()
     unknown = load(path)
@@ -195,7 +227,7 @@ def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
 
 
 def test_a_file_whose_hashes_find_no_row_or_are_too_many_is_refused(tmp_path):
-    good = HashedSpec(2, 4, 2, 3, 2, 1, 3, 0)
+    good = HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0)
     tensors = {"tokens": np.zeros((4, 2), np.float32), "weights": np.zeros(3, np.float32)}
     write_safetensors(tmp_path / "t", tensors, good.metadata)
     assert load(tmp_path / "t").width == 2

@@ -159,7 +159,19 @@ def test_a_shape_of_any_size_takes_no_memory(tmp_path, size):
     ],
 )
 def test_a_codebook_that_lies_is_refused(tmp_path, change):
-    path, layout = tmp_path / "t", CodebookLayout(4, 1, 2, 1, 3, 2, 1, 0)
+    path, layout = (
+        tmp_path / "t",
+        CodebookLayout(
+            columns=4,
+            copies=1,
+            subspaces=2,
+            code_bits=1,
+            users=3,
+            items=2,
+            user_uncompressed=1,
+            item_uncompressed=0,
+        ),
+    )
     write_example("codebook", path)
     table = load(path)
     tensors = {name: np.array(tensor) for name, tensor in table.container.tensors.items()}

@@ -136,7 +136,7 @@ def test_packed_codes_are_unpacked(bits, m, d, seed):
 def test_rows_may_share_a_step(tmp_path):
     values = np.random.default_rng(0).standard_normal((7, 1, 4)).astype(np.float32)
     own = layout_of(np.full(7, 4), 8, 3)
-    shared = type(own)(own.kinds, own.counts, own.kind, rows_per_step=3)
+    shared = type(own)(own.kinds, own.counts, kinds_by_id=own.kinds_by_id, rows_per_step=3)
     report = write_packed(tmp_path / "t", shared, values)
     assert report.steps == 2 * 3 and report.total == (tmp_path / "t").stat().st_size
     np.testing.assert_allclose(load(tmp_path / "t").rows(range(7)), values, atol=0.05)
@@ -144,7 +144,7 @@ def test_rows_may_share_a_step(tmp_path):
     with pytest.raises(BetError, match="same bits"):
         write_packed(
             tmp_path / "u",
-            type(mixed)(mixed.kinds, mixed.counts, mixed.kind, rows_per_step=2),
+            type(mixed)(mixed.kinds, mixed.counts, kinds_by_id=mixed.kinds_by_id, rows_per_step=2),
             values[:2],
         )
     assert not (tmp_path / "u").exists()

@@ -157,7 +157,18 @@ def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(context):
     for t in range(1, 31):  # the best is in a corner, where steps lead out of the allowed range
         action = selector.choose(t, population).action
         fitness = action.origin["user_share"] - action.origin["alpha"]
-        population.append(Evaluated(t, action, "", None, fitness, fitness, None, 0.0))
+        population.append(
+            Evaluated(
+                t=t,
+                action=action,
+                strategy="",
+                predicted=None,
+                fitness=fitness,
+                quality=fitness,
+                predictor_loss=None,
+                seconds=0.0,
+            )
+        )
     assert len({member.action.sizes.tobytes() for member in population}) == 30
 
 
@@ -193,7 +204,16 @@ def test_data_derived_from_the_interactions_are_made_once(context):
 def test_a_member_of_the_population_is_saved_whole(context):
     allocation = Allocation.from_sizes(np.array([4, 2, 1]), np.array([8, 8, 2]))
     action = Action(allocation, 2, {"user_share": 0.5})
-    member = Evaluated(3, action, "II random", None, 0.5, 0.1, None, 1.0)
+    member = Evaluated(
+        t=3,
+        action=action,
+        strategy="II random",
+        predicted=None,
+        fitness=0.5,
+        quality=0.1,
+        predictor_loss=None,
+        seconds=1.0,
+    )
     again = loop._from_saved(loop._to_saved(member), 2)
     assert again.action.allocation.digest == allocation.digest
     assert (again.t, again.action.origin, again.seconds) == (3, {"user_share": 0.5}, 1.0)

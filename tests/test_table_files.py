@@ -140,5 +140,7 @@ assert not heavy, heavy
 
 
 def test_a_hashed_layout_is_counted_without_a_table():
-    layout = HashedLayout(4, 4, 2, 0, 2, 0, 3, 0)
+    layout = HashedLayout(
+        size=4, rows=4, user_rows=2, weights=0, k=2, k_weights=0, n_users=3, seed=0
+    )
     assert layout.file_bytes(copies=2) - layout.file_bytes(copies=1) in range(64, 73)

@@ -12,7 +12,7 @@ from bet.data.frequency import FrequencyOrder
 @dataclass(frozen=True, eq=False)
 class Action:
     """``allocation``: sizes and perhaps bits by entity id, users first; ``origin``: how they were
-    drawn, plain values for the record.
+    drawn, for the record.
     """
 
     allocation: Allocation

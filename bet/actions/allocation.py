@@ -1,6 +1,4 @@
-"""What a table keeps of the full one: the one type that stands between an action, a table and a
-file.
-"""
+"""What a table keeps of the full one: the type that actions, tables and files share."""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,11 +17,13 @@ _FIELDS = ("sizes", "bits", "mask")
 
 @dataclass(frozen=True, eq=False)
 class Allocation:
-    """What is kept of every entity's row, by entity id, users first; in one of three shapes.
+    """What is kept of every entity's row, by entity id, users first. One of three:
 
-    ``sizes`` (n,) int16: the first columns of every row. ``sizes`` and ``bits`` (n,) int16: the
-    same at so many bits per number. ``mask`` (n, copies * d_max) bool: any single numbers. Raises
-    BetError on arrays of another shape or type.
+    * ``sizes`` (n,) int16: the first columns of every row;
+    * ``sizes`` and ``bits`` (n,) int16: the same, at so many bits per number;
+    * ``mask`` (n, copies * d_max) bool: any single numbers.
+
+    Raises BetError on arrays of another shape or type.
     """
 
     sizes: np.ndarray | None = None
@@ -98,9 +98,8 @@ class Allocation:
         return content.hexdigest()
 
     def check(self, budget: Budget) -> None:
-        """Raise BetError unless ``budget`` is obeyed and, by sizes, its bounds, too.
-
-        Called wherever a table is made or reported.
+        """Raise BetError if more is kept than ``budget`` allows, or a size is outside [d_min,
+        d_max] or no multiple of step. Called wherever a table is made or reported.
 
         >>> Allocation.from_sizes(np.array([3, 1, 2])).check(Budget(total=6, n=3, d_max=4))
         >>> Allocation.from_sizes(np.array([3, 1, 3])).check(Budget(total=6, n=3, d_max=4))

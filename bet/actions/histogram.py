@@ -1,8 +1,8 @@
 """Actions of tables too large to list: the histogram of sizes instead of a size per entity.
 
-Sizes follow frequency rank, so how many users and how many items have each size says everything
-about an action. For many entities these counts are their expectations up to 1 / sqrt(n): drawing
-them directly costs O(d_max), whatever n is.
+Sizes follow frequency rank, so an action is fully described by how many users and how many items
+have each size. With many entities, counts differ from their expected values by about 1 / sqrt(n) of
+them, so the expected values are used. That costs O(d_max), whatever n is.
 """
 
 import numpy as np
@@ -40,14 +40,14 @@ def allocate_histogram(
         """Entities of at least each size of ``steps``, non-increasing."""
         return np.rint(k * family.survival(steps / scale, beta)).astype(np.int64)
 
-    spare = total - k * d_min
+    spare = total - k * d_min  # columns beyond d_min each
     low, high = 1e-12, 1e300
     while high - low > 1e-15 * high:
         middle = np.sqrt(low) * np.sqrt(high)
         if not low < middle < high:
             break
         low, high = (middle, high) if reached(middle).sum() <= spare else (low, middle)
-    at_least = reached(low)
+    at_least = reached(low)  # (d_max - d_min,)
     # What is left goes to the rarest entities, size after size.
     left, room = spare - at_least.sum(), np.cumsum(k - at_least)
     whole = int(np.searchsorted(room, left, side="right"))
@@ -64,6 +64,10 @@ def sample_histogram(budget: Budget, n_users: int, rng: np.random.Generator) -> 
     Families, parameters and the users' share are drawn as by ``sample_action``; exactly
     ``budget.target`` columns are used. Milliseconds for a billion entities. Raises BetError when
     ``n_users`` leaves no room for both sides.
+
+    >>> counts = sample_histogram(Budget(10, 4, 4), n_users=2, rng=np.random.default_rng(0))
+    >>> counts.sum(axis=1).tolist(), int((counts @ np.arange(5)).sum())  # entities, columns
+    ([2, 2], 10)
     """
     if not 0 < n_users < budget.n:
         raise BetError(

@@ -13,20 +13,23 @@ from bet.data import FrequencyOrder
 
 PRECISIONS = (1, 2, 4, 8)  # bits per number, each a multiple of the one before
 LEVELS = 16  # lengths that rows may have
-# Of d_max, the divisor: columns from which on a row may take more bits instead of more columns.
-NARROWEST = 8
+NARROWEST = 8  # the smallest width c is d_max / 8
 
 
 @dataclass(frozen=True)
 class PrecisionSpace:
-    """The sampler of sizes hands out ``lengths``, bytes per row; what a row of so many bytes holds
-    is drawn for each side.
+    """An action is drawn in two steps. The sampler of sizes gives every row a number of bytes. Then
+    each side draws a width c, log-uniform in [d_max / 8, d_max]; a row takes the fewest bits at
+    which it has at most c columns, or 8 if none do. So longer rows never have fewer bits.
 
-    A side's row takes the fewest bits per number at which it has no more than c columns, c
-    log-uniform in [d_max / 8, d_max], or eight where it has more at any: longer rows have at least
-    the precision of shorter ones. ``lengths.step`` is a multiple of ``copies`` bytes, so that every
-    kind of row fills its bytes to the last bit, and bytes that are exact for lengths are exact for
-    sizes and bits.
+    ``lengths``: the budget of the first step, in bytes. Its step is a multiple of ``copies`` bytes,
+    so every row fills its bytes to the last bit: exact lengths are exact sizes and bits. Rows of 1
+    and 2 bytes have two columns at 4 and at 8 bits; a row of 4 bytes has more at any:
+
+    >>> order = FrequencyOrder(np.array([5, 1]), np.array([7, 3]))
+    >>> space = PrecisionSpace(order, row_lengths(n=4, copies=1, longest=4, available=10), d_max=4)
+    >>> space.bits(np.array([1, 2, 4]), most=np.array([2, 2, 2]))
+    array([4, 8, 8])
     """
 
     order: FrequencyOrder
@@ -57,8 +60,8 @@ class PrecisionSpace:
 
     def _with_precision(self, action: Action, rng: np.random.Generator) -> Action:
         low, high = np.log(self.d_max / NARROWEST), np.log(self.d_max)
-        most = np.exp(rng.uniform(low, high, 2))  # columns of users and of items
-        lengths = action.sizes.astype(np.int64)  # bytes per row, until here
+        most = np.exp(rng.uniform(low, high, 2))  # c of users and of items
+        lengths = action.sizes.astype(np.int64)  # (n,), what was drawn as sizes are bytes
         side = (np.arange(len(lengths)) >= action.n_users).astype(int)
         bits = self.bits(lengths, most[side])
         sizes = 8 * lengths // (bits * self.copies)
@@ -72,17 +75,19 @@ class PrecisionSpace:
         columns: (n,) int64.
         """
         fewest = np.full(len(lengths), PRECISIONS[-1])
+        # From many bits to few: the last that fits is the fewest.
         for bits in PRECISIONS[-2::-1]:
             fewest[8 * lengths.astype(np.int64) // (bits * self.copies) <= most] = bits
         return fewest
 
     def histograms(self, action: Action) -> np.ndarray:
         assert action.allocation.bits is not None
-        code = 64 * action.sizes.astype(np.int64) + action.allocation.bits
-        listed = 64 * self.kinds[:, 0] + self.kinds[:, 1]
+        # One number for each pair of size and bits: bits are below 64.
+        code = 64 * action.sizes.astype(np.int64) + action.allocation.bits  # (n,)
+        listed = 64 * self.kinds[:, 0] + self.kinds[:, 1]  # (k,)
         order = np.argsort(listed)
-        kind = order[np.searchsorted(listed[order], code)]  # (n,)
-        sides = (kind[: action.n_users], kind[action.n_users :])
+        row_kinds = order[np.searchsorted(listed[order], code)]  # (n,)
+        sides = (row_kinds[: action.n_users], row_kinds[action.n_users :])
         counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
         return np.pad(counts, ((0, 0), (1, 0)))  # no row is empty
 
@@ -98,8 +103,8 @@ def longest_row(n: int, d_max: int, copies: int, available: int) -> int:
 
 
 def row_lengths(n: int, copies: int, longest: int, available: int) -> Budget:
-    """The budget in bytes of ``n`` rows that may take ``available`` together, each at most
-    ``longest``; up to ``LEVELS`` lengths.
+    """A ``Budget`` that counts bytes instead of columns: ``n`` rows share ``available`` bytes, each
+    at most ``longest``, in steps that leave at most ``LEVELS`` lengths.
 
     Raises BetError unless every row can have the shortest.
 

@@ -18,7 +18,7 @@ from bet.actions.budget import Budget
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 
-_FAMILIES = (  # and beta_max (BET, section 4.2)
+_FAMILIES = (  # and beta_max (BET, section 4.3)
     (stats.powerlaw, 20.0),
     (stats.truncexpon, 5.0),
     (stats.truncnorm, 20.0),
@@ -55,6 +55,7 @@ def published_sizes(order: FrequencyOrder, budget: Budget, rng: np.random.Genera
 def _draw_sizes(
     order: FrequencyOrder, budget: Budget, user_share: float, rng: np.random.Generator
 ) -> np.ndarray:
+    """Both sides' sizes (n,) for a given users' share."""
     sides = []
     for count, share in ((order.n_users, user_share), (order.n - order.n_users, 1 - user_share)):
         family, beta_max = _FAMILIES[rng.integers(len(_FAMILIES))]
@@ -71,7 +72,7 @@ def _draw_sizes(
 class BudgetUse:
     """How a number of actions use a budget.
 
-    Three actions on a budget of ten columns: one of them takes two too many, one leaves one.
+    Three actions on a budget of ten columns: the third takes two too many, the first leaves one.
 
     >>> use = BudgetUse.of([9, 10, 12], Budget(total=10, n=5, d_max=4))
     >>> [round(value, 3) for value in (use.over, use.largest_excess, use.mean_unused)]

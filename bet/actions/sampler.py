@@ -17,9 +17,9 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
     """Integer sizes proportional to ``values`` that sum to exactly ``total``.
 
     ``values`` (k,) non-negative, non-increasing. Returns (k,) int64, non-increasing, in [d_min,
-    d_max]: with the largest scale s for which sum clip(floor(s * values), d_min, d_max) <= total,
-    plus one column each by largest remainder (ties by rank). Raises BetError when no such sizes
-    exist.
+    d_max]. First sizes = clip(floor(s * values), d_min, d_max) with the largest s that fits. Then
+    the columns left go one each to the largest remainders, ties to the more frequent. Raises
+    BetError when no such sizes exist.
 
     Ten columns over four entities of at most four each: scaled by a little less than 2 the values
     are nearly 10, 4, 2 and 2, their floors within the bounds 4, 3, 1 and 1. At 2 they would be 4,
@@ -33,12 +33,13 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
         raise BetError(
             f"{total} columns cannot be spread over {k} entities with sizes in [{d_min}, {d_max}]"
         )
-    ascending = np.ascontiguousarray(values[::-1], dtype=np.float64)
+    ascending = np.ascontiguousarray(values[::-1], dtype=np.float64)  # (k,)
     largest = ascending[-1]
+    # A family may underflow to zeros, or overflow: then all entities are alike.
     if not largest > 0 or not np.isfinite(largest):
         ascending, largest = np.ones(k), 1.0
     ascending = ascending / largest
-    steps = np.arange(d_min + 1, d_max + 1)
+    steps = np.arange(d_min + 1, d_max + 1)  # (d_max - d_min,)
 
     def sizes_at_least(scale: float) -> np.ndarray:
         """How many entities reach each size of ``steps``; floor(s * v) >= d exactly when v >= d /
@@ -46,8 +47,8 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
         """
         return k - np.searchsorted(ascending, steps / scale, side="left")
 
-    # From below one column for the largest value, up to where every positive value has reached
-    # d_max.
+    # Bisection for s, from below one column for the largest value up to where every positive value
+    # has reached d_max.
     smallest = ascending[np.searchsorted(ascending, 0.0, side="right")]
     low, high = 0.5, 2.0 * d_max / max(smallest, 1e-280)
     spare = total - k * d_min
@@ -57,8 +58,10 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
         middle = np.sqrt(low) * np.sqrt(high)
         low, high = (middle, high) if sizes_at_least(middle).sum() <= spare else (low, middle)
     reached = sizes_at_least(low)
+    # An entity has a column beyond d_min for every size that more entities reach than its rank.
     sizes = d_min + np.searchsorted(-reached, -np.arange(k), side="left")
     remainder = np.minimum(low * ascending[::-1], d_max) - sizes
+    # A second round only where fewer rows have room than columns are left.
     while left := int(total - sizes.sum()):
         open_ranks = np.flatnonzero(sizes < d_max)
         chosen = open_ranks[np.argsort(-remainder[open_ranks], kind="stable")[:left]]
@@ -136,7 +139,13 @@ def sample_action(order: FrequencyOrder, budget: Budget, rng: np.random.Generato
 def sample_actions(
     order: FrequencyOrder, budget: Budget, m: int, rng: np.random.Generator
 ) -> list[Action]:
-    """``m`` independent actions."""
+    """``m`` independent actions, each as by ``sample_action``.
+
+    >>> order = FrequencyOrder(np.array([1, 5, 2]), np.array([7, 3]))
+    >>> actions = sample_actions(order, Budget(12, 5, 4), m=2, rng=np.random.default_rng(0))
+    >>> [int(action.sizes.sum()) for action in actions]
+    [12, 12]
+    """
     return [sample_action(order, budget, rng) for _ in range(m)]
 
 

@@ -1,5 +1,5 @@
-"""Which actions a search draws from, and what a fitness predictor sees of them. A new form of
-actions is one file with a space.
+"""Which actions a search draws from, and what a fitness predictor sees of them. A new type of
+action is one file with a space.
 """
 
 from dataclasses import dataclass
@@ -15,15 +15,13 @@ from bet.data import FrequencyOrder
 
 
 class Space(Protocol):
-    """Actions whose rows fall, on each side, into consecutive runs of frequency ranks: the sets of
-    entities treated alike.
+    """What a search draws from. Entities with equal rows form a set; on each side every set is a
+    block of consecutive frequency ranks.
     """
 
     @property
     def sets(self) -> np.ndarray:
-        """What there is to see of every set besides its frequencies, from the shortest row to the
-        longest: (k, c) in [0, 1].
-        """
+        """Features of every set, such as d / d_max, shortest row first: (k, c) in [0, 1]."""
         ...
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
@@ -46,7 +44,15 @@ def relative_sizes(d_max: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SizeSpace:
-    """The paper's actions: a size for every entity, one set for every size."""
+    """The paper's actions: a size for every entity, one set for every size.
+
+    >>> order = FrequencyOrder(np.array([5, 1]), np.array([7, 3]))
+    >>> space = SizeSpace(order, Budget(total=6, n=4, d_max=2))
+    >>> space.sets.tolist()
+    [[0.5], [1.0]]
+    >>> [int(action.sizes.sum()) for action in space.sample(3, np.random.default_rng(0))]
+    [6, 6, 6]
+    """
 
     order: FrequencyOrder
     budget: Budget

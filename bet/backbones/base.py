@@ -22,7 +22,7 @@ class Backbone(nn.Module):
     init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
-        """``generator`` (CPU) initializes the backbone's own weights."""
+        """``generator`` (CPU) initializes the backbone's weights."""
         super().__init__()
         self.graph, self.n_users, self.d_max = graph, n_users, d_max
 

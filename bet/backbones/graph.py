@@ -87,7 +87,7 @@ class _Propagate(torch.autograd.Function):
 
 
 class _PropagateMean(torch.autograd.Function):
-    """Mean of x, A x, ..., A^L x: a symmetric map as well, so that forward and backward are one."""
+    """Mean of x, A x, ..., A^L x: a symmetric map, too, so the backward pass is the same mean."""
 
     @staticmethod
     def forward(ctx, x: Tensor, graph: Graph, layers: int) -> Tensor:

@@ -40,9 +40,10 @@ class NCF(Backbone):
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         mlp_u, gmf_u = users.chunk(2, dim=1)  # (B, w) each
-        mlp_v, gmf_v = items.chunk(2, dim=1)
+        mlp_v, gmf_v = items.chunk(2, dim=1)  # (B, w) each
         width = mlp_u.shape[1]
-        of_users, of_items = mlp_u @ self.w_user[:, :width].T, mlp_v @ self.w_item[:, :width].T
+        of_users = mlp_u @ self.w_user[:, :width].T  # (B, hidden)
+        of_items = mlp_v @ self.w_item[:, :width].T  # (B, hidden)
         hidden = F.relu(of_users + of_items + self.bias)  # (B, hidden)
         return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]  # (B,)
 
@@ -73,27 +74,28 @@ class NCF(Backbone):
 class _TripleScores(torch.autograd.Function):
     """NCF's scores (2, B) of B triples, with a gradient by hand: a user is projected once for both
     items, and no (3B, w) product is formed twice.
+
+    ``rows`` (3B, 2 w): of users, positives, negatives. Weights as in ``NCF``, cut to w columns.
     """
 
     @staticmethod
-    def forward(
-        ctx, rows: Tensor, w_user: Tensor, w_item: Tensor, bias: Tensor, a: Tensor, c: Tensor
-    ) -> Tensor:
+    def forward(ctx, rows: Tensor, *weights: Tensor) -> Tensor:
+        w_user, w_item, bias, a, c = weights
         b, width = len(rows) // 3, len(c)
         mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
         items = (mlp[b:] @ w_item.T).view(2, b, -1)  # (2, B, hidden)
         hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (2, B, hidden)
         weighted = gmf[:b] * c  # (B, w)
         gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (2, b)))
-        ctx.save_for_backward(rows, w_user, w_item, a, c, hidden)
+        ctx.save_for_backward(rows, hidden, *weights)
         return hidden @ a + gmf_scores  # (2, B)
 
     @staticmethod
     def backward(ctx, gradient: Tensor):  # (2, B)
-        rows, w_user, w_item, a, c, hidden = ctx.saved_tensors
+        rows, hidden, w_user, w_item, _, a, c = ctx.saved_tensors
         b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]
-        at_rows = torch.empty_like(rows)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
+        at_rows = torch.empty_like(rows)  # gradients at ...: (3B, 2 w)
         # The sign of what relu gave, 0 or 1, is relu's derivative.
         at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (2, B, hidden)
         at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (2B, hidden), (B, hidden)

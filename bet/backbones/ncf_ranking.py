@@ -52,17 +52,17 @@ def by_distances(y: Tensor, a: Tensor) -> PairScorer:
 
 
 def compiled(y: Tensor, a: Tensor) -> PairScorer:
-    """The plain sum in a numba loop, which takes two rows and four columns at a time: both sides
-    are padded.
+    """The sum as it is written, in a numba loop, which takes two rows and four columns at a time:
+    both sides are padded.
     """
     n = len(y)
     columns = F.pad(y.detach(), (0, 0, 0, -n % 4)).contiguous().numpy()
     weights = a.detach().contiguous().numpy()
 
     def scores(x: Tensor) -> Tensor:
-        rows = F.pad(x.detach(), (0, 0, 0, len(x) % 2)).contiguous().numpy()
-        out = torch.empty(len(rows), len(columns))
-        _loop()(rows, columns, weights, out.numpy())
+        padded = F.pad(x.detach(), (0, 0, 0, len(x) % 2)).contiguous().numpy()
+        out = torch.empty(len(padded), len(columns))
+        _loop()(padded, columns, weights, out.numpy())
         return out[: len(x), :n]
 
     return scores

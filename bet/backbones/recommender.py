@@ -1,6 +1,4 @@
-"""A backbone together with its embedding table: the thing that is trained, ranked with and
-measured.
-"""
+"""A backbone together with its embedding table: what is trained and ranks."""
 
 from collections.abc import Callable
 from functools import partial
@@ -54,7 +52,7 @@ def new_recommender(
     """A recommender with fresh weights from ``generator`` (CPU) on the graph's device.
 
     init_std: rows start as N(0, init_std^2); None takes the backbone's default. table: makes the
-    table; None takes the plain float32 one of prefixes or of single numbers.
+    table; None takes a float32 table, of prefixes or of single numbers as ``allocation`` asks.
     """
     body = backbone(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std

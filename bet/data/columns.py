@@ -157,7 +157,7 @@ def _check_timestamps(values: pd.Series, place: Place) -> None:
 
 
 def _refuse(values: pd.Series, is_bad: np.ndarray, role: str, place: Place) -> None:
-    """Raise BetError with the first bad value, if there is one."""
+    """Raise BetError with the first bad value, if any is bad."""
     if is_bad.any():
         value = str(values.iloc[int(np.flatnonzero(is_bad)[0])])
         raise BetError(

@@ -103,9 +103,9 @@ def read_lightgcn_text(path: Path, columns: Columns, need_rating: bool) -> pd.Da
     lines = [line for line in content.decode().splitlines() if line.strip()]
     if not lines:
         raise BetError(f"{path}: no lines; it needs at least one interaction")
-    rows = [np.fromstring(line, dtype=np.int64, sep=" ") for line in lines]
-    counts = np.array([len(row) - 1 for row in rows])
-    numbers = np.concatenate(rows)
+    by_line = [np.fromstring(line, dtype=np.int64, sep=" ") for line in lines]
+    counts = np.array([len(user_and_items) - 1 for user_and_items in by_line])
+    numbers = np.concatenate(by_line)
     first = np.cumsum(counts + 1) - (counts + 1)  # where each user's id stands
     return pd.DataFrame(
         {"user": np.repeat(numbers[first], counts), "item": np.delete(numbers, first)}

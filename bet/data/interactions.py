@@ -62,10 +62,10 @@ def binary_matrix(users: np.ndarray, items: np.ndarray, shape: tuple[int, int]) 
     return matrix
 
 
-def keep_rows(matrix: csr_array, rows: np.ndarray) -> csr_array:
-    """``matrix`` in the same shape with every row emptied that is not among ``rows`` (k,)."""
+def keep_rows(matrix: csr_array, indices: np.ndarray) -> csr_array:
+    """``matrix`` in the same shape with every row emptied that is not among ``indices`` (k,)."""
     counts = np.diff(matrix.indptr)
-    is_kept = np.isin(np.arange(matrix.shape[0]), rows)  # by row
+    is_kept = np.isin(np.arange(matrix.shape[0]), indices)  # by row
     entries = np.repeat(is_kept, counts)  # by stored entry
     indptr = np.concatenate([[0], np.cumsum(counts * is_kept)])
     return csr_array((matrix.data[entries], matrix.indices[entries], indptr), shape=matrix.shape)

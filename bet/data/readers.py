@@ -1,4 +1,4 @@
-"""Read interactions from files of your own: CSV, TSV, Parquet, RecBole ``.inter``, LightGCN text,
+"""Read interactions from your files: CSV, TSV, Parquet, RecBole ``.inter``, LightGCN text,
 scipy CSR ``.npz``.
 """
 
@@ -42,9 +42,9 @@ def read_interactions(
     minimum_rating: keep ratings of at least this. k_core: then keep, repeatedly, users and items
     with at least this many interactions. Pairs that occur twice count once (logged). The timestamp
     is only checked: the split does not use it. Ids of text are compared as written (``01`` is not
-    ``1``) and become integers when all are plain ones. Ids 0..n-1 without gaps of ``.txt`` and
-    ``.npz`` are the indices, without a mapping. Raises BetError, naming file, line or column, and
-    remedy, on anything that cannot be read.
+    ``1``) and become integers when all are integers written the usual way. Ids 0..n-1 without gaps
+    of ``.txt`` and ``.npz`` are the indices, without a mapping. Raises BetError, naming file, line
+    or column, and remedy, on anything that cannot be read.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(part) for part in path]
     if not paths:
@@ -89,7 +89,7 @@ def _read_file(path: Path, columns: Columns, need_rating: bool) -> pd.DataFrame:
 
 
 def _concatenate(parts: list[pd.DataFrame]) -> pd.DataFrame:
-    """One frame; an id that is a number in one part and text in another is the same id."""
+    """All parts as a frame; an id that is a number in one part and text in another is the same."""
     for role in ("user", "item"):
         if len({pd.api.types.is_numeric_dtype(part[role]) for part in parts}) > 1:
             parts = [part.assign(**{role: part[role].astype(str)}) for part in parts]

@@ -47,7 +47,7 @@ def split_interactions(interactions: Interactions, seed: int) -> Split:
     """
     matrix = interactions.matrix
     counts = np.diff(matrix.indptr)  # (|U|,)
-    users = np.repeat(np.arange(matrix.shape[0]), counts)  # (k,), one for every interaction
+    users = np.repeat(np.arange(matrix.shape[0]), counts)  # (k,), of every interaction
     # Sorted by user, then by a random number: each user's interactions in random order.
     order = np.lexsort((numpy_generator(seed, "split").random(matrix.nnz), users))
     items = matrix.indices[order]

@@ -41,13 +41,14 @@ class FrequencyGroups:
         pairs, self.group, self.counts = np.unique(
             np.stack([side, -frequency]), axis=1, return_inverse=True, return_counts=True
         )  # users first, most frequent first
-        self.group = self.group.ravel()
+        self.group = self.group.ravel()  # (n,)
         of_side = pairs[0].astype(np.float32)  # (g,)
         log_frequency = _standardize(np.log1p(-pairs[1]))  # (g,)
         before = np.cumsum(self.counts) - self.counts  # entities of earlier groups, users first
         n_items = max(1, order.n - order.n_users)
+        # In [0, 1], within the side
         rank = np.where(of_side == 0, before / order.n_users, (before - order.n_users) / n_items)
-        # a_i, the weight of the twin for frequent entities
+        # a_i, the weight of the twin for frequent entities, (g,)
         self.share = torch.from_numpy(log_frequency).float().sigmoid()
         features = np.stack([log_frequency, 2 * rank - 1, 2 * of_side - 1], axis=1)
         self.features = torch.from_numpy(features).float()  # (g, 3)
@@ -86,6 +87,7 @@ class TwinTable(LearnedTable):
         super().__init__(allocation, generator=generator, **options)
         self.target, self.rate, d_max = target, rate, self.d_max
         self.budgeted = target < self.n * d_max
+        # The twins start with a bump around the budget's mean size.
         start = target / self.n if self.budgeted else (d_max + 1) / 2
         bump = -0.5 * ((torch.arange(1, d_max + 1) - start) / max(1.0, start / 2)).square()
         self.twins = nn.ModuleList(
@@ -106,13 +108,14 @@ class TwinTable(LearnedTable):
 
     def choice(self) -> Tensor:
         """softmax(o / temperature), (g, d_max): how likely each size is for every group."""
-        frequent, rare = (twin(self.features) for twin in self.twins)
-        return ((self.share * frequent + (1 - self.share) * rare) / self.temperature).softmax(1)
+        frequent, rare = (twin(self.features) for twin in self.twins)  # (g, d_max) each
+        logits = self.share * frequent + (1 - self.share) * rare
+        return (logits / self.temperature).softmax(1)
 
     def forward(self) -> Tensor:
         soft = self.choice()  # (g, d_max)
         hard = torch.zeros_like(soft).scatter_(1, soft.argmax(1, keepdim=True), 1.0)
-        # Straight-through estimator: the value is the hard choice's, the gradient the soft one's.
+        # Straight-through estimator: the value of the hard choice, the gradient of the soft choice.
         mask = at_least(hard + soft - soft.detach())  # (g, d_max)
         return self.weight * mask[self.group].repeat(1, self.copies)
 
@@ -160,9 +163,11 @@ def project(keep: np.ndarray, groups: FrequencyGroups, target: int, d_min: int =
     keep = np.minimum.accumulate(keep, axis=1)
     keep[:, :d_min] = np.inf
     g, d_max = keep.shape
-    group, column = (index.ravel() for index in np.indices(keep.shape))
+    group, column = (index.ravel() for index in np.indices(keep.shape))  # (g * d_max,) each
     order = np.lexsort((group, column, -keep.ravel()))
-    used = np.cumsum(groups.counts[group[order]])
+    used = np.cumsum(
+        groups.counts[group[order]]
+    )  # columns, when a group gets its next for everyone
     whole = int(np.searchsorted(used, target, side="right"))
     sizes = np.bincount(group[order[:whole]], minlength=g).astype(np.int16)[groups.group]
     left = target - (int(used[whole - 1]) if whole else 0)
@@ -176,10 +181,11 @@ def amtl(context: SearchContext) -> MethodResult:
     CIKM 2021).
 
     Changed: BPR for log-loss; the table is trained again from scratch; the temperature falls from 1
-    to 0.1; one set of twins for users and items, which see the side; initial choices are centered
+    to 0.1; the same twins for users and items, which see the side; initial choices are centered
     on the budget's mean size. Without a budget sizes are what the twins choose, as published. With
-    one, the expected excess is charged (dual ascent), and at the end the columns with the largest
-    P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the twins.
+    a budget, the expected excess is charged (dual ascent), and at the end the columns with the
+    largest P(k >= j) are kept, which is exact. Tuned on validation: five learning rates of the
+    twins.
     """
     budget = context.budget
     groups, trials, seconds = FrequencyGroups(context.data.order), [], 0.0

@@ -48,7 +48,7 @@ class Agent(nn.Module):
         self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=CRITIC_RATE)
 
     def act(self, state: Tensor) -> Tensor:
-        """mu(s) in [0, 1]."""
+        """mu(s) in [0, 1], (b, 1), of states (b, 3)."""
         return (self.actor(state).tanh() + 1) / 2
 
     def update(self, transitions: Tensor, generator: torch.Generator) -> float:
@@ -57,20 +57,20 @@ class Agent(nn.Module):
         """
         total = 0.0
         for step in range(UPDATES):
-            rows = torch.randint(
-                len(transitions), (min(BATCH, len(transitions)),), generator=generator
-            )
-            state, size, reward, following = transitions[rows].split([3, 1, 1, 3], dim=1)
+            batch = min(BATCH, len(transitions))
+            drawn = torch.randint(len(transitions), (batch,), generator=generator)  # (b,)
+            # (b, 3), (b, 1), (b, 1), (b, 3)
+            state, size, reward, following = transitions[drawn].split([3, 1, 1, 3], dim=1)
             with torch.no_grad():
                 noise = (TARGET_NOISE * torch.randn(size.shape, generator=generator)).clamp(
                     -TARGET_CLIP, TARGET_CLIP
                 )
                 next_size = ((self.target_actor(following).tanh() + 1) / 2 + noise).clamp(0, 1)
-                values = torch.stack(
-                    [critic(torch.cat([following, next_size], 1)) for critic in self.target_critics]
-                )
-                target = reward + DISCOUNT * values.min(0).values
-            inputs = torch.cat([state, size], 1)
+                # The smaller of two critics' values: a single critic overestimates (TD3).
+                following_inputs = torch.cat([following, next_size], 1)  # (b, 4)
+                values = torch.stack([critic(following_inputs) for critic in self.target_critics])
+                target = reward + DISCOUNT * values.min(0).values  # (b, 1)
+            inputs = torch.cat([state, size], 1)  # (b, 4)
             loss = torch.stack(
                 [F.mse_loss(critic(inputs), target) for critic in self.critics]
             ).sum()
@@ -78,6 +78,7 @@ class Agent(nn.Module):
             loss.backward()
             self.critic_optimizer.step()
             total += float(loss.detach())
+            # The actor and all targets are updated less often than the critics (TD3).
             if step % DELAY == DELAY - 1:
                 gain = self.critics[0](torch.cat([state, self.act(state)], 1)).mean()
                 self.actor_optimizer.zero_grad()
@@ -96,6 +97,7 @@ class Agent(nn.Module):
 
     @torch.no_grad()
     def _follow(self) -> None:
+        """Move the targets a share TAU of the way to the networks."""
         for target, source in (
             (self.target_actor, self.actor),
             (self.target_critics, self.critics),
@@ -171,11 +173,11 @@ class CiessSelector:
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> float:
         context = self.context
-        size = torch.from_numpy(population[-1].action.sizes).float() / context.budget.d_max
+        size = torch.from_numpy(population[-1].action.sizes).float() / context.budget.d_max  # (n,)
         ratio = entity_quality(context, ranked) / np.maximum(self.reference, FLOOR)
         quality = torch.from_numpy(np.where(self.measured, np.minimum(ratio, 1.0), 1.0)).float()
-        reward = quality - MEMORY_PRICE * size.square()
-        following = torch.stack([self.frequency, size, quality], 1)
+        reward = quality - MEMORY_PRICE * size.square()  # (n,)
+        following = torch.stack([self.frequency, size, quality], 1)  # (n, 3)
         self.replay.append(torch.cat([self.state, size[:, None], reward[:, None], following], 1))
         self.state = following
         losses = []
@@ -207,11 +209,11 @@ def entity_quality(context: SearchContext, ranked: RankingMetrics) -> np.ndarray
     training; 0 where nobody counts.
     """
     n_users, n_items = context.data.train.shape
-    by_user, counted = np.zeros(n_users), np.zeros(n_users)
+    by_user, counted = np.zeros(n_users), np.zeros(n_users)  # counted: 1 for users who are ranked
     by_user[ranked.users] = np.mean(list(ranked.values.values()), axis=0)
     counted[ranked.users] = 1.0
     train = csr_array(context.data.train, dtype=np.float64)
-    by_item = (by_user @ train) / np.maximum(counted @ train, 1.0)
+    by_item = (by_user @ train) / np.maximum(counted @ train, 1.0)  # (|V|,)
     return np.concatenate([by_user, by_item])
 
 
@@ -225,13 +227,13 @@ def best_of_walk(
     lengths = np.concatenate([np.arange(-WALK_REACH, 0), np.arange(1, WALK_REACH + 1)])
     chance = 1 / np.abs(lengths)
     sizes, best = start.copy(), start.copy()
-    value = np.full(len(start), -np.inf)
+    value = np.full(len(start), -np.inf)  # of the best so far
     for step in range(WALK_STEPS + 1):
         if step:
             sizes = np.clip(
                 sizes + rng.choice(lengths, len(sizes), p=chance / chance.sum()), 1, d_max
             )
-        inputs = torch.cat([state, torch.from_numpy(sizes / d_max).float()[:, None]], 1)
+        inputs = torch.cat([state, torch.from_numpy(sizes / d_max).float()[:, None]], 1)  # (k, 4)
         q = agent.critics[0](inputs)[:, 0].numpy()  # (k,)
         best, value = np.where(q > value, sizes, best), np.maximum(value, q)
     return best
@@ -255,6 +257,6 @@ def ciess(context: SearchContext) -> MethodResult:
     noise and walk, and the result again, exactly, before it is evaluated, where the original
     filters masks that happen to be small enough; entities for whom the full table finds nothing on
     validation get sizes but teach nothing; noise is drawn per entity and the quality in the reward
-    is relative to the full table's: what the paper says, not its code.
+    is relative to the full table's: as in the paper, not in its code.
     """
     return search_and_retrain(context, CiessSelector(context))

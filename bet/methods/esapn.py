@@ -54,14 +54,12 @@ class GrowingTable(LearnedTable):
         return self.candidates[self.level].to(torch.int16).cpu().numpy()
 
     def forward(self) -> Tensor:
-        mask = (
-            torch.arange(self.d_max, device=self.weight.device)
-            < self.candidates[self.level][:, None]
-        )
+        sizes = self.candidates[self.level][:, None]  # (n, 1)
+        mask = torch.arange(self.d_max, device=self.weight.device) < sizes  # (n, d_max)
         return self.weight * mask.repeat(1, self.copies)
 
     def growth(self) -> Tensor:
-        """Columns that one more level would add, (n,); 0 at the largest."""
+        """Columns that the next level would add, (n,); 0 at the largest."""
         larger = self.candidates[(self.level + 1).clamp(max=len(self.candidates) - 1)]
         return larger - self.candidates[self.level]
 
@@ -85,7 +83,9 @@ class Policies:
         self.context, self.model, self.table, self.price = context, model, model.table, price
         order = context.data.order
         logs = [np.log1p(side) for side in (order.user_frequency, order.item_frequency)]
-        popularity = np.concatenate([(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs])
+        popularity = np.concatenate(
+            [(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs]
+        )  # (n,)
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
         generator = torch_generator(context.settings.seed, "policies")
         inputs = 1 + len(self.table.candidates)
@@ -94,8 +94,8 @@ class Policies:
 
     def logits(self, entities: Tensor) -> Tensor:
         """(k, 2) for entity ids (k,), users and items."""
-        levels = F.one_hot(self.table.level[entities], len(self.table.candidates)).float()
-        state = torch.cat([self.popularity[entities][:, None], levels], 1)
+        levels = F.one_hot(self.table.level[entities], len(self.table.candidates)).float()  # (k, c)
+        state = torch.cat([self.popularity[entities][:, None], levels], 1)  # (k, 1 + c)
         return torch.where(
             (entities < self.context.data.n_users)[:, None],
             self.nets[0](state),
@@ -109,7 +109,7 @@ class Policies:
             return self.logits(everyone).softmax(1)[:, 1] * (self.table.growth() > 0)
 
     def step(self, step: int, steps: int) -> None:
-        """Learn from one batch; at every tenth of the training, act on it."""
+        """Learn from a batch; at every tenth of the training, act on it."""
         entities = self.learn(step)
         if step * GROWTHS // steps != (step + 1) * GROWTHS // steps:
             self.act(entities)
@@ -123,26 +123,25 @@ class Policies:
         )
         triples = self.context.sampler.draw(self.context.settings.training.batch_size, generator)
         users, positives, _ = triples
-        seen = torch.cat([users, positives + self.context.data.n_users])
+        seen = torch.cat([users, positives + self.context.data.n_users])  # (2B,)
+        # (e,) ids, (2B,) where each of ``seen`` is among them, (e,) how often
         entities, place, times = seen.unique(return_inverse=True, return_counts=True)
-        before = self._reward(triples)
-        logits, growth = self.logits(entities), self.table.growth()[entities]
-        chosen = (
-            torch.rand(len(entities), generator=generator, device=logits.device)
-            < logits.softmax(1)[:, 1].detach()
-        )
+        before = self._reward(triples)  # (B,)
+        logits, growth = self.logits(entities), self.table.growth()[entities]  # (e, 2), (e,)
+        draws = torch.rand(len(entities), generator=generator, device=logits.device)
+        chosen = draws < logits.softmax(1)[:, 1].detach()  # (e,), who tries to grow
         can_grow = growth > 0  # at the largest size there is nothing to choose and nothing to learn
         levels = self.table.level.clone()
         self.table.level[entities] += (chosen & can_grow).long()
         gain = self._reward(triples) - before  # (B,)
         self.table.level.copy_(levels)
-        # On the CPU: a GPU adds in no fixed order.
+        # A triple's gain counts for its user and its positive. On the CPU: a GPU adds in no fixed
+        # order.
         sums = torch.zeros(len(entities)).index_add_(0, place.cpu(), gain.repeat(2).cpu())
-        mean_gain = sums.to(gain.device) / times
-        advantage = mean_gain - self.price * growth * chosen / self.table.d_max
-        loss = (F.cross_entropy(logits, chosen.long(), reduction="none") * advantage)[
-            can_grow
-        ].sum() / len(entities)
+        mean_gain = sums.to(gain.device) / times  # (e,)
+        advantage = mean_gain - self.price * growth * chosen / self.table.d_max  # (e,)
+        surprise = F.cross_entropy(logits, chosen.long(), reduction="none")  # (e,), -log p(chosen)
+        loss = (surprise * advantage)[can_grow].sum() / len(entities)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -152,18 +151,17 @@ class Policies:
     def _reward(self, triples: tuple[Tensor, Tensor, Tensor]) -> Tensor:
         """1 - loss of every triple with the sizes of now, (B,)."""
         users, positives, negatives = triples
-        representations = self.model.backbone.represent(self.model.table())
-        rows = torch.cat(
-            [users, positives + self.context.data.n_users, negatives + self.context.data.n_users]
-        )
-        for_positives, for_negatives = self.model.backbone.triple_scores(representations[rows])
+        representations = self.model.backbone.represent(self.model.table())  # (n, D)
+        n_users = self.context.data.n_users
+        entities = torch.cat([users, positives + n_users, negatives + n_users])  # (3B,)
+        for_positives, for_negatives = self.model.backbone.triple_scores(representations[entities])
         return 1 - F.softplus(for_negatives - for_positives)
 
     def act(self, entities: Tensor) -> None:
         """Enlarge those of ``entities`` for whom the policy prefers it, the surest first, as long
         as the budget lasts.
         """
-        probability = self.enlarge_probability()[entities]
+        probability = self.enlarge_probability()[entities]  # (e,)
         order = torch.argsort(-probability, stable=True)
         wanting = entities[order[probability[order] > 0.5]]
         left = self.context.budget.target - int(self.table.candidates[self.table.level].sum())
@@ -184,15 +182,15 @@ def esapn(context: SearchContext) -> MethodResult:
     """Grow sizes from 2 columns while the model is fine-tuned; freeze them, train again from
     scratch (Liu et al., SIGIR 2020).
 
-    Changed: BPR for squared error; a masked table instead of one table per size, truncated from the
+    Changed: BPR for squared error; a masked table instead of a table per size, truncated from the
     pre-trained full one, so that an enlargement has an effect at once, as the published linear maps
     give it; the policies see log-frequency and size and learn from the change of a triple's reward
-    on training batches of their own, faster (1e-3) and with an initial lean to stay; they act ten
+    on separate training batches, faster (1e-3) and with an initial lean to stay; they act ten
     times, on the entities of a batch, not in every batch; sizes are restored after a trial, which
     the published code means to do and does not. All runs together get as many epochs as BET's
     fine-tunings. Without a budget there is no price and sizes are what the policies choose, as
-    published. With one, growth stops at the budget, and what is left goes to those the policies
-    would enlarge next. Tuned on validation: five prices of a column.
+    published. With a budget, growth stops there, and what is left goes to those the policies would
+    enlarge next. Tuned on validation: five prices of a column.
     """
     smallest = candidate_sizes(context.budget.d_max)[0] * context.budget.n
     if smallest > context.budget.target:
@@ -222,11 +220,13 @@ def esapn(context: SearchContext) -> MethodResult:
 
 
 def _grow(context: SearchContext, price: float, shares: int) -> dict:
+    """Fine-tune and grow at a ``price``, for a part (one of ``shares``) of BET's epochs."""
     full = load_or_pretrain(context).model
     backbone = type(full.backbone)(
         full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
     )
     backbone.load_state_dict(full.backbone.state_dict())
+    # ``table()`` is what the backbone reads: (n, copies * d_max)
     table = GrowingTable(full.table().detach().cpu(), context.budget.d_max, backbone.copies)
     model = Recommender(backbone, table).to(full.device)
     policies = Policies(context, model, price)
@@ -248,10 +248,11 @@ def fill_budget(policies: Policies, target: int) -> np.ndarray:
     table = policies.table
     while left := target - int(table.candidates[table.level].sum()):
         order = torch.argsort(-policies.enlarge_probability(), stable=True)
-        growth = table.growth()[order]
-        whole = growth.cumsum(0) <= left
+        growth = table.growth()[order]  # (n,)
+        whole = growth.cumsum(0) <= left  # (n,), who can take the next level completely
         table.level[order[whole & (growth > 0)]] += 1
         if not bool(whole.all()):
+            # The next in the order takes the columns that are left, less than a level.
             first = int((~whole).nonzero()[0])
             sizes = table.sizes
             sizes[int(order[first])] += left - int(growth[:first].sum())

@@ -10,7 +10,7 @@ from bet.seeds import numpy_generator
 
 
 def su(context: SearchContext) -> MethodResult:
-    """Single and uniform: floor(B / n) columns each; what the floor leaves goes one column each to
+    """Single and uniform: floor(B / n) columns each; what the floor leaves goes a column each to
     the most frequent.
     """
     return train_once(context, uniform_action(context).allocation)
@@ -24,7 +24,7 @@ def sr(context: SearchContext) -> MethodResult:
 
 
 def uniform_action(context: SearchContext) -> Action:
-    """The uniform action, the remainder one step each by frequency rank over both sides."""
+    """The uniform action; the remainder goes a step each to the most frequent of both sides."""
     order, budget = context.data.order, context.budget
     each, left = divmod(budget.target // budget.step, budget.n)
     frequency = np.concatenate([order.user_frequency, order.item_frequency])

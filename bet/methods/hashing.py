@@ -11,8 +11,8 @@ from bet.search import Effort, MethodResult, SearchContext, StageSeconds, train_
 from bet.seeds import derive
 from bet.tables import HashedSpec
 
-WIDTHS = (1, 2, 4, 8, 16)  # of d_max, the divisor: columns of a token row
-SHARE = 64  # of the bytes a 64th goes to MEM-REC's weights, 4,096 of them at most
+DIVISORS = (1, 2, 4, 8, 16)  # a token row has d_max / divisor columns
+SHARE = 64  # a 64th of the bytes goes to MEM-REC's weights, at most 4,096 of them
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,15 @@ class Hashes:
     none.
     """
 
-    rows: int
-    weights: int = 0
+    summed_rows: int
+    summed_weights: int = 0
 
 
-TRICK, MEMREC = Hashes(1), Hashes(4, 2)
+TRICK, MEMREC = Hashes(summed_rows=1), Hashes(summed_rows=4, summed_weights=2)
 
 
 def hashing_trick(context: SearchContext) -> MethodResult:
-    """Every entity takes the one row that its hash says (Weinberger et al., ICML 2009); five
+    """Every entity takes the row that its hash names (Weinberger et al., ICML 2009); five
     widths, the best on validation.
     """
     return _best_width(context, TRICK)
@@ -49,7 +49,7 @@ def _best_width(context: SearchContext, hashes: Hashes) -> MethodResult:
     specs = _specs(context, hashes)
     results, trials = [], []
     for spec in specs:
-        # Columns that entities share are not theirs alone: bytes bound the table, not columns.
+        # Entities share rows, so a sum of sizes means nothing here: bytes bound the table.
         hashed = replace(context.without_budget(), table_spec=spec)
         allocation = Allocation.uniform(context.budget.n, spec.size)
         trained = train_from_scratch(hashed, allocation, f"trial-{spec.size}")
@@ -77,7 +77,7 @@ def _specs(context: SearchContext, hashes: Hashes) -> Sequence[HashedSpec]:
     limit, budget = context.byte_limit, context.budget
     if limit is None:
         raise BetError("a hashed table needs a budget; give a sparsity, parameters or bytes")
-    divisors = WIDTHS[: context.settings.search.top]
+    divisors = DIVISORS[: context.settings.search.top]
     sizes = dict.fromkeys(max(1, budget.d_max // divisor) for divisor in divisors)
     filling = (fill_budget(context, limit, size, hashes) for size in sizes)
     specs = [spec for spec in filling if spec is not None]
@@ -102,8 +102,8 @@ def fill_budget(context: SearchContext, limit: int, size: int, hashes: Hashes) -
     if least > limit:
         return None
     limit = min(limit, max(least, 4 * budget.n * budget.d_max * budget.copies))
-    if hashes.weights:
-        share = max(hashes.weights, min(4096, limit // 4 // SHARE))
+    if hashes.summed_weights:
+        share = max(hashes.summed_weights, min(4096, limit // 4 // SHARE))
         weighted = replace(spec, weights=share)
         spec = weighted if _file_bytes(context, weighted) <= limit else spec
     free = (limit - _file_bytes(context, spec)) // (4 * budget.copies * size)
@@ -111,7 +111,8 @@ def fill_budget(context: SearchContext, limit: int, size: int, hashes: Hashes) -
     # The header may have grown by a digit or two.
     while _file_bytes(context, spec) > limit:
         spec = _with_rows(context, spec, spec.rows - 1)
-    if hashes.weights:
+    if hashes.summed_weights:
+        # What is left is less than a row.
         free = (limit - _file_bytes(context, spec)) // 4
         spec = replace(spec, weights=spec.weights + free)
         while _file_bytes(context, spec) > limit:
@@ -126,9 +127,9 @@ def _smallest(context: SearchContext, size: int, hashes: Hashes) -> HashedSpec:
         size=size,
         rows=2,
         user_rows=1,
-        weights=hashes.weights,
-        k=hashes.rows,
-        k_weights=hashes.weights,
+        weights=hashes.summed_weights,
+        k=hashes.summed_rows,
+        k_weights=hashes.summed_weights,
         n_users=context.data.n_users,
         seed=seed,
     )

@@ -40,14 +40,14 @@ def mec(context: SearchContext) -> MethodResult:
     widths of subspaces, the best on validation.
 
     The equations are the paper's. Its released code differs from them: its entropy has no gradient,
-    its encoder none either, and all its negatives are one and the same code. Changed here: the
+    its encoder none either, and all its negatives are the same code. Changed here: the
     entropy is that of soft assignments, softmax(-distance / tau) with tau the first mean squared
     distance, and its penalty log K - H; gradients pass the assignment straight through, and encoder
-    outputs are drawn to their centroids; a negative replaces one position of every row, a different
-    one for each, by another code; similarities are those of the decoded rows. Encoder and decoder
+    outputs are drawn to their centroids; a negative replaces the code of one subspace, drawn for
+    every row, by another code; similarities are those of the decoded rows. Encoder and decoder
     start as the identity and centroids from weighted k-means. A row is drawn with the weight that
-    the paper repeats it by. Users and items have codebooks of their own; the most frequent entities
-    have rows of their own, which fill the bytes. Rows are scaled to unit variance, so that weights
+    the paper repeats it by. Users and items have separate codebooks; the most frequent entities
+    have uncompressed rows, which fill the bytes. Rows are scaled to unit variance, so that weights
     mean the same for every table.
     """
     return train_codebooks(context, "mec", _learn, settings=SETTINGS)
@@ -56,7 +56,7 @@ def mec(context: SearchContext) -> MethodResult:
 def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict[str, Any]:
     order = context.data.order
     frequencies = order.user_frequency[order.users], order.item_frequency[order.items]
-    codes, entropies = [], []
+    codes, entropies = [], []  # codes of a side: (coded, subspaces)
     for side, (_, coded) in enumerate(split_sides(layout, rows)):
         k = layout.centroids[side]
         repeats = repetitions(frequencies[side][layout.uncompressed[side] :])
@@ -104,6 +104,7 @@ def learn_codes(
     if k < 2:
         return torch.zeros(len(rows), subspaces, dtype=torch.int16)
     rows = rows / rows.square().mean().sqrt().clamp(min=1e-12)  # unit variance
+    # (k, columns) and (n, subspaces)
     centroids, codes = cluster_subspaces(rows, repeats, k, subspaces, generator)
     error = float((decode(centroids, codes) - rows).square().sum(1).mean())
     coder = Coder(centroids, subspaces, tau=error / subspaces)
@@ -111,7 +112,9 @@ def learn_codes(
     batch = min(BATCH, len(rows), max(1, ELEMENTS // (subspaces * k)))
     with torch.enable_grad():
         for _ in range(steps):
-            chosen = torch.multinomial(repeats, batch, replacement=True, generator=generator)
+            chosen = torch.multinomial(
+                repeats, batch, replacement=True, generator=generator
+            )  # (b,)
             loss = coder.loss(rows[chosen], generator, weights)
             optimizer.zero_grad()
             loss.backward()
@@ -126,15 +129,15 @@ def learn_codes(
 
 class Coder(nn.Module):
     """A linear encoder, a codebook of every subspace and a linear decoder; ``centroids`` (k,
-    columns) are the first ones, tau > 0 softens.
+    columns) to start from; ``tau`` > 0, the temperature of the soft assignment.
     """
 
     def __init__(self, centroids: Tensor, subspaces: int, tau: float):
         super().__init__()
         k, columns = centroids.shape
         self.subspaces, self.tau = subspaces, max(tau, 1e-6)
-        self.encoder = nn.Parameter(torch.eye(columns))
-        self.decoder = nn.Parameter(torch.eye(columns))
+        self.encoder = nn.Parameter(torch.eye(columns))  # (columns, columns)
+        self.decoder = nn.Parameter(torch.eye(columns))  # (columns, columns)
         by_subspace = centroids.reshape(k, subspaces, -1).transpose(0, 1)  # (subspaces, k, width)
         self.centroids = nn.Parameter(by_subspace.clone())
 
@@ -160,16 +163,17 @@ class Coder(nn.Module):
         """Reconstruction + commitment + entropy + contrast, of ``rows`` (b, columns)."""
         encoded = self.encode(rows)  # (subspaces, b, width)
         distances = self.distances(encoded)  # (subspaces, b, k)
-        codes = distances.argmin(2)
-        centroids = self.look_up(codes)
+        codes = distances.argmin(2)  # (subspaces, b)
+        centroids = self.look_up(codes)  # (subspaces, b, width)
         # The value is the centroid's; the gradient goes to the centroid and, by the
         # straight-through estimator, to the encoder.
-        rebuilt = self.decode(centroids + encoded - encoded.detach())
+        rebuilt = self.decode(centroids + encoded - encoded.detach())  # (b, columns)
         loss = (rebuilt - rows).square().sum(1).mean()
         commitment = (encoded - centroids.detach()).square().sum((0, 2)).mean()
         loss = loss + weights.commitment * commitment
         loss = loss + weights.entropy * entropy_gap(distances, self.tau)
-        false = self.decode(self.look_up(negatives(codes, self.centroids.shape[1], generator)))
+        false_codes = negatives(codes, self.centroids.shape[1], generator)  # (subspaces, b)
+        false = self.decode(self.look_up(false_codes))  # (b, columns)
         return loss + weights.contrast * contrast(rows, rebuilt, false)
 
     @torch.no_grad()
@@ -195,10 +199,11 @@ def negatives(codes: Tensor, k: int, generator: torch.Generator) -> Tensor:
     drawn anew for each.
     """
     subspaces, b = codes.shape
-    places = torch.randint(subspaces, (b,), generator=generator)
-    shifts = torch.randint(1, k, (b,), generator=generator)
-    false, each = codes.clone(), torch.arange(b)
-    false[places, each] = (codes[places, each] + shifts) % k
+    places = torch.randint(subspaces, (b,), generator=generator)  # (b,)
+    # A shift of 1 to k - 1, modulo k, never gives the same code again.
+    shifts = torch.randint(1, k, (b,), generator=generator)  # (b,)
+    false, row = codes.clone(), torch.arange(b)
+    false[places, row] = (codes[places, row] + shifts) % k
     return false
 
 

@@ -10,8 +10,8 @@ from bet.search import MethodResult, SearchContext
 class Method:
     """``run`` searches and trains; ``summary`` in a few words; ``paper``: where it is from.
 
-    ``unbudgeted``: it can run without a budget and, but for the full table, choose a total of its
-    own. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
+    ``unbudgeted``: it can run without a budget and, but for the full table, choose its
+    total. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
     single numbers, whose places cost bytes.
     """
 

@@ -22,8 +22,8 @@ N_LISTED = 2 * LEVELS + 1  # a kind for every length on either side, and the wid
 
 
 def bet_bytes(context: SearchContext) -> MethodResult:
-    """The sampler hands out bytes, the predictor sees (frequency, size, precision); tables are
-    trained by quantization-aware training. Ours.
+    """The sampler hands out bytes, the predictor sees (frequency, size, precision), and tables get
+    quantization-aware training. Ours.
     """
     mixed, space = mixed_context(context)
     return search_and_retrain(mixed, PredictorSelector(mixed, DeepSets, space))
@@ -48,7 +48,7 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
         lengths = row_lengths(budget.n, budget.copies, length, budget.n * length)
         space = PrecisionSpace(order, lengths, budget.d_max, budget.copies)
         spec = _table_spec(context, space)
-        size, bits = spec.kinds[-1]
+        size, bits = spec.kinds[-1]  # of the shortest row
         shortest = np.full(budget.n, size), np.full(budget.n, bits)
         layout = spec.layout(*shortest, budget.copies)
         fitting = most_row_bytes(layout, limit)
@@ -59,8 +59,7 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
             f"a budget of {limit:,} bytes is below the smallest file of mixed precision, "
             f"{layout.byte_report().total:,} bytes ({lengths.step} bytes per row); raise the budget"
         )
-    # Tried with rows as long as can be; what an action hands out are the bytes that are left for
-    # them.
+    # The lengths above share n * length bytes; actions share what really fits beside the header.
     total = fitting // lengths.step * lengths.step
     space = replace(space, lengths=replace(lengths, total=total))
     # Bytes bound the table, not columns.
@@ -69,5 +68,11 @@ def mixed_context(context: SearchContext) -> tuple[SearchContext, PrecisionSpace
 
 def _table_spec(context: SearchContext, space: PrecisionSpace) -> PackedSpec:
     order, kinds = space.order, tuple((int(size), int(bits)) for size, bits in space.kinds[::-1])
-    n_listed = min(N_LISTED, len(kinds))
-    return PackedSpec(None, order.n_users, order.entities, kinds, n_listed, context.id_layout)
+    return PackedSpec(
+        bits=None,
+        n_users=order.n_users,
+        order=order.entities,
+        kinds=kinds,
+        n_listed=min(N_LISTED, len(kinds)),
+        ids=context.id_layout,
+    )

@@ -1,4 +1,4 @@
-"""``nested``: BET's search over one model whose prefixes are all trained, so that actions are
+"""``nested``: BET's search over a model whose prefixes are all trained, so that actions are
 scored without fine-tuning.
 
 Matryoshka representations (Kusupati et al., NeurIPS 2022) for the ego table: whatever prefix a row
@@ -34,8 +34,8 @@ def nested(context: SearchContext) -> MethodResult:
     """Algorithm 1 with T evaluations of a nested model instead of T fine-tunings; the top five
     retrained, as for BET (after Kusupati et al., NeurIPS 2022).
 
-    Ours: the published losses are of classifiers, and sum all prefixes in every step; here one
-    prefix is drawn for a step, all with the same chance. The model serves every budget, and is
+    Ours: the published losses are of classifiers, and sum all prefixes in every step; here a
+    prefix is drawn for every step, all with the same chance. The model serves every budget, and is
     trained once per data set, backbone and seed.
     """
     return search_and_retrain(
@@ -58,9 +58,8 @@ class NestedTable(LearnedTable):
         self.seed, self.columns = seed, self.d_max
 
     def forward(self) -> Tensor:
-        return self.weight.reshape(self.n, self.copies, -1)[:, :, : self.columns].reshape(
-            self.n, -1
-        )
+        by_copy = self.weight.reshape(self.n, self.copies, -1)  # (n, copies, d_max)
+        return by_copy[:, :, : self.columns].reshape(self.n, -1)  # (n, copies * columns)
 
     def before_step(self, step: int, steps: int) -> bool:
         choices, rng = widths(self.d_max), numpy_generator(self.seed, "nested", step)

@@ -51,8 +51,8 @@ class _Step(torch.autograd.Function):
 
 
 class Supernet(LearnedTable):
-    """Rows whose norm is above their field's threshold, cut to a number of columns that is drawn
-    anew for every step and field.
+    """Rows whose norm is above their field's threshold, truncated to a number of columns that is
+    drawn anew for every step and field.
     """
 
     field: Tensor  # (n,) 0: user, 1: item
@@ -73,9 +73,10 @@ class Supernet(LearnedTable):
         return self.weight.abs().sum(1) / self.scale - self.threshold[self.field]
 
     def forward(self) -> Tensor:
-        columns = torch.tensor(self.columns, device=self.weight.device)[self.field]
-        mask = torch.arange(self.d_max, device=self.weight.device) < columns[:, None]
-        return self.weight * _Step.apply(self.margins())[:, None] * mask.repeat(1, self.copies)
+        columns = torch.tensor(self.columns, device=self.weight.device)[self.field]  # (n,)
+        mask = torch.arange(self.d_max, device=self.weight.device) < columns[:, None]  # (n, d_max)
+        stays = _Step.apply(self.margins())[:, None]  # (n, 1)
+        return self.weight * stays * mask.repeat(1, self.copies)
 
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         return [([self.weight], 1.0), ([self.threshold], RATE)]
@@ -95,12 +96,12 @@ def optembed(context: SearchContext) -> MethodResult:
     """Train a supernet with thresholds and random column masks, evolve (columns of users, columns
     of items), retrain the five best (Lyu et al., CIKM 2022).
 
-    Changed: BPR for log-loss; two fields, users and items; one column mask per step and field
+    Changed: BPR for log-loss; two fields, users and items; a column mask per step and field
     instead of per sample, because embeddings are propagated; norms relative to their mean at the
     start; the thresholds' optimizer is Adam, too; ten generations instead of 30, with elitism and
     clones, which the published code lacks; retraining starts from fresh numbers, not from the
     supernet's initial ones. Without a budget rows go where the thresholds say, as published. With
-    one, candidates below the budget are rejected, and rows are kept by their margin above the
+    a budget, candidates below the budget are rejected, and rows are kept by their margin above the
     threshold until the budget is used to the last number. A removed row is the zero vector: on a
     graph it still sees its neighbors, NCF gives a removed user the same scores as any other removed
     user.
@@ -157,11 +158,11 @@ def candidate_sizes(
     """
     budget = context.budget
     n_users = context.data.n_users
-    columns = np.repeat(candidate, [n_users, budget.n - n_users])
+    columns = np.repeat(candidate, [n_users, budget.n - n_users])  # (n,)
     if not budget.binding:
         return np.where(margins > 0, columns, 0).astype(np.int16)
     order = np.argsort(-margins, kind="stable")
-    before = np.cumsum(columns[order]) - columns[order]
+    before = np.cumsum(columns[order]) - columns[order]  # (n,), of rows with larger margins
     sizes = np.empty(budget.n, dtype=np.int16)
     sizes[order] = np.clip(budget.target - before, 0, columns[order])
     return sizes
@@ -210,7 +211,7 @@ def evolve(
     known: dict[Candidate, float] = {}
 
     def draw(make: Callable[[], Candidate]) -> None:
-        for _ in range(100):
+        for _ in range(100):  # then the full table, which is always allowed
             candidate = make()
             if allowed(candidate):
                 break

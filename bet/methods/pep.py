@@ -26,25 +26,26 @@ from bet.tables import LearnedTable
 
 START = -15.0  # of s: thresholds sigmoid(s) of nearly zero
 DECAY = 1e-5  # L2 of s: raises the thresholds, against the task once they are large enough
-# Of the drift of s while it feels the decay only: 1 would take it from START to 0 in the whole
+# Of the drift of s while it feels the decay only: speed 1 takes it from START to 0 in the whole
 # training. The last is a reserve.
 SPEEDS = (2.0, 1.5, 3.0, 4.0, 1.25, 6.0)
 
 
 class ThresholdTable(LearnedTable):
-    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), one s per number; training ends when
-    ``limit`` are left.
+    """V_hat = sign(V) relu(|V| - g), g = max|V| sigmoid(s), an s per number; training ends when
+    ``limit`` numbers are left.
     """
 
     def __init__(self, allocation: Allocation, *, limit: int, rate: float, **options):
         super().__init__(allocation, **options)
         self.limit, self.rate = limit, rate
-        self.s = nn.Parameter(torch.full_like(self.weight, START))
+        self.s = nn.Parameter(torch.full_like(self.weight, START))  # (n, copies * d_max)
 
     def forward(self) -> Tensor:
         return self.weight.sign() * F.relu(self.weight.abs() - self._thresholds())
 
     def _thresholds(self) -> Tensor:
+        """g, (n, copies * d_max)."""
         # Relative to the largest number: s is pulled to 0 at most, and sigmoid(0) alone would not
         # reach numbers above 1/2.
         return self.weight.detach().abs().max() * self.s.sigmoid()
@@ -70,7 +71,7 @@ def pep(context: SearchContext) -> MethodResult:
     """Train the table and its thresholds jointly until the budget is met, rewind to the initial
     numbers, train with the mask (Liu et al., ICLR 2021).
 
-    Changed: BPR for log-loss; s has a learning rate of its own, stated as the speed of its
+    Changed: BPR for log-loss; s has a separate learning rate, stated as the speed of its
     drift, which is tuned on validation (a speed that does not come down to the budget is replaced
     by another); thresholds are relative to the largest number; the first step at which no more than
     B numbers are left ends the run and the B largest margins are kept, so the budget is met
@@ -113,6 +114,7 @@ def pruning_recommender(context: SearchContext, speed: float) -> Recommender:
     """A fresh recommender whose thresholds drift at ``speed``."""
     training = context.settings.training
     steps = training.max_epochs * context.steps_per_epoch
+    # Adam moves s by about its learning rate in every step.
     traveled = sum(training.rate(step, steps) for step in range(steps))
     table = partial(ThresholdTable, limit=context.budget.parameters, rate=speed * -START / traveled)
     return initialize_learner(context, table)

@@ -33,7 +33,7 @@ class PowerlawSelector(StatelessSelector):
 
     def __init__(self, context: SearchContext):
         self.context = context
-        # Points of the sequence are nested, so a longer search starts with a shorter one's points.
+        # Points of the sequence are nested: a longer search starts with those of a shorter search.
         sequence = qmc.Sobol(2, scramble=True, rng=derive(context.settings.seed, "powerlaw"))
         half = max(1, context.settings.search.iterations // 2)
         self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]

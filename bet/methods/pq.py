@@ -19,13 +19,14 @@ def pq(context: SearchContext) -> MethodResult:
     subspaces, the best on validation.
 
     What is trained starts from the centroids and, for the most frequent entities, from their rows
-    of the full table; the backbone's own weights start afresh.
+    of the full table; the backbone's weights start afresh.
     """
     return train_codebooks(context, "pq", _learn, settings=(ROUNDS, DISTANCES))
 
 
 def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict[str, Any]:
-    start, codes, uncompressed, missed, total = [], [], [], 0.0, 0.0
+    start, codes, uncompressed = [], [], []
+    missed, total = 0.0, 0.0  # squared: what the codes lose, and all there is
     pairs = zip(layout.centroids, split_sides(layout, rows), strict=True)
     for side, (k, (stored, coded)) in enumerate(pairs):
         generator = torch_generator(context.settings.seed, "pq", layout.subspaces, side)

@@ -56,7 +56,7 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
     if uniform:
         top = min(fitting // budget.n * step + step, d_max)
         # Once the two sizes are known the list may take fewer or more bytes than it did with d_max
-        # in it: the next size may fit, or this one no longer.
+        # in it: the next size may fit, or this size no longer.
         for widest in (min(top + step, d_max), top, top - step):
             listed = (widest, widest - step)
             fitting = _fitting_bytes(context, bits, listed, limit) // step_bytes
@@ -65,7 +65,14 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
     total = min(fitting * step, budget.n * listed[0])
     columns = Budget(total, budget.n, d_max, d_min=step, copies=budget.copies, step=step)
     kinds = tuple((size, bits) for size in listed)
-    spec = PackedSpec(bits, order.n_users, order.entities, kinds, len(kinds), context.id_layout)
+    spec = PackedSpec(
+        bits,
+        n_users=order.n_users,
+        order=order.entities,
+        kinds=kinds,
+        n_listed=len(kinds),
+        ids=context.id_layout,
+    )
     return replace(context, budget=columns, table_spec=spec)
 
 

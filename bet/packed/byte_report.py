@@ -1,4 +1,4 @@
-"""What the bytes of a file are spent on, one form for every kind of table."""
+"""What the bytes of a file are spent on, for every kind of table."""
 
 from dataclasses import dataclass, fields
 

@@ -2,7 +2,7 @@
 is put together from; the most frequent entities have uncompressed rows.
 """
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,11 +23,20 @@ from bet.packed.table_file import TableFile
 MOST_BITS = 12  # of a code
 CODES = ("user_codes", "item_codes")  # tensors of a file
 # What a file calls the fields of its layout, in this order: the length of the text is part of the
-# format, so it keeps its first words. A part is a subspace, an own row an uncompressed one.
-_STATED = ("columns", "copies", "parts", "code_bits", "users", "items", "user_own", "item_own")
+# format, so it keeps its first words ("parts" are subspaces, "own" rows are uncompressed).
+_STATED = {
+    "columns": "columns",
+    "copies": "copies",
+    "subspaces": "parts",
+    "code_bits": "code_bits",
+    "users": "users",
+    "items": "items",
+    "user_uncompressed": "user_own",
+    "item_uncompressed": "item_own",
+}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class CodebookLayout:
     """How a file of codes is laid out; numbers are float16.
 
@@ -36,10 +45,11 @@ class CodebookLayout:
     whole row. Every other entity has a code of ``code_bits`` per subspace, the number of one of its
     side's centroids.
 
-    Two users and two items, of which one each has a row of its own; one row of centroids a side:
+    Two users and two items, of each of which the most frequent has a whole row; that leaves one
+    entity with codes, and so one row of centroids, on each side:
 
-    >>> layout = CodebookLayout(4, 1, 2, 3, users=2, items=2, user_uncompressed=1,
-    ...                         item_uncompressed=1)
+    >>> layout = CodebookLayout(columns=4, copies=1, subspaces=2, code_bits=3, users=2, items=2,
+    ...                         user_uncompressed=1, item_uncompressed=1)
     >>> layout.coded, layout.centroids, layout.stored_rows
     ((1, 1), (1, 1), 4)
     >>> layout.tensors
@@ -88,7 +98,7 @@ class CodebookLayout:
 
     @property
     def centroids(self) -> tuple[int, int]:
-        """Centroids per subspace, by side: one more than there are rows would be of no use."""
+        """Centroids per subspace, by side; more than there are coded rows would be of no use."""
         most = 2**self.code_bits
         return min(most, self.coded[0]), min(most, self.coded[1])
 
@@ -100,7 +110,8 @@ class CodebookLayout:
     @property
     def metadata(self) -> dict[str, str]:
         """What the file states."""
-        return metadata_for("coded", dict(zip(_STATED, astuple(self), strict=True)))
+        facts = {stated: getattr(self, name) for name, stated in _STATED.items()}
+        return metadata_for("coded", facts)
 
     @property
     def tensors(self) -> Shapes:
@@ -134,11 +145,11 @@ class CodebookLayout:
         side: 0 users, 1 items. ranks: (k,) in the side, the most frequent 0. codes: (k, subspaces);
         those of uncompressed rows are not looked at.
         """
-        whole = self.uncompressed[side]
-        centroids = sum(self.centroids[:side])  # first of the side's
-        rows = sum(self.centroids) + sum(self.uncompressed[:side])
+        whole = (ranks < self.uncompressed[side])[:, None]  # (k, 1), stored uncompressed
+        first_centroid = sum(self.centroids[:side])
+        first_whole = sum(self.centroids) + sum(self.uncompressed[:side])
         return np.where(
-            (ranks < whole)[:, None], (rows + ranks)[:, None], centroids + codes.astype(np.int64)
+            whole, (first_whole + ranks)[:, None], first_centroid + codes.astype(np.int64)
         )
 
 
@@ -150,8 +161,9 @@ class CodebookFile(TableFile):
     def __init__(self, container: Container, n_items: int | None = None):
         super().__init__(container, n_items)
         with refusing_malformed(self.path):
-            layout = CodebookLayout(*(int(container.facts[name]) for name in _STATED))
-            container.check_form(layout.tensors, layout.metadata)
+            facts = {name: int(container.facts[stated]) for name, stated in _STATED.items()}
+            layout = CodebookLayout(**facts)
+            container.check_layout(layout.tensors, layout.metadata)
             if not layout.users + layout.items:
                 raise ValueError("it has no rows")
             for side in (0, 1):
@@ -196,7 +208,7 @@ class CodebookFile(TableFile):
         for side, members in enumerate((numbers < layout.users, numbers >= layout.users)):
             if not members.any():
                 continue
-            ranks = numbers[members] - side * layout.users
+            ranks = numbers[members] - side * layout.users  # (m,)
             codes = np.zeros((len(ranks), layout.subspaces), dtype=np.int64)
             coded = ranks - layout.uncompressed[side]  # below 0: uncompressed
             places = coded[coded >= 0, None] * layout.subspaces + subspaces

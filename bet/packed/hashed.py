@@ -24,7 +24,7 @@ from bet.packed.table_file import TableFile
 MOST_HASHES = 64  # of an entity, in a file that can be read
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class HashedLayout:
     """``rows`` token rows of ``size`` columns, of which ``user_rows`` are the users'; every entity
     is the sum of ``k`` of its side.
@@ -76,15 +76,15 @@ class HashedLayout:
         tokens = np.where(
             user, tokens % np.uint64(of_users), self.user_rows + tokens % np.uint64(of_items)
         )
-        scales = np.zeros((len(ids), self.k_weights), dtype=np.int64)
+        scales = np.zeros((len(ids), self.k_weights), dtype=np.int64)  # numbers of weights
         for j in range(self.k_weights):
             scales[:, j] = _mix(ids, self.seed, "weight", j) % np.uint64(max(1, self.weights))
         return tokens.astype(np.int64), scales
 
 
 def _mix(ids: np.ndarray, seed: int, name: str, j: int) -> np.ndarray:
-    """64 well-mixed bits of every id (the finalizer of MurmurHash3), another family for every name
-    and j.
+    """64 well-mixed bits of each of ``ids`` (m,) (the finalizer of MurmurHash3), another family for
+    every name and j.
     """
     salt = zlib.crc32(f"{name} {j}".encode()) | (seed & 0xFFFFFFFF) << 32
     with np.errstate(over="ignore"):
@@ -108,11 +108,10 @@ class HashedFile(TableFile):
         if n_items is not None and n_items < 0:
             raise BetError(f"n_items must be at least 0, got {n_items}")
         with refusing_malformed(self.path):
-            layout = HashedLayout(
-                *(int(container.facts[part.name]) for part in fields(HashedLayout))
-            )
+            names = [entry.name for entry in fields(HashedLayout)]
+            layout = HashedLayout(**{name: int(container.facts[name]) for name in names})
             self.copies = container.tensors["tokens"].shape[1] // max(1, layout.size)
-            container.check_form(layout.tensors(self.copies), layout.metadata)
+            container.check_layout(layout.tensors(self.copies), layout.metadata)
             self._check_numbers(layout)
         self.layout, self.n_users, self.width = layout, layout.n_users, layout.size
 

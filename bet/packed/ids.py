@@ -1,4 +1,4 @@
-"""Your ids of a table's rows: inside its file, or in a file of their own beside it, ``FILE.ids``.
+"""Your ids of a table's rows: inside its file, or in a file beside it, ``FILE.ids``.
 
 Ids are UTF-8 text, one after the other in the order of the rows, users first, and where each ends.
 The file beside a table states that table's checksum, so that ids of another one are refused.
@@ -7,6 +7,7 @@ The file beside a table states that table's checksum, so that ids of another one
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def ids_path(table: Path) -> Path:
 
 
 def id_layout(ids: Ids) -> IdLayout:
-    """``Layout.ids`` of a file that holds ``ids``; their order does not matter.
+    """How a file lays out ``ids``, for ``Layout.ids``; their order does not matter.
 
     >>> id_layout((["ann", "bob"], ["tea"]))
     (('id_ends', 'U32', 3), ('id_text', 'U8', 9))
@@ -55,7 +56,7 @@ def id_tensors(ids: Ids) -> dict[str, np.ndarray]:
                 f"two ids are both {counts.most_common(1)[0][0]!r} as text; give different ones"
             )
     try:
-        texts = [str(name).encode() for side in ids for name in side]
+        texts = [str(name).encode() for name in chain(*ids)]
     except UnicodeEncodeError as error:
         raise BetError(f"an id cannot be written as UTF-8 ({error}); give another one") from error
     ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
@@ -97,7 +98,7 @@ def write_ids(table: Path, ids: Ids) -> Path:
     facts = {
         "users": len(ids[0]),
         "items": len(ids[1]),
-        # Not "crc": the first one of a header is its own.
+        # Not "crc": the first "crc" of a header is the file's checksum.
         "table": open_safetensors(table, check=False).checksum,
     }
     write_safetensors(path, id_tensors(ids), metadata_for("ids", facts))
@@ -123,7 +124,7 @@ def read_ids(table: Path, checksum: int) -> IdMap | None:
             "id_text": ("U8", opened.tensors["id_text"].shape),
         }
         facts = {"users": users, "items": items, "table": belongs}
-        opened.check_form(tensors, metadata_for("ids", facts))
+        opened.check_layout(tensors, metadata_for("ids", facts))
     if belongs != checksum:
         raise BetError(
             f"{path}: these are the ids of another table than {table.name}; "

@@ -3,7 +3,7 @@ each part costs.
 
 A file is a safetensors file. Its rows are the users' and then the items', by id or, in rank order,
 by training frequency. A *kind* is a (size, bits) that rows have; the file lists its kinds once and
-says which row is of which kind:
+states which row is of which kind:
 
 * in rank order by counts: so many users, then items, of the first kind, so many of the second, ...;
   nothing per entity;
@@ -43,14 +43,14 @@ def row_bytes(sizes: np.ndarray | int, bits: np.ndarray | int, copies: int = 1) 
 class Layout:
     """``kinds`` (k, 2) of (size, bits) and ``counts`` (2, k), users' and items' rows of every kind.
 
-    ``kind`` (n,): the number of every row's kind, by id; None in rank order, where a side's rows
-    stand in the order of the kinds. ``ids``: (name, dtype, length) of further tensors, an id
-    mapping. Raises BetError on kinds that do not exist.
+    ``kinds_by_id`` (n,): the number of every row's kind, by entity id; None in rank order, where a
+    side's rows stand in the order of the kinds. ``ids``: (name, dtype, length) of further tensors,
+    an id mapping. Raises BetError on kinds that do not exist.
     """
 
     kinds: np.ndarray
     counts: np.ndarray
-    kind: np.ndarray | None = None
+    kinds_by_id: np.ndarray | None = None
     copies: int = 1
     rows_per_step: int = 1
     ids: IdLayout = ()
@@ -74,7 +74,7 @@ class Layout:
         if (
             self.counts.shape != (2, k)
             or not self.n
-            or (self.kind is not None and len(self.kind) != self.n)
+            or (self.kinds_by_id is not None and len(self.kinds_by_id) != self.n)
         ):
             raise BetError(
                 "a packed table needs a row, and a kind for each; got counts "
@@ -118,8 +118,8 @@ class Layout:
 
     def kind_of_rows(self) -> np.ndarray:
         """Number of every row's kind, (n,)."""
-        if self.kind is not None:
-            return self.kind
+        if self.kinds_by_id is not None:
+            return self.kinds_by_id
         return np.concatenate([np.repeat(np.arange(len(self.kinds)), side) for side in self.counts])
 
     @property
@@ -128,7 +128,7 @@ class Layout:
         k = len(self.kinds)
         small = "U8" if self.kinds.max() < 256 else "U16"
         shapes: dict[str, tuple[str, tuple[int, ...]]] = {"kinds": (small, (k, 2))}
-        if self.kind is None:
+        if self.kinds_by_id is None:
             shapes["counts"] = ("U32", (2, k))
         else:
             shapes["kind"] = ("U8" if k <= 256 else "U16", (self.n,))
@@ -141,7 +141,7 @@ class Layout:
     def metadata(self) -> dict[str, str]:
         """The file's one metadata entry; the checksum's digits are zero."""
         facts = {
-            "order": "rank" if self.kind is None else "id",
+            "order": "rank" if self.kinds_by_id is None else "id",
             "users": self.n_users,
             "items": self.n - self.n_users,
             "copies": self.copies,
@@ -215,19 +215,20 @@ def layout_of(
         kinds = np.unique(pairs, axis=0)
         kinds = kinds[np.lexsort((-kinds[:, 0], -kinds[:, 0] * kinds[:, 1]))]
     kinds = np.asarray(kinds, dtype=np.int64)
-    code, listed = pairs @ np.array([64, 1]), kinds @ np.array([64, 1])  # one number for a pair
+    # One number for each pair: bits are below 64.
+    code, listed = pairs @ np.array([64, 1]), kinds @ np.array([64, 1])  # (n,), (k,)
     order = np.argsort(listed)
-    kind = order[np.minimum(np.searchsorted(listed[order], code), len(listed) - 1)]
-    if (listed[kind] != code).any():
-        unlisted = pairs[listed[kind] != code][0].tolist()
+    row_kinds = order[np.minimum(np.searchsorted(listed[order], code), len(listed) - 1)]  # (n,)
+    if (listed[row_kinds] != code).any():
+        unlisted = pairs[listed[row_kinds] != code][0].tolist()
         raise BetError(f"a row of {unlisted} (size, bits) is of none of the listed kinds")
-    sides = kind[:n_users], kind[n_users:]
-    # In rank order nothing says which row is of which kind but how many of each there are.
+    sides = row_kinds[:n_users], row_kinds[n_users:]
+    # In rank order a row's kind follows from the counts alone, so rows must stand by kind.
     if by_rank and any((np.diff(side) < 0).any() for side in sides):
         raise BetError("rows are not in the order of their kinds; store this table by id")
     counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
-    small = kind.astype(np.uint8 if len(listed) <= 256 else np.uint16)
-    return Layout(kinds, counts, None if by_rank else small, copies)
+    stored = row_kinds.astype(np.uint8 if len(listed) <= 256 else np.uint16)
+    return Layout(kinds, counts, kinds_by_id=None if by_rank else stored, copies=copies)
 
 
 def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> Layout:

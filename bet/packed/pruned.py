@@ -1,4 +1,4 @@
-"""Files of pruned tables: any set of single numbers is kept, and the file says which.
+"""Files of pruned tables: any set of single numbers is kept, and the file states which.
 
 It has one bit per number of the full table, or the column of every kept number and a count per row,
 whichever makes the shorter file; behind it the kept numbers in float32, row by row.
@@ -105,7 +105,8 @@ def write_pruned(
     path: Path, mask: np.ndarray, values: np.ndarray, n_users: int, copies: int = 1
 ) -> PrunedBytes:
     """Write those of ``values`` (n, copies * d_max) float32 that ``mask``, bool of the same shape,
-    keeps, users' rows first; what was written. Raises BetError where one of them is not finite.
+    keeps, users' rows first; returns the bytes by part. Raises BetError where a kept number is not
+    finite.
 
     >>> mask = np.array([[True, False], [False, False], [False, True]])
     >>> write_pruned(folder / "table", mask, np.array([[1, 2], [3, 4], [5, 6]]), n_users=2).numbers
@@ -149,7 +150,7 @@ class PrunedFile(TableFile):
             layout = PrunedLayout(users, items, copies, d_max, len(self._tensors["values"]))
             if min(users, items) < 0 or not layout.n or min(copies, d_max) < 1:
                 raise ValueError(f"{layout} has no rows")
-            container.check_form(layout.tensors, layout.metadata)
+            container.check_layout(layout.tensors, layout.metadata)
             self.layout = layout
             self._firsts = self._index()
         self.n_users, self.copies, self.width = users, copies, d_max

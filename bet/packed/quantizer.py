@@ -50,9 +50,9 @@ def fake_quantize(values: Tensor, sizes: Tensor, bits: int | Tensor) -> Tensor:
     >>> fake_quantize(torch.tensor([[-2.0, 2.0]]), torch.tensor([[2]]), 1)
     tensor([[-1.5957,  1.5957]])
     """
-    one_step = bits if isinstance(bits, int) else bits[:, 0]
+    row_bits = bits if isinstance(bits, int) else bits[:, 0]
     mean_squares = values.square().sum(1) / sizes[:, 0].clamp(min=1)  # (m,)
-    step = step_sizes(mean_squares, one_step)[:, None]  # (m, 1)
+    step = step_sizes(mean_squares, row_bits)[:, None]  # (m, 1)
     return quantize(values, step, bits).add_(0.5).mul_(step)
 
 

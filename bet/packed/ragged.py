@@ -1,4 +1,4 @@
-"""A table of ragged rows, read: every row has a size and a precision of its own."""
+"""A table of ragged rows, read: every row has its size and its precision."""
 
 from functools import cached_property
 
@@ -15,9 +15,10 @@ BLOCK = 32  # rows, by id, that share an entry of the index
 
 
 class PackedFile(TableFile):
-    """Rows of 1 to 32 bits per number; ``layout`` says where each is.
+    """Rows of 1 to 32 bits per number; ``layout`` tells where each is.
 
-    Within a side rows stand by entity id or, where ``layout.kind`` is None, by training frequency.
+    Within a side rows stand by entity id or, where ``layout.kinds_by_id`` is None, by training
+    frequency.
     """
 
     kind = "packed rows"
@@ -26,7 +27,7 @@ class PackedFile(TableFile):
         super().__init__(container, n_items)
         with refusing_malformed(self.path):
             self.layout = _stated_layout(container)
-            container.check_form(self.layout.tensors, self.layout.metadata)
+            container.check_layout(self.layout.tensors, self.layout.metadata)
         self.n_users, self.copies, self.width = (
             self.layout.n_users,
             self.layout.copies,
@@ -49,13 +50,13 @@ class PackedFile(TableFile):
         return self.layout.byte_report()
 
     @cached_property
-    def _own_ids(self) -> IdMap:
+    def _id_map(self) -> IdMap:
         tensors = self.container.tensors
         with refusing_malformed(self.path):
             return id_map(tensors["id_ends"], tensors["id_text"], self.n_users)
 
     def _ids_inside(self) -> IdMap | None:
-        return self._own_ids if self.layout.ids else None
+        return self._id_map if self.layout.ids else None
 
     @cached_property
     def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -74,11 +75,11 @@ class PackedFile(TableFile):
     @cached_property
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
         """By id: first byte and first step of every block of rows."""
-        assert self.layout.kind is not None
-        kind = np.asarray(self.layout.kind)
-        starts = np.arange(0, len(kind), BLOCK)
+        assert self.layout.kinds_by_id is not None
+        row_kinds = np.asarray(self.layout.kinds_by_id)
+        starts = np.arange(0, len(row_kinds), BLOCK)
         sums = [
-            np.add.reduceat(amount[kind], starts)
+            np.add.reduceat(amount[row_kinds], starts)
             for amount in (self.layout.kind_lengths, self.layout.kind_has_step.astype(np.int64))
         ]
         byte, step = (np.cumsum(amount) - amount for amount in sums)
@@ -87,28 +88,29 @@ class PackedFile(TableFile):
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
         layout, k = self.layout, len(self.layout.kinds)
-        if layout.kind is None:
+        if layout.kinds_by_id is None:
             first, byte, step = self._runs
             # Of runs that start at the same row all but the last are empty.
             run = np.searchsorted(first, numbers, side="right") - 1
-            kind, into = run % k, numbers - first[run]
-            byte, step = byte[run] + into * layout.kind_lengths[kind], step[run] + into
+            row_kinds, into = run % k, numbers - first[run]
+            byte, step = byte[run] + into * layout.kind_lengths[row_kinds], step[run] + into
         else:
-            kind, into = layout.kind[numbers], numbers % BLOCK
+            row_kinds, into = layout.kinds_by_id[numbers], numbers % BLOCK
+            # The index has sums up to the block; rows of the block before this one are added.
             before = np.maximum(numbers[:, None] - into[:, None] + np.arange(BLOCK - 1), 0)
-            others = layout.kind[np.minimum(before, layout.n - 1)]  # (k, BLOCK - 1)
+            others = layout.kinds_by_id[np.minimum(before, layout.n - 1)]  # (k, BLOCK - 1)
             inside = np.arange(BLOCK - 1) < into[:, None]
             byte, step = (start[numbers // BLOCK] for start in self._blocks)
             byte = byte + (layout.kind_lengths[others] * inside).sum(1)
             step = step + (layout.kind_has_step[others] & inside).sum(1)
-        return kind, byte, step // layout.rows_per_step
+        return row_kinds, byte, step // layout.rows_per_step
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
         layout, width, copies = self.layout, self.width, self.copies
         stored = self.container.tensors["rows"]
         out = np.zeros((len(numbers), width * copies), dtype=np.float32)
-        kind, starts, step_numbers = self._locate(numbers)
-        sizes, precisions = layout.kinds[kind].T
+        row_kinds, starts, step_numbers = self._locate(numbers)  # (k,) each
+        sizes, precisions = layout.kinds[row_kinds].T
         for bits in BITS:  # at most six rounds, whatever the number of rows
             chosen = np.flatnonzero((precisions == bits) & (sizes > 0))
             if not len(chosen):
@@ -133,10 +135,10 @@ def _stated_layout(container: Container) -> Layout:
     kinds = tensors["kinds"].astype(np.int64)
     n_users, n_items = int(facts["users"]), int(facts["items"])
     if facts["order"] == "rank":
-        counts, kind = tensors["counts"].astype(np.int64), None
+        counts, kinds_by_id = tensors["counts"].astype(np.int64), None
     else:
-        kind = tensors["kind"]
-        sides = kind[: max(n_users, 0)], kind[max(n_users, 0) :]
+        kinds_by_id = tensors["kind"]
+        sides = kinds_by_id[: max(n_users, 0)], kinds_by_id[max(n_users, 0) :]
         counts = np.stack([np.bincount(side, minlength=len(kinds)) for side in sides])
     if counts.sum(1).tolist() != [n_users, n_items]:
         raise ValueError(f"{counts.sum(1).tolist()} rows, announced are {[n_users, n_items]}")
@@ -147,4 +149,11 @@ def _stated_layout(container: Container) -> Layout:
     )
     if ids and [len(tensors["id_ends"]), tensors["id_text"].ndim] != [n_users + n_items, 1]:
         raise ValueError(f"{len(tensors['id_ends'])} ids for {n_users + n_items} rows")
-    return Layout(kinds, counts, kind, int(facts["copies"]), int(facts["rows_per_step"]), ids)
+    return Layout(
+        kinds,
+        counts,
+        kinds_by_id=kinds_by_id,
+        copies=int(facts["copies"]),
+        rows_per_step=int(facts["rows_per_step"]),
+        ids=ids,
+    )

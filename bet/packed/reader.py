@@ -36,8 +36,8 @@ MEANING = {
 def load(path: Path | str, *, check: bool = True, n_items: int | None = None) -> TableFile:
     """Open a table file of any kind; rows are read when they are looked up.
 
-    check: read the file once and compare its checksum; without, only its form is checked, which is
-    enough for a file that was checked before. n_items: of a hashed table without ``FILE.ids``,
+    check: read the file once and compare its checksum; without, only its header is checked, which
+    is enough for a file that was checked before. n_items: of a hashed table without ``FILE.ids``,
     which does not say how many it has. Raises BetError when the file is missing, no table, of a
     newer version, damaged, cut short or too long.
 

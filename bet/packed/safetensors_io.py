@@ -59,7 +59,7 @@ def metadata_for(kind: str, facts: Mapping[str, object]) -> dict[str, str]:
 
 
 def header_entries(tensors: Shapes) -> dict[str, dict]:
-    """What a safetensors header says of ``tensors``."""
+    """The entries of a safetensors header for ``tensors``."""
     types = list(DTYPES)
     entries, offset = {}, 0
     for name in sorted(tensors, key=lambda name: (types.index(tensors[name][0]), name)):
@@ -128,7 +128,7 @@ def check_checksum(path: Path, content: bytes | memoryview) -> None:
 
 @contextmanager
 def refusing_malformed(path: Path) -> Iterator[None]:
-    """What goes wrong inside, because a file is not what it says, ends as one BetError."""
+    """Turn whatever a malformed file raises inside the block into a BetError."""
     try:
         yield
     except _MALFORMED as error:
@@ -158,7 +158,7 @@ class Container:
         """As it states it."""
         return int(self.facts["crc"], 16)
 
-    def check_form(self, tensors: Shapes, metadata: dict[str, str]) -> None:
+    def check_layout(self, tensors: Shapes, metadata: dict[str, str]) -> None:
         """Raise ValueError unless the file has these ``tensors`` and states ``metadata``."""
         stated = self.stated[: -len(CHECKSUM)] + CHECKSUM
         if self.shapes != dict(tensors) or stated != metadata[KEY]:
@@ -177,7 +177,7 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
     """
     path = Path(path)
     try:
-        # An empty file cannot be mapped, and says so with a ValueError.
+        # An empty file cannot be mapped: a ValueError.
         with refusing_malformed(path):
             content = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
     except OSError as error:
@@ -205,17 +205,17 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
         check_checksum(path, content.data)
     with refusing_malformed(path):
         shapes = {name: (entry["dtype"], tuple(entry["shape"])) for name, entry in header.items()}
-        sizes = [size for _, shape in shapes.values() for size in shape]
-        if any(type(size) is not int or size < 0 for size in sizes):
-            raise ValueError(f"a shape of {sizes}")
+        for _, shape in shapes.values():
+            if any(type(size) is not int or size < 0 for size in shape):
+                raise ValueError(f"a shape of {list(shape)}")
         if header != header_entries(shapes):
             raise ValueError("its tensors are not where they should be")
         start = 8 + length
         if start + tensor_bytes(shapes, *shapes) != len(content):
-            raise ValueError(f"{len(content)} bytes are not what its header says")
+            raise ValueError(f"{len(content)} bytes are not what its header states")
         tensors = {}
         for name, (dtype, shape) in shapes.items():
             first, last = header[name]["data_offsets"]
             stored = content[start + first : start + last]
             tensors[name] = stored.view(DTYPES[dtype]).reshape(shape)
-    return Container(path, kind, text, facts, content, tensors)
+    return Container(path, kind, stated=text, facts=facts, content=content, tensors=tensors)

@@ -90,7 +90,7 @@ class TableFile(ABC):
     def users(self, ids: Iterable[object]) -> np.ndarray:
         """Rows of users by your own ids: (k, copies, width) float32.
 
-        Raises BetError for an unknown one, or when nothing says whose the rows are.
+        Raises BetError for an unknown id, or when the table has no ids, inside or beside it.
         """
         return self.rows(self._find(self.ids.user_rows, ids, "user"))
 

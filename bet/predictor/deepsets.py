@@ -2,7 +2,7 @@
 
 Sizes follow frequency rank, so each set S_d is a block of consecutive ranks on each side. Sums of
 entity encodings over a block are differences of prefix sums, and entities of equal frequency share
-one encoding: scoring an action costs O(d_max) after one pass over the *distinct* frequencies.
+an encoding: scoring an action costs O(d_max) after one pass over the *distinct* frequencies.
 
 Letters in comments: m actions, k sets (d_max for actions that only choose sizes), c features of a
 set besides its frequencies, r runs of equal frequency on one side, h numbers of an encoding.
@@ -20,7 +20,16 @@ from bet.data import FrequencyOrder, FrequencyRuns
 
 
 class MLP(nn.Module):
-    """Two linear layers with LeakyReLU between and, for encoders, after them."""
+    """Two linear layers with LeakyReLU between and, for encoders, after them.
+
+    With all weights 1 both hidden units are 3 - 1 = 2, and the output is 2 + 2:
+
+    >>> mlp = MLP((2, 2, 1), torch.Generator().manual_seed(0))
+    >>> for weight in mlp.weights:
+    ...     _ = nn.init.ones_(weight)
+    >>> mlp(torch.tensor([[3.0, -1.0]])).tolist()
+    [[4.0]]
+    """
 
     def __init__(
         self, sizes: tuple[int, int, int], generator: torch.Generator, activate_output: bool = True
@@ -53,22 +62,40 @@ class _RankedSide:
         self.ends = torch.from_numpy(np.cumsum(counts))  # (r,), rank after each run
 
     def prefix_sums(self, encodings: Tensor, ranks: Tensor) -> Tensor:
-        """Sum of the encodings (r, h) of the first ``ranks`` (...) entities: (..., h) float64."""
+        """Sum of the encodings (r, h) of the first ``ranks`` (...) entities: (..., h) float64.
+
+        An entity of frequency 3, encoded as 10, then two of frequency 1, encoded as 1:
+
+        >>> side = _RankedSide(np.array([3, 1]), np.array([1, 2]))
+        >>> sums = side.prefix_sums(torch.tensor([[10.0], [1.0]]), torch.tensor([0, 1, 2, 3]))
+        >>> sums[:, 0].tolist()
+        [0.0, 10.0, 11.0, 12.0]
+        """
         # Differences of long sums follow: float32 would lose the short blocks.
         encodings = encodings.double()
         by_run = (encodings * self.counts[:, None]).cumsum(0)  # (r, h)
         totals = torch.cat([encodings.new_zeros(1, encodings.shape[1]), by_run])  # (r + 1, h)
-        run = torch.searchsorted(self.ends, ranks, right=True)  # complete runs before the rank
-        into = ranks - F.pad(self.ends, (1, 0))[run]  # entities of the incomplete run
+        run = torch.searchsorted(self.ends, ranks, right=True)  # (...), complete runs before a rank
+        into = ranks - F.pad(self.ends, (1, 0))[run]  # (...), entities of the incomplete run
         return totals[run] + into[..., None] * F.pad(encodings, (0, 0, 0, 1))[run]
 
 
 class DeepSets(nn.Module):
     """Predicted fitness of actions, from the frequencies of the entities of every size (Eq. 7-10).
 
-    ``sets``: d_max or, for actions of another form, ``Space.sets`` (k, c), what is to be seen of
-    every set besides its frequencies. The mean of an empty set is the zero vector (the paper leaves
-    it open). Float32 parameters; runs on the CPU.
+    ``sets``: d_max or, for other types of action, the features of every set, ``Space.sets`` (k, c).
+    The mean of an empty set is the zero vector (the paper leaves it open). Float32 parameters; runs
+    on the CPU.
+
+    Two columns for the more frequent of two users, or for the other one: the predictor sees which.
+
+    >>> order = FrequencyOrder(np.array([3, 1]), np.array([4]))
+    >>> predictor = DeepSets(order, 2, torch.Generator().manual_seed(0))
+    >>> one_of_two = torch.tensor([[[0, 1, 1], [0, 1, 0]]])  # users and items by size
+    >>> alike = DeepSets(FrequencyOrder(np.array([1, 1]), np.array([4])), 2, torch.Generator())
+    >>> _ = alike.load_state_dict(predictor.state_dict())
+    >>> bool(predictor(one_of_two) == alike(one_of_two))
+    False
     """
 
     def __init__(
@@ -112,8 +139,17 @@ class SizesOnly(nn.Module):
     """The paper's ablation: sees how many entities of each side have which size, but no
     frequencies.
 
-    h_a is the mean over entities of an encoding of d_n / d_max, one encoder per side, half of h_a
-    each. ``order`` is only there to be called like ``DeepSets``.
+    Each side's half of h_a is the mean over its entities of an encoding of d_n / d_max. ``order``
+    is ignored; it is there so that the class is called like ``DeepSets``.
+
+    >>> histograms = torch.tensor([[[0, 1, 1], [0, 1, 0]]])  # users and items by size
+    >>> predicted = []
+    >>> for frequencies in ([3, 1], [1, 1]):  # of the users; the predictor does not see them
+    ...     order = FrequencyOrder(np.array(frequencies), np.array([4]))
+    ...     predictor = SizesOnly(order, 2, torch.Generator().manual_seed(0))
+    ...     predicted.append(predictor(histograms).tolist())
+    >>> predicted[0] == predicted[1]
+    True
     """
 
     def __init__(
@@ -142,7 +178,7 @@ class SizesOnly(nn.Module):
 
 
 def _set_features(sets: int | np.ndarray) -> Tensor:
-    """What a predictor sees of every set, (k, c) float32; ``sets`` may be d_max."""
+    """Features of every set, (k, c) float32; ``sets`` may be d_max."""
     features = relative_sizes(sets) if isinstance(sets, int) else sets
     return torch.from_numpy(features.astype(np.float32))
 

@@ -1,12 +1,10 @@
-"""Everything a method may see: training data, settings, workspace and budget. The test part is not
-among it.
-"""
+"""Everything a method may see: training data, settings, workspace and budget, but no test part."""
 
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from dataclasses import asdict, dataclass, replace
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -58,11 +56,17 @@ class TrainingData:
     binary CSR.
 
     What follows from them is computed once, however many contexts share the data.
+
+    >>> train = csr_array(np.array([[1, 1, 0], [0, 1, 0]], dtype=np.uint8))
+    >>> data = TrainingData(train, validation=csr_array((2, 3), dtype=np.uint8))
+    >>> data.n, data.order.users.tolist(), data.order.items.tolist()  # the most frequent first
+    (5, [0, 1], [1, 0, 2])
+    >>> data.graph("cpu") is data.graph("cpu")
+    True
     """
 
     train: csr_array
     validation: csr_array
-    _on_device: dict = field(default_factory=dict, init=False, repr=False)  # a cache
 
     @property
     def n_users(self) -> int:
@@ -84,19 +88,15 @@ class TrainingData:
         parts = matrix_digest(self.train), matrix_digest(self.validation)
         return hashlib.sha256("".join(parts).encode()).hexdigest()
 
-    def graph(self, device: str) -> Graph:
-        """The normalized adjacency of ``train`` on ``device``."""
-        key = "graph", device
-        if key not in self._on_device:
-            self._on_device[key] = normalized_adjacency(self.train).to(device)
-        return self._on_device[key]
+    @cached_property
+    def graph(self) -> Callable[[str], Graph]:
+        """``graph(device)`` is the normalized adjacency of ``train`` there."""
+        return cache(normalized_adjacency(self.train).to)
 
-    def sampler(self, device: str) -> BprSampler:
-        """Draws triples of ``train`` on ``device``."""
-        key = "sampler", device
-        if key not in self._on_device:
-            self._on_device[key] = BprSampler(self.train, device)
-        return self._on_device[key]
+    @cached_property
+    def sampler(self) -> Callable[[str], BprSampler]:
+        """``sampler(device)`` draws triples of ``train`` there."""
+        return cache(partial(BprSampler, self.train))
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,11 @@ class RunSettings:
 
     @property
     def finetuning(self) -> TrainSettings:
-        """Fine-tuning differs from training in its schedule and learning-rate decay (BET, 4.3)."""
+        """Fine-tuning differs from training in its schedule and learning-rate decay (BET, 4.3).
+
+        >>> RunSettings("lightgcn", TrainSettings(), SearchSettings()).finetuning.decay
+        0.98
+        """
         search = self.search
         return replace(
             self.training, schedule=search.finetune_schedule, decay=search.finetune_decay
@@ -129,7 +133,12 @@ class Workspace:
     progress: bool = False
 
     def label(self, what: str) -> str | None:
-        """Of a progress bar; None when bars are off."""
+        """Of a progress bar; None when bars are off.
+
+        >>> quiet = Workspace(Path("cache"), Path("work"))
+        >>> quiet.label("train"), replace(quiet, progress=True).label("train")
+        (None, 'train')
+        """
         return what if self.progress else None
 
 
@@ -137,9 +146,21 @@ class Workspace:
 class SearchContext:
     """What a method is called with.
 
-    ``budget``: of columns. ``byte_limit``: of the file, for methods that meet one; ``table_spec``:
-    the kind of table that is trained, None for float32 rows; ``id_layout``: of the id mapping in
-    the file, if there is one.
+    ``budget``: of columns. ``byte_limit``: of the file, for methods that meet a number of bytes.
+    ``table_spec``: what sort of table is trained, None for float32 rows. ``id_layout``: of the id
+    mapping in the file, if it has any.
+
+    Without its budget a context has room for two users and three items of four columns:
+
+    >>> train = csr_array(np.array([[1, 1, 0], [0, 1, 0]], dtype=np.uint8))
+    >>> context = SearchContext(
+    ...     TrainingData(train, validation=csr_array((2, 3), dtype=np.uint8)),
+    ...     RunSettings("lightgcn", TrainSettings(), SearchSettings()),
+    ...     Workspace(Path("cache"), Path("work")),
+    ...     budget=Budget(total=10, n=5, d_max=4),
+    ... )
+    >>> context.budget.total, context.without_budget().budget.total
+    (10, 20)
     """
 
     data: TrainingData
@@ -159,10 +180,12 @@ class SearchContext:
 
     @property
     def graph(self) -> Graph:
+        """Of the training data, on the workspace's device."""
         return self.data.graph(self.workspace.device)
 
     @property
     def sampler(self) -> BprSampler:
+        """Of the training data, on the workspace's device."""
         return self.data.sampler(self.workspace.device)
 
     @property
@@ -177,7 +200,7 @@ class SearchContext:
         share, validation = self.settings.training.validation_share, self.data.validation
         if share == 1:
             return validation
-        users = np.flatnonzero(np.diff(validation.indptr))
+        users = np.flatnonzero(np.diff(validation.indptr))  # with validation items
         shuffled = numpy_generator(self.settings.seed, "validation users").permutation(users)
         return keep_rows(validation, shuffled[: math.ceil(share * len(users))])
 
@@ -215,6 +238,7 @@ class SearchContext:
     def without_budget(self) -> "SearchContext":
         """The same context with room for the full table, in full precision."""
         b = self.budget
+        # A quantized budget has d_min = step; in full precision every row has a column again.
         full = Budget(b.n * b.d_max, b.n, b.d_max, b.d_min // b.step, b.copies)
         return replace(self, budget=full, table_spec=None)
 

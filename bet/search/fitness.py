@@ -12,15 +12,15 @@ from bet.search.refit import Trained, check_bytes, train_from_scratch
 from bet.training import RankingMetrics, train
 
 Score = Callable[[SearchContext, Trained, Allocation], RankingMetrics]
-"""What validation users get where the model with the full table keeps what an action says."""
+"""(context, trained full table, what to keep of it) -> ranking metrics on validation."""
 
 
 def load_or_pretrain(context: SearchContext) -> Trained:
     """The backbone with its full table, trained to convergence once per data set, settings and
-    seed, and cached.
+    seed, and cached: the denominator of Eq. 12 (line 2 of Algorithm 1).
 
-    Runs that start together wait for the first one to train it; a damaged or foreign cache file is
-    rebuilt.
+    Of runs that start together the first trains it and the others wait; a damaged or foreign cache
+    file is made anew.
     """
     folder = context.workspace.cache / "backbones"
     name = f"{context.settings.backbone}-{context.key}"
@@ -42,15 +42,15 @@ def truncate(context: SearchContext, full: Trained, allocation: Allocation) -> R
 def evaluate_truncated(
     context: SearchContext, full: Trained, allocation: Allocation
 ) -> RankingMetrics:
-    """What validation users get from the truncated full model, as it is."""
+    """Rank on validation with the full model, truncated to ``allocation``, as it is."""
     return context.rank(truncate(context, full, allocation))
 
 
 def evaluate_finetuned(
     context: SearchContext, full: Trained, allocation: Allocation
 ) -> RankingMetrics:
-    """What validation users get after ``finetune_epochs`` more epochs of the truncated full
-    model.
+    """Fine-tune the full model, truncated to ``allocation``, and rank on validation: the numerator
+    of Eq. 12.
     """
     model = truncate(context, full, allocation)
     settings = context.settings

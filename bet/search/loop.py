@@ -7,10 +7,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 
-from tqdm import tqdm
-
 from bet.actions import Action, Allocation
 from bet.errors import BetError
+from bet.progress import progress_bar
 from bet.search.context import SearchContext
 from bet.search.fitness import Score, evaluate_finetuned, load_or_pretrain
 from bet.search.refit import Trained, train_from_scratch
@@ -30,8 +29,8 @@ def search(
     """The population after T iterations: choose, score, learn (Algorithm 1). Continues from the
     workspace if interrupted.
 
-    ``score`` measures an action on ``full``, the model with the whole table (None: the pre-trained
-    one).
+    ``full``: the trained full table that actions are cut from (default: the cached one). ``score``
+    measures an action on it. Raises BetError when the full table's quality is 0.
     """
     settings, workspace = context.settings.search, context.workspace
     path = workspace.folder / "search.pt"
@@ -48,12 +47,11 @@ def search(
         population = [_from_saved(member, context.data.n_users) for member in saved["population"]]
         selector.load_state_dict(saved["selector"])
         log.info("search continues after iteration %d", len(population))
-    with tqdm(
+    with progress_bar(
+        label="search",
         total=settings.iterations,
         initial=len(population),
-        desc="search",
-        disable=not workspace.progress,
-        leave=False,
+        shown=workspace.progress,
     ) as bar:
         for t in range(len(population) + 1, settings.iterations + 1):
             started = time.perf_counter()
@@ -67,7 +65,7 @@ def search(
                 predicted=choice.predicted,
                 fitness=quality / full.result.quality,  # Eq. 12
                 quality=quality,
-                predictor_loss=None,
+                predictor_loss=None,  # known below
                 seconds=0.0,
             )
             loss = selector.learn(t, [*population, member], ranked)
@@ -86,11 +84,9 @@ def top_actions(population: Sequence[Evaluated], top: int) -> list[Evaluated]:
     """The ``top`` members of highest fitness, best first, earlier ones first among equals.
 
     >>> action = Action(Allocation.uniform(4, 2), n_users=2)
-    >>> fitness = [0.7, 0.9, 0.9]
-    >>> population = [
-    ...     Evaluated(t, action, "II random", None, r, r / 10, None, 0.0)
-    ...     for t, r in enumerate(fitness, start=1)
-    ... ]
+    >>> first = Evaluated(t=1, action=action, strategy="II random", predicted=None, fitness=0.7,
+    ...                   quality=0.07, predictor_loss=None, seconds=0.0)
+    >>> population = [first, replace(first, t=2, fitness=0.9), replace(first, t=3, fitness=0.9)]
     >>> [member.t for member in top_actions(population, top=2)]
     [2, 3]
     """
@@ -103,8 +99,7 @@ def search_and_retrain(
     full: Trained | None = None,
     score: Score = evaluate_finetuned,
 ) -> MethodResult:
-    """Search, retrain the top five from scratch, keep the one with the best validation quality (Eq.
-    14).
+    """Search, retrain the top five from scratch, keep the best of them on validation (Eq. 14).
 
     For every T' in ``curve`` the same selection is made from the first T' iterations.
     ``full`` and ``score``: of ``search``.
@@ -147,13 +142,14 @@ def search_and_retrain(
 
 
 def _to_saved(member: Evaluated) -> dict:
-    """Tensors and plain values of a member; its action's allocation stays one value."""
+    """A member as tensors, numbers and text."""
     action = member.action
     fields = vars(member) | {"action": None}
     return fields | {"allocation": action.allocation.to_tensors(), "origin": dict(action.origin)}
 
 
 def _from_saved(saved: dict, n_users: int) -> Evaluated:
+    """The member that ``_to_saved`` was given."""
     fields = dict(saved)
     allocation = Allocation.from_tensors(fields.pop("allocation"))
     fields["action"] = Action(allocation, n_users, fields.pop("origin"))

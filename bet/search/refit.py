@@ -31,7 +31,7 @@ def initialize_recommender(
     budget.
 
     A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes
-    a table of another kind.
+    the table (default: what the context's ``table_spec`` or the allocation asks for).
     """
     allocation.check(context.budget)
     if table is None and allocation.mask is None:
@@ -51,8 +51,8 @@ def initialize_recommender(
 
 
 def check_bytes(context: SearchContext, table: Table) -> None:
-    """Raise BetError if the file of ``table`` exceeds the limit in bytes that the context has for
-    packed ones.
+    """Raise BetError if the context has a limit in bytes for packed tables and the file of
+    ``table`` exceeds it.
     """
     limit = context.byte_limit
     if context.table_spec and limit is not None and table.n_bytes() > limit:
@@ -68,11 +68,11 @@ def check_table(context: SearchContext, table: Table) -> None:
 
 
 def train_from_scratch(context: SearchContext, allocation: Allocation, name: str) -> Trained:
-    """Train a table that keeps ``allocation`` until validation stops improving, or take what the
-    workspace has of an earlier run.
+    """Train a table that keeps ``allocation`` until validation stops improving; what the workspace
+    has of an earlier run is not trained again.
 
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or
-    settings, is not used.
+    settings, is not used. Raises BetError above the budget.
     """
     folder = context.workspace.folder
     path = folder / f"{name}.pt"
@@ -97,10 +97,11 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
 
 
 def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
-    """A fresh model that keeps what ``trained`` keeps, trained on ``train_on`` (|U|, |V|), called
-    ``what``, for as many epochs.
+    """Train a fresh model with the allocation of ``trained`` on ``train_on`` (|U|, |V|), for the
+    epochs that were best before. ``what`` names the data in the progress bar.
     """
     data = TrainingData(train_on, context.data.validation)
+    # The allocation may have empty rows where its method removed entities.
     merged = replace(context.with_empty_rows(), data=data)
     model = initialize_recommender(merged, trained.model.table.allocation)
     train(

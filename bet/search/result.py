@@ -44,11 +44,11 @@ class Effort:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """A trained table within the budget of ``context``, how it was found and what that took.
+    """A trained table within the budget of ``context``, how it was chosen and what that took.
 
     ``iterations``: the population; ``retrained``: by iteration of the action; ``winners``: number
-    of iterations T -> iteration of the best action after T. ``trials``: what settings of a method's
-    own knobs led to, plain values.
+    of iterations T -> iteration of the best action after T. ``trials``: the values of a method's
+    knobs that were tried, and what each led to.
     """
 
     trained: Trained

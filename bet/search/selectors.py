@@ -19,8 +19,8 @@ from bet.training import RankingMetrics
 
 @dataclass(frozen=True)
 class Choice:
-    """The action to evaluate next, the name of the rule that chose it, and its predicted fitness if
-    there is one.
+    """The action to evaluate next, the name of the rule that chose it, and its predicted fitness,
+    if any.
     """
 
     action: Action
@@ -33,13 +33,15 @@ class Selector(Protocol):
 
     name: str
 
-    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice: ...
+    def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
+        """The action of iteration t (from 1)."""
+        ...
 
     def learn(
         self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics
     ) -> float | None:
-        """Update after iteration t, whose action gave users ``ranked``; the mean loss before the
-        updates, if something learns.
+        """Update after iteration t, whose action gave the metrics ``ranked``; the mean loss before
+        each update, None where nothing learns.
         """
 
     def state_dict(self) -> dict: ...
@@ -61,7 +63,7 @@ class StatelessSelector:
 
 
 class RandomSelector(StatelessSelector):
-    """The ablation without a predictor: one budgeted, frequency-sorted action at random."""
+    """The ablation without a predictor: a random action of the sampler (BET, Table 2)."""
 
     name = "random"
 
@@ -78,7 +80,7 @@ class PredictorSelector:
     """Algorithm 1: of m sampled actions take the best predicted (I), a random one (II) or the one
     nearest to the best (III).
 
-    space: the actions there are; None: sizes within the problem's budget.
+    space: what actions are sampled from (default: sizes within the context's budget).
     """
 
     def __init__(
@@ -124,7 +126,7 @@ class PredictorSelector:
         return float(np.mean(losses))
 
     def _histograms(self, actions: Sequence[Action]) -> torch.Tensor:
-        """(m, 2, k + 1) int64."""
+        """Users and items in every set: (m, 2, k + 1) int64."""
         return torch.from_numpy(np.stack([self.space.histograms(action) for action in actions]))
 
     def state_dict(self) -> dict:

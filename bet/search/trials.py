@@ -20,8 +20,8 @@ from bet.training import TrainResult, load_state, save_state, train
 
 @dataclass(frozen=True)
 class Trial:
-    """What a setting of a method's own knobs led to: the ``allocation`` and ``facts`` for the
-    record, plain values.
+    """A table that a method proposes: its ``allocation``, and for the record ``facts``, the values
+    of the method's knobs that led to it.
     """
 
     allocation: Allocation
@@ -35,10 +35,10 @@ def best_trial(
     seconds: StageSeconds,
     effort: Effort | None = None,
 ) -> MethodResult:
-    """Train every trial's table from scratch and keep the one with the best validation quality, the
-    earlier one among equals.
+    """Train every trial's table from scratch and keep the best on validation, the earlier among
+    equals.
 
-    ``seconds`` and ``effort`` (None: nothing) are those of the search before.
+    ``seconds`` and ``effort`` (default: none) are those of the search before.
     """
     limit = context.settings.search.top
     assert 0 < len(trials) <= limit, "every method gets the same number of retrainings"
@@ -69,10 +69,11 @@ def cached(
     *arguments: object,
     settings: tuple = (),
 ) -> dict[str, Any]:
-    """What ``make(context, *arguments)`` returns (tensors, plain values), kept in the workspace.
+    """Call ``make(context, *arguments)`` once and keep its result (tensors, numbers, text) in the
+    workspace.
 
-    ``seconds`` are added unless it returns those of a training that may have been interrupted;
-    ``settings``: the method's constants that the result depends on.
+    A result without ``seconds`` gets the time that ``make`` took. ``settings``: constants of the
+    method; when they change it is made anew.
     """
     path = context.workspace.folder / f"{name}.pt"
     search = asdict(context.settings.search)
@@ -87,7 +88,9 @@ def cached(
 
 
 def initialize_learner(context: SearchContext, table: Callable[..., LearnedTable]) -> Recommender:
-    """A fresh recommender with a full-width ``table`` that learns what to keep of it."""
+    """A fresh recommender with all d_max columns, whose ``table`` learns in training what to
+    keep.
+    """
     return initialize_recommender(context.without_budget(), context.full_allocation, table)
 
 

@@ -20,7 +20,7 @@ class Table(nn.Module):
     """What a backbone, the trainer and the accounting need of a table; quantized or hashed tables
     fit here too.
 
-    A table whose form is learned in training overrides the last three methods.
+    A table that learns in training what to keep overrides the last three methods.
     """
 
     n: int
@@ -88,7 +88,7 @@ class TableSpec(Protocol):
 
     @property
     def bits(self) -> int | None:
-        """Per number in the file; None: every row has its own."""
+        """Per number in the file; None: rows differ."""
         ...
 
     def table(
@@ -100,7 +100,9 @@ class TableSpec(Protocol):
         std: float = 0.0,
         generator: torch.Generator | None = None,
     ) -> Table:
-        """A table of this description, its numbers as N(0, std^2) unless the description says."""
+        """A table of this description. Its numbers start as N(0, std^2) unless the description has
+        others.
+        """
         ...
 
 
@@ -134,24 +136,25 @@ class LearnedTable(Table):
 
 
 class _TakeRows(torch.autograd.Function):
-    """x[rows]; on CPUs adding rows up is several times faster than the backward pass of an
+    """x[indices]; on CPUs adding rows up is several times faster than the backward pass of an
     embedding.
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor, rows: Tensor) -> Tensor:
+    def forward(ctx, x: Tensor, indices: Tensor) -> Tensor:
         ctx.n = len(x)
-        ctx.save_for_backward(rows)
-        return x.index_select(0, rows)
+        ctx.save_for_backward(indices)
+        return x.index_select(0, indices)  # (k, d)
 
     @staticmethod
     def backward(ctx, gradient: Tensor) -> tuple[Tensor, None]:
-        (rows,) = ctx.saved_tensors
-        return gradient.new_zeros(ctx.n, gradient.shape[1]).index_add_(0, rows, gradient), None
+        (indices,) = ctx.saved_tensors
+        zeros = gradient.new_zeros(ctx.n, gradient.shape[1])  # (n, d)
+        return zeros.index_add_(0, indices, gradient), None
 
 
-def take_rows(x: Tensor, rows: Tensor) -> Tensor:
-    """Rows ``rows`` (k,) int64 of ``x`` (n, d), differentiable in ``x``: (k, d)."""
+def take_rows(x: Tensor, indices: Tensor) -> Tensor:
+    """Rows ``indices`` (k,) int64 of ``x`` (n, d), differentiable in ``x``: (k, d)."""
     # On a GPU the order of index_add_ varies from run to run; the embedding's backward pass is
     # deterministic.
-    return F.embedding(rows, x) if x.is_cuda else _TakeRows.apply(x, rows)
+    return F.embedding(indices, x) if x.is_cuda else _TakeRows.apply(x, indices)

@@ -84,7 +84,7 @@ class CodebookSpec:
 
 
 class CodebookTable(Table):
-    """E_i = [B_1[c_i1]; ...; B_M[c_iM]], or a row of its own; the codes stay, the numbers are
+    """E_i = [B_1[c_i1]; ...; B_M[c_iM]], or an uncompressed row; the codes stay, the numbers are
     trained, rounded as in the file.
     """
 
@@ -100,8 +100,8 @@ class CodebookTable(Table):
         std: float = 0.0,
         generator: torch.Generator | None = None,
     ):
-        """``allocation``: d_max columns for everybody. Numbers start as N(0, std^2), or as ``spec``
-        says.
+        """``allocation``: d_max columns for everybody. Numbers start as ``spec.start`` or,
+        without it, as N(0, std^2).
         """
         super().__init__()
         layout, sizes = spec.layout, allocation.columns
@@ -143,6 +143,7 @@ class CodebookTable(Table):
     def forward(self) -> Tensor:
         layout = self.spec.layout
         stored = straight_through(self.weight, to_half)  # (stored rows, columns)
+        # Row after row, the pieces of all subspaces: (stored rows * subspaces, width)
         pieces = stored.reshape(layout.stored_rows * layout.subspaces, -1)
         return take_rows(pieces, self.places).reshape(self.n, layout.columns)
 

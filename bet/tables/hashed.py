@@ -12,7 +12,7 @@ from bet.tables.base import Table
 
 
 class HashedSpec(HashedLayout):
-    """The layout of the file says all there is to say of a hashed table."""
+    """All there is to a hashed table is the layout of its file."""
 
     @property
     def bits(self) -> int:
@@ -29,8 +29,8 @@ class HashedTable(Table):
     without v the sum alone.
     """
 
-    places: Tensor
-    scales: Tensor
+    places: Tensor  # (n, k) token rows
+    scales: Tensor  # (n, k_weights) weights
 
     def __init__(
         self,
@@ -70,8 +70,10 @@ class HashedTable(Table):
         return repr(self.spec)
 
     def forward(self) -> Tensor:
-        ego = nn.functional.embedding_bag(self.places, self.tokens, mode="sum")
-        return ego * self.weights[self.scales].sum(1, keepdim=True) if self.spec.weights else ego
+        ego = nn.functional.embedding_bag(self.places, self.tokens, mode="sum")  # (n, width)
+        if not self.spec.weights:
+            return ego
+        return ego * self.weights[self.scales].sum(1, keepdim=True)  # alpha: (n, 1)
 
     def n_parameters(self) -> int:
         return self.tokens.numel() + self.spec.weights

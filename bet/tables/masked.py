@@ -47,8 +47,8 @@ class MaskedTable(Table):
         weight = torch.zeros(self.n, copies * self.width)
         if std:
             weight.normal_(0.0, std, generator=generator)
-        kept = torch.arange(self.width) < torch.from_numpy(sizes)[:, None]
-        kept = kept.repeat(1, copies)
+        kept = torch.arange(self.width) < torch.from_numpy(sizes)[:, None]  # (n, width)
+        kept = kept.repeat(1, copies)  # (n, copies * width)
         self.weight = nn.Parameter(weight * kept)
         self.register_buffer("mask", None if bool(kept.all()) else kept, persistent=False)
 

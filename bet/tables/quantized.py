@@ -20,9 +20,9 @@ class PackedSpec:
     """How a file is laid out: rows by frequency, ``order`` (n,) entity ids, users first; the kinds
     that rows may have.
 
-    bits: per number; None: every row has its own. n_listed: kinds that a file lists, whichever its
-    rows have, so that its length does not depend on them. ids: the form of the id mapping in the
-    file, if there is one.
+    bits: per number; None: rows differ. n_listed: how many kinds a file lists, whichever its rows
+    have, so that its length does not depend on them. ids: the layout of the id mapping in the file;
+    empty without.
     """
 
     bits: int | None
@@ -41,6 +41,7 @@ class PackedSpec:
         unless they follow ``order``.
         """
         used = set(zip(sizes.tolist(), bits.tolist(), strict=True))
+        # Padded with unused kinds to the number that is listed.
         widest = max(self.kinds)  # decides how many bytes a size takes
         others = [widest, *self.kinds]
         while len(used) < self.n_listed:
@@ -60,7 +61,7 @@ class QuantizedTable(MaskedTable):
     gives the same numbers back.
     """
 
-    numbers: Tensor  # (n, 1) float32: numbers of every row, over all copies
+    numbers: Tensor  # (n, 1) float32: how many every row has, over all copies
     bits: Tensor | None  # (n, 1) int64 per number of every row; None: the spec's
 
     def __init__(self, allocation: Allocation, *, spec: PackedSpec, **options):
@@ -108,7 +109,7 @@ class QuantizedTable(MaskedTable):
         if bool(ids) != bool(self.spec.ids):
             raise BetError(
                 f"a table made for a file with{'' if self.spec.ids else 'out'} ids cannot be saved "
-                "otherwise; make another one"
+                "otherwise; make another table"
             )
         rows = self.weight.detach().reshape(self.n, self.copies, self.width).cpu().numpy()
         write_packed(path, self.layout, rows[self.spec.order], ids)

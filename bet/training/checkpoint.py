@@ -1,4 +1,4 @@
-"""Unfinished work on disk: written whole or not at all, used only for what it belongs to."""
+"""Unfinished work on disk: written whole or not at all, used only by the run that it belongs to."""
 
 import logging
 from pathlib import Path
@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 def save_state(path: Path, key: str, state: dict) -> None:
-    """Write ``state`` (tensors and plain values) with the ``key`` of what it belongs to, whole or
+    """Write ``state`` (tensors, numbers, text) with the ``key`` of what it belongs to, whole or
     not at all.
     """
     with atomic_path(path) as temporary:

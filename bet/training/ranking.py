@@ -19,8 +19,8 @@ CUTOFFS = (5, 10, 20)  # Eq. 13
 
 @dataclass(frozen=True)
 class RankingMetrics:
-    """What every user got: ``users`` (u,) int64, those with at least one positive, and
-    ``n_positives`` (u,) how many.
+    """Which recommendations hit: ``users`` (u,) int64, those with at least one positive, and
+    ``n_positives`` (u,) how many they have.
 
     ``hits`` (u, depth) bool: whether the item at each rank, best first, is a positive.
     """
@@ -71,8 +71,8 @@ def evaluate(
         """
         scores = ranker(torch.from_numpy(ids).to(device))  # (b, |V|)
         for matrix in masked:
-            rows, columns = _pairs(matrix, ids, device)
-            scores[rows, columns] = -torch.inf
+            users_of_pairs, items_of_pairs = _pairs(matrix, ids, device)  # (p,) each
+            scores[users_of_pairs, items_of_pairs] = -torch.inf
         top_scores, top_items = top_k(scores, depth)
         wanted = torch.from_numpy(ids).to(device)[:, None] * n_items + top_items  # (b, depth)
         position = torch.searchsorted(keys, wanted).clamp_(max=len(keys) - 1)
@@ -107,39 +107,39 @@ def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:
     if n_items > k:
         # Where rank k falls among equal scores, topk may have kept the wrong columns.
         equal = (values[:, k - 1] == values[:, k]) & (values[:, k] > -torch.inf)
-        rows = equal.nonzero()[:, 0]
-        if len(rows):
-            values[rows], items[rows] = (
-                x[:, : k + 1] for x in scores[rows].sort(dim=1, descending=True, stable=True)
+        tied = equal.nonzero()[:, 0]  # rows of scores
+        if len(tied):
+            values[tied], items[tied] = (
+                x[:, : k + 1] for x in scores[tied].sort(dim=1, descending=True, stable=True)
             )
     return values[:, :k], items[:, :k]
 
 
 def _keys(matrix: csr_array, device: torch.device | str) -> Tensor:
     """Sorted user * |V| + item of every stored pair, (nnz,) int64."""
-    rows = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
-    return torch.from_numpy(np.sort(rows * matrix.shape[1] + matrix.indices)).to(device)
+    users = np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))  # (nnz,)
+    return torch.from_numpy(np.sort(users * matrix.shape[1] + matrix.indices)).to(device)
 
 
 def _pairs(
     matrix: csr_array, users: np.ndarray, device: torch.device | str
 ) -> tuple[Tensor, Tensor]:
-    """Block row and column of every stored pair of ``users``, (p,) int64 each."""
+    """Place in ``users`` (b,) and item of every stored pair of theirs, (p,) int64 each."""
     starts, counts = matrix.indptr[users], np.diff(matrix.indptr)[users]
-    rows = np.repeat(np.arange(len(users)), counts)
+    places = np.repeat(np.arange(len(users)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    columns = matrix.indices[np.repeat(starts, counts) + within]
-    return torch.from_numpy(rows).to(device), torch.from_numpy(columns.astype(np.int64)).to(device)
+    items = matrix.indices[np.repeat(starts, counts) + within].astype(np.int64)
+    return torch.from_numpy(places).to(device), torch.from_numpy(items).to(device)
 
 
 def _metrics(
     hits: np.ndarray, n_positives: np.ndarray, cutoffs: Sequence[int]
 ) -> dict[str, np.ndarray]:
-    discounts = 1.0 / np.log2(np.arange(2, max(cutoffs) + 2))
+    discounts = 1.0 / np.log2(np.arange(2, max(cutoffs) + 2))  # (max cutoff,), of every rank
     depth = hits.shape[1]
     n_hits = np.cumsum(hits, axis=1)  # (u, depth)
     gained = np.cumsum(hits * discounts[:depth], axis=1)  # (u, depth)
-    ideal = np.cumsum(discounts)
+    ideal = np.cumsum(discounts)  # of a list that starts with 1, 2, ... hits
     values = {}
     for k in cutoffs:
         last = min(k, depth) - 1

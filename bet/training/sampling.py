@@ -28,11 +28,11 @@ class BprSampler:
                 f"no user of {n_users} has both an item and a non-item to learn from; give more "
                 "interactions"
             )
-        row = np.repeat(np.arange(n_users), degrees)
-        # Non-items of a user in order: the r-th one is r + (number of the user's items at or before
-        # it). That number is a binary search over item id minus position in the row, done for all
-        # rows at once by a per-row offset.
-        gaps = row * (self.n_items + 1) + indices - (np.arange(len(indices)) - indptr[row])
+        user = np.repeat(np.arange(n_users), degrees)  # (nnz,)
+        # Non-items of a user in order: the r-th is r + (number of the user's items at or before
+        # it). That number is a binary search over item id minus position among the user's, done for
+        # all users at once by an offset per user.
+        gaps = user * (self.n_items + 1) + indices - (np.arange(len(indices)) - indptr[user])
         self.users = torch.from_numpy(drawable).to(device)
         self.indptr = torch.from_numpy(indptr).to(device)
         self.degrees = torch.from_numpy(degrees).to(device)
@@ -48,12 +48,13 @@ class BprSampler:
         lives on the device.
         """
         device = self.users.device
+        # Everybody as often as possible, then users without replacement.
         rounds, rest = divmod(batch_size, len(self.users))
         chosen = torch.randperm(len(self.users), generator=generator, device=device)[:rest]
         users = torch.cat([self.users.repeat(rounds), self.users[chosen]])
-        start, degree = self.indptr[users], self.degrees[users]
+        start, degree = self.indptr[users], self.degrees[users]  # (batch_size,) each
         draws = torch.rand(2, batch_size, generator=generator, device=device, dtype=torch.float64)
         positives = self.indices[start + (draws[0] * degree).long()]
-        r = (draws[1] * (self.n_items - degree)).long()
+        r = (draws[1] * (self.n_items - degree)).long()  # (batch_size,), which non-item
         before = torch.searchsorted(self.gaps, users * (self.n_items + 1) + r, right=True) - start
         return users, positives, r + before

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from tqdm import tqdm
 
 from bet.backbones import Recommender
 from bet.errors import BetError
+from bet.progress import progress_bar
 from bet.seeds import torch_generator
 from bet.tables import take_rows
 from bet.training.checkpoint import load_state, save_state
@@ -49,7 +49,7 @@ class TrainResult:
 
     @classmethod
     def from_saved(cls, saved: dict) -> "TrainResult":
-        """What ``asdict`` made plain for a checkpoint."""
+        """From what ``asdict`` wrote to a checkpoint."""
         return cls(**{**saved, "curve": tuple(CurvePoint(**point) for point in saved["curve"])})
 
 
@@ -60,17 +60,17 @@ def bpr_loss(
     dropout: torch.Generator | None,
 ) -> Tensor:
     """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three
-    ego rows (Eq. 2), plus the table's own penalty. ``triples``: users, positives and negatives,
+    ego rows (Eq. 2), plus the table's penalty. ``triples``: users, positives and negatives,
     (B,) int64 each.
     """
     users, positives, negatives = triples
     ego = model.table()  # (n, copies * width)
     representations = model.backbone.represent(ego, dropout)  # (n, D)
-    rows = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
-    picked = take_rows(representations, rows)  # (3B, D), one gather
+    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
+    picked = take_rows(representations, entities)  # (3B, D), gathered once
     for_positives, for_negatives = model.backbone.triple_scores(picked)  # (B,) each
     loss = F.softplus(for_negatives - for_positives).mean()
-    ego_rows = picked if representations is ego else take_rows(ego, rows)
+    ego_rows = picked if representations is ego else take_rows(ego, entities)  # (3B, ...)
     return loss + l2 * ego_rows.square().sum() / len(users) + model.table.penalty()
 
 
@@ -100,20 +100,19 @@ def train(
             *(model.table.allocation.digest, model.table.description),
         )
     )
-    run = _Run(model, sampler, settings, seed, total)
+    run = _Run(model, sampler, settings, seed=seed, total=total)
     if state := load_state(checkpoint, key):
         run.load_state_dict(state)
     saved = time.perf_counter()
     started = saved - run.seconds  # as if without the interruption
-    bar = tqdm(
+    epochs_left = progress_bar(
         range(run.epoch, total),
-        desc=progress,
+        label=progress,
         initial=run.epoch,
         total=total,
-        disable=not progress,
-        leave=False,
+        shown=progress is not None,
     )
-    for epoch in bar:
+    for epoch in epochs_left:
         if run.unimproved >= settings.patience:
             break
         loss = run.train_epoch(epoch)
@@ -142,6 +141,7 @@ class _Run:
         model: Recommender,
         sampler: BprSampler,
         settings: TrainSettings,
+        *,
         seed: int,
         total: int,
     ):
@@ -165,9 +165,9 @@ class _Run:
         self.ended = False  # by the table
 
     def train_epoch(self, epoch: int) -> float:
-        """Epoch ``epoch`` (from 0), or what the table wants of it; the mean loss."""
+        """Epoch ``epoch`` (from 0), up to where the table ends the training; its mean loss."""
         device = self.model.device
-        # Its own stream for every epoch: a resumed run draws the same triples.
+        # Another random stream for every epoch: a resumed run draws the same triples.
         generator = torch_generator(self.seed, "epoch", epoch, device=device)
         losses = torch.zeros((), device=device)
         first, steps = epoch * self.steps_per_epoch, self.total * self.steps_per_epoch
@@ -209,7 +209,7 @@ class _Run:
         return TrainResult(self.best_point.epoch, self.best_point.quality, seconds, self.curve)
 
     def state_dict(self) -> dict:
-        """Tensors and plain values."""
+        """All of it, as tensors, numbers and text."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -34,7 +34,7 @@ Learner = Callable[[SearchContext, CodebookLayout, Tensor], dict[str, Any]]
 the file's order.
 
 {"codes": (coded, subspaces) int16, "start": what the stored rows start from, (rows, columns)
-float32, or None, "facts": plain numbers for the record}.
+float32, or None, "facts": numbers for the record}.
 """
 
 
@@ -52,6 +52,7 @@ def train_codebooks(
     order = context.data.order.entities
     with torch.no_grad():
         rows = full.model.table().cpu()[torch.from_numpy(order)]  # (n, columns), as in the file
+    # Codes and shared rows are bounded by bytes, not by columns.
     whole = context.without_budget()
     results, trials, searched = [], [], 0.0
     for layout in layouts:
@@ -161,12 +162,12 @@ def fill_budget(context: SearchContext, limit: int, subspaces: int) -> CodebookL
     ]
     if not fitting:
         return None
-    # An uncompressed row costs more than the codes it replaces, but the last ones replace a
-    # centroid each; the file is longest in between, so all counts are tried from above.
+    # An uncompressed row costs more than the codes it replaces, but the last few replace a centroid
+    # each; the file is longest in between, so all counts are tried from above.
     bits, users = fitting[-1], _users_among_frequent(context.data.order)
     payload = _payload(make(bits, 0, 0), users)
-    for rows in np.flatnonzero(payload <= limit)[::-1]:
-        layout = make(bits, int(users[rows]), int(rows - users[rows]))
+    for count in np.flatnonzero(payload <= limit)[::-1]:
+        layout = make(bits, int(users[count]), int(count - users[count]))
         if layout.file_bytes <= limit:
             return layout
     raise AssertionError("without uncompressed rows the file fits already")
@@ -178,14 +179,14 @@ def _layout(
     """``user_rows``, ``item_rows``: stored uncompressed."""
     budget, users = context.budget, context.data.n_users
     return CodebookLayout(
-        budget.d_max * budget.copies,
-        budget.copies,
-        subspaces,
-        bits,
-        users,
-        budget.n - users,
-        user_rows,
-        item_rows,
+        columns=budget.d_max * budget.copies,
+        copies=budget.copies,
+        subspaces=subspaces,
+        code_bits=bits,
+        users=users,
+        items=budget.n - users,
+        user_uncompressed=user_rows,
+        item_uncompressed=item_rows,
     )
 
 
