@@ -13,7 +13,6 @@ from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods._shared.codebooks import fill_budget
 from bet.packed import CodebookLayout, load, metadata_for, write_safetensors
-from bet.packed.bitstream import pack_stream, stream_bytes, take_from_stream, unpack_stream
 from bet.seeds import torch_generator
 from bet.tables import CodebookSpec, CodebookTable
 
@@ -176,23 +175,6 @@ def test_codings_of_other_codes_have_other_names():
     for wrong in ({"subspaces": 3}, {"code_bits": 13}, {"code_bits": 0}, {"user_uncompressed": 4}):
         with pytest.raises(BetError, match="give"):
             replace(layout, **wrong)
-
-
-@given(st.integers(1, 12), st.integers(0, 50), st.integers(0, 2**32))
-def test_streams_of_bits_have_no_gaps(bits, k, seed):
-    numbers = np.random.default_rng(seed).integers(0, 2**bits, k)
-    packed = pack_stream(numbers, bits)
-    places = np.arange(k)[::-1]
-    assert (take_from_stream(packed, bits, places) == numbers[places]).all()
-    assert len(packed) == stream_bytes(k, bits) == -(-k * bits // 8)
-    assert (unpack_stream(packed, bits, k) == numbers).all()
-    with pytest.raises(ValueError, match="hold no"):
-        unpack_stream(np.append(packed, np.uint8(0)), bits, k)
-    if k * bits % 8:
-        with pytest.raises(ValueError, match="not zero"):
-            unpack_stream(
-                packed | np.uint8(1) * (np.arange(len(packed)) == len(packed) - 1), bits, k
-            )
 
 
 def test_damaged_files_are_refused(tmp_path):

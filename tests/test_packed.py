@@ -244,3 +244,20 @@ def test_the_header_is_plain_json(tmp_path):
     whole = (tmp_path / "t").read_bytes()
     length = int.from_bytes(whole[:8], "little")
     assert json.loads(whole[8 : 8 + length])["rows"]["dtype"] == "U8"
+
+
+@given(st.integers(1, 12), st.integers(0, 50), st.integers(0, 2**32))
+def test_streams_of_bits_have_no_gaps(bits, k, seed):
+    numbers = np.random.default_rng(seed).integers(0, 2**bits, k)
+    packed = pack_stream(numbers, bits)
+    places = np.arange(k)[::-1]
+    assert (take_from_stream(packed, bits, places) == numbers[places]).all()
+    assert len(packed) == stream_bytes(k, bits) == -(-k * bits // 8)
+    assert (unpack_stream(packed, bits, k) == numbers).all()
+    with pytest.raises(ValueError, match="hold no"):
+        unpack_stream(np.append(packed, np.uint8(0)), bits, k)
+    if k * bits % 8:
+        with pytest.raises(ValueError, match="not zero"):
+            unpack_stream(
+                packed | np.uint8(1) * (np.arange(len(packed)) == len(packed) - 1), bits, k
+            )
