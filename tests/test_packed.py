@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from bet.errors import BetError
 from bet.packed import BITS, layout_of, load, row_bytes, write_packed
+from bet.packed.bitstream import pack_stream, stream_bytes, take_from_stream, unpack_stream
 from bet.packed.levels import pack_rows, unpack_rows
 from bet.packed.quantizer import FACTOR, fake_quantize, quantize, step_sizes
 
