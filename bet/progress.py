@@ -50,3 +50,8 @@ def progress_bar(
         bar_format="{desc}: {n_fmt} of {total_fmt} in {elapsed}, {remaining} left",
         **common,
     )
+
+
+def announce(text: str) -> None:
+    """Write a line of text to stderr, above any bars."""
+    tqdm.write(text, file=sys.stderr)

@@ -17,7 +17,7 @@ from bet.seeds import torch_generator
 from bet.tables import CodebookSpec, CodebookTable
 
 
-def random_context(make, users, items, d_max, copies, seed=0):
+def random_context(make, users, items, *, d_max, copies, seed=0):
     rng = np.random.default_rng(seed)
     order = FrequencyOrder(rng.integers(0, 30, users), rng.integers(0, 30, items))
     n = users + items
@@ -39,19 +39,19 @@ def random_table(layout, seed=0):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(1, 300),
-    st.integers(1, 300),
-    st.sampled_from([2, 8, 16, 64]),
-    st.integers(1, 2),
-    st.sampled_from([1, 2, 4, 8, 32]),
-    st.floats(0, 1.2),
-    st.integers(0, 2**32),
+    users=st.integers(1, 300),
+    items=st.integers(1, 300),
+    d_max=st.sampled_from([2, 8, 16, 64]),
+    copies=st.integers(1, 2),
+    width=st.sampled_from([1, 2, 4, 8, 32]),
+    share=st.floats(0, 1.2),
+    seed=st.integers(0, 2**32),
 )
 def test_files_fill_every_limit_and_give_the_same_rows_again(
     tmp_path_factory, bare_context, users, items, d_max, copies, width, share, seed
 ):
     columns = d_max * copies
-    context = random_context(bare_context, users, items, d_max, copies, seed)
+    context = random_context(bare_context, users, items, d_max=d_max, copies=copies, seed=seed)
     limit = round(400 + share * (2 * columns * (users + items) + 400))
     parts = max(1, columns // width)
     layout = fill_budget(context, limit, parts)
@@ -89,7 +89,7 @@ def test_files_fill_every_limit_and_give_the_same_rows_again(
 
 
 def test_more_bits_do_not_fit(bare_context):
-    context = random_context(bare_context, 200, 300, 16, 1)
+    context = random_context(bare_context, 200, 300, d_max=16, copies=1)
     for limit in range(1_500, 12_000, 100):
         layout = fill_budget(context, limit, 4)
         if layout is not None and layout.uncompressed != (200, 300) and layout.code_bits < 9:
@@ -108,8 +108,11 @@ def test_more_bits_do_not_fit(bare_context):
                     )
                 ]
             )
-            own = [*whole[: layout.user_uncompressed], *whole[200 : 200 + layout.item_uncompressed]]
-            assert sorted(own) == sorted(whole)[500 - len(own) :], (
+            uncompressed = [
+                *whole[: layout.user_uncompressed],
+                *whole[200 : 200 + layout.item_uncompressed],
+            ]
+            assert sorted(uncompressed) == sorted(whole)[500 - len(uncompressed) :], (
                 "the most frequent of both sides have rows of their own"
             )
 
@@ -131,11 +134,11 @@ def test_rows_are_the_named_centroids_or_their_own():
     for place, entity in enumerate(spec.order):
         item = place >= 5
         rank = place - 5 * item
-        own = layout.uncompressed[item]
-        if rank < own:
+        uncompressed = layout.uncompressed[item]
+        if rank < uncompressed:
             expected = rows[7 + 2 * item + rank]
         else:
-            codes = spec.codes[rank - own + 3 * item]
+            codes = spec.codes[rank - uncompressed + 3 * item]
             expected = torch.cat(
                 [rows[3 * item + code, 2 * m : 2 * m + 2] for m, code in enumerate(codes)]
             )
@@ -154,16 +157,16 @@ def test_codings_of_other_codes_have_other_names():
         item_uncompressed=0,
     )
     order, codes = np.arange(6), np.zeros((6, 2), dtype=np.int16)
-    plain, again, other = (
+    original, again, other = (
         CodebookSpec(layout, codes, order),
         CodebookSpec(layout, codes.astype(np.int64), order),
         CodebookSpec(layout, 1 - codes, order),
     )
     started = CodebookSpec(layout, codes, order, np.zeros((4, 4), np.float32))
     assert (
-        repr(plain) == repr(again)
-        and plain == again
-        and len({repr(plain), repr(other), repr(started)}) == 3
+        repr(original) == repr(again)
+        and original == again
+        and len({repr(original), repr(other), repr(started)}) == 3
     )
     for wrong in (codes + 2, codes - 1, codes[:5]):
         with pytest.raises(BetError, match="learn them again"):
@@ -171,7 +174,7 @@ def test_codings_of_other_codes_have_other_names():
     with pytest.raises(BetError, match="learn the codes again"):
         CodebookSpec(layout, codes, order[:5])
     with pytest.raises(BetError, match="learn codes for them"):
-        plain.table(Allocation.uniform(6, 3), d_max=3, copies=1)
+        original.table(Allocation.uniform(6, 3), d_max=3, copies=1)
     for wrong in ({"subspaces": 3}, {"code_bits": 13}, {"code_bits": 0}, {"user_uncompressed": 4}):
         with pytest.raises(BetError, match="give"):
             replace(layout, **wrong)
@@ -282,7 +285,7 @@ def test_a_training_goes_on_only_through_the_same_codes():
         user_uncompressed=0,
         item_uncompressed=0,
     )
-    one, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
+    zeros, other = (np.full((6, 2), 0), np.eye(2, dtype=int)[[0, 1, 0, 1, 0, 1]])
     tables = [
         CodebookTable(
             Allocation.uniform(6, 8),
@@ -292,7 +295,7 @@ def test_a_training_goes_on_only_through_the_same_codes():
             std=1.0,
             generator=torch_generator(0),
         )
-        for codes in (one, one, other)
+        for codes in (zeros, zeros, other)
     ]
     described = [table.description for table in tables]
     assert described[0] == described[1] != described[2]

@@ -39,7 +39,7 @@ def test_every_competitor_uses_the_budget_exactly_and_retrains_no_more_than_bet(
     retrained = outcome.retrained or outcome.trials
     assert 1 <= len(retrained) <= context.settings.search.top
     qualities = [trial["quality"] for trial in outcome.trials] or [
-        one.result.quality for one in outcome.retrained.values()
+        trained.result.quality for trained in outcome.retrained.values()
     ]
     assert outcome.trained.result.quality == max(qualities) == pytest.approx(context.quality(model))
 
@@ -66,18 +66,18 @@ def test_interrupted_competitors_go_on_to_the_same_result(make, tmp_path, monkey
     context = make(budget="80%").in_folder(tmp_path / "second")
     import bet.search.trials as trials
 
-    plain, calls = trials.train_from_scratch, []
+    train_from_scratch, calls = trials.train_from_scratch, []
 
     def stopped(*arguments):
         if len(calls) == 1:
             raise KeyboardInterrupt
         calls.append(arguments)
-        return plain(*arguments)
+        return train_from_scratch(*arguments)
 
     monkeypatch.setattr(trials, "train_from_scratch", stopped)
     with pytest.raises(KeyboardInterrupt):
         METHODS["amtl"](context)
-    monkeypatch.setattr(trials, "train_from_scratch", plain)
+    monkeypatch.setattr(trials, "train_from_scratch", train_from_scratch)
     monkeypatch.setattr(trials, "train", None)  # the twins are not trained again
     again = METHODS["amtl"](context).trained
     assert torch.equal(again.model.table(), whole.model.table())
@@ -89,11 +89,11 @@ def test_an_unreachable_budget_leaves_a_record_that_says_so(tmp_path, monkeypatc
     cell = Cell("tiny", "lightgcn", "92%", "esapn", profile="smoke")
     with pytest.raises(BudgetNotMet, match="starts with 2"):
         run_cell(cell)
-    found = json.loads(record.unreached_path(cell).read_text())
+    reason = json.loads(record.unreached_path(cell).read_text())
     assert (
-        found["cell_id"] == cell.id
-        and found["reached"] > found["target"]
-        and "starts with 2" in found["why"]
+        reason["cell_id"] == cell.id
+        and reason["reached"] > reason["target"]
+        and "starts with 2" in reason["why"]
     )
     assert not record.record_path(cell).exists()
 

@@ -6,11 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+
+from bet.actions import Budget
+from bet.search import (
+    RunSettings,
+    SearchContext,
+    SearchSettings,
+    TrainingData,
+    Workspace,
+    initialize_recommender,
+)
+from bet.training import TrainResult, TrainSettings
 
 MODULES = (
     "bet.actions.action",
     "bet.actions.allocation",
     "bet.actions.budget",
+    "bet.actions.families",
     "bet.actions.histogram",
     "bet.actions.precision",
     "bet.actions.published",
@@ -37,14 +50,31 @@ MODULES = (
     "bet.predictor.deepsets",
     "bet.release.gate",
     "bet.search.context",
+    "bet.search.fitness",
     "bet.search.loop",
+    "bet.search.refit",
+    "bet.search.selectors",
+    "bet.search.trials",
 )
+
+
+def example_context(folder):
+    """The context of the example of ``SearchContext``, where examples may write."""
+    train = csr_array(np.array([[1, 1, 0], [0, 1, 0]], dtype=np.uint8))
+    return SearchContext(
+        TrainingData(train, validation=csr_array((2, 3), dtype=np.uint8)),
+        RunSettings("lightgcn", TrainSettings(), SearchSettings()),
+        Workspace(folder, folder),
+        budget=Budget(total=10, n=5, d_max=4),
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_are_right(name, tmp_path):
     # Examples write to ``folder``, which is empty, and use what the package offers.
     names = vars(import_module("bet.packed")) | {"folder": tmp_path, "np": np, "Path": Path}
+    names |= {"context": example_context(tmp_path), "TrainResult": TrainResult}
+    names |= {"initialize_recommender": initialize_recommender}
     module = import_module(name)
     counted = doctest.testmod(module, globs=names | vars(module), report=True)
     assert counted.failed == 0 and counted.attempted > 0

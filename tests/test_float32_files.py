@@ -105,12 +105,12 @@ def test_pruning_by_elements_costs_its_places():
     rng = np.random.default_rng(0)
     for density, places in ((0.05, 100 * (1 + 0.05 * 128)), (0.5, 100 * 16)):
         allocation = keep_largest(rng.random((100, 128)), int(density * 12_800))
-        plain = masked(np.full(100, int(density * 128)), 128, n_users=40)
+        prefixes = masked(np.full(100, int(density * 128)), 128, n_users=40)
         table = PrunedTable(allocation, d_max=128, n_users=40)
         extra = table.n_bytes() - 4 * table.n_parameters()
         assert (
             extra == pytest.approx(places, abs=4 * 128 + 16)
-            and plain.n_bytes() - 4 * plain.n_parameters() < extra
+            and prefixes.n_bytes() - 4 * prefixes.n_parameters() < extra
         )
 
 

@@ -165,10 +165,10 @@ def test_too_few_bytes_are_refused(make, tmp_path):
             ) as error:
                 METHODS[method](replace(context, byte_limit=100))
             smallest = int(str(error.value).split("table, ")[1].split(" bytes")[0].replace(",", ""))
-            own = replace(context, byte_limit=smallest).in_folder(tmp_path / str(smallest))
-            assert METHODS[method](own).trained.model.table.n_bytes() <= smallest
+            limited = replace(context, byte_limit=smallest).in_folder(tmp_path / str(smallest))
+            assert METHODS[method](limited).trained.model.table.n_bytes() <= smallest
             with pytest.raises(BetError, match="smallest file"):
-                METHODS[method](replace(own, byte_limit=smallest - 1))
+                METHODS[method](replace(limited, byte_limit=smallest - 1))
             with pytest.raises(BetError, match="needs a budget"):
                 METHODS[method](context)
 

@@ -51,11 +51,8 @@ def test_damaged_files_are_refused(tmp_path, by_rank):
         b"\0" * len(whole),
         b"x" * len(whole),
     ]
-    broken += [
-        whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :]
-        for i in range(len(whole))
-        for bit in (1, 128)
-    ]
+    for bit in (1, 128):
+        broken += [whole[:i] + bytes([whole[i] ^ bit]) + whole[i + 1 :] for i in range(len(whole))]
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):

@@ -29,9 +29,9 @@ def test_clusters_are_found_and_centroids_are_weighted_means():
     weights = torch.rand(len(rows), generator=torch_generator(1)) + 0.5
     centroids, codes = kmeans(rows, weights, 8, torch_generator(0))
     for k in range(8):
-        own = codes == codes[k]
-        assert torch.equal(own, member == k)
-        mean = (rows[own] * weights[own, None]).sum(0) / weights[own].sum()
+        members = codes == codes[k]
+        assert torch.equal(members, member == k)
+        mean = (rows[members] * weights[members, None]).sum(0) / weights[members].sum()
         torch.testing.assert_close(centroids[codes[k]], mean)
     again = kmeans(rows, weights, 8, torch_generator(0))
     assert torch.equal(again[0], centroids) and torch.equal(again[1], codes)

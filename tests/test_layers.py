@@ -28,9 +28,13 @@ LAYERS = [
     {"walkthrough"},
     {"cli"},
 ]
-RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+RANK: dict[str, int] = {}
+for rank, names in enumerate(LAYERS):
+    RANK |= dict.fromkeys(names, rank)
 MODULES = sorted((ROOT / "bet").rglob("*.py"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MOST_POSITIONAL = 5
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 NOT_IN_THE_CORE = {
     "IPython",
     "hypothesis",
@@ -67,13 +71,13 @@ def layer(dotted):
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_one_way(path):
-    own = path.relative_to(ROOT / "bet").parts[0].removesuffix(".py")
-    if own in ("__init__", "__main__"):
+    part = path.relative_to(ROOT / "bet").parts[0].removesuffix(".py")
+    if part in ("__init__", "__main__"):
         return  # these two gather the others
-    assert own in RANK, f"{path}: give the new part {own!r} a place in LAYERS"
+    assert part in RANK, f"{path}: give the new part {part!r} a place in LAYERS"
     for name in imported(path):
         if name.startswith("bet."):
-            assert RANK[layer(name)] <= RANK[own], f"{path} imports {name}, which comes after it"
+            assert RANK[layer(name)] <= RANK[part], f"{path} imports {name}, which comes after it"
 
 
 @pytest.mark.parametrize("modules", ["bet", "bet.__main__", "bet.cli.study, bet.cli.run"])
@@ -89,6 +93,42 @@ def test_data_and_actions_need_no_torch(modules):
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def nodes_of(path, types):
+    """(line, node) of every node of these types in the file."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, types):
+            yield f"{path.relative_to(ROOT)}:{node.lineno}", node
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_call_has_more_than_five_positional_arguments(path):
+    for line, call in nodes_of(path, ast.Call):
+        assert len(call.args) <= MOST_POSITIONAL, f"{line}: give the last ones by name"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_comprehension_is_nested_or_has_two_fors(path):
+    for line, node in nodes_of(path, COMPREHENSIONS):
+        assert len(node.generators) == 1, f"{line}: two `for`; write a loop or a helper"
+        inside = [part for part in ast.walk(node) if isinstance(part, COMPREHENSIONS)]
+        assert inside == [node], f"{line}: a comprehension in another; write a loop or a helper"
+
+
+def test_long_calls_and_nested_comprehensions_are_noticed(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "ROOT", tmp_path)
+    path = tmp_path / "module.py"
+    path.write_text("f(1, 2, 3, 4, 5, last=6)\n[x for x in range(3)]\n")
+    test_no_call_has_more_than_five_positional_arguments(path)
+    test_no_comprehension_is_nested_or_has_two_fors(path)
+    for source in ("[x for y in z for x in y]", "{x: [y for y in x] for x in z}"):
+        path.write_text(source)
+        with pytest.raises(AssertionError, match="module.py:1"):
+            test_no_comprehension_is_nested_or_has_two_fors(path)
+    path.write_text("f(1, 2, 3, 4, 5, 6)")
+    with pytest.raises(AssertionError, match="module.py:1"):
+        test_no_call_has_more_than_five_positional_arguments(path)
 
 
 def read(path):

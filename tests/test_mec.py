@@ -58,25 +58,25 @@ def test_every_term_has_a_gradient(name):
     none = Weights(0, 0, 0)
 
     def gradients(weights):
-        own = coder(rows)
-        own.loss(rows, torch_generator(1), weights).backward()
-        return own.encoder.grad, own.centroids.grad, own.decoder.grad
+        coder_of_rows = coder(rows)
+        coder_of_rows.loss(rows, torch_generator(1), weights).backward()
+        return coder_of_rows.encoder.grad, coder_of_rows.centroids.grad, coder_of_rows.decoder.grad
 
-    plain, with_term = gradients(none), gradients(replace(none, **{name: 1.0}))
-    assert all((gradient != 0).any() for gradient in plain), (
+    without, with_term = gradients(none), gradients(replace(none, **{name: 1.0}))
+    assert all((gradient != 0).any() for gradient in without), (
         "reconstruction reaches the encoder through the assignment"
     )
-    assert (plain[0] != with_term[0]).any()
+    assert (without[0] != with_term[0]).any()
     if name != "commitment":  # draws the encoder only
-        assert (plain[1] != with_term[1]).any()
+        assert (without[1] != with_term[1]).any()
 
 
 def test_the_entropy_term_is_zero_for_equal_use_and_evens_the_use_of_codes_out():
     equal = torch.zeros(2, 5, 4)
     assert float(entropy_gap(equal, 1.0)) == pytest.approx(0, abs=1e-6)
-    one = torch.full((2, 5, 4), 1e3)
-    one[:, :, 0] = 0
-    assert float(entropy_gap(one, 1.0)) == pytest.approx(np.log(4))
+    distances = torch.full((2, 5, 4), 1e3)
+    distances[:, :, 0] = 0
+    assert float(entropy_gap(distances, 1.0)) == pytest.approx(np.log(4))
     rows = skewed()
     used = []
     for entropy in (0.0, 30.0):
@@ -117,10 +117,10 @@ def test_popularity_moves_codes_to_popular_rows():
         codes = learn(rows, repeats, 16, 2, "x", weights=Weights(0, 0))
         # The best centroids for the codes: how far the rows are apart that share one.
         missed = torch.zeros(400)
-        for part, own in zip(rows.chunk(2, dim=1), codes.T.long(), strict=True):
-            sums = torch.zeros(16, 4).index_add_(0, own, part * repeats[:, None])
-            mass = torch.zeros(16).index_add_(0, own, repeats).clamp(min=1)
-            missed += (part - (sums / mass[:, None])[own]).square().sum(1)
+        for part, part_codes in zip(rows.chunk(2, dim=1), codes.T.long(), strict=True):
+            sums = torch.zeros(16, 4).index_add_(0, part_codes, part * repeats[:, None])
+            mass = torch.zeros(16).index_add_(0, part_codes, repeats).clamp(min=1)
+            missed += (part - (sums / mass[:, None])[part_codes]).square().sum(1)
         errors.append((float(missed[popular].mean()), float(missed[~popular].mean())))
     assert errors[1][0] < 0.8 * errors[0][0] and errors[1][1] > errors[0][1]
 

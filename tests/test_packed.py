@@ -43,10 +43,15 @@ def plain_step(values, size, bits):
 
 @settings(max_examples=150, deadline=None)
 @given(
-    ROWS, st.integers(1, 2), st.booleans(), st.booleans(), st.floats(0, 1), st.integers(0, 2**32)
+    rows=ROWS,
+    copies=st.integers(1, 2),
+    by_rank=st.booleans(),
+    with_ids=st.booleans(),
+    share=st.floats(0, 1),
+    seed=st.integers(0, 2**32),
 )
-@example([(3, 1)] * 70, 2, True, False, 0.5, 0)
-@example([(0, 8)], 1, False, True, 1.0, 0)
+@example(rows=[(3, 1)] * 70, copies=2, by_rank=True, with_ids=False, share=0.5, seed=0)
+@example(rows=[(0, 8)], copies=1, by_rank=False, with_ids=True, share=1.0, seed=0)
 def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
     tmp_path_factory, rows, copies, by_rank, with_ids, share, seed
 ):
@@ -76,13 +81,13 @@ def test_rows_come_back_as_the_formula_says_and_the_file_is_as_long_as_reported(
         ]
     )
     expected, coarse = expected[:, :, : sizes.max()], (bits <= 8)[:, None, None]
-    found = table.rows(range(n))
-    assert found.shape == expected.shape and found.dtype == np.float32
-    np.testing.assert_allclose(np.where(coarse, 0, found), np.where(coarse, 0, expected), rtol=0)
+    read = table.rows(range(n))
+    assert read.shape == expected.shape and read.dtype == np.float32
+    np.testing.assert_allclose(np.where(coarse, 0, read), np.where(coarse, 0, expected), rtol=0)
     # A number that lies on the border of two levels may be rounded either way.
-    assert (~np.isclose(found, expected, rtol=2e-3, atol=1e-6)).sum() <= 1 + found.size // 100
+    assert (~np.isclose(read, expected, rtol=2e-3, atol=1e-6)).sum() <= 1 + read.size // 100
     wanted = np.random.default_rng(seed).integers(0, n, 3 * n)
-    np.testing.assert_array_equal(table.rows(wanted), found[wanted])
+    np.testing.assert_array_equal(table.rows(wanted), read[wanted])
     if with_ids:
         np.testing.assert_array_equal(
             table.users([f"ü{i}" for i in range(n_users)]), table.rows(range(n_users))
@@ -136,8 +141,10 @@ def test_packed_codes_are_unpacked(bits, m, d, seed):
 
 def test_rows_may_share_a_step(tmp_path):
     values = np.random.default_rng(0).standard_normal((7, 1, 4)).astype(np.float32)
-    own = layout_of(np.full(7, 4), 8, 3)
-    shared = type(own)(own.kinds, own.counts, kinds_by_id=own.kinds_by_id, rows_per_step=3)
+    separate = layout_of(np.full(7, 4), 8, 3)
+    shared = type(separate)(
+        separate.kinds, separate.counts, kinds_by_id=separate.kinds_by_id, rows_per_step=3
+    )
     report = write_packed(tmp_path / "t", shared, values)
     assert report.steps == 2 * 3 and report.total == (tmp_path / "t").stat().st_size
     np.testing.assert_allclose(load(tmp_path / "t").rows(range(7)), values, atol=0.05)

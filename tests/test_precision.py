@@ -53,8 +53,8 @@ def test_every_action_takes_the_same_bytes(users, items, d_max, copies, share, s
         assert used.sum() == lengths.target
         assert 1 <= sizes.min() and sizes.max() <= d_max and set(bits) <= set(PRECISIONS)
         for side, ids in ((slice(None, users), order.users), (slice(users, None), order.items)):
-            own, precise = used[side][ids], bits[side][ids]
-            assert (np.diff(own) <= 0).all()
+            sizes_by_rank, precise = used[side][ids], bits[side][ids]
+            assert (np.diff(sizes_by_rank) <= 0).all()
             assert (np.diff(precise) <= 0).all()  # longer rows are no less precise
         # Histograms hold the whole action: from the longest row to the shortest, side by side.
         counts = space.histograms(action)[:, 1:]
@@ -75,9 +75,9 @@ def test_files_fill_every_limit(
     rng = np.random.default_rng(seed)
     order, n = ranked(rng, users, items), users + items
     limit = round(300 + share * n * (d_max * copies + 20))
-    plain = Budget(n * d_max, n, d_max, copies=copies)
+    whole = Budget(n * d_max, n, d_max, copies=copies)
     try:
-        context, space = mixed_context(bare_context(order, plain, limit))
+        context, space = mixed_context(bare_context(order, whole, limit))
     except BetError as error:
         assert f"{limit:,} bytes is below the smallest file" in str(error)
         smallest = int(str(error).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
@@ -85,7 +85,7 @@ def test_files_fill_every_limit(
         return
     lengths = set()
     for action in space.sample(2, rng):
-        action.allocation.check(plain)
+        action.allocation.check(whole)
         options = {"copies": copies, "std": 1.0, "generator": torch_generator(seed)}
         table = context.make_table(action.allocation, d_max=d_max, **options)
         assert isinstance(table, QuantizedTable)
@@ -112,10 +112,13 @@ def test_a_precision_for_every_row_rounds_each_as_one_for_all_does():
     bits = torch.tensor([1, 2, 4, 8] * 3)[:, None]
     numbers = torch.full((12, 1), 6.0)
     mixed = fake_quantize(values, numbers, bits)
-    for one in PRECISIONS:
-        own = bits[:, 0] == one
+    for precision in PRECISIONS:
+        of_precision = bits[:, 0] == precision
         torch.testing.assert_close(
-            mixed[own], fake_quantize(values, numbers, one)[own], rtol=0, atol=0
+            mixed[of_precision],
+            fake_quantize(values, numbers, precision)[of_precision],
+            rtol=0,
+            atol=0,
         )
 
 
@@ -152,13 +155,13 @@ def test_the_predictor_sees_the_precision():
 
 
 def test_searches_continue_with_the_precisions_they_had(make):
-    plain = make(limit=5_000, search=SearchSettings(iterations=2, actions=5, finetune_epochs=1))
-    context, space = mixed_context(plain)
+    original = make(limit=5_000, search=SearchSettings(iterations=2, actions=5, finetune_epochs=1))
+    context, space = mixed_context(original)
     first = search(context, PredictorSelector(context, DeepSets, space))
     again = search(context, PredictorSelector(context, DeepSets, space))
-    for one, other in zip(first, again, strict=True):
-        np.testing.assert_array_equal(kinds_of(one.action), kinds_of(other.action))
-    fewer, space = mixed_context(replace(plain, byte_limit=4_990))
+    for before, after in zip(first, again, strict=True):
+        np.testing.assert_array_equal(kinds_of(before.action), kinds_of(after.action))
+    fewer, space = mixed_context(replace(original, byte_limit=4_990))
     for member in search(fewer, PredictorSelector(fewer, DeepSets, space)):
         assert row_bytes(*kinds_of(member.action).T).sum() == space.lengths.target
 
@@ -170,10 +173,10 @@ def test_the_smallest_file_that_the_error_names_is_possible(
     bare_context, users, items, d_max, copies
 ):
     order, n = ranked(np.random.default_rng(0), users, items), users + items
-    plain = Budget(n * d_max, n, d_max, copies=copies)
+    whole = Budget(n * d_max, n, d_max, copies=copies)
     with pytest.raises(BetError, match="smallest file") as error:
-        mixed_context(bare_context(order, plain, 1))
+        mixed_context(bare_context(order, whole, 1))
     smallest = int(str(error.value).split("precision, ")[1].split(" bytes")[0].replace(",", ""))
-    mixed_context(bare_context(order, plain, smallest))
+    mixed_context(bare_context(order, whole, smallest))
     with pytest.raises(BetError, match="smallest file"):
-        mixed_context(bare_context(order, plain, smallest - 1))
+        mixed_context(bare_context(order, whole, smallest - 1))

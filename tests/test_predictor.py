@@ -50,9 +50,11 @@ def test_equals_the_plain_formula(n_users, n_items, d_max, fill, seed):
     actions = sample_actions(order, Budget(round(n + fill * n * (d_max - 1)), n, d_max), 3, rng)
     model = DeepSets(order, d_max, torch_generator(seed))
     histograms = stack_histograms(actions, d_max)
-    plain = torch.stack([embedding_by_formula(model, order, action) for action in actions])
-    torch.testing.assert_close(model.embed(histograms), plain, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(model(histograms), model.decode(plain)[:, 0], rtol=1e-4, atol=1e-5)
+    by_formula = torch.stack([embedding_by_formula(model, order, action) for action in actions])
+    torch.testing.assert_close(model.embed(histograms), by_formula, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        model(histograms), model.decode(by_formula)[:, 0], rtol=1e-4, atol=1e-5
+    )
 
 
 def test_gradients_equal_the_plain_formula():
@@ -68,9 +70,9 @@ def test_gradients_equal_the_plain_formula():
         model.zero_grad()
         model.decode(h).sum().backward()
         gradients.append([p.grad.clone() for p in model.parameters()])
-    for fast, plain in zip(*gradients, strict=True):
-        assert plain.abs().sum() > 0
-        torch.testing.assert_close(fast, plain, rtol=1e-3, atol=1e-5)
+    for fast, by_formula in zip(*gradients, strict=True):
+        assert by_formula.abs().sum() > 0
+        torch.testing.assert_close(fast, by_formula, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", [DeepSets, SizesOnly])

@@ -31,14 +31,14 @@ BITS = (1, 2, 4, 8, 16)
 
 @settings(max_examples=150, deadline=None)
 @given(
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.one_of(st.integers(8, 130), st.integers(250, 400)),
-    st.sampled_from(BITS),
-    st.integers(1, 2),
-    st.booleans(),
-    st.floats(0, 1.1),
-    st.integers(0, 2**32),
+    users=st.integers(1, 40),
+    items=st.integers(1, 40),
+    d_max=st.one_of(st.integers(8, 130), st.integers(250, 400)),
+    bits=st.sampled_from(BITS),
+    copies=st.integers(1, 2),
+    uniform=st.booleans(),
+    share=st.floats(0, 1.1),
+    seed=st.integers(0, 2**32),
 )
 def test_files_fill_every_limit(
     tmp_path_factory, bare_context, users, items, d_max, bits, copies, uniform, share, seed
@@ -127,16 +127,16 @@ def test_a_sparsity_below_one_float32_column_is_the_methods_to_refuse(
 
 @pytest.mark.parametrize("bits", BITS)
 def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, bits):
-    own = quantized_context(make(limit=4_000), bits)
-    action = sample_action(own.data.order, own.budget, np.random.default_rng(0))
-    model = initialize_recommender(own, action.allocation)
+    quantized = quantized_context(make(limit=4_000), bits)
+    action = sample_action(quantized.data.order, quantized.budget, np.random.default_rng(0))
+    model = initialize_recommender(quantized, action.allocation)
     assert isinstance(model.table, QuantizedTable)
     generator = torch_generator(0, "batch")
     bpr_loss(model, BprSampler(split.train).draw(512, generator), 1e-3, None).backward()
     inside = torch.arange(model.table.width) < torch.from_numpy(action.sizes)[:, None]
     gradient = model.table.weight.grad
     assert (gradient[inside] != 0).float().mean() > 0.9 and (gradient[~inside] == 0).all()
-    train(model, BprSampler(split.train), own.settings.training, seed=0, epochs=1)
+    train(model, BprSampler(split.train), quantized.settings.training, seed=0, epochs=1)
     assert (model.table.weight.detach()[~inside] == 0).all()
     assert (model.table().detach()[~inside] == 0).all()
     if bits <= 8:
@@ -146,8 +146,8 @@ def test_gradients_pass_the_rounding_and_masked_numbers_stay_zero(make, split, b
 
 def test_training_sees_the_rounded_table(make):
     """Loss and scores are those of a plain table that holds the rounded numbers."""
-    own = quantized_context(make(limit=4_000), 2)
-    model = initialize_recommender(own, uniform_action(own).allocation)
+    quantized = quantized_context(make(limit=4_000), 2)
+    model = initialize_recommender(quantized, uniform_action(quantized).allocation)
     with torch.no_grad():
         rounded_ego = model.table()
         assert not torch.equal(rounded_ego, model.table.weight)

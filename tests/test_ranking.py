@@ -75,10 +75,10 @@ def test_ncf_scores_and_gradients_of_triples_equal_the_recorded_ones(width):
     ).requires_grad_()
     weights = torch.randn(2, 5, dtype=torch.double, generator=torch_generator(2))
     wanted = [rows, *model.parameters()]
-    ours, plain = model.triple_scores(rows), Backbone.triple_scores(model, rows)
-    torch.testing.assert_close(ours, plain)
+    ours, by_formula = model.triple_scores(rows), Backbone.triple_scores(model, rows)
+    torch.testing.assert_close(ours, by_formula)
     pairs = zip(
-        *(torch.autograd.grad((scores * weights).sum(), wanted) for scores in (ours, plain)),
+        *(torch.autograd.grad((scores * weights).sum(), wanted) for scores in (ours, by_formula)),
         strict=True,
     )
     for gradient, expected in pairs:
@@ -105,11 +105,11 @@ def test_full_ranking_equals_pair_scores(name):
     users, items = torch.meshgrid(
         torch.arange(train.shape[0]), torch.arange(train.shape[1]), indexing="ij"
     )
-    plain = model.backbone.score(
+    by_formula = model.backbone.score(
         representations[users.flatten()], representations[train.shape[0] + items.flatten()]
     ).reshape(users.shape)
     torch.testing.assert_close(
-        model.ranker()(torch.arange(train.shape[0])), plain, rtol=1e-4, atol=1e-5
+        model.ranker()(torch.arange(train.shape[0])), by_formula, rtol=1e-4, atol=1e-5
     )
     # Masked against compact: zeroed columns of the full table are the same model as columns that
     # are not there.
@@ -117,7 +117,7 @@ def test_full_ranking_equals_pair_scores(name):
         kept = torch.arange(8) < torch.from_numpy(sizes)[:, None]
         full.table.weight.mul_(kept.repeat(1, full.table.copies))
     torch.testing.assert_close(
-        full.ranker()(torch.arange(train.shape[0])), plain, rtol=1e-4, atol=1e-5
+        full.ranker()(torch.arange(train.shape[0])), by_formula, rtol=1e-4, atol=1e-5
     )
 
 
@@ -129,9 +129,9 @@ def test_both_ways_to_the_hinge_equal_the_formula(n_users, n_items, hidden, seed
         torch.randn(*shape, generator=generator)
         for shape in ((n_users, hidden), (n_items, hidden), (hidden,))
     )
-    plain = (torch.relu(x[:, None] + y[None]) * a).sum(2)
+    by_formula = (torch.relu(x[:, None] + y[None]) * a).sum(2)
     for way in (ncf_ranking.by_distances, ncf_ranking.compiled):
-        torch.testing.assert_close(way(y, a)(x), plain, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(way(y, a)(x), by_formula, rtol=1e-4, atol=1e-4)
     one_sign = (torch.relu(x[:, None] + y[None]) * a.abs()).sum(2)
     torch.testing.assert_close(
         ncf_ranking.by_distances(y, a.abs())(x), one_sign, rtol=1e-4, atol=1e-4
@@ -159,9 +159,9 @@ def test_smaller_blocks_when_memory_runs_out(caplog):
 
     expected = evaluate(lambda users: scores[users].clone(), positives)
     with caplog.at_level(logging.WARNING):
-        found = evaluate(narrow, positives, block=16)
+        whole = evaluate(narrow, positives, block=16)
     assert [record.message[-4:] for record in caplog.records] == ["of 8", "of 4", "of 2"]
-    assert all((found.values[name] == values).all() for name, values in expected.values.items())
+    assert all((whole.values[name] == values).all() for name, values in expected.values.items())
 
     def never(users):
         raise torch.OutOfMemoryError("CUDA out of memory")

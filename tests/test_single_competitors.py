@@ -91,11 +91,11 @@ def test_evolution_keeps_its_best_and_leaves_parents_alone():
         evaluated.append(candidate)
         return quality(candidate)
 
-    found = evolve(counted, lambda candidate: sum(candidate) >= 20, 64, numpy_generator(0))
-    assert len(set(evaluated)) == len(evaluated) == found["evaluations"]
+    evolved = evolve(counted, lambda candidate: sum(candidate) >= 20, 64, numpy_generator(0))
+    assert len(set(evaluated)) == len(evaluated) == evolved["evaluations"]
     assert all(sum(candidate) >= 20 for candidate in evaluated)
     best = max(evaluated, key=quality)
-    assert tuple(found["best"][0][0]) == best and found["best"][0][1] == quality(best)
+    assert tuple(evolved["best"][0][0]) == best and evolved["best"][0][1] == quality(best)
     assert quality(best) > max(map(quality, evaluated[:20]))  # better than the random start
 
 

@@ -168,12 +168,12 @@ def test_a_damaged_cache_or_own_file_is_refused(cache, server, tmp_path, monkeyp
     (cache / "train.txt").write_bytes(CONTENT + b"3 1\n")
     with pytest.raises(BetError, match="sha256.*delete the file"):
         load_dataset("ml-1m")
-    own = tmp_path / "own" / "ml-1m"
-    own.mkdir(parents=True)
+    folder = tmp_path / "own" / "ml-1m"
+    folder.mkdir(parents=True)
     monkeypatch.setenv("BET_DATA", str(tmp_path / "own"))
-    (own / "train.txt").write_bytes(CONTENT)
+    (folder / "train.txt").write_bytes(CONTENT)
     assert len(load_dataset("ml-1m")) == 5 and server.asked == 1
-    (own / "train.txt").write_bytes(CONTENT[:-3])
+    (folder / "train.txt").write_bytes(CONTENT[:-3])
     with pytest.raises(BetError, match="own.*sha256"):
         load_dataset("ml-1m")
 

@@ -83,11 +83,11 @@ def test_evaluation_is_without_dropout(split, backbone):
     assert torch.equal(model.ranker()(users), model.ranker()(users))
     with torch.no_grad():
         ego = model.table()
-        plain, noisy = (
+        without, noisy = (
             model.backbone.represent(ego, generator)
             for generator in (None, torch_generator(0, "dropout"))
         )
-    assert torch.equal(plain, noisy) == (backbone != "ngcf")
+    assert torch.equal(without, noisy) == (backbone != "ngcf")
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -30,6 +30,15 @@ _REDRAWS = 10_000  # the published code never gives up
 def formula_sizes(order: FrequencyOrder, budget: Budget, rng: np.random.Generator) -> np.ndarray:
     """One draw of the printed formula: sizes (n,) int64 by frequency rank, users first; they may
     exceed d_max and the budget.
+
+    Six columns for two users and two items of at most three each: a draw that breaks both limits,
+    and a draw that leaves two columns.
+
+    >>> order = FrequencyOrder(np.array([5, 1]), np.array([7, 3]))
+    >>> for seed in (4, 1):
+    ...     formula_sizes(order, Budget(total=6, n=4, d_max=3), np.random.default_rng(seed))
+    array([4, 1, 1, 1])
+    array([1, 1, 1, 1])
     """
     return _draw_sizes(order, budget, rng.uniform(), rng)
 

@@ -48,6 +48,10 @@ def id_layout(ids: Ids) -> IdLayout:
 def id_tensors(ids: Ids) -> dict[str, np.ndarray]:
     """``id_ends`` (n,) uint32 and ``id_text`` uint8; raises BetError where two ids of a side are
     the same text, or cannot be written.
+
+    >>> tensors = id_tensors((["ann", "bob"], ["tea"]))
+    >>> tensors["id_ends"].tolist(), tensors["id_text"].tobytes()
+    ([3, 6, 9], b'annbobtea')
     """
     for side in ids:
         counts = Counter(str(name) for name in side)
@@ -77,7 +81,12 @@ class IdMap:
 
 
 def id_map(ends: np.ndarray, text: np.ndarray, n_users: int) -> IdMap:
-    """From the two tensors of a file; raises ValueError when they do not fit together."""
+    """From the two tensors of a file; raises ValueError when they do not fit together.
+
+    >>> text = np.frombuffer(b"annbobtea", dtype=np.uint8)
+    >>> id_map(np.array([3, 6, 9]), text, n_users=2)
+    IdMap(user_rows={'ann': 0, 'bob': 1}, item_rows={'tea': 2})
+    """
     stated = ends.astype(np.int64)
     if (np.diff(stated, prepend=0, append=len(text)) < 0).any() or stated[-1:].sum() != len(text):
         raise ValueError("its ids do not end where their text does")

@@ -91,10 +91,12 @@ class Layout:
 
     @property
     def n(self) -> int:
+        """Rows."""
         return int(self.counts.sum())
 
     @property
     def n_users(self) -> int:
+        """Rows of users, which come first."""
         return int(self.counts[0].sum())
 
     @property
@@ -109,6 +111,7 @@ class Layout:
 
     @property
     def n_steps(self) -> int:
+        """Steps in the file."""
         return -(-int(self.counts.sum(0)[self.kind_has_step].sum()) // self.rows_per_step)
 
     @property

@@ -4,13 +4,11 @@ search, let the gate decide, score, refit on everything, write.
 
 import hashlib
 import shutil
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from bet.actions import Budget
 from bet.backbones import BACKBONES, Recommender
@@ -20,6 +18,7 @@ from bet.files import locked
 from bet.methods.quantized import bet_packed, smallest_file, uniform_packed
 from bet.packed import id_layout, load
 from bet.paths import cache_dir
+from bet.progress import announce
 from bet.release.gate import GateDecision, safe_select
 from bet.release.result import BudgetAlternative, Candidate, TableRelease, bits_in_words
 from bet.search import (
@@ -181,7 +180,7 @@ def _train(
 ) -> _Trained:
     """The table of ``method`` at ``bits`` per number within ``limit`` bytes, trained on train."""
     if context.workspace.progress:
-        tqdm.write(name, file=sys.stderr)
+        announce(name)
     folder = context.workspace.folder / name
     outcome = method(replace(context, byte_limit=limit).in_folder(folder), bits=bits)
     table, budget = outcome.trained.model.table, context.budget

@@ -70,6 +70,7 @@ class TrainingData:
 
     @property
     def n_users(self) -> int:
+        """|U|; the entities 0 to |U| - 1."""
         return self.train.shape[0]
 
     @property
@@ -190,6 +191,7 @@ class SearchContext:
 
     @property
     def steps_per_epoch(self) -> int:
+        """Batches for as many triples as there are interactions."""
         return math.ceil(self.sampler.n_interactions / self.settings.training.batch_size)
 
     @cached_property

@@ -32,6 +32,14 @@ def load_or_pretrain(context: SearchContext) -> Trained:
 def truncate(context: SearchContext, full: Trained, allocation: Allocation) -> Recommender:
     """The full model with the prefixes of its rows that ``allocation`` keeps; raises BetError above
     the budget.
+
+    In the context of ``SearchContext``'s example, the first column of two users and three items:
+
+    >>> whole = initialize_recommender(context.without_budget(), context.full_allocation)
+    >>> full = Trained(whole, TrainResult(epoch=0, quality=0.0, seconds=0.0))
+    >>> truncated = truncate(context, full, Allocation.uniform(5, 1))
+    >>> bool((truncated.table()[:, 0] == whole.table()[:, 0]).all()), truncated.table().shape
+    (True, torch.Size([5, 1]))
     """
     allocation.check(context.budget)
     model = truncate_recommender(full.model, allocation, context.make_table)

@@ -32,6 +32,15 @@ def initialize_recommender(
 
     A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes
     the table (default: what the context's ``table_spec`` or the allocation asks for).
+
+    In the context of ``SearchContext``'s example, ten columns over five entities:
+
+    >>> model = initialize_recommender(context, Allocation.from_sizes(np.array([4, 2, 1, 2, 1])))
+    >>> model.table.n_parameters(), model.table().shape
+    (10, torch.Size([5, 4]))
+    >>> initialize_recommender(context, Allocation.uniform(5, 3))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    bet.errors.BetError: sizes of 5 entities in [3, 3] sum to 15; allowed are ...
     """
     allocation.check(context.budget)
     if table is None and allocation.mask is None:

@@ -44,9 +44,13 @@ class Selector(Protocol):
         each update, None where nothing learns.
         """
 
-    def state_dict(self) -> dict: ...
+    def state_dict(self) -> dict:
+        """All that an interrupted search needs to go on, as tensors, numbers and text."""
+        ...
 
-    def load_state_dict(self, state: dict) -> None: ...
+    def load_state_dict(self, state: dict) -> None:
+        """Take over what ``state_dict`` gave."""
+        ...
 
 
 class StatelessSelector:
@@ -63,7 +67,12 @@ class StatelessSelector:
 
 
 class RandomSelector(StatelessSelector):
-    """The ablation without a predictor: a random action of the sampler (BET, Table 2)."""
+    """The ablation without a predictor: a random action of the sampler (BET, Table 2).
+
+    >>> choice = RandomSelector(context).choose(1, [])
+    >>> choice.strategy, choice.action.allocation.total
+    ('II random', 10)
+    """
 
     name = "random"
 
@@ -81,6 +90,18 @@ class PredictorSelector:
     nearest to the best (III).
 
     space: what actions are sampled from (default: sizes within the context's budget).
+
+    >>> action = sample_action(context.data.order, context.budget, np.random.default_rng(0))
+    >>> member = Evaluated(t=1, action=action, strategy="II random", predicted=None, fitness=0.9,
+    ...                    quality=0.09, predictor_loss=None, seconds=0.0)
+    >>> selector = PredictorSelector(context, DeepSets)
+    >>> for t in range(1, 6):
+    ...     print(t, selector.choose(t, [member]).strategy)
+    1 I best predicted
+    2 I best predicted
+    3 II random
+    4 III nearest
+    5 I best predicted
     """
 
     def __init__(

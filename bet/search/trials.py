@@ -74,6 +74,13 @@ def cached(
 
     A result without ``seconds`` gets the time that ``make`` took. ``settings``: constants of the
     method; when they change it is made anew.
+
+    >>> def choose(context, columns):
+    ...     return {"columns": columns}
+    >>> for columns in (3, 4):  # the second time it is not called
+    ...     print(cached(context, "chosen", choose, columns)["columns"])
+    3
+    3
     """
     path = context.workspace.folder / f"{name}.pt"
     search = asdict(context.settings.search)
@@ -88,8 +95,10 @@ def cached(
 
 
 def initialize_learner(context: SearchContext, table: Callable[..., LearnedTable]) -> Recommender:
-    """A fresh recommender with all d_max columns, whose ``table`` learns in training what to
-    keep.
+    """A fresh recommender with all d_max columns, whose ``table`` learns in training what to keep.
+
+    >>> initialize_learner(context, LearnedTable).table.allocation.total  # 5 entities, 4 columns
+    20
     """
     return initialize_recommender(context.without_budget(), context.full_allocation, table)
 
