@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from made_up import cells_of, only_cells, smoke_cell
 
-from bet.analysis.results import load_results
+from bet.analysis.results import results_of
 from bet.analysis.verify import TOLERANCE, verification_text, verify
 from bet.errors import BetError
 from bet.methods import METHODS
@@ -47,9 +47,9 @@ def test_bundle_gives_the_results_back(plain, tmp_path):
     with pytest.raises(BetError, match="lacks hits"):
         bundle.read_results("smoke", results)
     frame.to_parquet(per_user)
-    first = load_results("smoke", results, tmp_path)
+    first = results_of(bundle.load("smoke", results, tmp_path))
     bundle.write(bundle.load("smoke", results, tmp_path), tmp_path / "bundle")
-    again = load_results("smoke", tmp_path / "nothing", tmp_path / "bundle")
+    again = results_of(bundle.load("smoke", tmp_path / "nothing", tmp_path / "bundle"))
     assert again.records == first.records
     assert list(first.per_user["recall@5"]) == [1.0, 0.5, 0.0]
     pd.testing.assert_frame_equal(again.per_user, first.per_user, check_categorical=False)

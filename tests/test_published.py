@@ -5,6 +5,7 @@ import copy
 import msgspec
 import pandas as pd
 import pytest
+from made_up import cells_of
 
 from bet.analysis import published
 from bet.analysis.answers import training_ends
@@ -83,3 +84,17 @@ def test_sentences_name_both_numbers(results):
     assert ends["models"] == 2 and ends["gain"] == pytest.approx(curve[-1] / curve[-2] - 1)
     assert ends["best"] == 2 * (max(curve) == curve[-1])
     assert ("Training had not ended" in sentence) == (ends["best"] == 2)
+
+
+def test_the_formula_misses_budgets_of_the_study(synthetic):
+    """A row for every sparsity; the caption says the worst of them."""
+    results = synthetic(cells_of(seeds=(0,)))
+    data = published.formula_use(results)
+    assert list(zip(data["dataset"], data["sparsity"], strict=True)) == [
+        ("tiny", budget) for budget in sorted(set(results.main["budget"]) - {"none"})
+    ]
+    assert data["over budget"].between(0, 1).all() and (data["unused, mean"] > 0).all()
+    table = tables.published_formula(results)
+    assert f"up to {data['over budget'].max():.1%} exceed it" in table.caption
+    nothing = Results("smoke", (), results.per_user)
+    assert tables.published_formula(nothing) is None

@@ -2,8 +2,8 @@
 quality is kept, whether training had ended.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import pandas as pd
 
@@ -36,21 +36,15 @@ def best_at_sizes(results: Results, group: Group) -> pd.DataFrame:
             seeds = set(theirs["seed"]) & set(full["seed"])
             if not seeds:
                 continue
-            row = {"backbone": backbone, "sparsity": budget, "bytes": size}
+            row: dict[str, Any] = {"backbone": backbone, "sparsity": budget, "bytes": size}
             if both := seeds & set(ours["seed"]):
                 seeds = both
-                packed = {
-                    "packed": ours["method"].iloc[0],
-                    "packed_share": _share(ours, full, seeds),
-                }
-                row |= packed | vars(between(results, ours, theirs, metric=METRIC))
-            rows.append(
-                row
-                | {
-                    "float32": theirs["method"].iloc[0],
-                    "float32_share": _share(theirs, full, seeds),
-                }
-            )
+                row |= vars(between(results, ours, theirs, metric=METRIC))
+                row["packed"] = ours["method"].iloc[0]
+                row["packed_share"] = _share(ours, full, seeds)
+            row["float32"] = theirs["method"].iloc[0]
+            row["float32_share"] = _share(theirs, full, seeds)
+            rows.append(row)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -60,8 +54,8 @@ def _best(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int]) -> float:
-    quality, ceiling = (rows.loc[rows["seed"].isin(seeds), METRIC].mean() for rows in (cells, full))
-    return quality / ceiling
+    of_seeds = [side.loc[side["seed"].isin(seeds), METRIC] for side in (cells, full)]
+    return of_seeds[0].mean() / of_seeds[1].mean()
 
 
 def shown_methods(cells: pd.DataFrame, always: tuple[str, ...], most: int) -> list[str]:
@@ -91,21 +85,6 @@ def training_ends(results: Results, group: Group) -> pd.DataFrame:
     )
 
 
-@dataclass(frozen=True)
-class BudgetUse:
-    """Of the tables with a limit of parameters: how many, how many exceed it, the least share of
-    it that one uses.
-    """
-
-    tables: int
-    over: int
-    least: float
-
-
-def budget_use(results: Results) -> BudgetUse | None:
-    """None without a table under such a limit."""
-    cells = results.cells[results.cells["limit"].notna()]
-    if cells.empty:
-        return None
-    share = cells["parameters"] / cells["limit"]
-    return BudgetUse(len(cells), int((share > 1).sum()), float(share.min()))
+def budget_use(results: Results) -> pd.Series:
+    """The share of its limit that every table with a limit of parameters uses."""
+    return (results.cells["parameters"] / results.cells["limit"]).dropna()

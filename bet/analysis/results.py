@@ -3,13 +3,12 @@
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pandas as pd
 
 from bet.actions import PER_ENTITY
 from bet.methods import ELEMENTWISE
-from bet.study.bundle import Bundle, load
+from bet.study.bundle import Bundle
 from bet.study.cell import Cell
 from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
@@ -105,11 +104,6 @@ class Results:
         return {record.cell_id: record for record in self.records}
 
 
-def load_results(profile: str, results: Path, folder: Path) -> Results:
-    """The records of ``profile`` in ``results`` or, if it has none, of the bundle in ``folder``."""
-    return results_of(load(profile, results, folder))
-
-
 def results_of(bundle: Bundle) -> Results:
     """With every user's metrics."""
     per_user = unpack(bundle.per_user).astype({"cell_id": "category"})
@@ -126,14 +120,9 @@ def _derived(record: Record) -> dict[str, float]:
     data, size = record.data, record.size
     # A model refitted on both parts serves from a graph of both.
     edges = data.train + (data.validation if record.cell.protocol == "merged" else 0)
-    derived = (
-        record.metrics.validation.quality,
-        data.users + data.items,
-        data.users,
-        edges,
-        _columns(record),
-        size.width is not None,
-    )
+    validation, entities = record.metrics.validation.quality, data.users + data.items
+    known = size.width is not None
+    derived = (validation, entities, data.users, edges, _columns(record), known)
     return dict(zip(_DERIVED, derived, strict=True))
 
 

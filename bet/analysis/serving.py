@@ -28,10 +28,11 @@ def final_width(backbone: str, width: int, d_max: int) -> int:
     """Columns D of the final representations for an ego matrix of ``width`` columns per copy, asked
     of the backbone itself.
     """
-    kind = BACKBONES[backbone]
-    body = kind(normalized_adjacency(csr_array(np.ones((1, 1)))), 1, d_max, torch.Generator())
+    backbone_class = BACKBONES[backbone]
+    graph = normalized_adjacency(csr_array(np.ones((1, 1))))
+    body = backbone_class(graph, 1, d_max, torch.Generator())
     with torch.no_grad():
-        return body.represent(torch.zeros(2, kind.copies * width)).shape[1]
+        return body.represent(torch.zeros(2, backbone_class.copies * width)).shape[1]
 
 
 def serving_bytes(cells: pd.DataFrame) -> pd.DataFrame:

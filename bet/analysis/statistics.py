@@ -37,15 +37,10 @@ def paired(differences: np.ndarray, seed: int = 0) -> Paired:
     u = len(differences)
     rng = numpy_generator(seed, "bootstrap")
     means = np.array([differences[rng.integers(u, size=u)].mean() for _ in range(RESAMPLES)])
-    low, high = interval(means)
+    tail = (1 - CONFIDENCE) / 2
+    low, high = np.quantile(means, [tail, 1 - tail])
     p = float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
     return Paired(float(differences.mean()), float(low), float(high), p, u)
-
-
-def interval(resampled: np.ndarray) -> np.ndarray:
-    """Low and high percentiles (2, ...) over the last axis of ``resampled`` (..., r)."""
-    tail = (1 - CONFIDENCE) / 2
-    return np.quantile(resampled, [tail, 1 - tail], axis=-1)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -45,12 +45,6 @@ def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
     return (means == rivals.transform("max")) & (rivals.transform("size") > 1)
 
 
-def own_sparsity(cells: pd.DataFrame, method: str) -> float:
-    """The mean sparsity that ``method`` reached without a budget; NaN where it has not finished."""
-    free = cells[(cells["method"] == method) & (cells["budget"] == NO_BUDGET) & cells["finished"]]
-    return float((1 - free["parameters"] / free["full_parameters"]).mean())
-
-
 def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
     """A row per backbone, budget, method: quality on test, also relative to the full table's, what
     the file takes, and what serving does.

@@ -68,51 +68,56 @@ def verify(profile: str, results: Path, folder: Path) -> Verification:
     committed, bundle = read_bundle(profile, read or reader(folder)), read_results(profile, results)
     if not committed.records:
         raise BetError(f"no committed records of profile {profile} in {folder}; nothing to compare")
-    known, here = ({record.cell_id: record for record in b.records} for b in (committed, bundle))
+    known = {record.cell_id: record for record in committed.records}
+    here = {record.cell_id: record for record in bundle.records}
     old_hits, new_hits = _hits(committed), _hits(bundle)
-    changed = {
-        name: list(_changed(known[name], here[name], old_hits.get(name), new_hits.get(name)))
-        for name in known
-        if name in here
-    }
-    beyond = {name: [d for d in found if not d.small] for name, found in changed.items()}
-    keys = profile_keys(profile)
+    identical: list[str] = []
+    close: list[str] = []
+    beyond, reasons, keys = [], {}, profile_keys(profile)
+    for name in filter(here.__contains__, known):
+        old, new = known[name], here[name]
+        differences = list(_changed(old, new, old_hits.get(name), new_hits.get(name)))
+        if large := [difference for difference in differences if not difference.small]:
+            beyond += large
+            reasons[name] = _reason(old, new, keys[name])
+        else:
+            (close if differences else identical).append(name)
     return Verification(
         profile=profile,
         source=f"{folder} ({'as git has it' if read else 'the files there, without git'})",
-        identical=tuple(name for name, found in changed.items() if not found),
-        close=tuple(name for name, found in changed.items() if found and not beyond[name]),
-        differences=tuple(difference for found in beyond.values() for difference in found),
-        reasons={n: _reason(known[n], here[n], keys[n]) for n, found in beyond.items() if found},
+        identical=tuple(identical),
+        close=tuple(close),
+        differences=tuple(beyond),
+        reasons=reasons,
         missing=tuple(name for name in known if name not in here),
         unknown=tuple(name for name in here if name not in known),
     )
 
 
-def verification_text(found: Verification) -> str:
+def verification_text(outcome: Verification) -> str:
     """For a terminal: one line when all are equal, else what differs, by how much, and why."""
-    equal = len(found.identical) + len(found.close)
-    total = equal + len(found.reasons) + len(found.missing)
+    equal = len(outcome.identical) + len(outcome.close)
+    total = equal + len(outcome.reasons) + len(outcome.missing)
     lines = [f"{equal} of {total} runs equal the committed records"]
-    if found.close:
-        lines[0] += f" ({len(found.close)} of them within a relative difference of {TOLERANCE:g})"
-    if found.missing:
-        lines.append(f"not run: {_some(found.missing)}")
-    if found.unknown:
-        lines.append(f"run here, but not committed: {_some(found.unknown)}")
-    if found.differences:
-        table = pd.DataFrame(found.differences[:SHOWN]).astype(object)
+    if outcome.close:
+        lines[0] += f" ({len(outcome.close)} of them within a relative difference of {TOLERANCE:g})"
+    if outcome.missing:
+        lines.append(f"not run: {_some(outcome.missing)}")
+    if outcome.unknown:
+        lines.append(f"run here, but not committed: {_some(outcome.unknown)}")
+    if outcome.differences:
+        table = pd.DataFrame(outcome.differences[:SHOWN]).astype(object)
         table = table.where(table.notna(), "").rename(columns={"cell_id": "cell"})
         lines += [table.to_string(index=False, max_colwidth=50)]
-        if len(found.differences) > SHOWN:
-            lines.append(f"... and {len(found.differences) - SHOWN} more differences")
+        if len(outcome.differences) > SHOWN:
+            lines.append(f"... and {len(outcome.differences) - SHOWN} more differences")
         lines.append(
             "Compared: whole numbers, text and every user's hits exactly, other numbers within a "
             f"relative difference of {TOLERANCE:g}; seconds, memory, versions and machine are not."
         )
-    for reason in dict.fromkeys(found.reasons.values()):
-        lines.append(f"{reason}: {_some(n for n, why in found.reasons.items() if why == reason)}")
-    return "\n".join([*lines, f"committed: {found.source}"])
+    for reason in dict.fromkeys(outcome.reasons.values()):
+        lines.append(f"{reason}: {_some(n for n, why in outcome.reasons.items() if why == reason)}")
+    return "\n".join([*lines, f"committed: {outcome.source}"])
 
 
 def _changed(
@@ -174,7 +179,8 @@ def _reason(committed: Record, here: Record, key: str) -> str:
     return "; ".join(causes) or "no known reason"
 
 
-def _some(names: Iterable[str], most: int = 5) -> str:
+def _some(names: Iterable[str]) -> str:
+    """The first five, and how many more."""
     listed = list(names)
-    more = f" and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + more
+    more = f" and {len(listed) - 5} more" if len(listed) > 5 else ""
+    return ", ".join(listed[:5]) + more

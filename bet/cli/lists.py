@@ -27,7 +27,10 @@ def datasets(options: argparse.Namespace) -> None:
 
 def _is_here(name: str, files: Iterable[str]) -> bool:
     folders = [folder / name for folder in (data_dir(), cache_dir() / "data") if folder]
-    return all(any((folder / file).is_file() for folder in folders) for file in files)
+    for file in files:
+        if not any((folder / file).is_file() for folder in folders):
+            return False
+    return True
 
 
 def methods(options: argparse.Namespace) -> None:
@@ -46,7 +49,7 @@ def inspect(options: argparse.Namespace) -> None:
 
 
 def _print_columns(lines: list[tuple[str, ...]]) -> None:
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
         padded = (text.ljust(width) for text, width in zip(line, widths, strict=True))
         print("  ".join(padded).rstrip())

@@ -30,5 +30,5 @@ def run(options: argparse.Namespace) -> None:
     if options.data not in DATASETS:
         raise BetError("--notebook runs named datasets only; leave it out for a file of your own")
     if options.out is not None or options.threads != 1:
-        raise BetError("--out and --threads need a plain call; leave out --notebook")
+        raise BetError("--out and --threads do not go with --notebook; leave it out")
     return run_and_describe(cell, device=options.device, notebook=True)

@@ -10,9 +10,7 @@ from bet.study.notebook import execute
 
 
 def load(profile: str) -> Results:
-    """The profile's records: from its results or, when there are none, from the bundle in its
-    report folder.
-    """
+    """The profile's records, of its results or else of the bundle in its report folder."""
     return results_of(bundle.load(profile, results_dir() / profile, report_dir(profile)))
 
 

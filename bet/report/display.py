@@ -76,9 +76,9 @@ def show_provenance(results: Results) -> None:
 
 def missing(results: Results) -> pd.DataFrame:
     """How many cells of which method have not run."""
-    kinds = results.cells.assign(missing=~results.cells["finished"])
+    cells = results.cells.assign(missing=~results.cells["finished"])
     keys = ["dataset", "backbone", "method"]
-    counts = kinds.groupby(keys, sort=False)["missing"].agg(missing="sum", of="size").reset_index()
+    counts = cells.groupby(keys, sort=False)["missing"].agg(missing="sum", of="size").reset_index()
     return counts[counts["missing"] > 0]
 
 

@@ -38,9 +38,9 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     backbones = list(dict.fromkeys(cells["backbone"]))
     if not backbones:
         return None
-    size = (3.0 * len(backbones) + 1.0, 5.8)
+    n, heights = len(backbones), (1, 1.3)
     figure, axes = plt.subplots(
-        2, len(backbones), figsize=size, height_ratios=(1, 1.3), squeeze=False
+        2, n, figsize=(3.0 * n + 1.0, 5.8), height_ratios=heights, squeeze=False
     )
     named = shown_methods(cells[cells["method"].isin((*RULES, *IN_BYTES))], RULES, NAMED)
     for (whole, near), backbone in zip(axes.T, backbones, strict=True):
@@ -50,10 +50,8 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         for axis in (whole, near):
             _ceiling(axis, panel_cells)
             _lines(axis, points, "at", named)
-        full, others = (
-            panel_cells[panel_cells["method"] == "full"],
-            panel_cells[panel_cells["budget"] != NO_BUDGET],
-        )
+        full = panel_cells[panel_cells["method"] == "full"]
+        others = panel_cells[panel_cells["budget"] != NO_BUDGET]
         widest = max([BYTES_RANGE[1], *full["bytes_per_entity"]])
         whole.set(title=BACKBONES[backbone], xlim=(BYTES_RANGE[0] / 1.2, widest * 1.2))
         if len(full):
@@ -89,10 +87,8 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * any(printed.values()))
     for backbone, axis in zip(backbones, axes, strict=True):
         panel_cells = cells[cells["backbone"] == backbone]
-        panel_cells = panel_cells.assign(
-            share=100 * panel_cells["limit"] / panel_cells["full_parameters"]
-        )
-        shares = sorted(set(panel_cells["share"].dropna()))
+        share = 100 * panel_cells["limit"] / panel_cells["full_parameters"]
+        panel_cells, shares = panel_cells.assign(share=share), sorted(set(share.dropna()))
         _ceiling(axis, panel_cells)
         _lines(axis, panel_cells, "share", named)
         for method, values in printed[backbone].items():
@@ -183,13 +179,12 @@ def predictor_loss(results: Results) -> Figure | None:
     cells = results.cells[results.cells["method"].isin(("bet", "bet-simple"))]
     cells = cells[cells["finished"] & (cells["actions"] == 0)]
     cells = cells[cells["iterations"] == cells["iterations"].max()]
-    records = [results.record(str(cell_id)) for cell_id in cells.index]
-    rows = [
-        (record.cell.method, record.cell.budget, measured.t, measured.predictor_loss)
-        for record in records
-        if record and record.search
-        for measured in record.search.iterations
-    ]
+    rows = []
+    for record in map(results.record, cells.index):
+        assert record is not None
+        for measured in record.search.iterations if record.search else ():
+            names = (record.cell.method, record.cell.budget)
+            rows.append((*names, measured.t, measured.predictor_loss))
     if not rows:
         return None
     figure, axis = plt.subplots(figsize=(4.2, 2.9))
@@ -265,5 +260,5 @@ def _finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
 
 def _what(cells: pd.DataFrame) -> str:
     """What the curves are of."""
-    kinds = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
-    return "; ".join(f"{k.dataset}, {BACKBONES[k.backbone]}, sparsity {k.budget}" for k in kinds)
+    settings = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
+    return "; ".join(f"{s.dataset}, {BACKBONES[s.backbone]}, sparsity {s.budget}" for s in settings)

@@ -1,10 +1,9 @@
-"""The report's opening: the answers in sentences, computed from the records; and where the numbers
-come from.
-
-Every sentence is Markdown; README quotes them as they are.
+"""The report's opening: the answers in sentences of Markdown, computed from the records; and where
+the numbers come from.
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import msgspec
@@ -19,11 +18,13 @@ from bet.report.table import decimal
 from bet.study.bundle import profile_keys
 
 METRIC = "ndcg@20"
+SETTINGS = "NDCG@20 (normalized discounted cumulative gain) in pairs of backbone and budget"
 Names = dict[str | None, str]  # of opponents; None is the best competitor
 RULES: Names = {
     "powerlaw": "the tuned power-law rule (sizes follow a power of frequency)",
     "su": "equal sizes for everybody (su)",
 }
+BEST: Names = {None: "its best competitor, chosen on validation"}
 RANDOM: Names = {"bet-random": "the same search with random selection"}
 NESTED: Names = {"nested": "a search that scores actions without fine-tuning (nested)"}
 
@@ -39,33 +40,40 @@ def findings(results: Results) -> list[str]:
         how_close_to_published(results),
         how_far_to_trust(results),
     )
-    return [sentence for part in parts for sentence in part]
+    return list(chain.from_iterable(parts))
 
 
 def does_bet_beat_rules(results: Results) -> list[str]:
     """Against the simple rules and the best competitor; the rule that does best comes first."""
-    answers = {True: "Yes", False: "No, a plain rule is better", None: "Not surely"}
-    others: Names = {None: "its best competitor, chosen on validation"}
-    return _duels(results, "Does BET beat simple rules?", answers, RULES, others)
+    no = "No, a simple rule is better"
+    return _duels(results, "Does BET beat simple rules?", no, deciding=RULES, further=BEST)
 
 
 def does_the_predictor_help(results: Results) -> list[str]:
     """Against searches that do without it."""
-    answers = {True: "Yes", False: "No, the search is better without", None: "Not surely"}
-    return _duels(results, "Does its predictor help?", answers, RANDOM, NESTED)
+    no = "No, the search is better without"
+    return _duels(results, "Does its predictor help?", no, deciding=RANDOM, further=NESTED)
 
 
 def what_is_best_at_which_size(results: Results) -> list[str]:
-    """Per dataset, protocol and backbone: the best packed and the best float32 table."""
+    """Per dataset and protocol: the best packed and the best float32 table at every size."""
     sentences = []
     for group in results.groups:
-        for backbone, rows in best_at_sizes(results, group).groupby("backbone", sort=False):
-            where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
-            parts = "; ".join(_at_size(row) for row in rows.itertuples())
-            sentences.append(
-                f"**What is best at which size?** ({where}; chosen on validation; shares of the "
-                f"full table's NDCG@20) {parts}."
-            )
+        data = best_at_sizes(results, group)
+        if data.empty:
+            continue
+        answer, compared = "Only float32 tables have run", data["packed"].notna().sum()
+        if compared:
+            ahead, behind = (data["low"] > 0).sum(), (data["high"] < 0).sum()
+            answer = f"Few bits per number at {ahead} of {compared} sizes, float32 at {behind}"
+        sentence = (
+            f"**What is best at which size? {answer}.** ({group}; chosen on validation; shares of "
+            "the full table's NDCG@20)"
+        )
+        for backbone, sizes in data.groupby("backbone", sort=False):
+            parts = "; ".join(map(_at_size, sizes.itertuples()))
+            sentence += f" {BACKBONES[str(backbone)]}: {parts}."
+        sentences.append(sentence)
     return sentences
 
 
@@ -87,14 +95,13 @@ def how_far_to_trust(results: Results) -> list[str]:
     sentences = [
         f"**How far to trust this?** The numbers come from {count}. Significant means a "
         "Holm-adjusted Wilcoxon test (p < 0.05) and a 95 % bootstrap interval on the same side, "
-        "both over users: they do not cover the randomness of training and search. Shares of the "
-        "full table's quality are means; that two tables are equal is not tested."
+        "both over users: they do not cover the randomness of training and search."
     ]
-    if use := budget_use(results):
-        over = "none exceeds it" if not use.over else f"{use.over} EXCEED it"
+    if len(used := budget_use(results)):
+        over = f"{(used > 1).sum()} EXCEED it" if used.max() > 1 else "none exceeds it"
         sentences.append(
-            f"**Are budgets kept?** Of {use.tables} tables with a limit of parameters, {over}; the "
-            f"least share that one uses is {100 * use.least:.4g} %."
+            f"**Are budgets kept?** Of {len(used)} tables with a limit of parameters, {over}; "
+            f"every table uses at least {100 * used.min():.4g} % of it."
         )
     if results.missing:
         sentences.append(
@@ -110,7 +117,7 @@ def provenance(results: Results) -> pd.DataFrame:
     data = [record.data for record in records]
     counts = [f"{d.users:,}, {d.items:,}, {d.train + d.validation + d.test:,}" for d in data]
     hosts = [record.run.host for record in records]
-    versions = [msgspec.to_builtins(record.run.versions) for record in records]
+    versions = [msgspec.to_builtins(record.run.versions).items() for record in records]
     rows = {
         "command": f"make reproduce PROFILE={results.profile}",
         "cells": f"{len(records)} of {len(results.cells)} finished",
@@ -120,7 +127,7 @@ def provenance(results: Results) -> pd.DataFrame:
         "users, items, interactions": _distinct(counts),
         "columns of the full table": _distinct(record.settings.d_max for record in records),
         "machine": _distinct(f"{h.processor}, {h.cpus} cores, on {h.device}" for h in hosts),
-        "versions": _distinct(", ".join(f"{n} {v}" for n, v in each.items()) for each in versions),
+        "versions": _distinct(", ".join(map(" ".join, each)) for each in versions),
         "records of other settings than now": sum(r.key != keys[r.cell_id] for r in records),
         "hours of all cells together": f"{results.cells['total_seconds'].sum() / 3600:.1f}",
     }
@@ -128,27 +135,25 @@ def provenance(results: Results) -> pd.DataFrame:
 
 
 def _duels(
-    results: Results,
-    question: str,
-    answers: dict[bool | None, str],
-    first: Names,
-    then: Names,
+    results: Results, question: str, no: str, *, deciding: Names, further: Names
 ) -> list[str]:
-    """A sentence per group: BET against the opponents of ``first``, the strongest of which decides
-    the answer, and of ``then``.
+    """A sentence per group: BET against the opponents of ``deciding``, the strongest of which
+    gives the answer, and of ``further``.
     """
-    sentences = []
+    sentences, opponents = [], deciding | further
     for group in results.groups:
-        tests = {name: group.of(compare(results, METRIC, name)) for name in [*first, *then]}
-        known = {name: frame for name, frame in tests.items() if len(frame)}
-        order = sorted((name for name in first if name in known), key=lambda n: _balance(known[n]))
+        tests = {name: group.of(compare(results, METRIC, name)) for name in opponents}
+        ran = [name for name in opponents if len(tests[name])]
+        order = sorted(filter(deciding.__contains__, ran), key=lambda name: _balance(tests[name]))
         if not order:
             continue
-        answer, named = answers[_verdict(known[order[0]])], {**first, **then}
-        duels = [_duel(known[n], named[n]) for n in [*order, *(n for n in then if n in known)]]
-        seeds = known[order[0]]["seeds"].max()
+        strongest = tests[order[0]]
+        answer = {True: "Yes", False: no, None: "Not surely"}[_verdict(strongest)]
+        order += [name for name in ran if name in further]
+        duels = " ".join(_duel(tests[name], opponents[name]) for name in order)
+        seeds = strongest["seeds"].max()
         where = f"{group}, {'a single seed' if seeds == 1 else f'{seeds} seeds'}"
-        sentences.append(f"**{question} {answer}.** ({where}) " + " ".join(duels))
+        sentences.append(f"**{question} {answer}.** ({where}; {SETTINGS}) {duels}")
     return sentences or [f"**{question}** No run to compare with has finished."]
 
 
@@ -164,42 +169,42 @@ def _verdict(tests: pd.DataFrame) -> bool | None:
 
 
 def _duel(tests: pd.DataFrame, opponent: str) -> str:
-    difference, n = tests["difference"], len(tests)
+    difference, parts = tests["difference"], []
+    leads, trails = int((difference > 0).sum()), int((difference < 0).sum())
+    if leads:
+        parts.append(f"leads in {leads} of {len(tests)} (significantly in {tests['wins'].sum()})")
+    if trails:
+        parts.append(
+            f"trails in {trails} of {len(tests)} (significantly in {tests['loses'].sum()})"
+        )
     return (
-        f"Against {opponent}, BET leads in {(difference > 0).sum()} of {n} pairs of backbone and "
-        f"budget (significantly in {tests['wins'].sum()}) and trails in {(difference < 0).sum()} "
-        f"(significantly in {tests['loses'].sum()}); the mean difference in NDCG@20 is "
-        f"{difference.mean():+.4f}."
+        f"Against {opponent}, BET {' and '.join(parts) or 'is level in all'}, with a mean "
+        f"difference of {difference.mean():+.4f}."
     )
 
 
 def _at_size(row: Any) -> str:
-    size = f"at {row.bytes:.1f} bytes per entity (sparsity {row.sparsity})"
+    float32 = f"{row.float32} keeps {row.float32_share:.0%}"
+    size = f"in {row.bytes:.1f} bytes per entity"
     if pd.isna(row.packed):
-        return f"{size} {row.float32} keeps {row.float32_share:.0%}, the best of float32"
-    return (
-        f"{size} {row.packed} keeps {row.packed_share:.0%}, the best float32 table ({row.float32}) "
-        f"{row.float32_share:.0%}, difference {row.difference:+.4f} "
-        f"[{row.low:+.4f}, {row.high:+.4f}]"
-    )
+        return f"{size} {float32}, the best of float32"
+    return f"{size} {row.packed} keeps {row.packed_share:.0%}, of float32 {float32}"
 
 
 def _published(results: Results, group: Group) -> list[str]:
     data = beside_published(results, group)
     data = data[(data["metric"] == "recall@20") & data["difference"].notna()]
+    data = data[data["method"].isin(["bet", "su"])].sort_values("budget")
     ends, sentences = training_ends(results, group), []
     for backbone, numbers in data.groupby("backbone", sort=False):
         parts = []
-        for method in [name for name in ("bet", "su") if name in set(numbers["method"])]:
-            of_method = numbers[numbers["method"] == method].sort_values("budget")
+        for method, of_method in numbers.groupby("method"):
             pairs = ", ".join(
                 f"{decimal(row.ours)} against {decimal(row.published)} at {row.budget}"
                 for row in of_method.itertuples()
             )
             gap = (of_method["difference"] / of_method["published"]).mean()
             parts.append(f"{method} {pairs} ({gap:+.0%} on average)")
-        if not parts:
-            continue
         where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
         sentence = (
             f"**How close to the published numbers?** ({where}; Recall@20, ours against published) "

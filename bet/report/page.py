@@ -2,7 +2,7 @@
 
 import re
 from html.parser import HTMLParser
-from itertools import compress
+from itertools import chain
 from pathlib import Path
 from string import Template
 
@@ -31,7 +31,7 @@ def settle(notebook: Path) -> None:
     sections whose code has shown nothing.
     """
     content = nbformat.read(notebook, as_version=4)
-    content.cells = [cell for section in _sections(content) for cell in section]
+    content.cells = list(chain.from_iterable(_sections(content)))
     content.metadata.pop("papermill", None)
     content.metadata.language_info = {"name": "python"}
     for number, cell in enumerate(content.cells):
@@ -52,9 +52,12 @@ def _sections(notebook: NotebookNode) -> list[list[NotebookNode]]:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             sections.append([])
         sections[-1].append(cell)
-    code = [[cell for cell in section if cell.cell_type == "code"] for section in sections[1:]]
-    shows = [not cells or any(cell.outputs for cell in cells) for cells in code]
-    return sections[:1] + list(compress(sections[1:], shows))
+    return sections[:1] + list(filter(_shows_something, sections[1:]))
+
+
+def _shows_something(section: list[NotebookNode]) -> bool:
+    code = [cell for cell in section if cell.cell_type == "code"]
+    return not code or any(cell.outputs for cell in code)
 
 
 def render_html(notebook: Path, html: Path, *, title: str) -> None:

@@ -56,9 +56,9 @@ class Table:
         return styler
 
 
-def decimal(value: float, digits: int = 4) -> str:
+def decimal(value: float) -> str:
     """``.1234``; nothing for NaN."""
-    return "" if pd.isna(value) else f"{value:.{digits}f}".removeprefix("0")
+    return "" if pd.isna(value) else f"{value:.4f}".removeprefix("0")
 
 
 def mean_sd(row: pd.Series) -> str:
@@ -74,7 +74,7 @@ def formatted(values: pd.Series, template: str) -> list[str]:
     return [ABSENT if pd.isna(value) else template.format(value) for value in values]
 
 
-def intervals(lows: pd.Series, highs: pd.Series, template: str = "{:+.4f}") -> list[str]:
+def intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
     """``[low, high]`` of each pair, a dash where there is none."""
-    both = zip(formatted(lows, template), formatted(highs, template), strict=True)
-    return [ABSENT if ABSENT in pair else f"[{pair[0]}, {pair[1]}]" for pair in both]
+    pairs = zip(lows, highs, strict=True)
+    return [ABSENT if pd.isna(low) else f"[{low:+.4f}, {high:+.4f}]" for low, high in pairs]

@@ -1,9 +1,11 @@
 """The tables of methods: quality, tests, ranks; None where no record has anything to show."""
 
+from itertools import product
+
 import pandas as pd
 
 from bet.analysis import summaries
-from bet.analysis.published import OWN, beside_published, has_published
+from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRICS, NO_BUDGET, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
 from bet.report.table import (
@@ -22,7 +24,7 @@ RIVAL = (
     "the competitor with the best quality on validation: for a searched or tuned method the best "
     "of its retrainings, for su and sr their only training"
 )
-KINDS = {
+OPPONENTS = {  # of BET, by what the comparison is about
     "best on validation": None,
     "tuned rule": "powerlaw",
     "random selection": "bet-random",
@@ -42,7 +44,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     best = {metric: summaries.is_best(cells, metric) for metric in metrics}
     stars = {metric: _differs(results, group, metric) for metric in metrics}
     rows, text, bold = _rows(cells, finished=True), {}, {}
-    for budget, metric in [(b, m) for b in _budgets(cells) for m in metrics]:
+    for budget, metric in product(_budgets(cells), metrics):
         column, marks = [], []
         for backbone, method, free in rows:
             key = (backbone, method, NO_BUDGET if free else budget)
@@ -76,22 +78,19 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     cells, data = group.of(results.main), beside_published(results, group)
     ran = set(cells.loc[cells["finished"], "backbone"])
     printed = data[data["metric"] == metric].set_index(["backbone", "method", "budget"])
+    printed = printed[["ours", "published", "difference"]]
     index, lines = [], []
     for backbone, method, free in _rows(cells):
         budgets = _budgets(cells)
         keys = [(backbone, method, budget) for budget in budgets]
         if free:
             keys = [(backbone, method, NO_BUDGET if method == "full" else OWN)] * len(budgets)
-        known = [printed.loc[key] if key in printed.index else None for key in keys]
-        if backbone not in ran or not any(row is not None for row in known):
+        known = printed.reindex(keys)
+        if backbone not in ran or known.isna().all(axis=None):
             continue
         index.append((backbone, _label(cells, backbone, method, free)))
         line = []
-        for row in known:
-            numbers = (
-                (float("nan"),) * 3 if row is None else row[["ours", "published", "difference"]]
-            )
-            ours, paper, difference = numbers
+        for ours, paper, difference in known.itertuples(index=False):
             line += [decimal(ours), decimal(paper), *formatted(pd.Series([difference]), "{:+.4f}")]
         lines.append(line)
     if not lines:
@@ -114,7 +113,7 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
     """BET against its best competitor, the tuned rule and two of its own variants, per user,
     whichever way it falls.
     """
-    tests = [compare(results, metric, name).assign(kind=kind) for kind, name in KINDS.items()]
+    tests = [compare(results, metric, name).assign(kind=kind) for kind, name in OPPONENTS.items()]
     # Without those that are empty: they would turn counts into floats.
     tests = [frame for frame in tests if len(frame)]
     if not tests:
@@ -122,7 +121,7 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
     data = pd.concat(tests, ignore_index=True)
     text = pd.DataFrame(
         {
-            "kind": pd.Categorical(data["kind"], list(KINDS)),
+            "kind": pd.Categorical(data["kind"], list(OPPONENTS)),
             "data": data["dataset"] + ", " + data["protocol"],
             "backbone": data["backbone"],
             "sparsity": data["budget"],
@@ -150,25 +149,40 @@ def ranks(results: Results, metric: str = "ndcg@20") -> Table | None:
     critical difference.
     """
     blocks = rank_blocks(results, metric)
-    found = average_ranks(blocks)
-    if found is None:
+    averages = average_ranks(blocks)
+    if averages is None:
         return None
     wins = (blocks.rank(axis=1, ascending=False) == 1).sum()
-    apart = found.mean - found.mean.iloc[0] > found.difference
+    apart = averages.mean - averages.mean.iloc[0] > averages.difference
     text = pd.DataFrame(
         {
-            "average rank": found.mean.map("{:.2f}".format),
-            "first in": wins[found.mean.index],
+            "average rank": averages.mean.map("{:.2f}".format),
+            "first in": wins[averages.mean.index],
             "apart from the first": apart.map({True: "yes", False: "no"}),
         }
     ).rename_axis("method")
     caption = (
-        f"Average rank by {LONG[metric]} on test, 1 is best, over the {found.blocks} cells "
+        f"Average rank by {LONG[metric]} on test, 1 is best, over the {averages.blocks} cells "
         "(dataset, backbone, budget; protocol clean, mean over seeds) that all methods shown have "
-        f"finished. Friedman's test: p = {found.p:.2g}. Two methods differ at the 5 % level if "
-        f"their average ranks are more than {found.difference:.2f} apart (Nemenyi)."
+        f"finished. Friedman's test: p = {averages.p:.2g}. Two methods differ at the 5 % level if "
+        f"their average ranks are more than {averages.difference:.2f} apart (Nemenyi)."
     )
     return Table("ranks", caption, text, blocks.reset_index())
+
+
+def published_formula(results: Results) -> Table | None:
+    """How often and by how much actions of the paper's formula miss the budgets."""
+    data = formula_use(results)
+    if data.empty:
+        return None
+    most_over, excess, unused = (f"{data[name].max():.1%}" for name in data.columns[2:])
+    caption = (
+        f"The paper's formula misses budgets: of {DRAWS} actions at each budget, up to {most_over} "
+        f"exceed it, by up to {excess}, and the others leave up to {unused} of it unused on "
+        "average. Ours use the budget exactly."
+    )
+    text = data.set_index(["dataset", "sparsity"]).map("{:.1%}".format)
+    return Table("published_formula", caption, text, data)
 
 
 def _budgets(cells: pd.DataFrame) -> list[str]:
@@ -188,9 +202,9 @@ def _rows(cells: pd.DataFrame, *, finished: bool = False) -> list[tuple[str, str
     """
     order = list(dict.fromkeys(cells["method"]))
     chosen = cells[cells["finished"]] if finished else cells
-    kinds = chosen.assign(free=chosen["budget"] == NO_BUDGET)[["backbone", "method", "free"]]
+    variants = chosen.assign(free=chosen["budget"] == NO_BUDGET)[["backbone", "method", "free"]]
     place = {name: i for i, name in enumerate(dict.fromkeys(cells["backbone"]))}
-    rows = kinds.drop_duplicates().itertuples(index=False, name=None)
+    rows = variants.drop_duplicates().itertuples(index=False, name=None)
     return sorted(rows, key=lambda row: (place[row[0]], order.index(row[1]), row[2]))
 
 
@@ -198,8 +212,10 @@ def _label(cells: pd.DataFrame, backbone: str, method: str, free: bool) -> str:
     """``esapn (own, 75%)`` for a method without a budget, at the sparsity that it reached."""
     if not free or method == "full":
         return method
-    share = summaries.own_sparsity(cells[cells["backbone"] == backbone], method)
-    return f"{method} (own)" if pd.isna(share) else f"{method} (own, {share:.0%})"
+    chosen = cells[(cells["method"] == method) & (cells["backbone"] == backbone)]
+    chosen = chosen[(chosen["budget"] == NO_BUDGET) & chosen["finished"]]
+    sparsity = (1 - chosen["parameters"] / chosen["full_parameters"]).mean()
+    return f"{method} (own)" if pd.isna(sparsity) else f"{method} (own, {sparsity:.0%})"
 
 
 def _differs(results: Results, group: Group, metric: str) -> set[tuple[str, str]]:

@@ -41,6 +41,7 @@ def _scalar_fields(
 
 
 def _holds_many(field_type: Any) -> bool:
-    kind = msgspec.inspect.type_info(field_type)
+    info = msgspec.inspect.type_info(field_type)
     many = (msgspec.inspect.StructType, msgspec.inspect.DictType, msgspec.inspect.VarTupleType)
-    return any(isinstance(one, many) for one in getattr(kind, "types", (kind,)))  # of a union
+    alternatives = getattr(info, "types", (info,))  # of a union
+    return any(isinstance(alternative, many) for alternative in alternatives)

@@ -44,10 +44,8 @@ def seconds_left(
         enough = 10 * len(finished) >= len(finished) + len(left)
         return elapsed * len(left) / len(finished) if enough and finished else None
     usual = sum(recorded.values()) / len(recorded)
-    before, after = (
-        sum(recorded.get(cell, usual) + START_SECONDS for cell in cells)
-        for cells in (finished, left)
-    )
+    before = sum(recorded.get(cell, usual) + START_SECONDS for cell in finished)
+    after = sum(recorded.get(cell, usual) + START_SECONDS for cell in left)
     return (elapsed + ASSUMED_SECONDS / jobs) * after / (before + ASSUMED_SECONDS)
 
 

@@ -23,7 +23,7 @@ _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'
 def parameters_of(notebook: Path) -> dict[str, Any]:
     """Names and default values that ``notebook`` declares in its one cell tagged ``parameters``.
 
-    The cell may hold plain ``name = literal`` (or ``name: type = literal``) lines and comments
+    The cell may hold ``name = literal`` (or ``name: type = literal``) lines and comments
     only: nothing else could be replaced by value. Raises BetError when the file is not a notebook,
     or has not exactly one such cell.
     """
@@ -159,9 +159,9 @@ def _reason(failure: Any) -> str:
     """
     if not hasattr(failure, "ename"):
         return f"Its kernel died: {failure} (killed for memory?)"
-    plain = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failure.traceback))
+    text = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(failure.traceback))
     frames = re.findall(
-        r"^File (\S+?:\d+)|^(?:Cell In\[.*?\]|Input .*?), (line \d+)", plain, flags=re.MULTILINE
+        r"^File (\S+?:\d+)|^(?:Cell In\[.*?\]|Input .*?), (line \d+)", text, flags=re.MULTILINE
     )
     place = f", at {frames[-1][0] or frames[-1][1]}" if frames else ""
     return f"{failure.ename}: {failure.evalue} (code cell {failure.exec_count}{place})"

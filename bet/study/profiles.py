@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from itertools import product
+from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -29,7 +29,7 @@ class Profile:
     """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns
     of the full table.
 
-    ``notebooks``: methods whose cells the grid runs as executed notebooks; a plain call is some
+    ``notebooks``: methods whose cells the grid runs as executed notebooks; a direct call is some
     seconds cheaper. ``in_order``: whether cells start in the listed order, the most important
     first, or the longest first. ``cells_per_job``: how many share an interpreter.
     """
@@ -51,20 +51,20 @@ class Profile:
         return 2 if cell.method == "full" else int(cell.method.startswith("bet"))
 
     def jobs(self) -> list[tuple[Cell, ...]]:
-        """The cells in the groups that the grid starts, each either in one interpreter or, alone,
-        as a notebook.
+        """The cells in the groups that the grid starts, each in one interpreter or, if it is a
+        notebook, alone.
         """
         jobs: list[tuple[Cell, ...]] = []
-        together: list[Cell] = []
+        group: list[Cell] = []
         for cell in self.cells:
             if cell.method in self.notebooks:
                 jobs.append((cell,))
                 continue
-            together.append(cell)
-            if len(together) == self.cells_per_job:
-                jobs.append(tuple(together))
-                together = []
-        return [*jobs, tuple(together)] if together else jobs
+            group.append(cell)
+            if len(group) == self.cells_per_job:
+                jobs.append(tuple(group))
+                group = []
+        return [*jobs, tuple(group)] if group else jobs
 
     def search_settings(self, cell: Cell) -> SearchSettings:
         """The profile's numbers with what the cell overrides; a longer search also reports every
@@ -89,7 +89,7 @@ class Profile:
         ]
 
     def settings(self, cell: Cell) -> dict:
-        """Every number the cell runs with, as plain values."""
+        """Every number the cell runs with, by name."""
         return {
             "training": asdict(self.training[cell.backbone]),
             "search": asdict(self.search_settings(cell)),
@@ -129,8 +129,17 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self.seeds, self.backbones, pairs, self.actions or (None,), self.protocols
         )
         for seed, backbone, (budget, method), actions, protocol in combinations:
-            cell = Cell(self.dataset, backbone, budget, method, seed, protocol, profile)
-            yield replace(cell, iterations=self.iterations, actions=actions)
+            yield Cell(
+                dataset=self.dataset,
+                backbone=backbone,
+                budget=budget,
+                method=method,
+                seed=seed,
+                protocol=protocol,
+                profile=profile,
+                iterations=self.iterations,
+                actions=actions,
+            )
 
 
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -154,13 +163,13 @@ def load_profile(path: Path) -> Profile:
     try:
         study = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), StudyFile)
         profile = Profile(
-            tuple(cell for grid in study.grids for cell in grid.cells(path.stem)),
-            _by_backbone("training", study.training, TrainSettings),
-            _by_backbone("search", study.search, SearchSettings),
-            study.d_max,
-            _notebook_methods(study.notebooks),
-            study.in_order,
-            study.cells_per_job,
+            cells=tuple(chain.from_iterable(grid.cells(path.stem) for grid in study.grids)),
+            training=_by_backbone("training", study.training, TrainSettings),
+            search=_by_backbone("search", study.search, SearchSettings),
+            d_max=study.d_max,
+            notebooks=_notebook_methods(study.notebooks),
+            in_order=study.in_order,
+            cells_per_job=study.cells_per_job,
         )
         ids = [cell.id for cell in profile.cells]
         twice = sorted({cell for cell in ids if ids.count(cell) > 1})
@@ -175,9 +184,9 @@ def load_profile(path: Path) -> Profile:
 
 
 def _by_backbone(
-    section: str, values: Mapping[str, Any], settings_class: type[Settings]
+    section: str, values: Mapping[str, Any], settings_type: type[Settings]
 ) -> dict[str, Settings]:
-    known: list[str] = [field.name for field in fields(settings_class)]
+    known: list[str] = [field.name for field in fields(settings_type)]
     common = {name: value for name, value in values.items() if name not in BACKBONES}
     settings = {}
     for backbone in BACKBONES:
@@ -189,7 +198,7 @@ def _by_backbone(
                     f"{', '.join([*known, *BACKBONES])}"
                 )
         try:
-            settings[backbone] = msgspec.convert(numbers, settings_class)
+            settings[backbone] = msgspec.convert(numbers, settings_type)
         except msgspec.ValidationError as error:
             raise BetError(f"{section} of {backbone}: {error}") from error
     return settings
