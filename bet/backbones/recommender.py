@@ -65,8 +65,8 @@ def new_recommender(
 def truncate_recommender(
     full: Recommender, allocation: Allocation, table: Callable[..., Table] | None = None
 ) -> Recommender:
-    """A copy of ``full`` (trained with the whole table) whose table, made by ``table``, is cut to
-    the prefixes that ``allocation`` keeps; None makes a float32 table.
+    """A copy of ``full`` (trained with the whole table) whose table is truncated to
+    the prefixes that ``allocation`` keeps. ``table`` makes it; None: a float32 table.
     """
     body = type(full.backbone)(
         full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()

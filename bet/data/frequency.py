@@ -10,10 +10,10 @@ from scipy.sparse import csr_array
 
 @dataclass(frozen=True)
 class FrequencyRuns:
-    """Of each side the distinct training frequencies, largest first, and how many entities have
+    """The distinct training frequencies of each side, largest first, and how many entities have
     each: values, counts, both (runs,).
 
-    All that a predictor needs of the data, and small for any number of entities.
+    Nothing else of the data is needed by a predictor; it is small for any number of entities.
     """
 
     users: tuple[np.ndarray, np.ndarray]

@@ -88,11 +88,11 @@ class Agent(nn.Module):
         return total / UPDATES
 
     def parts(self) -> list[Any]:
-        """All that changes: networks and optimizers."""
+        """Everything that learning changes: networks and optimizers."""
         return [self, self.actor_optimizer, self.critic_optimizer]
 
     def states(self) -> list[dict]:
-        """Of all parts, to be saved."""
+        """The states of all parts, to be saved."""
         return [part.state_dict() for part in self.parts()]
 
     @torch.no_grad()

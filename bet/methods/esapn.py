@@ -149,7 +149,7 @@ class Policies:
 
     @torch.no_grad()
     def _reward(self, triples: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """1 - loss of every triple with the sizes of now, (B,)."""
+        """1 - loss of every triple with the present sizes, (B,)."""
         users, positives, negatives = triples
         representations = self.model.backbone.represent(self.model.table())  # (n, D)
         n_users = self.context.data.n_users

@@ -28,7 +28,7 @@ SETTINGS = (VERSION, ENTROPY, CONTRAST, COMMITMENT, STEPS, RATE, BATCH, ELEMENTS
 
 @dataclass(frozen=True)
 class Weights:
-    """Of the terms of the loss beside the reconstruction."""
+    """Weights of the terms of the loss beside the reconstruction."""
 
     entropy: float = ENTROPY
     contrast: float = CONTRAST

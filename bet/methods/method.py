@@ -24,5 +24,5 @@ class Method:
     elementwise: bool = False
 
     def __call__(self, context: SearchContext) -> MethodResult:
-        """What the method finds for ``context``."""
+        """Run the method on ``context``."""
         return self.run(context)

@@ -117,7 +117,7 @@ def _fitting_bytes(context: SearchContext, bits: int, sizes: tuple[int, ...], li
 
 
 def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody: int) -> Layout:
-    """Of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
+    """The layout of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
     budget, kinds = context.budget, np.array([(size, bits) for size in sizes])
     layout = layout_of(
         np.full(budget.n, everybody),

@@ -22,7 +22,7 @@ class ByteReport:
 
 @dataclass(frozen=True)
 class PackedBytes(ByteReport):
-    """Of a table of ragged rows."""
+    """The parts of a table of ragged rows."""
 
     kinds: int  # the sizes and precisions that rows may have, and which row has which
     steps: int  # of quantized rows
@@ -32,7 +32,7 @@ class PackedBytes(ByteReport):
 
 @dataclass(frozen=True)
 class PrunedBytes(ByteReport):
-    """Of a table of single numbers."""
+    """The parts of a table of single numbers."""
 
     places: int  # where the kept numbers are
     numbers: int
@@ -40,7 +40,7 @@ class PrunedBytes(ByteReport):
 
 @dataclass(frozen=True)
 class CodebookBytes(ByteReport):
-    """Of a table of codebooks."""
+    """The parts of a table of codebooks."""
 
     codes: int  # which centroids an entity has
     centroids: int
@@ -49,7 +49,7 @@ class CodebookBytes(ByteReport):
 
 @dataclass(frozen=True)
 class HashedBytes(ByteReport):
-    """Of a hashed table."""
+    """The parts of a hashed table."""
 
     shared_rows: int  # that entities sum
     weights: int  # that scale the sums

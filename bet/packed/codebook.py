@@ -109,7 +109,7 @@ class CodebookLayout:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file states."""
+        """The metadata entry of the file."""
         facts = {stated: getattr(self, name) for name, stated in _STATED.items()}
         return metadata_for("coded", facts)
 

@@ -44,7 +44,7 @@ class HashedLayout:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file states."""
+        """The metadata entry of the file."""
         return metadata_for("hashed", vars(self))
 
     def tensors(self, copies: int) -> Shapes:

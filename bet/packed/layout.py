@@ -235,7 +235,7 @@ def layout_of(
 
 
 def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> Layout:
-    """Of a table in full precision: rows of ``sizes`` (n,) at 32 bits, by entity id.
+    """The layout of a table in full precision: rows of ``sizes`` (n,) at 32 bits, by entity id.
 
     All sizes that a row may have are listed, whichever occur, so that the file's length is known
     before the sizes are.

@@ -35,8 +35,8 @@ def unpack_rows(packed: np.ndarray, bits: int) -> np.ndarray:
 
 @cache
 def byte_levels(bits: int) -> np.ndarray:
-    """What the codes of a byte stand for, in steps: (256,) of opaque items that hold 8 // bits
-    float32 each.
+    """The levels, in steps, that the codes in each of the 256 bytes stand for: (256,) opaque items
+    of 8 // bits float32 each.
 
     At one bit the levels are half a step below and above zero:
 

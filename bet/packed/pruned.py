@@ -55,7 +55,7 @@ class PrunedLayout:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What the file states."""
+        """The metadata entry of the file."""
         facts = ("users", "items", "copies", "d_max")
         return metadata_for("pruned", {name: getattr(self, name) for name in facts})
 
@@ -212,7 +212,7 @@ class PrunedFile(TableFile):
         return firsts, counts, columns
 
     def _by_bits(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """As ``_by_columns``."""
+        """The same as ``_by_columns``, from a file with a bit per number."""
         columns, block = self.layout.columns, numbers // BLOCK
         packed = byte_windows(self._tensors["mask"], block * columns, columns)  # (k, columns)
         bits = np.unpackbits(packed, axis=1).reshape(len(numbers), BLOCK, columns)

@@ -163,13 +163,13 @@ class Container:
 
     @property
     def shapes(self) -> Shapes:
-        """Of its tensors."""
+        """Dtypes and shapes of its tensors."""
         names = {dtype: name for name, dtype in DTYPES.items()}
         return {name: (names[data.dtype], data.shape) for name, data in self.tensors.items()}
 
     @property
     def checksum(self) -> int:
-        """As it states it."""
+        """The checksum that it states."""
         return int(self.facts["crc"], 16)
 
     def check_layout(self, tensors: Shapes, metadata: dict[str, str]) -> None:

@@ -20,18 +20,18 @@ class TableFile(ABC):
     the file holds ids or ``FILE.ids`` lies beside it.
     """
 
-    kind: str  # of table, in words
+    kind: str  # the kind of table, in words
     n_users: int
     copies: int  # tables that stand side by side: some backbones keep several rows per entity
     width: int  # numbers of the longest row, per copy
 
     def __init__(self, container: Container, n_items: int | None = None):
-        """``n_items``: of a file that does not say how many items it has."""
+        """``n_items``: given by the caller for a file that does not state its number of items."""
         self.container, self._given_items = container, n_items
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """Where the file is."""
         return self.container.path
 
     @property
@@ -41,7 +41,7 @@ class TableFile(ABC):
 
     @property
     def n_rows(self) -> int | None:
-        """As ``len``; None where nobody knows and the row of any number can be computed."""
+        """Number of rows; None where it is unknown and the row of any number can be computed."""
         return self.n_users + self.n_items
 
     def __len__(self) -> int:
@@ -49,17 +49,17 @@ class TableFile(ABC):
 
     @property
     def details(self) -> str:
-        """What the reader of a byte report may want to know of the rows."""
+        """A line about the rows, for the byte report."""
         each = f", {self.copies} rows for each entity" if self.copies > 1 else ""
         return f"rows of {self._row_text()}{each}"
 
     @abstractmethod
     def _row_text(self) -> str:
-        """Of what, in words."""
+        """What a row consists of, in words."""
 
     @abstractmethod
     def byte_report(self) -> ByteReport:
-        """What the file is made of; the total is its length."""
+        """Bytes by part; their sum is the length of the file."""
 
     @abstractmethod
     def _read(self, numbers: np.ndarray) -> np.ndarray:

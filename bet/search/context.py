@@ -52,7 +52,7 @@ class SearchSettings:
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """What is learned from and what is selected on: ``train`` and ``validation``, both (|U|, |V|)
+    """``train``, which is learned from, and ``validation``, which is selected on; both (|U|, |V|)
     binary CSR.
 
     What follows from them is computed once, however many contexts share the data.
@@ -134,7 +134,7 @@ class Workspace:
     progress: bool = False
 
     def label(self, what: str) -> str | None:
-        """Of a progress bar; None when bars are off.
+        """The label of a progress bar; None when bars are off.
 
         >>> quiet = Workspace(Path("cache"), Path("work"))
         >>> quiet.label("train"), replace(quiet, progress=True).label("train")
@@ -181,12 +181,12 @@ class SearchContext:
 
     @property
     def graph(self) -> Graph:
-        """Of the training data, on the workspace's device."""
+        """The normalized adjacency of the training data, on the workspace's device."""
         return self.data.graph(self.workspace.device)
 
     @property
     def sampler(self) -> BprSampler:
-        """Of the training data, on the workspace's device."""
+        """Draws triples of the training data, on the workspace's device."""
         return self.data.sampler(self.workspace.device)
 
     @property

@@ -1,5 +1,5 @@
-"""How competitors are tuned: a method proposes up to ``SearchSettings.top`` tables, each is trained
-from scratch as BET's are.
+"""How competitors are tuned: a method proposes up to ``SearchSettings.top`` tables, and each is
+trained from scratch, as BET's are.
 """
 
 import time

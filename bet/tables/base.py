@@ -33,13 +33,13 @@ class Table(nn.Module):
 
     @property
     def allocation(self) -> Allocation:
-        """What it keeps of the full table; a table can be made anew from it."""
+        """What the table keeps of the full one; the same table can be made from it again."""
         raise NotImplementedError
 
     @property
     def description(self) -> str:
-        """What besides ``allocation`` determines how its numbers are used; a training goes on only
-        with a table of the same description.
+        """Text of all that determines how its numbers are used, besides ``allocation``; an
+        interrupted training continues only with a table of the same description.
         """
         return type(self).__name__
 

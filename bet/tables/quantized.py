@@ -37,8 +37,8 @@ class PackedSpec:
         return QuantizedTable(allocation, spec=self, **options)
 
     def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
-        """Of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises BetError
-        unless they follow ``order``.
+        """The layout of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises
+        BetError unless they follow ``order``.
         """
         used = set(zip(sizes.tolist(), bits.tolist(), strict=True))
         # Padded with unused kinds to the number that is listed.

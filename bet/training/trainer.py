@@ -94,12 +94,9 @@ def train(
     BetError when the loss is no longer finite.
     """
     total = settings.max_epochs if epochs is None else epochs
-    key = repr(
-        (
-            *(asdict(settings), seed, total, sampler.digest),
-            *(model.table.allocation.digest, model.table.description),
-        )
-    )
+    table = model.table
+    of_table = table.allocation.digest, table.description
+    key = repr((asdict(settings), seed, total, sampler.digest, *of_table))
     run = _Run(model, sampler, settings, seed=seed, total=total)
     if state := load_state(checkpoint, key):
         run.load_state_dict(state)
@@ -203,7 +200,7 @@ class _Run:
             self.unimproved += 1
 
     def result(self, seconds: float) -> TrainResult:
-        """Of the weights that the model was left with."""
+        """How the training went, for the weights that the model was left with."""
         if self.best_point is None:
             return TrainResult(self.epoch, math.nan, seconds)
         return TrainResult(self.best_point.epoch, self.best_point.quality, seconds, self.curve)

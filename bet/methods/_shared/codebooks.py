@@ -109,8 +109,8 @@ def _layouts(context: SearchContext) -> list[CodebookLayout]:
 
 
 def split_sides(layout: CodebookLayout, rows: Tensor) -> list[tuple[Tensor, Tensor]]:
-    """Of users and of items the ``rows`` (n, columns), in the file's order, that are stored
-    uncompressed and those that are coded.
+    """``rows`` (n, columns), in the file's order, by side: those that are stored uncompressed and
+    those that are coded.
     """
     sides = rows.split([layout.users, layout.items])
     return [(side[:k], side[k:]) for side, k in zip(sides, layout.uncompressed, strict=True)]
@@ -176,7 +176,7 @@ def fill_budget(context: SearchContext, limit: int, subspaces: int) -> CodebookL
 def _layout(
     context: SearchContext, subspaces: int, bits: int, user_rows: int, item_rows: int
 ) -> CodebookLayout:
-    """``user_rows``, ``item_rows``: stored uncompressed."""
+    """The layout with so many uncompressed ``user_rows`` and ``item_rows``."""
     budget, users = context.budget, context.data.n_users
     return CodebookLayout(
         columns=budget.d_max * budget.copies,
