@@ -102,8 +102,8 @@ def test_the_best_at_every_size_is_chosen_on_validation(sized):
     assert best.loc["90%", "difference"] == pytest.approx(0.15)
     assert best.loc["95%", "packed"] == "uniform-int8" and best.loc["80%"].isna()["packed"]
     (sentence,) = what_is_best_at_which_size(results)
-    assert "in 26.0 bytes per entity uniform-int2 keeps 90%, of float32 su keeps 60%" in sentence
-    assert "in 52.0 bytes per entity su keeps 80%, the best of float32" in sentence
+    assert "; uniform-int2 keeps 90% in 26.0 bytes (float32: su, 60%)" in sentence
+    assert " su keeps 80% in 52.0 bytes;" in sentence
     table = byte_tables.best_at(results, group)
     assert table.text.loc[("lightgcn", "52.0"), "best packed"] == "–"
 

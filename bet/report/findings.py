@@ -64,11 +64,12 @@ def what_is_best_at_which_size(results: Results) -> list[str]:
             continue
         answer, compared = "Only float32 tables have run", data["packed"].notna().sum()
         if compared:
-            ahead, behind = (data["low"] > 0).sum(), (data["high"] < 0).sum()
-            answer = f"Few bits per number at {ahead} of {compared} sizes, float32 at {behind}"
+            ahead, behind = int((data["low"] > 0).sum()), int((data["high"] < 0).sum())
+            answer = f"Quantized or coded tables at {ahead} of {compared} sizes"
+            answer += f", float32 tables at {behind}" * (behind > 0)
         sentence = (
             f"**What is best at which size? {answer}.** ({group}; chosen on validation; shares of "
-            "the full table's NDCG@20)"
+            "the full table's NDCG@20, bytes per entity)"
         )
         for backbone, sizes in data.groupby("backbone", sort=False):
             parts = "; ".join(map(_at_size, sizes.itertuples()))
@@ -101,7 +102,7 @@ def how_far_to_trust(results: Results) -> list[str]:
         over = f"{(used > 1).sum()} EXCEED it" if used.max() > 1 else "none exceeds it"
         sentences.append(
             f"**Are budgets kept?** Of {len(used)} tables with a limit of parameters, {over}; "
-            f"every table uses at least {100 * used.min():.4g} % of it."
+            f"each uses at least {100 * used.min():.4g}% of it."
         )
     if results.missing:
         sentences.append(
@@ -184,11 +185,10 @@ def _duel(tests: pd.DataFrame, opponent: str) -> str:
 
 
 def _at_size(row: Any) -> str:
-    float32 = f"{row.float32} keeps {row.float32_share:.0%}"
-    size = f"in {row.bytes:.1f} bytes per entity"
     if pd.isna(row.packed):
-        return f"{size} {float32}, the best of float32"
-    return f"{size} {row.packed} keeps {row.packed_share:.0%}, of float32 {float32}"
+        return f"{row.float32} keeps {row.float32_share:.0%} in {row.bytes:.1f} bytes"
+    packed = f"{row.packed} keeps {row.packed_share:.0%} in {row.bytes:.1f} bytes"
+    return f"{packed} (float32: {row.float32}, {row.float32_share:.0%})"
 
 
 def _published(results: Results, group: Group) -> list[str]:
