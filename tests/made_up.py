@@ -54,22 +54,22 @@ def with_rivals(seeds=(0, 1)):
     return tuple(cells)
 
 
-def plain_record(template, cell, test, validation):
-    """A copy of ``template`` (plain values) for ``cell``; ``test``: metric -> value."""
-    plain = copy.deepcopy(template)
+def record_content(template, cell, test, validation):
+    """A copy of ``template``, a record as dicts, for ``cell``; ``test``: metric -> value."""
+    content = copy.deepcopy(template)
     names = dataclasses.asdict(cell)
     absent = {"budget": "none", "iterations": 0, "actions": 0}
-    plain["cell"] = {n: None if value == absent.get(n) else value for n, value in names.items()}
-    plain["cell_id"] = cell.id
-    plain["metrics"]["test"] |= test
-    plain["metrics"]["validation"]["quality"] = validation
-    return plain
+    content["cell"] = {n: None if value == absent.get(n) else value for n, value in names.items()}
+    content["cell_id"] = cell.id
+    content["metrics"]["test"] |= test
+    content["metrics"]["validation"]["quality"] = validation
+    return content
 
 
 def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, change=None):
     """Results whose test and validation quality follow ``base``; users differ at random.
 
-    change: called with every plain record before it is made one.
+    change: called with every record's content before it is made one.
     """
     records, rows = [], []
     for i, cell in enumerate(cells):
@@ -78,15 +78,15 @@ def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, cha
         noise = 0.02 * np.random.default_rng(i).standard_normal((len(METRICS), USERS))
         values = dict(zip(METRICS, np.clip(base[cell.method] + noise, 0, 1), strict=True))
         test = {name: float(value.mean()) for name, value in values.items()}
-        plain = plain_record(template, cell, test, (validation or base)[cell.method])
+        content = record_content(template, cell, test, (validation or base)[cell.method])
         share = {"80%": 0.2, "90%": 0.1}.get(cell.budget, 1.0)
-        limit = int(share * plain["size"]["full_parameters"])
-        plain["size"] |= {"limit": None if share == 1 else limit, "parameters": limit}
+        limit = int(share * content["size"]["full_parameters"])
+        content["size"] |= {"limit": None if share == 1 else limit, "parameters": limit}
         if cell.method in ("full", "su", "sr"):
-            plain["search"] = None
+            content["search"] = None
         if change:
-            change(plain)
-        records.append(msgspec.convert(plain, Record))
+            change(content)
+        records.append(msgspec.convert(content, Record))
         rows.append(pd.DataFrame({"cell_id": cell.id, "user": range(USERS), **values}))
     empty = pd.DataFrame(columns=["cell_id", "user", *METRICS])
     return Results("smoke", tuple(records), pd.concat([*rows, empty]) if rows else empty)
@@ -107,18 +107,18 @@ def sized_study(
         for seed in (seeds or {}).get(method, (0,)):
             cell = smoke_cell(backbone, budget, method, seed, protocol=protocol)
             cells.append(cell)
-            plain = plain_record(template, cell, dict.fromkeys(METRICS, mean), mean)
+            content = record_content(template, cell, dict.fromkeys(METRICS, mean), mean)
             counts = {"users": 600, "items": ENTITIES - 600, "train": 7000, "validation": 1000}
-            plain["data"] |= counts
+            content["data"] |= counts
             limited = limit is None and method != "full"
-            plain["size"] |= {
+            content["size"] |= {
                 "bytes": round(size * ENTITIES),
                 "limit": round((size - 1) * ENTITIES / 4) if limited else None,
                 "limit_bytes": round(limit * ENTITIES) if limit else None,
             }
             if change:
-                change(plain)
-            records.append(msgspec.convert(plain, Record))
+                change(content)
+            records.append(msgspec.convert(content, Record))
             values = dict.fromkeys(METRICS, mean + level)
             rows.append(pd.DataFrame({"cell_id": cell.id, "user": range(USERS), **values}))
     return tuple(cells), Results("smoke", tuple(records), pd.concat(rows))

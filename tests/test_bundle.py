@@ -20,26 +20,26 @@ from bet.study.record import Record, Unreached, encode
 from bet.study.run import run_cell
 
 
-def write_results(folder, plain, *, hits=0b10):
-    """A record, given as plain values, and its per-user file."""
+def write_results(folder, content, *, hits=0b10):
+    """A record, given as content values, and its per-user file."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{plain['cell_id']}.json").write_text(json.dumps(plain))
+    (folder / f"{content['cell_id']}.json").write_text(json.dumps(content))
     columns = {"user": [0, 1, 3], "positives": [1, 2, 3], "hits": [0b1, hits, 0]}
     frame = pd.DataFrame(columns, dtype="int32")
-    frame.to_parquet(folder / f"{plain['cell_id']}.parquet")
+    frame.to_parquet(folder / f"{content['cell_id']}.parquet")
     return frame
 
 
 @pytest.fixture
-def plain(search_record, monkeypatch):
+def content(search_record, monkeypatch):
     only_cells(monkeypatch, [smoke_cell("lightgcn", "80%", "bet", iterations=6)])
     return json.loads(json.dumps(search_record))
 
 
-def test_bundle_gives_the_results_back(plain, tmp_path):
+def test_bundle_gives_the_results_back(content, tmp_path):
     results = tmp_path / "results"
-    frame = write_results(results, plain)
-    per_user = results / f"{plain['cell_id']}.parquet"
+    frame = write_results(results, content)
+    per_user = results / f"{content['cell_id']}.parquet"
     per_user.unlink()
     with pytest.raises(BetError, match="per-user metrics"):
         bundle.read_results("smoke", results)
@@ -53,11 +53,11 @@ def test_bundle_gives_the_results_back(plain, tmp_path):
     assert again.records == first.records
     assert list(first.per_user["recall@5"]) == [1.0, 0.5, 0.0]
     pd.testing.assert_frame_equal(again.per_user, first.per_user, check_categorical=False)
-    path = results / f"{plain['cell_id']}.json"
-    path.write_text(json.dumps(plain)[:-20])
+    path = results / f"{content['cell_id']}.json"
+    path.write_text(json.dumps(content)[:-20])
     with pytest.raises(BetError, match=f"{path}: Input data was truncated.*run the cell again"):
         bundle.read_results("smoke", results)
-    path.write_text(json.dumps(plain | {"form": 2}))
+    path.write_text(json.dumps(content | {"form": 2}))
     with pytest.raises(BetError, match="form.*of another version"):
         bundle.read_results("smoke", results)
     (tmp_path / "bundle" / bundle.PER_USER).unlink()
@@ -65,12 +65,12 @@ def test_bundle_gives_the_results_back(plain, tmp_path):
         bundle.load("smoke", tmp_path / "nothing", tmp_path / "bundle")
 
 
-def test_an_exact_repetition_changes_no_byte_of_the_bundle(plain, tmp_path):
-    write_results(tmp_path / "first", plain)
+def test_an_exact_repetition_changes_no_byte_of_the_bundle(content, tmp_path):
+    write_results(tmp_path / "first", content)
     folder = tmp_path / "bundle"
     bundle.write(bundle.load("smoke", tmp_path / "first", folder), folder)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    again = json.loads(json.dumps(plain))
+    again = json.loads(json.dumps(content))
     again["run"] |= {"commit": "other", "peak_memory_bytes": 7}
     again["run"]["seconds"]["total"] = 1e6
     write_results(tmp_path / "again", again)
@@ -119,9 +119,9 @@ def test_cells_above_their_budget_survive_bundle_and_restore(tmp_path, monkeypat
     results.mkdir()
     for cell in (unreached, stale):
         (results / f"{cell.cell_id}.unreached").write_text(encode(cell))
-    found = bundle.load("smoke", results, folder)
-    assert found.unreached == (unreached,) and not found.records
-    bundle.write(found, folder)
+    loaded = bundle.load("smoke", results, folder)
+    assert loaded.unreached == (unreached,) and not loaded.records
+    bundle.write(loaded, folder)
     bundle.restore("smoke", folder, tmp_path / "again")
     assert bundle.load("smoke", tmp_path / "again", folder).unreached == (unreached,)
     assert bundle.load("smoke", tmp_path / "nothing", folder).unreached == (unreached,)
@@ -133,10 +133,10 @@ def git(folder, *arguments):
 
 
 @pytest.fixture
-def committed(plain, tmp_path):
+def committed(content, tmp_path):
     """A folder with the bundle of one record, committed to git; and a results folder."""
     results, folder = tmp_path / "results", tmp_path / "checkout" / "reports"
-    write_results(results, plain)
+    write_results(results, content)
     bundle.write(bundle.load("smoke", results, folder), folder)
     git(tmp_path / "checkout", "init", "-q")
     git(tmp_path / "checkout", "add", ".")
@@ -144,21 +144,21 @@ def committed(plain, tmp_path):
     return results, folder
 
 
-def test_verify_compares_with_what_git_committed(plain, committed):
+def test_verify_compares_with_what_git_committed(content, committed):
     results, folder = committed
-    found = verify("smoke", results, folder)
-    assert found.equal and found.identical == (plain["cell_id"],)
-    text = verification_text(found)
+    outcome = verify("smoke", results, folder)
+    assert outcome.equal and outcome.identical == (content["cell_id"],)
+    text = verification_text(outcome)
     assert text.splitlines()[0] == "1 of 1 runs equal the committed records"
-    plain["metrics"]["test"]["ndcg@20"] *= 1.5
-    plain["run"]["host"]["processor"] = "another"
-    write_results(results, plain)
+    content["metrics"]["test"]["ndcg@20"] *= 1.5
+    content["run"]["host"]["processor"] = "another"
+    write_results(results, content)
     bundle.write(bundle.load("smoke", results, folder), folder)  # as a report does
-    found = verify("smoke", results, folder)
-    (difference,) = found.differences
-    assert difference.field == "metrics.test.ndcg@20" and not found.equal
+    outcome = verify("smoke", results, folder)
+    (difference,) = outcome.differences
+    assert difference.field == "metrics.test.ndcg@20" and not outcome.equal
     assert difference.relative == pytest.approx(1 / 3)
-    text = verification_text(found)
+    text = verification_text(outcome)
     assert text.startswith("0 of 1 runs equal") and "processor another instead of" in text
     assert "metrics.test.ndcg@20" in text and f"{TOLERANCE:g}" in text
     shutil.rmtree(folder.parent / ".git")
@@ -167,25 +167,25 @@ def test_verify_compares_with_what_git_committed(plain, committed):
     )
 
 
-def test_verify_knows_small_differences_hits_settings_and_what_did_not_run(plain, committed):
+def test_verify_knows_small_differences_hits_settings_and_what_did_not_run(content, committed):
     results, folder = committed
-    plain["learning_curve"][0]["loss"] *= 1 + 1e-12
-    write_results(results, plain)
-    found = verify("smoke", results, folder)
-    assert found.equal and found.close and "within a relative" in verification_text(found)
-    write_results(results, plain, hits=0b11)
+    content["learning_curve"][0]["loss"] *= 1 + 1e-12
+    write_results(results, content)
+    outcome = verify("smoke", results, folder)
+    assert outcome.equal and outcome.close and "within a relative" in verification_text(outcome)
+    write_results(results, content, hits=0b11)
     (difference,) = verify("smoke", results, folder).differences
     assert difference.field == "users with other hits" and difference.here == 1
-    write_results(results, plain | {"key": "0" * 16})
+    write_results(results, content | {"key": "0" * 16})
     (reason,) = verify("smoke", results, folder).reasons.values()
     assert reason.startswith("other settings")
     shutil.rmtree(results)
     text = verification_text(verify("smoke", results, folder))
-    assert "0 of 1 runs equal" in text and "not run: " + plain["cell_id"] in text
+    assert "0 of 1 runs equal" in text and "not run: " + content["cell_id"] in text
     with pytest.raises(BetError, match="no committed records"):
         verify("smoke", results, folder / "nowhere")
 
 
-def test_records_are_equal_after_json(plain):
-    record = msgspec.convert(plain, Record)
+def test_records_are_equal_after_json(content):
+    record = msgspec.convert(content, Record)
     assert msgspec.json.decode(encode(record, indent=1), type=Record) == record

@@ -117,9 +117,9 @@ def test_users_are_averaged_over_seeds_before_the_test(synthetic):
 
 
 def test_own_sizes_have_rows_of_their_own_and_are_never_the_best(synthetic):
-    def change(plain):
-        if plain["cell"]["budget"] is None and plain["cell"]["method"] == "esapn":
-            plain["size"]["parameters"] = plain["size"]["full_parameters"] // 4
+    def change(content):
+        if content["cell"]["budget"] is None and content["cell"]["method"] == "esapn":
+            content["size"]["parameters"] = content["size"]["full_parameters"] // 4
 
     results = synthetic(with_rivals(), base=RIVALS | {"esapn": 0.9}, change=change)
     table = comparison(results)
@@ -140,12 +140,12 @@ def test_ranks_equal_scipy_and_leave_out_methods_that_hardly_ran(synthetic):
     blocks = rank_blocks(results, "ndcg@20")
     assert "esapn" not in blocks and {"magnitude", "amtl", "bet"} <= set(blocks)
     assert len(blocks) == 4
-    found = average_ranks(blocks)
-    assert found.mean.index[0] == "magnitude" and found.mean["magnitude"] == 1
-    assert found.mean.index[-1] == "sr"
-    assert found.p == pytest.approx(scipy_stats.friedmanchisquare(*blocks.to_numpy().T).pvalue)
+    averages = average_ranks(blocks)
+    assert averages.mean.index[0] == "magnitude" and averages.mean["magnitude"] == 1
+    assert averages.mean.index[-1] == "sr"
+    assert averages.p == pytest.approx(scipy_stats.friedmanchisquare(*blocks.to_numpy().T).pvalue)
     # Demsar, JMLR 2006, table 5: q = 3.031 for eight methods.
-    assert found.difference == pytest.approx(3.031 * np.sqrt(8 * 9 / (6 * 4)), rel=1e-3)
+    assert averages.difference == pytest.approx(3.031 * np.sqrt(8 * 9 / (6 * 4)), rel=1e-3)
     assert tables.ranks(results).text.index[0] == "magnitude"
     assert tables.ranks(Results("smoke", (), results.per_user.iloc[:0])) is None
 

@@ -54,10 +54,10 @@ def test_every_page_of_docs_is_found_from_the_readme():
 def paths():
     """Files and folders named between backticks, from the root of the checkout."""
     folders = "bet|workflow|notebooks|requirements|benchmarks|tests|docs|reports"
-    found = {
+    named = {
         path for text in TEXT.values() for path in re.findall(rf"`((?:{folders})/[\w./]*)`", text)
     }
-    yield from sorted(found)
+    yield from sorted(named)
 
 
 @pytest.mark.parametrize("path", [*paths()])
@@ -102,8 +102,8 @@ def test_there_are_commands():
 
 
 def make_targets():
-    found = [re.match("make ([a-z]+)", line) for line in lines_of_code()]
-    yield from sorted({match[1] for match in found if match})
+    matches = [re.match("make ([a-z]+)", line) for line in lines_of_code()]
+    yield from sorted({match[1] for match in matches if match})
 
 
 @pytest.mark.parametrize("name", [*make_targets()])
@@ -113,8 +113,8 @@ def test_make_targets_exist(name):
 
 
 def test_modules_that_are_run_exist():
-    found = [re.search(r"python -m (benchmarks[\w.]*)", line) for line in lines_of_code()]
-    names = {match[1] for match in found if match}
+    matches = [re.search(r"python -m (benchmarks[\w.]*)", line) for line in lines_of_code()]
+    names = {match[1] for match in matches if match}
     assert names
     for name in names:
         assert importlib.util.find_spec(name), name

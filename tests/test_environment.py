@@ -24,8 +24,8 @@ def requirements(path):
     """
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
     lines = (re.sub(r"\s--hash=\S+|#.*", "", line).strip() for line in text.splitlines())
-    found = (Requirement(line) for line in lines if line)
-    wanted = (item for item in found if item.marker is None or item.marker.evaluate(PYTHON_311))
+    listed = (Requirement(line) for line in lines if line)
+    wanted = (item for item in listed if item.marker is None or item.marker.evaluate(PYTHON_311))
     return {canonicalize_name(item.name): item for item in wanted}
 
 
@@ -58,18 +58,18 @@ def conda():
     """Name -> version of environment.yml, conda's and pip's together; pytorch is called torch, as
     everywhere else.
     """
-    found = {}
+    versions = {}
     for item in yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]:
         for line in item["pip"] if isinstance(item, dict) else [item]:
             if line == "-e .":
                 continue
             name, number = re.fullmatch(r"([\w.-]+?)==?([\w.]+)(?:=\*?\w+\*?)?", line).groups()
-            found[
+            versions[
                 {"pytorch": "torch", "matplotlib-base": "matplotlib"}.get(
                     name, canonicalize_name(name)
                 )
             ] = number
-    return found
+    return versions
 
 
 def test_every_direct_dependency_is_locked_in_range(lock, direct):

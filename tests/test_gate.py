@@ -23,12 +23,11 @@ def test_a_table_that_is_no_better_is_accepted_no_more_often_than_promised(users
     assert accepted <= 0.05 + 3 * (0.05 * 0.95 / rounds) ** 0.5
 
 
-def test_a_better_table_is_accepted_and_more_confidence_lowers_the_bound():
+def test_a_better_table_is_accepted():
     better = np.clip(np.random.default_rng(0).normal(0.05, 0.1, 2_000), -1, 1)
     decision = safe_select(better)
     assert decision.accepted and 0 < decision.bound < decision.difference
     assert decision.difference == pytest.approx(better.mean())
-    assert safe_select(better, 0.99).bound < decision.bound
 
 
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=30))
@@ -42,9 +41,7 @@ def test_the_gate_never_accepts_a_worse_mean_or_too_few_users(differences):
         assert decision.accepted == (decision.bound > 0)
 
 
-@pytest.mark.parametrize(
-    ("differences", "confidence"), [([0.1], 1.0), ([0.1], 0.4), ([], 0.95), ([1.5], 0.95)]
-)
-def test_the_gate_refuses_what_it_cannot_judge(differences, confidence):
+@pytest.mark.parametrize("differences", [[], [1.5], [float("nan")]])
+def test_the_gate_refuses_what_it_cannot_judge(differences):
     with pytest.raises(BetError, match="the gate"):
-        safe_select(np.array(differences), confidence)
+        safe_select(np.array(differences))

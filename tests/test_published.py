@@ -22,13 +22,13 @@ def results(search_record):
     """Two records of the profile paper with made-up test quality; everything else is missing."""
     records = []
     for budget, method, value in (("80%", "bet", 0.2), (None, "full", 0.3)):
-        plain = copy.deepcopy(search_record)
+        content = copy.deepcopy(search_record)
         names = {"dataset": "gowalla", "budget": budget, "method": method, "protocol": "merged"}
-        plain["cell"] |= names
+        content["cell"] |= names
         label = "80" if budget else "none"
-        plain["cell_id"] = f"gowalla_lightgcn_{label}_{method}_s0_merged"
-        plain["metrics"]["test"] |= dict.fromkeys(METRICS, value)
-        records.append(msgspec.convert(plain, Record))
+        content["cell_id"] = f"gowalla_lightgcn_{label}_{method}_s0_merged"
+        content["metrics"]["test"] |= dict.fromkeys(METRICS, value)
+        records.append(msgspec.convert(content, Record))
     return Results("paper", tuple(records), pd.DataFrame(columns=["cell_id", "user", *METRICS]))
 
 

@@ -210,15 +210,15 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     assert f"{out.stat().st_size:,} bytes of at most 4,000" in printed
     assert "table is used" in printed and "bet.load(" in printed
     assert (tmp_path / "table.safetensors.html").is_file()
-    plain = load(out)
-    beside = plain.ids
+    without_ids = load(out)
+    beside = without_ids.ids
     row_of = {**beside.user_rows, **beside.item_rows}
     assert {name[0] for name in beside.user_rows} == {"u"}
     assert {name[0] for name in beside.item_rows} == {"i"}
     assert bet.__main__.main([*command, "--budget", "4 kB", "--with-ids"]) == 0
     table = load(out)
     assert out.stat().st_size <= 4_000 and table.byte_report().ids > 0
-    assert table.byte_report().rows < plain.byte_report().rows, "ids count"
+    assert table.byte_report().rows < without_ids.byte_report().rows, "ids count"
     assert "table.users(['u0'])" in capsys.readouterr().out
     assert not (tmp_path / "table.safetensors.ids").exists()
     for find, side in ((table.users, "u"), (table.items, "i")):

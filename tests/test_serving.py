@@ -33,9 +33,9 @@ def test_serving_bytes_by_hand(sized):
     per entity, d_max 16.
     """
 
-    def change(plain):
-        plain["size"] |= {"width": 5, "backbone_parameters": 250}
-        plain["settings"]["d_max"] = 16
+    def change(content):
+        content["size"] |= {"width": 5, "backbone_parameters": 250}
+        content["settings"]["d_max"] = 16
 
     only = {"su": QUALITY["su"]}
     table, row = served(sized(only, change=change))
@@ -52,9 +52,12 @@ def test_serving_bytes_by_hand(sized):
 
 
 def test_older_records_have_the_widest_bin(sized):
-    def change(plain):
-        plain["size"]["width"] = None
-        plain["sizes"]["users"]["size"], plain["sizes"]["items"]["size"] = [3.0, 2.5], [6.2, 1.0]
+    def change(content):
+        content["size"]["width"] = None
+        content["sizes"]["users"]["size"], content["sizes"]["items"]["size"] = (
+            [3.0, 2.5],
+            [6.2, 1.0],
+        )
 
     table, row = served(sized({"su": QUALITY["su"]}, change=change))
     assert row[VECTORS] == 4 * 7 and "Older records" in table.caption

@@ -12,6 +12,7 @@ from scipy.stats import t as student
 
 from bet.errors import BetError
 
+CONFIDENCE = 0.95
 FEWEST_USERS = 20  # that Student's bound is trusted with
 
 
@@ -21,17 +22,16 @@ class GateDecision:
 
     accepted: bool  # whether the searched table is used
     difference: float  # mean over users of searched minus uniform
-    bound: float | None  # what the true mean exceeds with ``confidence``; None: too few users
+    bound: float | None  # what the true mean exceeds with ``CONFIDENCE``; None: too few users
     users: int
-    confidence: float
 
 
-def safe_select(differences: np.ndarray, confidence: float = 0.95) -> GateDecision:
+def safe_select(differences: np.ndarray) -> GateDecision:
     """Accept if a one-sided lower bound on the mean of per-user ``differences`` (u,), each in
     [-1, 1], is above zero.
 
     The bound is Student's, close to its confidence from a few dozen users on; fewer than 20 users
-    never accept. Raises BetError for other differences or confidences.
+    never accept. Raises BetError for other differences.
 
     >>> gains = np.array([0.0, 0.1] * 20)
     >>> decision = safe_select(gains)  # 0.05 - 1.685 * 0.0506 / sqrt(40)
@@ -41,15 +41,13 @@ def safe_select(differences: np.ndarray, confidence: float = 0.95) -> GateDecisi
     (False, False)
     """
     u = len(differences)
-    if not 0.5 < confidence < 1:
-        raise BetError(f"the gate takes a confidence in (0.5, 1), got {confidence}")
     if not u or not (np.abs(differences) <= 1).all():
         raise BetError(
             f"the gate needs users, and a difference in [-1, 1] of each; got {u} differences"
         )
     mean = float(np.mean(differences))
     if u < FEWEST_USERS:
-        return GateDecision(False, mean, None, u, confidence)
+        return GateDecision(False, mean, None, u)
     variance = float(np.var(differences, ddof=1))
-    bound = mean - float(student.ppf(confidence, u - 1)) * float(np.sqrt(variance / u))
-    return GateDecision(bound > 0, mean, bound, u, confidence)
+    bound = mean - float(student.ppf(CONFIDENCE, u - 1)) * float(np.sqrt(variance / u))
+    return GateDecision(bound > 0, mean, bound, u)

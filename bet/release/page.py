@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bet.files import atomic_path
+from bet.release.gate import CONFIDENCE
 from bet.release.result import BudgetAlternative, TableRelease, bits_in_words
 from bet.report.style import use_style
 from bet.study.output import SIDE_FILES
@@ -41,7 +42,7 @@ def decision_sentence(release: TableRelease) -> str:
     if decision.bound is None:
         bound = "too few users for a bound"
     else:
-        bound = f"{decision.confidence:.0%} lower bound {decision.bound:+.4f}"
+        bound = f"{CONFIDENCE:.0%} lower bound {decision.bound:+.4f}"
     return (
         f"The {used} table is used. On {decision.users:,} users that the search never saw, the "
         f"searched table's NDCG@20 minus the uniform table's is {decision.difference:+.4f} "

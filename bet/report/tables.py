@@ -19,6 +19,7 @@ from bet.report.table import (
     mean_sd,
 )
 
+METRIC = "ndcg@20"  # of tests and ranks
 # For some methods the value on validation is a maximum, for others a single one.
 RIVAL = (
     "the competitor with the best quality on validation: for a searched or tuned method the best "
@@ -109,11 +110,11 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     return Table(name, caption, pd.DataFrame(lines, rows, columns), data)
 
 
-def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
+def paired_tests(results: Results) -> Table | None:
     """BET against its best competitor, the tuned rule and two of its own variants, per user,
     whichever way it falls.
     """
-    tests = [compare(results, metric, name).assign(kind=kind) for kind, name in OPPONENTS.items()]
+    tests = [compare(results, METRIC, name).assign(kind=kind) for kind, name in OPPONENTS.items()]
     # Without those that are empty: they would turn counts into floats.
     tests = [frame for frame in tests if len(frame)]
     if not tests:
@@ -133,7 +134,7 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
         }
     )
     caption = (
-        f"BET minus opponent in {LONG[metric]} on test: mean over users, 95 % bootstrap interval "
+        f"BET minus opponent in {LONG[METRIC]} on test: mean over users, 95 % bootstrap interval "
         "over users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons of "
         f"the same kind. Best on validation: {RIVAL}. A user's metric is first averaged over "
         "seeds; ahead: seeds in which BET's mean is higher. Users are resampled; the randomness of "
@@ -144,11 +145,11 @@ def paired_tests(results: Results, metric: str = "ndcg@20") -> Table | None:
     return Table("paired", caption, text, data.drop(columns=["wins", "loses"]))
 
 
-def ranks(results: Results, metric: str = "ndcg@20") -> Table | None:
+def ranks(results: Results) -> Table | None:
     """Average ranks of all budgeted methods over the cells that all of them have finished, with a
     critical difference.
     """
-    blocks = rank_blocks(results, metric)
+    blocks = rank_blocks(results, METRIC)
     averages = average_ranks(blocks)
     if averages is None:
         return None
@@ -162,7 +163,7 @@ def ranks(results: Results, metric: str = "ndcg@20") -> Table | None:
         }
     ).rename_axis("method")
     caption = (
-        f"Average rank by {LONG[metric]} on test, 1 is best, over the {averages.blocks} cells "
+        f"Average rank by {LONG[METRIC]} on test, 1 is best, over the {averages.blocks} cells "
         "(dataset, backbone, budget; protocol clean, mean over seeds) that all methods shown have "
         f"finished. Friedman's test: p = {averages.p:.2g}. Two methods differ at the 5 % level if "
         f"their average ranks are more than {averages.difference:.2f} apart (Nemenyi)."

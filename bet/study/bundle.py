@@ -157,12 +157,12 @@ def profile_keys(profile: str) -> dict[str, str]:
 
 def _keep_runs(records: Sequence[Record], committed: Sequence[Record]) -> tuple[Record, ...]:
     runs = {record.cell_id: record for record in committed}
-    kept = []
+    merged = []
     for record in records:
         other = runs.get(record.cell_id, record)
         same = msgspec.structs.replace(record, run=other.run) == other
-        kept.append(other if same else record)
-    return tuple(kept)
+        merged.append(other if same else record)
+    return tuple(merged)
 
 
 def _keep_commits(

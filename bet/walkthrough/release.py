@@ -6,7 +6,7 @@ from pathlib import Path
 from IPython.display import IFrame
 
 
-def show_page(page: Path, height: int = 700) -> IFrame:
+def show_page(page: Path) -> IFrame:
     """An HTML page within the notebook, in a frame of its own: neither restyles the other."""
     content = escape(page.read_text(encoding="utf-8"), quote=True)
-    return IFrame("about:blank", "100%", height, extras=[f'srcdoc="{content}"'])
+    return IFrame("about:blank", "100%", 700, extras=[f'srcdoc="{content}"'])

@@ -13,14 +13,14 @@ from bet.data import FrequencyOrder
 from bet.seeds import numpy_generator
 
 
-def plot_families(order: FrequencyOrder, budget: Budget, seed: int, draws: int = 4) -> Figure:
-    """Item sizes of some draws of every family, half of the budget for the items."""
+def plot_families(order: FrequencyOrder, budget: Budget, seed: int) -> Figure:
+    """Item sizes of four draws of every family, half of the budget for the items."""
     n_items = order.n - order.n_users
     columns = min(budget.target // 2, n_items * budget.d_max)
     figure, axes = plt.subplots(1, len(FAMILIES), figsize=(8.5, 2.5), sharey=True)
     for axis, (name, family) in zip(axes, FAMILIES.items(), strict=True):
         rng = numpy_generator(seed, "families", name)
-        for _ in range(draws):
+        for _ in range(4):
             beta = rng.uniform(0, family.beta_max)
             values = family.quantile(np.sort(rng.uniform(1e-9, 1 - 1e-9, n_items)), beta)[::-1]
             sizes = allocate(values, columns, budget.d_min, budget.d_max)
