@@ -163,11 +163,8 @@ def test_codings_of_other_codes_have_other_names():
         CodebookSpec(layout, 1 - codes, order),
     )
     started = CodebookSpec(layout, codes, order, np.zeros((4, 4), np.float32))
-    assert (
-        repr(original) == repr(again)
-        and original == again
-        and len({repr(original), repr(other), repr(started)}) == 3
-    )
+    assert repr(original) == repr(again) and original == again
+    assert len({repr(original), repr(other), repr(started)}) == 3
     for wrong in (codes + 2, codes - 1, codes[:5]):
         with pytest.raises(BetError, match="learn them again"):
             CodebookSpec(layout, wrong, order)
