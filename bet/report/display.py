@@ -70,7 +70,7 @@ def show_provenance(results: Results) -> None:
     for title, frame in frames.items():
         if len(frame):
             with pd.option_context("display.max_colwidth", None):  # whole texts
-                table = frame.to_html(index=False, escape=True)
+                table = frame.to_html(index=False, escape=True, border=0)
             display(HTML(_folded(title, f'<div class="scroll">{table}</div>')))
 
 
