@@ -74,6 +74,9 @@ def test_usage_errors_end_with_two(arguments, capsys):
         (["report", "x"], "no study 'x': known are default, full, paper, smoke"),
         (["run", "--data", "tiny", "--method", "x"], "unknown method 'x'; known are full"),
         (["run", "--data", "tiny", "--iterations", "-3"], "iterations must be at least 1, got -3"),
+        (["run", "--data", "tiny", "--iterations", "0"], "iterations must be at least 1, got 0"),
+        (["run", "--data", "tiny", "--actions", "0"], "actions must be at least 1, got 0"),
+        (["run", "--data", "tiny", "--seed", "-1"], "seed must be at least 0, got -1"),
         (["restore", "smoke"], "no records in"),
     ],
 )
