@@ -41,9 +41,11 @@ def resolve_device(device: str) -> str:
     try:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
+        # Of an unknown name torch lists twenty that it could be.
+        is_known = device.split(":")[0] == "cuda"
+        reason = f" ({str(error).splitlines()[0]})" if is_known else ""
         raise BetError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); take cpu or "
-            "auto"
+            f"device {device!r} cannot be used here{reason}; known are auto, cpu, cuda"
         ) from error
     return device
 

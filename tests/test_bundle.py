@@ -180,8 +180,16 @@ def test_verify_knows_small_differences_hits_settings_and_what_did_not_run(conte
     (reason,) = verify("smoke", results, folder).reasons.values()
     assert reason.startswith("other settings")
     shutil.rmtree(results)
-    text = verification_text(verify("smoke", results, folder))
-    assert "0 of 1 runs equal" in text and "not run: " + content["cell_id"] in text
+    text = verification_text(dataclasses.replace(outcome, missing=("another",)))
+    assert text.startswith("1 of 2 runs equal") and "not run: another" in text
+    outcome = verify("smoke", results, folder)
+    assert outcome.missing == (content["cell_id"],) and not outcome.equal
+    assert verification_text(outcome) == (
+        "nothing of profile smoke has run here; 'make reproduce PROFILE=smoke' (or 'bet study "
+        "smoke') runs it"
+    )
+    text = verification_text(dataclasses.replace(outcome, profile="default"))
+    assert "; 'make reproduce' (or 'bet study default') runs it" in text
     with pytest.raises(BetError, match="no committed records"):
         verify("smoke", results, folder / "nowhere")
 

@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from msgspec.structs import replace
 
 import bet.progress
 from bet.__main__ import main
@@ -15,6 +16,7 @@ from bet.methods import METHODS
 from bet.progress import progress_bar
 from bet.study import job
 from bet.study.profiles import PROFILES
+from bet.study.record import Size
 
 COMMANDS = "datasets methods inspect run study report verify restore table".split()
 BET = [sys.executable, "-m", "bet"]
@@ -63,7 +65,14 @@ def test_help_imports_nothing_heavy():
 )
 def test_usage_errors_end_with_two(arguments, capsys):
     code, text = usage(arguments, capsys)
-    assert code == 2 and text.startswith("usage: bet")
+    named = " ".join(["bet", *(word for word in arguments[:1] if word in COMMANDS)])
+    assert code == 2 and text.startswith(f"usage: {named} [-h]")
+
+
+def test_bet_alone_shows_the_help_and_a_version(capsys):
+    code, text = usage([], capsys)
+    assert code == 2 and all(f"\n    {name} " in text for name in COMMANDS)
+    assert usage(["--version"], capsys) == (0, f"bet {bet.__version__}\n")
 
 
 @pytest.mark.parametrize(
@@ -74,6 +83,9 @@ def test_usage_errors_end_with_two(arguments, capsys):
         (["report", "x"], "no study 'x': known are default, full, paper, smoke"),
         (["run", "--data", "tiny", "--method", "x"], "unknown method 'x'; known are full"),
         (["run", "--data", "tiny", "--iterations", "-3"], "iterations must be at least 1, got -3"),
+        (["run", "--data", "tiny", "--iterations", "0"], "iterations must be at least 1, got 0"),
+        (["run", "--data", "tiny", "--actions", "0"], "actions must be at least 1, got 0"),
+        (["run", "--data", "tiny", "--seed", "-1"], "seed must be at least 0, got -1"),
         (["restore", "smoke"], "no records in"),
     ],
 )
@@ -118,6 +130,15 @@ def test_control_c_is_quiet_during_imports(seconds):
         assert error == "stopped; the same command continues\n"
     else:  # it was over already, or Python itself had not started yet
         assert (run.returncode == 0 and out) or "in main" not in error
+
+
+def test_a_limit_has_the_unit_of_the_record():
+    numbers = {"parameters": 9, "bytes": 9, "full_parameters": 9, "tables": 1}
+    size = Size(limit=None, backbone_parameters=0, **numbers)
+    assert job.limit_text(size) == "no limit"
+    assert job.limit_text(replace(size, limit=1000)) == "limit 1,000 parameters"
+    assert job.limit_text(replace(size, limit=0)) == "limit 0 parameters"
+    assert job.limit_text(replace(size, limit_bytes=4000)) == "limit 4,000 bytes"
 
 
 def test_logged_cells_share_a_process_and_a_failure_stops_no_other(folders, capfd, monkeypatch):

@@ -108,7 +108,7 @@ def test_stopped_grid_continues_and_a_failed_cell_is_named_and_stops_no_other(ch
             (checkout / "results" / "smoke" / f"{cell}.{suffix}").unlink(missing_ok=True)
 
     code, output = finish(start(BREAK=CELLS[0]))
-    assert code == 1
+    assert code == 1 and output.startswith(f"{len(CELLS)} cells, 3 to run; starting\n")
     assert f"1 of {len(CELLS)} cells have no result" in output
     assert f"FAILED {CELLS[0]}  see results/smoke/logs/{CELLS[0]}.txt" in output
     assert f"done   {OPEN[1]}  1 s  (" in output and "steps" not in output
@@ -131,7 +131,11 @@ def test_second_grid_in_the_same_folder_is_refused(checkout, capsys):
 def test_outside_a_checkout_the_grid_is_refused(checkout, capsys):
     shutil.rmtree(checkout / "workflow")
     assert main(["study", "smoke"]) == 1
-    assert "inside a checkout" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "inside a checkout" in shown.err and shown.out == ""
+    assert main(["report", "smoke"]) == 1
+    assert "report.ipynb: run it inside a checkout of the project" in capsys.readouterr().err
+    assert not (checkout / "reports").exists()
 
 
 def test_a_workflow_that_cannot_start_is_an_error(checkout, capfd):

@@ -50,18 +50,19 @@ def test_committed_records_keep_their_keys(bundle, profile):
     order = [cell for cell in keys if cell in {record["cell_id"] for record in records}]
     assert [record["cell_id"] for record in records] == order
     for record in records:
-        assert Cell(**record["cell"]).id == record["cell_id"], "the old spelling is read, too"
+        assert Cell(**record["cell"]).id == record["cell_id"]
 
 
 def test_absent_options_are_none_and_keep_their_spelling():
-    cell = Cell("tiny", "lightgcn", "none", "full", profile="smoke", iterations=0, actions=0)
+    cell = Cell("tiny", "lightgcn", "none", "full", profile="smoke")
     assert (cell.budget, cell.iterations, cell.actions) == (None, None, None)
     assert cell == Cell("tiny", "lightgcn", None, "full", profile="smoke")
     assert cell.id == "tiny_lightgcn_none_full_s0"
     old = cell.in_old_spelling()
     assert (old["budget"], old["iterations"], old["actions"]) == ("none", 0, 0)
-    with pytest.raises(BetError, match="iterations must be at least 1, got -2"):
-        Cell("tiny", "lightgcn", "80%", "bet", iterations=-2)
+    for name, value, least in (("iterations", 0, 1), ("actions", 0, 1), ("seed", -1, 0)):
+        with pytest.raises(BetError, match=f"{name} must be at least {least}, got {value}"):
+            Cell("tiny", "lightgcn", "80%", "bet", **{name: value})
 
 
 def test_jobs_hold_every_cell_once_and_notebooks_alone():

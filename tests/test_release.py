@@ -50,7 +50,9 @@ def test_the_chosen_table_fits_and_is_described(tmp_path, backbone):
     assert len(code.splitlines()) == 3
     names: dict = {}
     exec(code, names)
-    assert names["vectors"].shape[0] == 3
+    assert f"table.users(['{release.example_user}'])" in code
+    np.testing.assert_array_equal(names["vectors"], packed.users([release.example_user]))
+    assert f"{file.name}.ids</code>, which is to stay beside the file" in page
 
 
 def check_search_and_alternatives(release, simple):
@@ -209,6 +211,7 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert f"{out.stat().st_size:,} bytes of at most 4,000" in printed
     assert "table is used" in printed and "bet.load(" in printed
+    assert "table.users(['u0'])" in printed
     assert (tmp_path / "table.safetensors.html").is_file()
     without_ids = load(out)
     beside = without_ids.ids
@@ -221,6 +224,7 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
     assert table.byte_report().rows < without_ids.byte_report().rows, "ids count"
     assert "table.users(['u0'])" in capsys.readouterr().out
     assert not (tmp_path / "table.safetensors.ids").exists()
+    assert "The table holds your ids." in (tmp_path / "table.safetensors.html").read_text()
     for find, side in ((table.users, "u"), (table.items, "i")):
         names = [name for name in row_of if name[0] == side]
         np.testing.assert_array_equal(find(names), table.rows([row_of[name] for name in names]))

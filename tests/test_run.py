@@ -185,8 +185,11 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
             "cannot hold both the user and the item",
         ),
         (["--data", "{file}"], "no user has three interactions"),
-        (["--data", "tiny", "--device", "banana"], "device 'banana' cannot be used here"),
-        (["--data", "tiny", "--out", "{folder}"], "it is a folder; name a file"),
+        (
+            ["--data", "tiny", "--device", "banana"],
+            "'banana' cannot be used here; known are auto, cpu, cuda\n",
+        ),
+        (["--data", "tiny", "--out", "{folder}"], "table to {folder}: it is a folder; name a file"),
         (["--data", "tiny", "--out", "{file}/x/table.bet"], "choose another file"),
         (["--data", "tiny", "--budget", "1,8 MB"], "cannot read the budget '1,8 MB'"),
     ],
@@ -202,7 +205,7 @@ def test_bad_requests_are_refused_before_any_work(folders, tmp_path, capsys, arg
         )
         == 1
     )
-    assert message in capsys.readouterr().err
+    assert message.format(folder=folder) in capsys.readouterr().err
     assert not list(tmp_path.rglob("*.json")) and not list(folder.iterdir())
 
 

@@ -65,6 +65,19 @@ def test_an_inspection_names_every_part_and_its_share(tmp_path, kind):
     assert f"{report.total:,}   100.0%" in text and "t.ids: your ids" in text
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_inspection_counts_no_foreign_ids_as_yours(tmp_path, kind):
+    path, other = tmp_path / "t", tmp_path / "other"
+    write_example(kind, path)
+    write_example("float32" if kind != "float32" else "packed", other)
+    write_ids(other, (USERS, ITEMS))
+    for content in (ids_path(other).read_bytes(), b"junk"):
+        ids_path(path).write_bytes(content)
+        text = inspect(path)
+        assert "t.ids: does not belong to this table (" in text and "t.ids: your ids" not in text
+        assert f"{path.stat().st_size:,}   100.0%" in text
+
+
 def test_what_is_no_table_or_of_another_kind_is_refused_with_the_remedy(tmp_path):
     path = tmp_path / "t"
     for content in (b"", b"user,item\n1,2\n", b"\x93NUMPY" + bytes(200), bytes(range(256)) * 4):

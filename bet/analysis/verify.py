@@ -95,7 +95,14 @@ def verify(profile: str, results: Path, folder: Path) -> Verification:
 
 
 def verification_text(outcome: Verification) -> str:
-    """For a terminal: one line when all are equal, else what differs, by how much, and why."""
+    """For a terminal: one line when all are equal or none has run, else what differs, by how much,
+    and why.
+    """
+    if not (outcome.identical or outcome.close or outcome.reasons or outcome.unknown):
+        profile = outcome.profile
+        make = "make reproduce" + (f" PROFILE={profile}" if profile != "default" else "")
+        remedy = f"'{make}' (or 'bet study {profile}') runs it"
+        return f"nothing of profile {profile} has run here; {remedy}"
     equal = len(outcome.identical) + len(outcome.close)
     total = equal + len(outcome.reasons) + len(outcome.missing)
     lines = [f"{equal} of {total} runs equal the committed records"]

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import bet
 from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -20,7 +21,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options, further = parser.parse_known_args(arguments)
     if further and options.command != "study":
-        parser.error(f"unrecognized arguments: {' '.join(further)}")
+        options.parser.error(f"unrecognized arguments: {' '.join(further)}")
+    if options.command is None:
+        parser.exit(2, parser.format_help())
     options.further = further
     logging.basicConfig(format="%(message)s")
     logging.getLogger("bet").setLevel(logging.INFO)  # not of others, who tell more than we ask for
@@ -46,15 +49,15 @@ def _parser() -> argparse.ArgumentParser:
         description="Embedding tables of recommenders under a budget. 'bet COMMAND --help' "
         "explains a command.",
     )
-    commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", title="commands"
-    )
+    parser.add_argument("--version", action="version", version=f"bet {bet.__version__}")
+    parser.set_defaults(parser=parser)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, run: tuple[str, str], about: str) -> argparse.ArgumentParser:
         added = commands.add_parser(
             name, help=about, description=f"{about[0].upper()}{about[1:]}.", allow_abbrev=False
         )
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, parser=added)  # whose usage an error shows
         return added
 
     _add_lists(command)

@@ -7,7 +7,7 @@ from pathlib import Path
 from bet.analysis.verify import Verification, verification_text
 from bet.analysis.verify import verify as verify_records
 from bet.errors import BetError
-from bet.paths import report_dir, results_dir
+from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
 from bet.study.estimate import in_words, recorded_seconds
@@ -79,6 +79,9 @@ def _compare(profile: str) -> Verification:
 def _build(profile: str) -> Path:
     from bet.report.build import build
 
+    notebook = notebooks_dir() / "report.ipynb"
+    if not notebook.is_file():
+        raise BetError(f"no {notebook}: run it inside a checkout of the project")
     return build(profile).resolve()
 
 

@@ -6,11 +6,10 @@ from bet.actions import parse_bytes
 from bet.cli.own_data import interactions_of
 from bet.data import DATASETS
 from bet.errors import BetError
-from bet.process import fixed_threads
+from bet.process import fixed_threads, resolve_device
 from bet.release.build import build_table
 from bet.release.page import decision_sentence, load_lines, write_page
 from bet.study.profiles import use_profile
-from bet.study.run import resolve_device
 
 
 def table(options: argparse.Namespace) -> None:

@@ -73,7 +73,7 @@ def inspect(path: Path | str) -> str:
     """
     table = load(path)
     report = table.byte_report()
-    length, entities = report.total, table.n_rows
+    length, entities = report.total, _entities(table)
     sides = f"{table.n_users:,} users and "
     sides += "any number of items" if entities is None else f"{table.n_items:,} items"
     lines = [f"{path}: {table.kind}, {sides}", table.details, ""]
@@ -86,7 +86,25 @@ def inspect(path: Path | str) -> str:
             f"{name.replace('_', ' '):<13}{part:>14,}{share:>9}{each:>12}  {MEANING.get(name, '')}"
         )
         lines.append(line.rstrip())
-    beside = ids_path(table.path)
-    if beside.exists():
-        lines += ["", f"{beside.name}: your ids, {beside.stat().st_size:,} bytes, not counted"]
+    if ids_path(table.path).exists():
+        lines += ["", _about_ids_beside(table, inside="ids" in spent)]
     return "\n".join(lines)
+
+
+def _entities(table: TableFile) -> int | None:
+    try:
+        return table.n_rows
+    except BetError:  # of a hashed table, beside which lie the ids of another one
+        return None
+
+
+def _about_ids_beside(table: TableFile, inside: bool) -> str:
+    """Of the file beside ``table``; ``inside``: the table itself holds ids."""
+    beside = ids_path(table.path)
+    if inside:
+        return f"{beside.name}: not read, since the table holds its ids"
+    try:
+        table.ids  # noqa: B018, raises unless they are those of this table
+    except BetError as error:
+        return f"{beside.name}: does not belong to this table ({error})"
+    return f"{beside.name}: your ids, {beside.stat().st_size:,} bytes, not counted"

@@ -143,7 +143,7 @@ def _build(
         unsearched=unsearched,
         test=test,
         report=load(file).byte_report(),
-        example_user=ids_of(interactions)[0][0] if context.id_layout else None,
+        example_user=ids_of(interactions)[0][0],
     )
 
 

@@ -23,14 +23,12 @@ TEMPLATE = Environment(autoescape=True).from_string(
 )
 LOAD = """import bet
 table = bet.load({file!r})
-vectors = table.{look_up}"""
+vectors = table.users([{user!r}])"""
 
 
 def load_lines(release: TableRelease) -> str:
-    """Three lines of Python that read the file."""
-    user = release.example_user
-    look_up = "rows([0, 1, 2])" if user is None else f"users([{user!r}])"
-    return LOAD.format(file=str(release.file), look_up=look_up)
+    """Three lines of Python that read a user's rows from the file."""
+    return LOAD.format(file=str(release.file), user=release.example_user)
 
 
 def decision_sentence(release: TableRelease) -> str:

@@ -58,7 +58,7 @@ class TableRelease:
     unsearched: str  # why not, in that case
     test: dict[str, float]  # metrics of the chosen table, before it was refitted on everything
     report: ByteReport
-    example_user: str | None  # an id that the file knows; None: it holds no ids
+    example_user: str  # one of your ids
 
     @property
     def all_candidates(self) -> tuple[Candidate, ...]:

@@ -11,7 +11,7 @@ from bet.data import DATASETS
 from bet.errors import BetError
 from bet.methods import METHODS, UNBUDGETED
 
-# How options that are absent are spelled in older records and on the command line.
+# How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
 
 
@@ -20,8 +20,8 @@ class Cell:
     """One run of one method.
 
     ``dataset``: a known name or a file of your own; ``budget``: what ``parse_budget`` reads, None
-    for the full table; ``iterations``, ``actions``: None for the profile's T and m. "none" and 0,
-    the spelling of older records, mean None. Raises BetError on anything unknown.
+    or "none" for the full table; ``iterations``, ``actions``: None for the profile's T and m.
+    Raises BetError on anything unknown, and on numbers below the smallest that can run.
     """
 
     dataset: str
@@ -35,9 +35,8 @@ class Cell:
     actions: int | None = None
 
     def __post_init__(self):
-        for name, absent in ABSENT.items():
-            if getattr(self, name) == absent:
-                object.__setattr__(self, name, None)
+        if self.budget == ABSENT["budget"]:  # as on the command line
+            object.__setattr__(self, "budget", None)
         for name, known in (
             ("backbone", BACKBONES),
             ("method", METHODS),
@@ -59,10 +58,10 @@ class Cell:
                 f"method {self.method!r} with budget {self.budget or 'none'!r}: 'full' takes "
                 f"'none', {', '.join(UNBUDGETED[1:])} 'none' or a budget, all others a budget"
             )
-        for name in ("iterations", "actions"):
+        for name, least in (("seed", 0), ("iterations", 1), ("actions", 1)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BetError(f"{name} must be at least 1, got {value}")
+            if value is not None and value < least:
+                raise BetError(f"{name} must be at least {least}, got {value}")
 
     @property
     def selection_id(self) -> str:

@@ -47,6 +47,8 @@ def run_grid(
     command += ["--config", f"profile={profile}"]
     progress = _Progress(profile, jobs, recorded or {})
     with _only_grid_in(results):
+        # Snakemake says nothing for its first 10 to 30 seconds.
+        print(f"{progress.total} cells, {len(progress.left)} to run; starting", flush=True)
         # Snakemake's own lock survives a kill; ours does not, so whatever lock is there now is a
         # dead one's.
         if any((results / ".snakemake" / "locks").glob("*")):

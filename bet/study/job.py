@@ -14,7 +14,7 @@ from bet.errors import BetError
 from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
-from bet.study.record import read_record, record_path
+from bet.study.record import Size, read_record, record_path
 from bet.study.run import run_cell
 
 
@@ -42,10 +42,18 @@ def run_and_describe(
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
     size, test = record.size, msgspec.to_builtins(record.metrics.test)
-    limit = f"{size.limit:,} parameters" if size.limit else f"{size.limit_bytes or 'no'} bytes"
-    print(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; limit {limit}")
+    print(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
     print(f"  record {record_path(cell)}")
+
+
+def limit_text(size: Size) -> str:
+    """The limit in its own unit: parameters, or bytes of a file."""
+    if size.limit is not None:
+        return f"limit {size.limit:,} parameters"
+    if size.limit_bytes is not None:
+        return f"limit {size.limit_bytes:,} bytes"
+    return "no limit"
 
 
 def run_logged(cells: Sequence[Cell], **options) -> int:

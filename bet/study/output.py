@@ -29,9 +29,8 @@ def check_writable(path: Path, source: Path | str | None = None) -> None:
     try:
         for target in targets:
             if target.is_dir():
-                raise BetError(
-                    f"cannot write the table to {path}, {target.name}: it is a folder; name a file"
-                )
+                what = "the table to " if target == path else ""
+                raise BetError(f"cannot write {what}{target}: it is a folder; name a file")
             if source is not None and target.resolve() == Path(source).resolve():
                 raise BetError(f"{target} holds the interactions; name another file for the table")
         with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
