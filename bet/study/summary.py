@@ -148,8 +148,8 @@ def _binned_sizes(order: FrequencyOrder, sizes: np.ndarray) -> record.Sizes:
     """``sizes`` (n,) by entity id, users first."""
     n_users = len(order.users)
     return record.Sizes(
-        users=_bins(order.user_frequency[order.users], sizes[:n_users][order.users]),
-        items=_bins(order.item_frequency[order.items], sizes[n_users:][order.items]),
+        users=_bins(order.sorted_users, sizes[:n_users][order.users]),
+        items=_bins(order.sorted_items, sizes[n_users:][order.items]),
     )
 
 
