@@ -18,7 +18,8 @@ from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.per_user import write_rows
 
-FORM: Final = 3  # of the record's fields; raise it with a change that old records do not survive
+# Version of the record format. Increase it when old records can no longer be read.
+FORM: Final = 3
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -188,13 +189,15 @@ class Host(Part, frozen=True):
 
 
 class StageSeconds(Part, frozen=True):
-    """By the clock; all but ``total`` include earlier, interrupted runs. 0: no such stage."""
+    """By the clock; all but ``total`` include earlier, interrupted runs. None: no such stage (0.0
+    in older records).
+    """
 
     evaluate: Seconds
     total: Seconds
-    pretrain: Seconds = 0.0
-    search: Seconds = 0.0
-    retrain: Seconds = 0.0
+    pretrain: Seconds | None = None
+    search: Seconds | None = None
+    retrain: Seconds | None = None
 
 
 class Run(Part, frozen=True):

@@ -29,7 +29,7 @@ def build_record(
     *,
     model: Recommender,
     ranked: RankingMetrics,
-    seconds: dict[str, float],
+    seconds: record.StageSeconds,
 ) -> Record:
     """What is written about a finished run; ``ranked``: what ``model`` gives users on test."""
     profile, context, curve = PROFILES[cell.profile], result.context, result.trained.result.curve
@@ -62,7 +62,7 @@ def build_record(
             commit=environment.commit(),
             versions=environment.versions(),
             host=environment.host(device),
-            seconds=record.StageSeconds(**seconds),
+            seconds=seconds,
             peak_memory_bytes=environment.peak_memory_bytes(),
             epoch_seconds=tuple(point.seconds for point in curve),
             iteration_seconds=tuple(measured.seconds for measured in result.iterations),
