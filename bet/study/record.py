@@ -189,9 +189,7 @@ class Host(Part, frozen=True):
 
 
 class StageSeconds(Part, frozen=True):
-    """By the clock; all but ``total`` include earlier, interrupted runs. None: no such stage (0.0
-    in older records).
-    """
+    """By the clock; all but ``total`` include interrupted runs. None (once 0.0): no such stage."""
 
     evaluate: Seconds
     total: Seconds
@@ -297,7 +295,6 @@ def unreached_path(cell: Cell) -> Path:
 def write_unreached(cell: Cell, key: str, commit: str | None, error: BudgetNotMet) -> None:
     """Record a result that is not a table: what was to be reached, what was, and why no more."""
     names = {"cell_id": cell.id, "key": key, "commit": commit}
-    numbers = {"target": error.target, "reached": error.reached, "why": str(error)}
-    unreached = msgspec.convert(names | numbers, Unreached)
+    fields = names | {"target": error.target, "reached": error.reached, "why": str(error)}
     with atomic_path(unreached_path(cell)) as temporary:
-        temporary.write_text(encode(unreached, indent=1) + "\n")
+        temporary.write_text(encode(msgspec.convert(fields, Unreached), indent=1) + "\n")
