@@ -70,7 +70,7 @@ def test_the_cells_frame_has_every_single_value(synthetic):
     assert row["ndcg@20"] == record.metrics.test.ndcg_at_20
     assert row["validation"] == record.metrics.validation.quality
     assert not frame.loc[cells[0].id, "finished"] and np.isnan(frame.loc[cells[0].id, "bytes"])
-    absent = {"budget": "none", "iterations": 0}
-    for name in ("budget", "method", "iterations"):
-        values = [cell.in_old_spelling()[name] for cell in cells]
-        assert list(frame[name]) == [value or absent[name] for value in values]
+    assert list(frame["budget"]) == [cell.budget or "none" for cell in cells]
+    assert list(frame["method"]) == [cell.method for cell in cells]
+    iterations = [None if np.isnan(count) else count for count in frame["iterations"]]
+    assert iterations == [cell.iterations for cell in cells]

@@ -9,7 +9,6 @@ import pandas as pd
 from bet.actions import PER_ENTITY
 from bet.methods import ELEMENTWISE
 from bet.study.bundle import Bundle
-from bet.study.cell import Cell
 from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
@@ -19,6 +18,7 @@ METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # as in the paper; rec
 NAMES = ("dataset", "backbone", "budget", "method", "seed", "protocol", "iterations", "actions")
 NO_BUDGET = "none"  # label of a table without a budget, so that it groups like one
 _DERIVED = ("validation", "entities", "users", "edges", "columns", "columns_known")
+_OPTIONAL = ("iterations", "actions", "pretrain_seconds", "search_seconds", "retrain_seconds")
 
 
 @dataclass(frozen=True)
@@ -53,16 +53,18 @@ class Results:
         """A row per cell of the profile, finished or not (``finished`` False, numbers NaN); index:
         cell id.
 
-        ``budget`` is ``NO_BUDGET`` without one; 0 ``iterations`` or ``actions``: the profile's.
+        ``budget`` is ``NO_BUDGET`` without one; NaN ``iterations`` or ``actions``: the profile's.
         """
         rows = []
         for cell in PROFILES[self.profile].cells:
             record = self.record(cell.id)
             numbers = {} if record is None else scalars(record) | _derived(record)
-            names = {"cell_id": cell.id, "finished": record is not None} | _labels(cell)
-            rows.append(numbers | names)
+            names = {name: getattr(cell, name) for name in NAMES}
+            names |= {"budget": cell.budget or NO_BUDGET}
+            rows.append(numbers | names | {"cell_id": cell.id, "finished": record is not None})
         known = dict.fromkeys(["cell_id", *NAMES, "finished", *columns(), *_DERIVED])
-        return pd.DataFrame(rows, columns=list(known)).set_index("cell_id")
+        frame = pd.DataFrame(rows, columns=list(known)).set_index("cell_id")
+        return frame.astype(dict.fromkeys(_OPTIONAL, float))  # None is NaN, where all are, too
 
     @cached_property
     def main(self) -> pd.DataFrame:
@@ -79,7 +81,7 @@ class Results:
 
     @cached_property
     def _usual(self) -> pd.DataFrame:
-        return self.cells[(self.cells["iterations"] == 0) & (self.cells["actions"] == 0)]
+        return self.cells[self.cells[["iterations", "actions"]].isna().all(axis=1)]
 
     @cached_property
     def groups(self) -> list[Group]:
@@ -108,12 +110,6 @@ def results_of(bundle: Bundle) -> Results:
     """With every user's metrics."""
     per_user = unpack(bundle.per_user).astype({"cell_id": "category"})
     return Results(bundle.profile, bundle.records, per_user, bundle.unreached)
-
-
-def _labels(cell: Cell) -> dict[str, str | int]:
-    labels = {name: getattr(cell, name) for name in NAMES}
-    absent = {"budget": NO_BUDGET, "iterations": 0, "actions": 0}
-    return labels | {name: value for name, value in absent.items() if labels[name] is None}
 
 
 def _derived(record: Record) -> dict[str, float]:

@@ -22,7 +22,7 @@ def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     quality on validation, metrics on test.
     """
     cells = results.cells[results.cells["finished"]]
-    cells = cells[cells["iterations"] > 0]
+    cells = cells[cells["iterations"].notna()]
     rows = []
     for cell_id in cells.index:
         record = results.record(str(cell_id))

@@ -16,7 +16,7 @@ def interactions_of(options: argparse.Namespace) -> Interactions:
     if options.data not in DATASETS:
         return load_dataset(options.data, **columns, **filters)
     renamed = any(name != column for name, column in columns.items())
-    if renamed or options.minimum_rating is not None or options.k_core:
+    if renamed or any(limit is not None for limit in filters.values()):
         raise BetError(
             f"{options.data} is a named dataset: columns, minimum rating and k-core are for a file "
             "of your own"

@@ -241,7 +241,6 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--k-core",
         type=int,
-        default=0,
         metavar="K",
         help="drop users and items with fewer interactions (default: keep all)",
     )

@@ -51,6 +51,35 @@ class FrequencyOrder:
         return np.concatenate([self.users, self.n_users + self.items])
 
     @property
+    def frequency(self) -> np.ndarray:
+        """Training frequency by entity id, users first: (n,)."""
+        return np.concatenate([self.user_frequency, self.item_frequency])
+
+    @property
+    def by_frequency(self) -> np.ndarray:
+        """Entity ids of both sides together from most to least frequent, ties by id: (n,).
+
+        >>> FrequencyOrder(np.array([1, 5, 5]), np.array([7, 5])).by_frequency
+        array([3, 1, 2, 4, 0])
+        """
+        return np.argsort(-self.frequency, kind="stable")
+
+    @property
+    def sorted_users(self) -> np.ndarray:
+        """Training frequency of users by rank: (|U|,).
+
+        >>> order = FrequencyOrder(np.array([1, 5, 4]), np.array([4, 7]))
+        >>> order.sorted_users, order.sorted_items
+        (array([5, 4, 1]), array([7, 4]))
+        """
+        return self.user_frequency[self.users]
+
+    @property
+    def sorted_items(self) -> np.ndarray:
+        """Training frequency of items by rank: (|V|,)."""
+        return self.item_frequency[self.items]
+
+    @property
     def runs(self) -> FrequencyRuns:
         """Distinct frequencies and their counts.
 

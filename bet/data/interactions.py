@@ -78,7 +78,7 @@ def from_pairs(
     *,
     ratings: pd.Series | None = None,
     minimum_rating: float | None = None,
-    k_core: int = 0,
+    k_core: int | None = None,
     where: str | None = None,
 ) -> Interactions:
     """Interactions from columns of k ids of any type; ids keep their order of first appearance.
@@ -97,7 +97,7 @@ def from_pairs(
     Interactions(shop: 1 users x 2 items, 2 interactions)
     """
     where = where or name
-    if k_core < 0:
+    if k_core is not None and k_core < 0:
         raise BetError(f"{where}: k_core must not be negative, got {k_core}")
     for side, ids in (("user", users), ("item", items)):
         if ids.isna().any():
@@ -118,7 +118,7 @@ def from_pairs(
     distinct = pairs.drop_duplicates()
     if len(distinct) < len(pairs):
         log.warning("%s: dropped %d duplicate interactions", name, len(pairs) - len(distinct))
-    core = _k_core(distinct, k_core, where)
+    core = distinct if k_core is None else _k_core(distinct, k_core, where)
     user_index, user_ids = pd.factorize(core["user"])
     item_index, item_ids = pd.factorize(core["item"])
     matrix = binary_matrix(user_index, item_index, (len(user_ids), len(item_ids)))
@@ -135,7 +135,7 @@ def _k_core(pairs: pd.DataFrame, k: int, where: str) -> pd.DataFrame:
                 f"{where}: every {side} is below k_core={k} (most interactions: {most}); "
                 "lower k_core"
             )
-    while k:
+    while True:
         of_user, of_item = (
             pairs.groupby(side)[side].transform("size") for side in ("user", "item")
         )

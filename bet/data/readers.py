@@ -27,7 +27,7 @@ def read_interactions(
     rating: str = "rating",
     timestamp: str = "timestamp",
     minimum_rating: float | None = None,
-    k_core: int = 0,
+    k_core: int | None = None,
     name: str | None = None,
 ) -> Interactions:
     """Interactions of one file or of several together; the extension decides how they are read.
@@ -57,7 +57,7 @@ def read_interactions(
             f"{where}: no interactions; every user or stored value is empty, at least one is needed"
         )
     extensions = {file.suffix.lower() for file in paths}
-    unfiltered = minimum_rating is None and not k_core
+    unfiltered = minimum_rating is None and k_core is None
     if extensions <= {".txt", ".npz"} and unfiltered and _has_no_gaps(pairs):
         return _from_indices(name, pairs)
     data = from_pairs(

@@ -36,10 +36,9 @@ class FrequencyGroups:
     """
 
     def __init__(self, order: FrequencyOrder):
-        frequency = np.concatenate([order.user_frequency, order.item_frequency])
         side = np.repeat([0, 1], [order.n_users, order.n - order.n_users])
         pairs, self.group, self.counts = np.unique(
-            np.stack([side, -frequency]), axis=1, return_inverse=True, return_counts=True
+            np.stack([side, -order.frequency]), axis=1, return_inverse=True, return_counts=True
         )  # users first, most frequent first
         self.group = self.group.ravel()  # (n,)
         of_side = pairs[0].astype(np.float32)  # (g,)

@@ -27,9 +27,8 @@ def uniform_action(context: SearchContext) -> Action:
     """The uniform action; the remainder goes a step each to the most frequent of both sides."""
     order, budget = context.data.order, context.budget
     each, left = divmod(budget.target // budget.step, budget.n)
-    frequency = np.concatenate([order.user_frequency, order.item_frequency])
     sizes = np.full(budget.n, each, dtype=np.int16)
-    sizes[np.argsort(-frequency, kind="stable")[:left]] += 1
+    sizes[order.by_frequency[:left]] += 1
     return Action(Allocation.from_sizes(sizes * np.int16(budget.step)), order.n_users)
 
 

@@ -55,7 +55,7 @@ def mec(context: SearchContext) -> MethodResult:
 
 def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict[str, Any]:
     order = context.data.order
-    frequencies = order.user_frequency[order.users], order.item_frequency[order.items]
+    frequencies = order.sorted_users, order.sorted_items
     codes, entropies = [], []  # codes of a side: (coded, subspaces)
     for side, (_, coded) in enumerate(split_sides(layout, rows)):
         k = layout.centroids[side]

@@ -67,8 +67,8 @@ def powerlaw_action(context: SearchContext, alpha: float, user_share: float) -> 
     users.
     """
     order = context.data.order
-    users = np.sort(order.user_frequency)[::-1] ** float(alpha)
-    items = np.sort(order.item_frequency)[::-1] ** float(alpha)
+    users = order.sorted_users ** float(alpha)
+    items = order.sorted_items ** float(alpha)
     return ranked_action(order, context.budget, users, items, float(user_share), alpha=float(alpha))
 
 

@@ -238,12 +238,12 @@ def _alternative(
 ) -> BudgetAlternative:
     note = f", {word} the bytes"
     trained = [_train_uniform(context, bits, limit, note).candidate for bits in tried]
-    return BudgetAlternative(limit, tuple(trained), instead)
+    return BudgetAlternative(limit, tuple(trained), None if trained else instead)
 
 
 def _search(
     context: SearchContext, simple: _Trained, complete: set[int]
-) -> tuple[_Trained | None, GateDecision | None, str]:
+) -> tuple[_Trained | None, GateDecision | None, str | None]:
     """The searched table at the bits of the simple one, what the gate says about it, or why there
     is no table or no decision.
     """
@@ -258,7 +258,7 @@ def _search(
     gains = _unseen_users(context, searched.model) - _unseen_users(context, simple.model)
     if not len(gains):
         return searched, None, "no validation user is left to judge it"
-    return searched, safe_select(gains), ""
+    return searched, safe_select(gains), None
 
 
 def _unseen_users(context: SearchContext, model: Recommender) -> np.ndarray:

@@ -30,7 +30,7 @@ class BudgetAlternative:
 
     limit: int  # bytes
     candidates: tuple[Candidate, ...]
-    instead: str = ""
+    instead: str | None = None
 
     @property
     def best(self) -> Candidate | None:
@@ -55,7 +55,7 @@ class TableRelease:
     double: BudgetAlternative
     chosen: Candidate
     decision: GateDecision | None  # None: no searched table was judged
-    unsearched: str  # why not, in that case
+    unsearched: str | None  # why not, in that case
     test: dict[str, float]  # metrics of the chosen table, before it was refitted on everything
     report: ByteReport
     example_user: str  # one of your ids

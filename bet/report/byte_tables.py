@@ -73,7 +73,7 @@ def cost(results: Results, group: Group) -> Table | None:
     place = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
     text = data.sort_values("backbone", key=lambda names: names.map(place), kind="stable")
     for name in [*summaries.STAGES, *summaries.COUNTS]:
-        text[name] = data[name].map("{:.1f}".format)
+        text[name] = formatted(text[name], "{:.1f}")
     text["peak_memory_MB"] = data["peak_memory_MB"].map("{:.0f}".format)
     shown = {name: name.replace("_seconds", " (s)") for name in summaries.STAGES}
     text = text.rename(columns={**shown, "peak_memory_MB": "peak memory (MB)"})

@@ -139,7 +139,7 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
 def quality_against_actions(results: Results) -> Figure | None:
     """Figure 4: test quality against m, the number of actions sampled per iteration."""
     cells = results.cells[results.cells["finished"]]
-    varied = cells[cells["actions"] > 0]
+    varied = cells[cells["actions"].notna()]
     if varied.empty:
         return None
     keys = ["dataset", "backbone", "budget", "method", "protocol"]
@@ -177,8 +177,9 @@ def predictor_loss(results: Results) -> Figure | None:
     iteration.
     """
     cells = results.cells[results.cells["method"].isin(("bet", "bet-simple"))]
-    cells = cells[cells["finished"] & (cells["actions"] == 0)]
-    cells = cells[cells["iterations"] == cells["iterations"].max()]
+    cells = cells[cells["finished"] & cells["actions"].isna()]
+    if cells["iterations"].notna().any():  # the longest search
+        cells = cells[cells["iterations"] == cells["iterations"].max()]
     rows = []
     for record in map(results.record, cells.index):
         assert record is not None
@@ -212,14 +213,14 @@ def _lines(
     *,
     bars: bool = True,
 ) -> None:
-    """Every method's means over seeds against the column ``at``, with bars where there are several
-    seeds.
+    """Every method's means over seeds against the column ``at``; bars of those ``named``, where
+    there are several seeds.
     """
     budgeted = cells[cells["budget"] != NO_BUDGET]
     points = over_seeds(budgeted, metric, by=["method", at])
     for method, means in points.groupby("method", sort=False):
         means = means.droplevel("method").sort_index()
-        several = bars and means["std"].notna().any()
+        several = bars and method in named and means["std"].notna().any()
         deviation = means["std"].fillna(0.0) if several else None
         axis.errorbar(means.index, means["mean"], yerr=deviation, capsize=2, **_look(method, named))
 

@@ -12,7 +12,7 @@ from bet.search.refit import Trained, check_bytes, train_from_scratch
 from bet.training import RankingMetrics, train
 
 Score = Callable[[SearchContext, Trained, Allocation], RankingMetrics]
-"""(context, trained full table, what to keep of it) -> ranking metrics on validation."""
+"""Validation metrics of the full model truncated to an action."""
 
 
 def load_or_pretrain(context: SearchContext) -> Trained:

@@ -18,7 +18,8 @@ from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.per_user import write_rows
 
-FORM: Final = 3  # of the record's fields; raise it with a change that old records do not survive
+# Version of the record format. Increase it when old records can no longer be read.
+FORM: Final = 3
 
 Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
@@ -188,13 +189,13 @@ class Host(Part, frozen=True):
 
 
 class StageSeconds(Part, frozen=True):
-    """By the clock; all but ``total`` include earlier, interrupted runs. 0: no such stage."""
+    """By the clock; all but ``total`` include interrupted runs. None (once 0.0): no such stage."""
 
     evaluate: Seconds
     total: Seconds
-    pretrain: Seconds = 0.0
-    search: Seconds = 0.0
-    retrain: Seconds = 0.0
+    pretrain: Seconds | None = None
+    search: Seconds | None = None
+    retrain: Seconds | None = None
 
 
 class Run(Part, frozen=True):
@@ -294,7 +295,6 @@ def unreached_path(cell: Cell) -> Path:
 def write_unreached(cell: Cell, key: str, commit: str | None, error: BudgetNotMet) -> None:
     """Record a result that is not a table: what was to be reached, what was, and why no more."""
     names = {"cell_id": cell.id, "key": key, "commit": commit}
-    numbers = {"target": error.target, "reached": error.reached, "why": str(error)}
-    unreached = msgspec.convert(names | numbers, Unreached)
+    fields = names | {"target": error.target, "reached": error.reached, "why": str(error)}
     with atomic_path(unreached_path(cell)) as temporary:
-        temporary.write_text(encode(unreached, indent=1) + "\n")
+        temporary.write_text(encode(msgspec.convert(fields, Unreached), indent=1) + "\n")

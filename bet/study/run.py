@@ -21,6 +21,7 @@ from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
 from bet.study.record import (
     Record,
+    StageSeconds,
     read_record,
     record_path,
     unreached_path,
@@ -40,8 +41,8 @@ def run_cell(
     table: Path | None = None,
     threads: int = 1,
 ) -> Record:
-    """The cell's record; computed unless a record of the same cell, numbers and data is there
-    already.
+    """Run the cell and return its record. A finished record with the same settings and data is
+    returned as it is.
 
     interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by
     name. table: also save the trained table to this file, which needs the model and so runs the
@@ -69,7 +70,8 @@ def run_cell(
         test_started = time.perf_counter()
         ranked = rank_test(model, outcome.context, split)
         now = time.perf_counter()
-        seconds = _stages(outcome) | {"evaluate": now - test_started, "total": now - started}
+        stages = asdict(outcome.seconds)
+        seconds = StageSeconds(**stages, evaluate=now - test_started, total=now - started)
         record = build_record(cell, split, outcome, model=model, ranked=ranked, seconds=seconds)
 
     if table is not None:
@@ -109,9 +111,3 @@ def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender
     if cell.protocol == "clean":
         return outcome.trained.model
     return refit(outcome.context, outcome.trained, split.merged(), "train and validation")
-
-
-def _stages(outcome: MethodResult) -> dict[str, float]:
-    """Seconds of the stages that the method has."""
-    stages = asdict(outcome.seconds)
-    return {name: seconds for name, seconds in stages.items() if seconds is not None}

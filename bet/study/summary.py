@@ -29,7 +29,7 @@ def build_record(
     *,
     model: Recommender,
     ranked: RankingMetrics,
-    seconds: dict[str, float],
+    seconds: record.StageSeconds,
 ) -> Record:
     """What is written about a finished run; ``ranked``: what ``model`` gives users on test."""
     profile, context, curve = PROFILES[cell.profile], result.context, result.trained.result.curve
@@ -62,7 +62,7 @@ def build_record(
             commit=environment.commit(),
             versions=environment.versions(),
             host=environment.host(device),
-            seconds=record.StageSeconds(**seconds),
+            seconds=seconds,
             peak_memory_bytes=environment.peak_memory_bytes(),
             epoch_seconds=tuple(point.seconds for point in curve),
             iteration_seconds=tuple(measured.seconds for measured in result.iterations),
@@ -148,8 +148,8 @@ def _binned_sizes(order: FrequencyOrder, sizes: np.ndarray) -> record.Sizes:
     """``sizes`` (n,) by entity id, users first."""
     n_users = len(order.users)
     return record.Sizes(
-        users=_bins(order.user_frequency[order.users], sizes[:n_users][order.users]),
-        items=_bins(order.item_frequency[order.items], sizes[n_users:][order.items]),
+        users=_bins(order.sorted_users, sizes[:n_users][order.users]),
+        items=_bins(order.sorted_items, sizes[n_users:][order.items]),
     )
 
 

@@ -16,7 +16,7 @@ TENTH = 0.1  # of the entities of a side: the most frequent ones, of which the n
 def summarize(data: Interactions) -> pd.DataFrame:
     """Counts of a dataset as one column."""
     order = FrequencyOrder.of(data.matrix)
-    by_user, by_item = order.user_frequency, order.item_frequency
+    by_user, by_item = order.sorted_users, order.sorted_items
     rows = {
         "users": f"{data.n_users:,}",
         "items": f"{data.n_items:,}",
@@ -35,8 +35,10 @@ def _spread(frequency: np.ndarray) -> str:
 
 
 def _held_by_tenth(frequency: np.ndarray) -> float:
-    """Share of the interactions that belong to the most frequent tenth of a side."""
-    largest = np.sort(frequency)[::-1][: max(1, int(TENTH * len(frequency)))]
+    """Share of the interactions that belong to the most frequent tenth of a side; ``frequency`` by
+    rank.
+    """
+    largest = frequency[: max(1, int(TENTH * len(frequency)))]
     return float(largest.sum() / frequency.sum())
 
 
@@ -76,10 +78,10 @@ def plot_long_tail(data: Interactions) -> Figure:
     """Frequency against rank of users and items, both axes logarithmic."""
     order = FrequencyOrder.of(data.matrix)
     figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.6), sharey=True)
-    sides = (("users", order.user_frequency), ("items", order.item_frequency))
+    sides = (("users", order.sorted_users), ("items", order.sorted_items))
     for axis, (side, frequency) in zip(axes, sides, strict=True):
         ranks = np.arange(1, len(frequency) + 1)
-        axis.plot(ranks, np.sort(frequency)[::-1], drawstyle="steps-post", label=side)
+        axis.plot(ranks, frequency, drawstyle="steps-post", label=side)
         axis.axvline(TENTH * len(ranks), color="0.5", linestyle=":", label="most frequent tenth")
         axis.set(xscale="log", yscale="log", xlabel=f"frequency rank of {side}")
         axis.legend(loc="lower left")

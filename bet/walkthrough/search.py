@@ -37,9 +37,8 @@ def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
     """The sets S_d of an action: how many users and items have size d, and how frequent they are on
     average.
     """
-    frequency = np.concatenate([order.user_frequency, order.item_frequency])
     is_user = np.arange(order.n) < order.n_users
-    frame = pd.DataFrame({"d": action.sizes, "frequency": frequency, "user": is_user})
+    frame = pd.DataFrame({"d": action.sizes, "frequency": order.frequency, "user": is_user})
     by_size = frame.groupby("d")
     users = by_size["user"].sum()
     mean_frequency = by_size["frequency"].mean().round(1)

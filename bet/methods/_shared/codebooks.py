@@ -192,9 +192,7 @@ def _layout(
 
 def _users_among_frequent(order: FrequencyOrder) -> np.ndarray:
     """Users among the 0, 1, ..., n most frequent entities, (n + 1,); users first among equals."""
-    users, items = np.sort(order.user_frequency)[::-1], np.sort(order.item_frequency)[::-1]
-    ranked = np.argsort(-np.concatenate([users, items]), kind="stable")
-    return np.concatenate([[0], np.cumsum(ranked < order.n_users)])
+    return np.concatenate([[0], np.cumsum(order.by_frequency < order.n_users)])
 
 
 def _payload(layout: CodebookLayout, users: np.ndarray) -> np.ndarray:
