@@ -73,9 +73,7 @@ class Results:
 
     @cached_property
     def by_bytes(self) -> pd.DataFrame:
-        """The finished cells that run with the profile's own T and m, with what their file takes,
-        ``bytes_per_entity``.
-        """
+        """The finished cells with the profile's own T and m, and their ``bytes_per_entity``."""
         finished = self._usual[self._usual["finished"]]
         return finished.assign(bytes_per_entity=finished["bytes"] / finished["entities"])
 
@@ -99,11 +97,7 @@ class Results:
 
     def record(self, cell_id: str) -> Record | None:
         """The record of a cell, None when it is missing."""
-        return self._by_id.get(cell_id)
-
-    @cached_property
-    def _by_id(self) -> dict[str, Record]:
-        return {record.cell_id: record for record in self.records}
+        return next((record for record in self.records if record.cell_id == cell_id), None)
 
 
 def results_of(bundle: Bundle) -> Results:

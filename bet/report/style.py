@@ -26,9 +26,7 @@ METHOD_MARKERS = dict(zip(METHODS, cycle("Xsv^oDPH<>pdh*8"), strict=False))
 
 
 def use_style() -> None:
-    """Set seaborn's white grid, 9-point type and 150 dots per inch for every later figure; in a
-    notebook, show figures inline.
-    """
+    """White grid, 9-point type, 150 dots per inch for every later figure; inline in a notebook."""
     if "IPython" in sys.modules and (shell := sys.modules["IPython"].get_ipython()) is not None:
         shell.run_line_magic("matplotlib", "inline")  # whatever MPLBACKEND says
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
