@@ -58,6 +58,8 @@ def main() -> int:
     shutil.rmtree(FOLDER, ignore_errors=True)
     for name, command in steps(sys.argv[1]).items():
         print(f"== {name}: python {' '.join(command)}", flush=True)
+        if name == "smoke study":
+            shutil.rmtree(FOLDER)  # the notebooks have finished a cell there
         status, output = run(command)
         minutes = f"{(time.monotonic() - started) / 60:.1f} minutes"
         if status:
