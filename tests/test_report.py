@@ -36,7 +36,7 @@ def test_the_first_sentence_says_whether_a_simple_rule_is_better(synthetic):
     assert "BET trails in 4 of 4 (significantly in 4)" in first
     assert second.startswith("**Does its predictor help? No, the search is better without.**")
     first, *_ = findings(synthetic(cells_of(seeds=(0,)), base=BASE | {"bet": 0.33}))
-    assert "Not surely.** (tiny, protocol clean, a single seed; " in first
+    assert "Undecided.** (tiny, protocol clean, a single seed; " in first
 
 
 def test_findings_say_what_is_missing_and_what_the_paper_lacks(synthetic):

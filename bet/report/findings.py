@@ -18,6 +18,7 @@ from bet.report.table import decimal
 from bet.study.bundle import profile_keys
 
 METRIC = "ndcg@20"
+POINT = "\n  - "  # begins a point below a sentence
 SETTINGS = "NDCG@20 (normalized discounted cumulative gain) in pairs of backbone and budget"
 Names = dict[str | None, str]  # of opponents; None is the best competitor
 RULES: Names = {
@@ -30,7 +31,7 @@ NESTED: Names = {"nested": "a search that scores actions without fine-tuning (ne
 
 
 def findings(results: Results) -> list[str]:
-    """The answers, in the order in which a reader asks."""
+    """The answers, in the order in which a reader asks; each may have points below it."""
     if not results.records:
         return ["No cell has finished yet; nothing can be said."]
     parts = (
@@ -73,7 +74,7 @@ def what_is_best_at_which_size(results: Results) -> list[str]:
         )
         for backbone, sizes in data.groupby("backbone", sort=False):
             parts = "; ".join(map(_at_size, sizes.itertuples()))
-            sentence += f" {BACKBONES[str(backbone)]}: {parts}."
+            sentence += f"{POINT}{BACKBONES[str(backbone)]}: {parts}."
         sentences.append(sentence)
     return sentences
 
@@ -149,12 +150,12 @@ def _duels(
         if not order:
             continue
         strongest = tests[order[0]]
-        answer = {True: "Yes", False: no, None: "Not surely"}[_verdict(strongest)]
+        answer = {True: "Yes", False: no, None: "Undecided"}[_verdict(strongest)]
         order += [name for name in ran if name in further]
-        duels = " ".join(_duel(tests[name], opponents[name]) for name in order)
+        duels = "".join(POINT + _duel(tests[name], opponents[name]) for name in order)
         seeds = strongest["seeds"].max()
         where = f"{group}, {'a single seed' if seeds == 1 else f'{seeds} seeds'}"
-        sentences.append(f"**{question} {answer}.** ({where}; {SETTINGS}) {duels}")
+        sentences.append(f"**{question} {answer}.** ({where}; {SETTINGS}){duels}")
     return sentences or [f"**{question}** No run to compare with has finished."]
 
 
@@ -207,14 +208,14 @@ def _published(results: Results, group: Group) -> list[str]:
             parts.append(f"{method} {pairs} ({gap:+.0%} on average)")
         where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
         sentence = (
-            f"**How close to the published numbers?** ({where}; Recall@20, ours against published) "
-            f"{'; '.join(parts)}."
+            f"**How close to the published numbers?** ({where}; Recall@20, ours against published)"
+            f"{''.join(POINT + part + '.' for part in parts)}"
         )
         if backbone in ends.index and 2 * ends.loc[backbone, "best"] > ends.loc[backbone, "models"]:
             models, best, gain = ends.loc[backbone]
             sentence += (
-                f" Training had not ended: in {best:.0f} of {models:.0f} models the last epoch was "
-                "the best on validation, and the last interval between evaluations added "
+                f"{POINT}Training had not ended: in {best:.0f} of {models:.0f} models the last "
+                "epoch was the best on validation, and the last interval between evaluations added "
                 f"{gain:.1%}."
             )
         sentences.append(sentence)
