@@ -9,6 +9,16 @@ from bet.tables import CodebookSpec, HashedSpec
 
 KINDS = ("packed", "float32", "pruned", "codebook", "hashed")
 USERS, ITEMS = ["ann", "bob", "ü"], ["tea", "ale"]
+CODEBOOK = CodebookLayout(
+    columns=4,
+    copies=1,
+    subspaces=2,
+    code_bits=1,
+    users=3,
+    items=2,
+    user_uncompressed=1,
+    item_uncompressed=0,
+)
 
 
 def write_example(kind, path):
@@ -22,27 +32,16 @@ def write_example(kind, path):
     elif kind == "pruned":
         write_pruned(path, values[:, 0] > 0, values[:, 0], n_users=3)
     elif kind == "codebook":
-        layout, order = (
-            CodebookLayout(
-                columns=4,
-                copies=1,
-                subspaces=2,
-                code_bits=1,
-                users=3,
-                items=2,
-                user_uncompressed=1,
-                item_uncompressed=0,
-            ),
-            np.arange(5),
-        )
+        order = np.arange(5)
         codes = np.array([[0, 1], [1, 0], [0, 0], [1, 1]])
-        spec = CodebookSpec(layout, codes, order, np.ones((5, 4), np.float32))
+        spec = CodebookSpec(CODEBOOK, codes, order, np.ones((5, 4), np.float32))
         spec.table(Allocation.uniform(5, 4), d_max=4, copies=1).save(path)
     else:
-        spec, generator = (
-            HashedSpec(size=4, rows=4, user_rows=2, weights=0, k=2, k_weights=0, n_users=3, seed=0),
-            torch.Generator().manual_seed(0),
+        spec = HashedSpec(
+            size=4, rows=4, user_rows=2, weights=0, k=2, k_weights=0, n_users=3, seed=0
         )
-        spec.table(Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator).save(
-            path
+        generator = torch.Generator().manual_seed(0)
+        table = spec.table(
+            Allocation.uniform(5, 4), d_max=4, copies=1, std=1.0, generator=generator
         )
+        table.save(path)

@@ -118,10 +118,8 @@ def plain_allocate(values, total, d_min, d_max):
 def test_allocation_against_the_definition(values, d_min, extra, fill):
     values, d_max = np.sort(np.array(values, dtype=float))[::-1], d_min + extra
     total = round(len(values) * (d_min + fill * extra))
-    sizes, floors = (
-        allocate(values, total, d_min, d_max),
-        plain_allocate(values, total, d_min, d_max),
-    )
+    sizes = allocate(values, total, d_min, d_max)
+    floors = plain_allocate(values, total, d_min, d_max)
     given_out = sizes - floors
     assert (given_out >= 0).all() and (given_out <= 1).all()
 

@@ -157,11 +157,9 @@ def test_codings_of_other_codes_have_other_names():
         item_uncompressed=0,
     )
     order, codes = np.arange(6), np.zeros((6, 2), dtype=np.int16)
-    original, again, other = (
-        CodebookSpec(layout, codes, order),
-        CodebookSpec(layout, codes.astype(np.int64), order),
-        CodebookSpec(layout, 1 - codes, order),
-    )
+    original = CodebookSpec(layout, codes, order)
+    again = CodebookSpec(layout, codes.astype(np.int64), order)
+    other = CodebookSpec(layout, 1 - codes, order)
     started = CodebookSpec(layout, codes, order, np.zeros((4, 4), np.float32))
     assert repr(original) == repr(again) and original == again
     assert len({repr(original), repr(other), repr(started)}) == 3
@@ -232,19 +230,17 @@ def test_any_other_byte_is_noticed(tmp_path_factory, data):
 
 
 def test_sealed_files_with_wrong_contents_are_refused(tmp_path):
-    layout, path = (
-        CodebookLayout(
-            columns=4,
-            copies=1,
-            subspaces=2,
-            code_bits=2,
-            users=3,
-            items=3,
-            user_uncompressed=0,
-            item_uncompressed=0,
-        ),
-        tmp_path / "t",
+    layout = CodebookLayout(
+        columns=4,
+        copies=1,
+        subspaces=2,
+        code_bits=2,
+        users=3,
+        items=3,
+        user_uncompressed=0,
+        item_uncompressed=0,
     )
+    path = tmp_path / "t"
     rows, codes = np.zeros((6, 4), np.float16), np.zeros(2, np.uint8)
     good = {"rows": rows, "user_codes": codes, "item_codes": codes}
     write_safetensors(path, good, layout.metadata)

@@ -91,10 +91,8 @@ def test_rows_are_the_documented_sums():
         )
         torch.testing.assert_close(made()[x], row)
     assert (places[:20] < 12).all() and (places[20:] >= 12).all() and scales.max() < 8
-    again, other = (
-        hashing.places(np.arange(50)),
-        HashedSpec(**{**vars(hashing), "seed": 8}).places(np.arange(50)),
-    )
+    again = hashing.places(np.arange(50))
+    other = HashedSpec(**{**vars(hashing), "seed": 8}).places(np.arange(50))
     assert (again[0] == places).all() and (other[0] != places).any()
 
 
@@ -197,12 +195,10 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
-    path, written = (
-        tmp_path / "t",
-        table(
-            HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0),
-            8,
-        ),
+    path = tmp_path / "t"
+    written = table(
+        HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0),
+        8,
     )
     written.save(path)
     ego = written().detach().numpy()

@@ -5,13 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from example_files import KINDS, write_example
+from example_files import CODEBOOK, KINDS, write_example
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bet.errors import BetError
 from bet.packed import (
-    CodebookLayout,
     layout_of,
     load,
     metadata_for,
@@ -156,23 +155,11 @@ def test_a_shape_of_any_size_takes_no_memory(tmp_path, size):
     ],
 )
 def test_a_codebook_that_lies_is_refused(tmp_path, change):
-    path, layout = (
-        tmp_path / "t",
-        CodebookLayout(
-            columns=4,
-            copies=1,
-            subspaces=2,
-            code_bits=1,
-            users=3,
-            items=2,
-            user_uncompressed=1,
-            item_uncompressed=0,
-        ),
-    )
+    path = tmp_path / "t"
     write_example("codebook", path)
     table = load(path)
     tensors = {name: np.array(tensor) for name, tensor in table.container.tensors.items()}
-    stated = dict(part.split("=") for part in layout.metadata["bet"].split(";")[2:-1])
+    stated = dict(part.split("=") for part in CODEBOOK.metadata["bet"].split(";")[2:-1])
     names = {"subspaces": "parts", "user_uncompressed": "user_own"}
     for name, value in change.items():
         stated[names.get(name, name)] = value

@@ -96,10 +96,8 @@ def test_permutation_invariant(kind):
 
 def test_sizes_only_ignores_frequencies_and_deepsets_does_not():
     rng = np.random.default_rng(2)
-    flat, steep = (
-        FrequencyOrder(np.full(30, 5), np.full(20, 5)),
-        FrequencyOrder(np.arange(30), np.arange(20)),
-    )
+    flat = FrequencyOrder(np.full(30, 5), np.full(20, 5))
+    steep = FrequencyOrder(np.arange(30), np.arange(20))
     histograms = stack_histograms(sample_actions(flat, Budget(400, 50, 16), 5, rng), 16)
     for kind, same in ((SizesOnly, True), (DeepSets, False)):
         scores = [kind(order, 16, torch_generator(0))(histograms) for order in (flat, steep)]

@@ -147,10 +147,8 @@ def test_without_numba_the_distances_are_used(monkeypatch):
 
 def test_smaller_blocks_when_memory_runs_out(caplog):
     rng = np.random.default_rng(0)
-    scores, positives = (
-        torch.from_numpy(rng.random((20, 30))),
-        csr_array(rng.random((20, 30)) < 0.2),
-    )
+    scores = torch.from_numpy(rng.random((20, 30)))
+    positives = csr_array(rng.random((20, 30)) < 0.2)
 
     def narrow(users):
         if len(users) > 3:

@@ -277,10 +277,8 @@ def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
 
 def test_selection_can_look_at_a_share_of_the_users(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
-    cell, split = (
-        Cell("tiny", "lightgcn", "80%", "su", profile="smoke"),
-        split_interactions(planted(), 0),
-    )
+    cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
+    split = split_interactions(planted(), 0)
     whole = cell_context(cell, split)
     training = replace(whole.settings.training, validation_share=0.5)
     half = replace(whole, settings=replace(whole.settings, training=training))

@@ -150,10 +150,8 @@ def test_powerlaw_is_exact_in_range_and_starts_uniform(context):
 
 
 def test_powerlaw_does_not_spend_evaluations_on_the_same_action_twice(context):
-    selector, population = (
-        PowerlawSelector(searching(context, iterations=30)),
-        [],
-    )
+    selector = PowerlawSelector(searching(context, iterations=30))
+    population = []
     for t in range(1, 31):  # the best is in a corner, where steps lead out of the allowed range
         action = selector.choose(t, population).action
         fitness = action.origin["user_share"] - action.origin["alpha"]

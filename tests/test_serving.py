@@ -54,10 +54,8 @@ def test_serving_bytes_by_hand(sized):
 def test_older_records_have_the_widest_bin(sized):
     def change(content):
         content["size"]["width"] = None
-        content["sizes"]["users"]["size"], content["sizes"]["items"]["size"] = (
-            [3.0, 2.5],
-            [6.2, 1.0],
-        )
+        content["sizes"]["users"]["size"] = [3.0, 2.5]
+        content["sizes"]["items"]["size"] = [6.2, 1.0]
 
     table, row = served(sized({"su": QUALITY["su"]}, change=change))
     assert row[VECTORS] == 4 * 7 and "Older records" in table.caption

@@ -7,10 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from bet.analysis.results import NO_BUDGET, Group, Results
+from bet.analysis.results import METRIC, NO_BUDGET, Group, Results
 from bet.analysis.statistics import best_on_validation, between
 
-METRIC = "ndcg@20"
 NEAR = 0.05  # bytes per entity within which two limits are the same
 COLUMNS = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
 COLUMNS += ["packed", "packed_share", "difference", "low", "high"]

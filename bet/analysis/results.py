@@ -15,6 +15,7 @@ from bet.study.profiles import PROFILES
 from bet.study.record import Record, Unreached
 
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # as in the paper; records hold more
+METRIC = "ndcg@20"  # of tests, ranks, shares and figures
 NAMES = ("dataset", "backbone", "budget", "method", "seed", "protocol", "iterations", "actions")
 NO_BUDGET = "none"  # label of a table without a budget, so that it groups like one
 _DERIVED = ("validation", "entities", "users", "edges", "columns", "columns_known")

@@ -93,11 +93,9 @@ def _loop() -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]:
                         t2 += w * max(q + y2, zero)
                         t3 += w * max(q + y3, zero)
                     out[u, v], out[u, v + 1], out[u, v + 2], out[u, v + 3] = s0, s1, s2, s3
-                    out[u + 1, v], out[u + 1, v + 1], out[u + 1, v + 2], out[u + 1, v + 3] = (
-                        t0,
-                        t1,
-                        t2,
-                        t3,
-                    )
+                    out[u + 1, v] = t0
+                    out[u + 1, v + 1] = t1
+                    out[u + 1, v + 2] = t2
+                    out[u + 1, v + 3] = t3
 
     return fill

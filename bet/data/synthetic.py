@@ -6,11 +6,11 @@ from bet.data.interactions import Interactions, binary_matrix
 from bet.seeds import numpy_generator
 
 
-def power_law(n_users: int, n_items: int, n_interactions: int, seed: int = 0) -> Interactions:
+def power_law(n_users: int, n_items: int, n_interactions: int) -> Interactions:
     """About ``n_interactions`` pairs (repeated ones count once) with long-tailed frequencies on
     both sides.
     """
-    rng = numpy_generator(seed, "power law")
+    rng = numpy_generator(0, "power law")
     # A power of a uniform number is small more often than large: low indices are frequent.
     users = (n_users * rng.random(n_interactions) ** 2).astype(np.int64)
     items = (n_items * rng.random(n_interactions) ** 2).astype(np.int64)
@@ -18,16 +18,11 @@ def power_law(n_users: int, n_items: int, n_interactions: int, seed: int = 0) ->
     return Interactions(name, binary_matrix(users, items, (n_users, n_items)))
 
 
-def planted(
-    n_users: int = 120,
-    n_items: int = 90,
-    n_interactions: int = 2400,
-    n_groups: int = 6,
-    seed: int = 0,
-) -> Interactions:
+def planted(seed: int = 0) -> Interactions:
     """Users and items in groups, nine of ten interactions inside the group, so that a model which
     tells users apart ranks better than popularity does.
     """
+    n_users, n_items, n_interactions, n_groups = 120, 90, 2400, 6
     rng = numpy_generator(seed, "planted")
     users = (n_users * rng.random(n_interactions) ** 1.5).astype(np.int64)
     items = (n_items * rng.random(n_interactions) ** 1.5).astype(np.int64)

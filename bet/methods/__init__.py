@@ -24,10 +24,8 @@ from bet.methods.quantized import bet_packed, uniform_packed
 from bet.search import MethodResult, SearchContext
 
 _BET, _STE = "Qu et al., WSDM 2024", "Bengio et al., arXiv 1308.3432"
-_UNIFORM, _SEARCHED = (
-    "equal rows of {}-bit numbers",
-    "searched rows of {}-bit numbers",
-)
+_UNIFORM = "equal rows of {}-bit numbers"
+_SEARCHED = "searched rows of {}-bit numbers"
 
 
 def _uniform(bits: int) -> Method:

@@ -28,11 +28,9 @@ class PackedFile(TableFile):
         with refusing_malformed(self.path):
             self.layout = _stated_layout(container)
             container.check_layout(self.layout.tensors, self.layout.metadata)
-        self.n_users, self.copies, self.width = (
-            self.layout.n_users,
-            self.layout.copies,
-            self.layout.width,
-        )
+        self.n_users = self.layout.n_users
+        self.copies = self.layout.copies
+        self.width = self.layout.width
         self._steps = container.tensors.get("steps", np.zeros(0, np.float16))
         self._check_given_items()
 

@@ -15,14 +15,13 @@ from matplotlib.figure import Figure
 
 from bet.analysis.answers import shown_methods
 from bet.analysis.published import published_curves
-from bet.analysis.results import NO_BUDGET, Group, Results
+from bet.analysis.results import METRIC, NO_BUDGET, Group, Results
 from bet.analysis.summaries import over_seeds, selected_after
 from bet.files import atomic_path
 from bet.methods import IN_BYTES
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 from bet.report.table import LONG
 
-METRIC = "ndcg@20"
 NAMED = 6  # methods of a figure, the full table not counted
 RULES = ("su", "powerlaw", "bet")  # by name wherever they are
 BYTES_RANGE = (1.0, 512.0)  # per entity, of the axis

@@ -11,13 +11,12 @@ import pandas as pd
 
 from bet.analysis.answers import best_at_sizes, budget_use, training_ends
 from bet.analysis.published import beside_published, has_published
-from bet.analysis.results import Group, Results
+from bet.analysis.results import METRIC, Group, Results
 from bet.analysis.statistics import compare
 from bet.report.style import BACKBONES
 from bet.report.table import decimal
 from bet.study.bundle import profile_keys
 
-METRIC = "ndcg@20"
 POINT = "\n  - "  # begins a point below a sentence
 SETTINGS = "NDCG@20 (normalized discounted cumulative gain) in pairs of backbone and budget"
 Names = dict[str | None, str]  # of opponents; None is the best competitor

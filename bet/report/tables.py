@@ -6,7 +6,7 @@ import pandas as pd
 
 from bet.analysis import summaries
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
-from bet.analysis.results import METRICS, NO_BUDGET, Group, Results
+from bet.analysis.results import METRIC, METRICS, NO_BUDGET, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
 from bet.report.table import (
     ABSENT,
@@ -19,7 +19,6 @@ from bet.report.table import (
     mean_sd,
 )
 
-METRIC = "ndcg@20"  # of tests and ranks
 # For some methods the value on validation is a maximum, for others a single one.
 RIVAL = (
     "the competitor with the best quality on validation: for a searched or tuned method the best "
