@@ -20,7 +20,6 @@ from bet.study.record import Part, Record, decode, encode
         ("metrics", {"test": {}, "validation": {}}, "field `recall@5` - at `$.metrics.test`"),
         ("extra", 1, "unknown field `extra`"),
         ("form", 2, "`$.form`"),
-        ("learning_curve", [], "length >= 1"),
     ],
 )
 def test_a_record_of_another_form_is_refused(search_record, field, value, complaint):

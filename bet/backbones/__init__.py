@@ -6,19 +6,24 @@ from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
 from bet.backbones.recommender import Recommender, new_recommender, truncate_recommender
+from bet.backbones.rule import RankingRule, rule_recommender
 
+NO_BACKBONE = "none"  # of a reference, which ranks without a table
 BACKBONES: dict[str, type[Backbone]] = {"ncf": NCF, "ngcf": NGCF, "lightgcn": LightGCN}
 
 __all__ = [
     "BACKBONES",
     "NCF",
     "NGCF",
+    "NO_BACKBONE",
     "Backbone",
     "Graph",
     "LightGCN",
     "Ranker",
+    "RankingRule",
     "Recommender",
     "new_recommender",
     "normalized_adjacency",
+    "rule_recommender",
     "truncate_recommender",
 ]

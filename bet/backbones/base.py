@@ -1,6 +1,6 @@
 """The interface of a backbone G: ego embeddings in, pair scores and a full-ranking scorer out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
@@ -20,6 +20,8 @@ class Backbone(nn.Module):
     copies: ClassVar[int] = 1  # embedding tables per entity
     l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
     init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
+    reads_graph: ClassVar[bool] = False  # whether ``represent`` needs the interactions
+    inner_product: ClassVar[bool] = True  # whether a pair's score is that of final vectors
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         """``generator`` (CPU) initializes the backbone's weights."""
@@ -48,6 +50,11 @@ class Backbone(nn.Module):
         """A function that scores any block of users against all items."""
         items = representations[self.n_users :].T.contiguous()  # (D, |V|)
         return lambda users: representations[users] @ items
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """The few numbers that ``represent`` and ``ranker`` need besides weights."""
+        return {}
 
     def n_parameters(self) -> int:
         """Weights of the backbone itself; the budget does not cover them."""

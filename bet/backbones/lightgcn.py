@@ -1,5 +1,7 @@
 """LightGCN (He et al., SIGIR 2020): linear propagation, mean over layers, inner product."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -12,6 +14,11 @@ class LightGCN(Backbone):
 
     l2 = 1e-4
     layers = 3
+    reads_graph = True
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return propagate_mean(self.graph, ego, self.layers)  # (n, w)
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        return {"layers": self.layers}

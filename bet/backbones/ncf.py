@@ -21,6 +21,7 @@ class NCF(Backbone):
 
     copies = 2
     l2 = 1e-2
+    inner_product = False
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         super().__init__(graph, n_users, d_max, generator)

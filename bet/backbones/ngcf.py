@@ -2,6 +2,8 @@
 concatenated.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,7 @@ class NGCF(Backbone):
     l2 = 1e-3
     layers = 3
     dropout_rate = 0.1
+    reads_graph = True
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         super().__init__(graph, n_users, d_max, generator)
@@ -41,3 +44,7 @@ class NGCF(Backbone):
             x = apply_dropout(F.leaky_relu(messages, 0.2), self.dropout_rate, dropout)  # (n, d_max)
             outputs.append(F.normalize(x, dim=1))
         return torch.cat(outputs, dim=1)  # (n, w + layers * d_max)
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        return {"layers": self.layers}

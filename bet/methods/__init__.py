@@ -65,11 +65,13 @@ METHODS = {method.name: method for method in _ALL}
 UNBUDGETED = tuple(method.name for method in _ALL if method.unbudgeted)
 IN_BYTES = tuple(method.name for method in _ALL if method.in_bytes)
 ELEMENTWISE = tuple(method.name for method in _ALL if method.elementwise)
+REFERENCES = tuple(method.name for method in _ALL if method.reference)
 
 __all__ = [
     "ELEMENTWISE",
     "IN_BYTES",
     "METHODS",
+    "REFERENCES",
     "UNBUDGETED",
     "Method",
     "MethodResult",

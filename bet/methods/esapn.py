@@ -121,7 +121,7 @@ class Policies:
         generator = torch_generator(
             self.context.settings.seed, "esapn", step, device=self.model.device
         )
-        triples = self.context.sampler.draw(self.context.settings.training.batch_size, generator)
+        triples = self.context.sampler.draw(self.context.settings.bpr.batch_size, generator)
         users, positives, _ = triples
         seen = torch.cat([users, positives + self.context.data.n_users])  # (2B,)
         # (e,) ids, (2B,) where each of ``seen`` is among them, (e,) how often

@@ -12,7 +12,8 @@ class Method:
 
     ``unbudgeted``: it can run without a budget and, but for the full table, choose its
     total. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
-    single numbers, whose places cost bytes.
+    single numbers, whose places cost bytes. ``reference``: it ranks without a table, a backbone and
+    a budget.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Method:
     unbudgeted: bool = False
     in_bytes: bool = False
     elementwise: bool = False
+    reference: bool = False
 
     def __call__(self, context: SearchContext) -> MethodResult:
         """Run the method on ``context``."""

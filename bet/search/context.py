@@ -17,7 +17,7 @@ from bet.errors import BetError
 from bet.packed import IdLayout
 from bet.seeds import numpy_generator
 from bet.tables import MaskedTable, Table, TableSpec
-from bet.training import BprSampler, RankingMetrics, TrainSettings, evaluate
+from bet.training import BprSampler, FitSettings, RankingMetrics, TrainSettings, evaluate
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
 
@@ -105,9 +105,15 @@ class RunSettings:
     """How to train and to search; all randomness comes from ``seed``."""
 
     backbone: str
-    training: TrainSettings
+    training: FitSettings
     search: SearchSettings
     seed: int = 0
+
+    @property
+    def bpr(self) -> TrainSettings:
+        """``training`` of a backbone that is trained by BPR."""
+        assert isinstance(self.training, TrainSettings), "only BPR trains this"
+        return self.training
 
     @property
     def finetuning(self) -> TrainSettings:
@@ -117,9 +123,7 @@ class RunSettings:
         0.98
         """
         search = self.search
-        return replace(
-            self.training, schedule=search.finetune_schedule, decay=search.finetune_decay
-        )
+        return replace(self.bpr, schedule=search.finetune_schedule, decay=search.finetune_decay)
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ class SearchContext:
     @property
     def steps_per_epoch(self) -> int:
         """Batches for as many triples as there are interactions."""
-        return math.ceil(self.sampler.n_interactions / self.settings.training.batch_size)
+        return math.ceil(self.sampler.n_interactions / self.settings.bpr.batch_size)
 
     @cached_property
     def selection(self) -> csr_array:

@@ -52,7 +52,7 @@ def initialize_recommender(
         n_users=context.data.n_users,
         d_max=context.budget.d_max,
         generator=torch_generator(context.settings.seed, "init"),
-        init_std=context.settings.training.init_std,
+        init_std=context.settings.bpr.init_std,
         table=table,
     )
     check_bytes(context, model.table)
@@ -94,7 +94,7 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
     result = train(
         model,
         context.sampler,
-        context.settings.training,
+        context.settings.bpr,
         seed=context.settings.seed,
         validate=context.quality,
         checkpoint=folder / f"{name}.checkpoint.pt",
@@ -116,7 +116,7 @@ def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: s
     train(
         model,
         merged.sampler,
-        merged.settings.training,
+        merged.settings.bpr,
         seed=merged.settings.seed,
         epochs=max(1, trained.result.epoch),
         checkpoint=merged.workspace.folder / "merged.checkpoint.pt",

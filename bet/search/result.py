@@ -1,9 +1,12 @@
 """What a method returns: a table, the context it was made for, and what it took."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from scipy.sparse import csr_array
+
 from bet.actions import Action
+from bet.backbones import Recommender
 from bet.search.context import SearchContext
 from bet.search.refit import Trained
 
@@ -48,7 +51,9 @@ class MethodResult:
 
     ``iterations``: the population; ``retrained``: by iteration of the action; ``winners``: number
     of iterations T -> iteration of the best action after T. ``trials``: the values of a method's
-    knobs that were tried, and what each led to.
+    knobs that were tried, and what each led to. ``refit`` fits the same model to other interactions
+    (|U|, |V|); its second argument names them in a progress bar. None: the allocation is trained
+    again.
     """
 
     trained: Trained
@@ -59,3 +64,4 @@ class MethodResult:
     retrained: Mapping[int, Trained] = field(default_factory=dict)
     winners: Mapping[int, int] = field(default_factory=dict)
     trials: tuple[Mapping[str, float], ...] = ()
+    refit: Callable[[csr_array, str], Recommender] | None = None

@@ -111,9 +111,9 @@ def train_whole_schedule(context: SearchContext, model: Recommender, name: str) 
     return train(
         model,
         context.sampler,
-        settings.training,
+        settings.bpr,
         seed=settings.seed,
-        epochs=settings.training.max_epochs,
+        epochs=settings.bpr.max_epochs,
         checkpoint=workspace.folder / f"{name}.checkpoint.pt",
         progress=workspace.label(name),
     )

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bet.backbones import BACKBONES
+from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
 from bet.errors import BetError
-from bet.methods import METHODS, UNBUDGETED
+from bet.methods import METHODS, REFERENCES, UNBUDGETED
 
 # How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
@@ -19,7 +19,8 @@ ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
 class Cell:
     """One run of one method.
 
-    ``dataset``: a known name or a file of your own; ``budget``: what ``parse_budget`` reads, None
+    ``dataset``: a known name or a file of your own; ``backbone``: "none" for a reference;
+    ``budget``: what ``parse_budget`` reads, None
     or "none" for the full table; ``iterations``, ``actions``: None for the profile's T and m.
     Raises BetError on anything unknown, and on numbers below the smallest that can run.
     """
@@ -38,7 +39,7 @@ class Cell:
         if self.budget == ABSENT["budget"]:  # as on the command line
             object.__setattr__(self, "budget", None)
         for name, known in (
-            ("backbone", BACKBONES),
+            ("backbone", (*BACKBONES, NO_BACKBONE)),
             ("method", METHODS),
             ("protocol", ("clean", "merged")),
         ):
@@ -51,12 +52,19 @@ class Cell:
                 f"unknown dataset {self.dataset!r}: no such file, and known are "
                 f"{', '.join(DATASETS)}"
             )
-        if (self.method == "full" and self.budget is not None) or (
-            self.budget is None and self.method not in UNBUDGETED
+        if (self.method in REFERENCES) != (self.backbone == NO_BACKBONE):
+            raise BetError(
+                f"method {self.method!r} with backbone {self.backbone!r}: references "
+                f"({', '.join(REFERENCES)}) take the backbone {NO_BACKBONE!r}, no other method does"
+            )
+        without = ("full", *REFERENCES)  # they never have a budget, others of UNBUDGETED may
+        if (self.budget is None and self.method not in (*without, *UNBUDGETED)) or (
+            self.budget is not None and self.method in without
         ):
             raise BetError(
-                f"method {self.method!r} with budget {self.budget or 'none'!r}: 'full' takes "
-                f"'none', {', '.join(UNBUDGETED[1:])} 'none' or a budget, all others a budget"
+                f"method {self.method!r} with budget {self.budget or 'none'!r}: "
+                f"{', '.join(without)} take 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
+                "budget, all others a budget"
             )
         for name, least in (("seed", 0), ("iterations", 1), ("actions", 1)):
             value = getattr(self, name)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, product
 from pathlib import Path
@@ -11,16 +11,18 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
-from bet.backbones import BACKBONES
+from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
-from bet.training import TrainSettings
+from bet.training import FitSettings, ReferenceSettings, TrainSettings
 
 SCHEMA = 2  # version of the record
-Settings = TypeVar("Settings", TrainSettings, SearchSettings)
+Settings = TypeVar("Settings")
+# The settings of a backbone's fit, if it is not trained by BPR.
+FIT_SETTINGS: dict[str, type[FitSettings]] = {NO_BACKBONE: ReferenceSettings}
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -35,7 +37,7 @@ class Profile:
     """
 
     cells: tuple[Cell, ...]
-    training: Mapping[str, TrainSettings]
+    training: Mapping[str, FitSettings]
     search: Mapping[str, SearchSettings]
     d_max: int
     notebooks: tuple[str, ...] = ()
@@ -108,7 +110,7 @@ class Profile:
 
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One ``[[grids]]`` block: every method at every budget. Without budgets, methods run without
-    one; "full" always does.
+    one; "full" always does. References have the one backbone "none".
     """
 
     dataset: str
@@ -164,7 +166,7 @@ def load_profile(path: Path) -> Profile:
         study = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), StudyFile)
         profile = Profile(
             cells=tuple(chain.from_iterable(grid.cells(path.stem) for grid in study.grids)),
-            training=_by_backbone("training", study.training, TrainSettings),
+            training=_training(study.training),
             search=_by_backbone("search", study.search, SearchSettings),
             d_max=study.d_max,
             notebooks=_notebook_methods(study.notebooks),
@@ -183,25 +185,44 @@ def load_profile(path: Path) -> Profile:
     return profile
 
 
+def _training(values: Mapping[str, Any]) -> dict[str, FitSettings]:
+    """Settings at the top are those of BPR; a backbone that is fitted otherwise has a table."""
+    others = {
+        backbone: _settings("training", backbone, values.get(backbone, {}), settings_type)
+        for backbone, settings_type in FIT_SETTINGS.items()
+    }
+    bpr = {name: value for name, value in values.items() if name not in FIT_SETTINGS}
+    trained = [name for name in BACKBONES if name not in FIT_SETTINGS]
+    return _by_backbone("training", bpr, TrainSettings, trained) | others
+
+
 def _by_backbone(
-    section: str, values: Mapping[str, Any], settings_type: type[Settings]
+    section: str,
+    values: Mapping[str, Any],
+    settings_type: type[Settings],
+    backbones: Sequence[str] = (*BACKBONES, NO_BACKBONE),
 ) -> dict[str, Settings]:
-    known: list[str] = [field.name for field in fields(settings_type)]
-    common = {name: value for name, value in values.items() if name not in BACKBONES}
-    settings = {}
-    for backbone in BACKBONES:
-        numbers = common | values.get(backbone, {})
-        for name in numbers:
-            if name not in known:
-                raise BetError(
-                    f"{section}: no setting or backbone {name!r}; known are "
-                    f"{', '.join([*known, *BACKBONES])}"
-                )
-        try:
-            settings[backbone] = msgspec.convert(numbers, settings_type)
-        except msgspec.ValidationError as error:
-            raise BetError(f"{section} of {backbone}: {error}") from error
-    return settings
+    common = {name: value for name, value in values.items() if name not in backbones}
+    return {
+        backbone: _settings(section, backbone, common | values.get(backbone, {}), settings_type)
+        for backbone in backbones
+    }
+
+
+def _settings(
+    section: str, backbone: str, numbers: Mapping[str, Any], settings_type: type[Settings]
+) -> Settings:
+    known = [field.name for field in fields(settings_type)]  # type: ignore[arg-type]
+    for name in numbers:
+        if name not in known:
+            raise BetError(
+                f"{section}: no setting or backbone {name!r}; known are "
+                f"{', '.join([*known, *BACKBONES])}"
+            )
+    try:
+        return msgspec.convert(numbers, settings_type)
+    except msgspec.ValidationError as error:
+        raise BetError(f"{section} of {backbone}: {error}") from error
 
 
 def _notebook_methods(given: bool | tuple[str, ...]) -> tuple[str, ...]:

@@ -80,6 +80,21 @@ class Size(Part, frozen=True):
     width: Count | None = None  # columns of the ego matrix, per copy; older records lack it
 
 
+class Serving(Part, frozen=True):
+    """The file from which a fresh process answers with the top k of any user.
+
+    ``form``: what it holds. Items that a user knows already, and ids, count as well if it is to
+    hold them.
+    """
+
+    form: Literal["vectors", "table", "table and interactions", "interactions"]
+    bytes: Positive
+    interactions: Count  # bytes of them, of ``bytes``; 0 without
+    weights: Count  # bytes of the backbone's own weights, of ``bytes``
+    seen_bytes: Count  # in addition, with the items that users know; 0 with ``interactions``
+    id_bytes: Count  # in addition, with the ids
+
+
 class Effort(Part, frozen=True):
     """Models that were trained or tried."""
 
@@ -222,11 +237,12 @@ class Record(Part, frozen=True):
     size: Size
     effort: Effort
     metrics: Scores
-    learning_curve: Annotated[tuple[Epoch, ...], Meta(min_length=1)]
+    learning_curve: tuple[Epoch, ...]  # empty where nothing is trained
     search: Search | None
     sizes: Sizes
     run: Run
     trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
+    serving: Serving | None = None  # None: an older record whose data are not at hand
 
     @property
     def per_user(self) -> str:

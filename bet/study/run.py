@@ -110,4 +110,7 @@ def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender
     """
     if cell.protocol == "clean":
         return outcome.trained.model
-    return refit(outcome.context, outcome.trained, split.merged(), "train and validation")
+    merged, what = split.merged(), "train and validation"
+    if outcome.refit is not None:
+        return outcome.refit(merged, what)
+    return refit(outcome.context, outcome.trained, merged, what)

@@ -3,7 +3,7 @@
 from functools import partial
 
 from bet.actions import Budget, parse_budget, parse_bytes
-from bet.backbones import BACKBONES
+from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import Split
 from bet.errors import BetError
 from bet.methods import ELEMENTWISE, IN_BYTES
@@ -44,7 +44,8 @@ def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget,
     Raises BetError when it cannot be read, is too small, or is one of bytes for a method that
     prunes single numbers.
     """
-    (n_users, n_items), copies = shape, BACKBONES[cell.backbone].copies
+    n_users, n_items = shape
+    copies = 1 if cell.backbone == NO_BACKBONE else BACKBONES[cell.backbone].copies
     n = n_users + n_items
     full = Budget(n * d_max, n, d_max, copies=copies)
     stated_bytes = parse_bytes(cell.budget, n)

@@ -2,6 +2,7 @@
 
 from bet.tables.base import LearnedTable, Table, TableSpec, take_rows
 from bet.tables.codebook import CodebookSpec, CodebookTable
+from bet.tables.empty import EmptyTable
 from bet.tables.hashed import HashedSpec, HashedTable
 from bet.tables.masked import MaskedTable
 from bet.tables.pruned import PrunedTable
@@ -10,6 +11,7 @@ from bet.tables.quantized import PackedSpec, QuantizedTable
 __all__ = [
     "CodebookSpec",
     "CodebookTable",
+    "EmptyTable",
     "HashedSpec",
     "HashedTable",
     "LearnedTable",

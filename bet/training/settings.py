@@ -8,7 +8,9 @@ from bet.errors import BetError
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train; learning rates per Adam step, epochs of ceil(|train| / batch_size) steps."""
+    """How to train by BPR; learning rates per Adam step, epochs of ceil(|train| / batch_size)
+    steps.
+    """
 
     batch_size: int = 10_000
     learning_rate: float = 0.03
@@ -46,3 +48,20 @@ class TrainSettings:
             return max(self.floor, self.learning_rate * self.decay ** (step // self.decay_steps))
         swing = 0.5 * (1 + math.cos(math.pi * min(1.0, step / total_steps)))
         return self.floor + (self.learning_rate - self.floor) * swing
+
+
+@dataclass(frozen=True)
+class ReferenceSettings:
+    """Of a reference, which has a rule instead of a trained table: on which share of the users its
+    few numbers are chosen.
+    """
+
+    validation_share: float = 1.0
+
+    def __post_init__(self):
+        if not 0 < self.validation_share <= 1:
+            raise BetError(f"validation_share must lie in (0, 1], got {self.validation_share}")
+
+
+FitSettings = TrainSettings | ReferenceSettings
+"""Numbers of a fit; which type they have decides how a model is fitted."""
