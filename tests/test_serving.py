@@ -7,7 +7,7 @@ from made_up import ENTITIES
 
 from bet.actions import Allocation
 from bet.analysis.answers import best_at_sizes
-from bet.analysis.serving import GRAPH, VECTORS, final_width
+from bet.analysis.serving import GRAPH, VECTORS
 from bet.report import byte_tables, figures
 from bet.report.findings import what_is_best_at_which_size
 from bet.study.cell import Cell
@@ -84,9 +84,7 @@ def test_records_hold_the_width_of_what_the_backbone_reads(backbone, method, tmp
     assert decode(encode(record), Record, "new") == record
 
 
-def test_final_width_is_the_backbone_s():
-    widths = [final_width(name, 5, 16) for name in ("lightgcn", "ngcf", "ncf")]
-    assert widths == [5, 5 + 3 * 16, 2 * 5]
+def test_a_pruned_table_has_all_columns():
     allocation = Allocation.from_mask(np.eye(3, 8, dtype=bool))
     assert PrunedTable(allocation, d_max=8, n_users=1)().shape[1] == 8  # zeros, but there
 

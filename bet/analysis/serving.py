@@ -2,14 +2,10 @@
 too, or its final vectors.
 """
 
-from functools import cache
-
 import numpy as np
 import pandas as pd
-import torch
-from scipy.sparse import csr_array
 
-from bet.backbones import BACKBONES, normalized_adjacency
+from bet.backbones import BACKBONES
 
 NUMBER, INDEX = 4, 4  # bytes of a float32 and of a uint32
 GRAPH = "serve: table + graph"
@@ -23,18 +19,6 @@ def reads_graph(backbone: str) -> bool:
     return getattr(BACKBONES[backbone], "layers", 0) > 0
 
 
-@cache
-def final_width(backbone: str, width: int, d_max: int) -> int:
-    """Columns D of the final representations for an ego matrix of ``width`` columns per copy, asked
-    of the backbone itself.
-    """
-    backbone_class = BACKBONES[backbone]
-    graph = normalized_adjacency(csr_array(np.ones((1, 1))))
-    body = backbone_class(graph, 1, d_max, torch.Generator())
-    with torch.no_grad():
-        return body.represent(torch.zeros(2, backbone_class.copies * width)).shape[1]
-
-
 def serving_bytes(cells: pd.DataFrame) -> pd.DataFrame:
     """Bytes per entity of both ways to serve each of the finished ``cells``, columns ``GRAPH`` and
     ``VECTORS``; NaN: no graph.
@@ -45,7 +29,8 @@ def serving_bytes(cells: pd.DataFrame) -> pd.DataFrame:
     served = (cells["bytes"] + graph + NUMBER * cells["backbone_parameters"]) / cells["entities"]
     shapes = zip(cells["backbone"], cells["columns"], cells["d_max"], strict=True)
     vectors = [
-        NUMBER * final_width(backbone, int(width), int(d_max)) for backbone, width, d_max in shapes
+        NUMBER * BACKBONES[backbone].final_width(int(width), int(d_max))
+        for backbone, width, d_max in shapes
     ]
     frame = pd.DataFrame(
         {GRAPH: served, VECTORS: np.array(vectors, dtype=np.float64)}, index=cells.index

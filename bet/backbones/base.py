@@ -35,6 +35,11 @@ class Backbone(nn.Module):
         """
         raise NotImplementedError
 
+    @classmethod
+    def final_width(cls, width: int, d_max: int) -> int:
+        """Columns D that ``represent`` makes of ``width`` ego columns per copy."""
+        return cls.copies * width
+
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         """Scores (B,) of representation rows ``users`` (B, D) with ``items`` (B, D)."""
         return (users * items).sum(1)

@@ -45,6 +45,10 @@ class NGCF(Backbone):
             outputs.append(F.normalize(x, dim=1))
         return torch.cat(outputs, dim=1)  # (n, w + layers * d_max)
 
+    @classmethod
+    def final_width(cls, width: int, d_max: int) -> int:
+        return width + cls.layers * d_max
+
     @property
     def facts(self) -> Mapping[str, float]:
         return {"layers": self.layers}

@@ -21,6 +21,7 @@ from bet.methods.pep import pep
 from bet.methods.powerlaw import powerlaw
 from bet.methods.pq import pq
 from bet.methods.quantized import bet_packed, uniform_packed
+from bet.methods.vectors import rounded_vectors
 from bet.search import MethodResult, SearchContext
 
 _BET, _STE = "Qu et al., WSDM 2024", "Bengio et al., arXiv 1308.3432"
@@ -36,6 +37,11 @@ def _uniform(bits: int) -> Method:
 def _searched(bits: int) -> Method:
     run = partial(bet_packed, bits=bits)
     return Method(f"bet-int{bits}", run, _SEARCHED.format(bits), f"{_BET}; {_STE}", in_bytes=True)
+
+
+def _vectors(bits: int) -> Method:
+    run, summary = partial(rounded_vectors, bits=bits), f"final vectors of {bits}-bit numbers"
+    return Method(f"vectors-int{bits}", run, summary, _STE, in_bytes=True)
 
 
 _ALL = (
@@ -56,6 +62,7 @@ _ALL = (
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
     Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
+    *(_vectors(bits) for bits in (8, 4, 2, 1)),
     Method("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009", in_bytes=True),
     Method("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205", in_bytes=True),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),

@@ -20,7 +20,8 @@ class Table(nn.Module):
     """What a backbone, the trainer and the accounting need of a table; quantized or hashed tables
     fit here too.
 
-    A table that learns in training what to keep overrides the last three methods.
+    A table that learns in training what to keep overrides the last three methods, one whose file
+    holds final vectors ``as_stored``.
     """
 
     n: int
@@ -48,6 +49,12 @@ class Table(nn.Module):
         and left out.
         """
         raise NotImplementedError
+
+    def as_stored(self, vectors: Tensor) -> Tensor:
+        """The backbone's final ``vectors`` (n, D) as pairs are scored with them: unchanged, unless
+        the file holds them, rounded, instead of ego embeddings.
+        """
+        return vectors
 
     def n_parameters(self) -> int:
         """Numbers kept, over all copies."""
