@@ -14,6 +14,8 @@ from bet.packed.byte_report import (
 from bet.packed.codebook import CodebookFile, CodebookLayout
 from bet.packed.hashed import HashedFile, HashedLayout
 from bet.packed.ids import IdLayout, Ids, id_layout, ids_path, write_ids
+from bet.packed.interactions import CodedInteractions, InteractionLayout, code_interactions
+from bet.packed.item_lists import ItemLists
 from bet.packed.layout import (
     BITS,
     Layout,
@@ -38,11 +40,14 @@ __all__ = [
     "CodebookBytes",
     "CodebookFile",
     "CodebookLayout",
+    "CodedInteractions",
     "HashedBytes",
     "HashedFile",
     "HashedLayout",
     "IdLayout",
     "Ids",
+    "InteractionLayout",
+    "ItemLists",
     "Layout",
     "PackedBytes",
     "PackedFile",
@@ -50,6 +55,7 @@ __all__ = [
     "PrunedFile",
     "PrunedLayout",
     "TableFile",
+    "code_interactions",
     "float32_file_bytes",
     "float32_layout",
     "id_layout",

@@ -8,8 +8,9 @@ from bet.packed.byte_report import PackedBytes
 from bet.packed.ids import IdMap, id_map
 from bet.packed.layout import BITS, Layout
 from bet.packed.levels import byte_levels
+from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
-from bet.packed.table_file import TableFile, byte_windows
+from bet.packed.table_file import TableFile
 
 BLOCK = 32  # rows, by id, that share an entry of the index
 

@@ -76,6 +76,15 @@ def header_entries(tensors: Shapes) -> dict[str, dict]:
     return entries
 
 
+def dtype_up_to(largest: int) -> str:
+    """The shortest whole numbers up to ``largest``.
+
+    >>> dtype_up_to(255), dtype_up_to(256)
+    ('U8', 'U16')
+    """
+    return "U8" if largest < 2**8 else "U16" if largest < 2**16 else "U32"
+
+
 def header_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
     """Length of a file's header: eight bytes of length, then JSON, padded to whole words."""
     entries = {"__metadata__": metadata, **header_entries(tensors)}
@@ -90,6 +99,16 @@ def tensor_bytes(tensors: Shapes, *names: str) -> int:
     """
     chosen = [tensors[name] for name in names if name in tensors]
     return sum(DTYPES[dtype].itemsize * math.prod(shape) for dtype, shape in chosen)
+
+
+def shapes_of(tensors: Mapping[str, np.ndarray]) -> Shapes:
+    """Dtypes and shapes of ``tensors``.
+
+    >>> shapes_of({"rows": np.zeros((2, 3), np.uint8)})
+    {'rows': ('U8', (2, 3))}
+    """
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    return {name: (names[data.dtype], data.shape) for name, data in tensors.items()}
 
 
 def file_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
@@ -164,8 +183,7 @@ class Container:
     @property
     def shapes(self) -> Shapes:
         """Dtypes and shapes of its tensors."""
-        names = {dtype: name for name, dtype in DTYPES.items()}
-        return {name: (names[data.dtype], data.shape) for name, data in self.tensors.items()}
+        return shapes_of(self.tensors)
 
     @property
     def checksum(self) -> int:

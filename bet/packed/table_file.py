@@ -10,6 +10,7 @@ import numpy as np
 from bet.errors import BetError
 from bet.packed.byte_report import ByteReport
 from bet.packed.ids import IdMap, ids_path, read_ids
+from bet.packed.lookup import whole_numbers
 from bet.packed.safetensors_io import Container
 
 
@@ -71,21 +72,13 @@ class TableFile(ABC):
 
         Raises BetError for a row that does not exist.
         """
-        try:
-            numbers = np.asarray(numbers)
-        except ValueError as error:
-            raise BetError(f"rows are looked up by a list of integers ({error})") from error
-        if numbers.ndim != 1 or (len(numbers) and not np.issubdtype(numbers.dtype, np.integer)):
-            raise BetError(
-                f"rows are looked up by a list of integers, got {numbers.dtype} of shape "
-                f"{numbers.shape}"
-            )
+        numbers = whole_numbers(numbers, "rows")
         n = self.n_rows
         outside = (numbers < 0) if n is None else (numbers < 0) | (numbers >= n)
         if outside.any():
             last = "" if n is None else f" to {n - 1}"
             raise BetError(f"row {numbers[outside][0]} does not exist: the table has rows 0{last}")
-        return self._read(numbers.astype(np.int64))
+        return self._read(numbers)
 
     def users(self, ids: Iterable[object]) -> np.ndarray:
         """Rows of users by your own ids: (k, copies, width) float32.
@@ -139,21 +132,3 @@ class TableFile(ABC):
             raise BetError(
                 f"{self.path}: has {self.n_items} items, not {self._given_items}; leave n_items out"
             )
-
-
-def byte_windows(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """``length`` bytes of ``content`` (m,) uint8 from each of ``starts`` (k,) on: (k, length).
-
-    What lies beyond the end is zero.
-
-    >>> byte_windows(np.array([7, 8, 9], dtype=np.uint8), np.array([2, 0]), 2)
-    array([[9, 0],
-           [7, 8]], dtype=uint8)
-    """
-    last = len(content) - length
-    # A window is copied at once, which is several times faster than byte by byte.
-    if last >= 0 and (not len(starts) or starts.max() <= last):
-        return np.lib.stride_tricks.sliding_window_view(content, length)[starts]
-    places = starts[:, None] + np.arange(length)
-    inside = places < len(content)
-    return np.where(inside, content[np.minimum(places, len(content) - 1)], np.uint8(0))
