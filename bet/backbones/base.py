@@ -56,6 +56,10 @@ class Backbone(nn.Module):
         items = representations[self.n_users :].T.contiguous()  # (D, |V|)
         return lambda users: representations[users] @ items
 
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        """The weights that take part where rows have ``width`` columns per copy, by name."""
+        return self.state_dict()
+
     @property
     def facts(self) -> Mapping[str, float]:
         """The few numbers that ``represent`` and ``ranker`` need besides weights."""

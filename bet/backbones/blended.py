@@ -34,7 +34,7 @@ class BlendedRecommender(Recommender):
 
 
 def standardize(scores: Tensor) -> Tensor:
-    """``scores`` (b, |V|) with mean 0 and standard deviation 1 for each user; 0 where all are equal.
+    """``scores`` (b, |V|) with mean 0 and deviation 1 for each user; 0 where all are equal.
 
     >>> standardize(torch.tensor([[1.0, 3.0], [2.0, 2.0]]))
     tensor([[-1.,  1.],

@@ -33,6 +33,13 @@ class NGCF(Backbone):
                 weight = torch.empty(d_max, d_max)
                 weights.append(nn.Parameter(nn.init.xavier_uniform_(weight, generator=generator)))
 
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        first = {"w_sum_0": self.w_sum[0][:width], "w_product_0": self.w_product[0][:width]}
+        others = range(1, self.layers)  # these read all columns of the layer before
+        later = {f"w_sum_{layer}": self.w_sum[layer] for layer in others}
+        later |= {f"w_product_{layer}": self.w_product[layer] for layer in others}
+        return first | later | {"bias": self.bias}
+
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         outputs, x = [ego], ego  # (n, w)
         for layer in range(self.layers):

@@ -1,0 +1,21 @@
+"""From a model to the file that answers by itself, and how long that file is."""
+
+from bet.serving.layouts import (
+    Form,
+    ServedFile,
+    coded_in_order,
+    layout_of_seen,
+    row_order,
+    served_file,
+)
+from bet.serving.write import write_served
+
+__all__ = [
+    "Form",
+    "ServedFile",
+    "coded_in_order",
+    "layout_of_seen",
+    "row_order",
+    "served_file",
+    "write_served",
+]
