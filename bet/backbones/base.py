@@ -17,6 +17,7 @@ class Backbone(nn.Module):
     defines ``represent`` and, unless a pair's score is the inner product, ``score`` and ``ranker``.
     """
 
+    name: ClassVar[str]  # in files
     copies: ClassVar[int] = 1  # embedding tables per entity
     l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
     init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows

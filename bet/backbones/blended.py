@@ -29,6 +29,10 @@ class BlendedRecommender(Recommender):
         )
 
     @property
+    def name(self) -> str:
+        return "blend"
+
+    @property
     def facts(self) -> Mapping[str, float]:
         return {**self.rule.facts, "weight": self.weight}
 

@@ -21,6 +21,7 @@ class NCF(Backbone):
     which one it means). Of rows of w columns only the first w columns of the weights take part.
     """
 
+    name = "ncf"
     copies = 2
     l2 = 1e-2
     inner_product = False

@@ -19,6 +19,7 @@ class NGCF(Backbone):
     the first w rows of its weights take part.
     """
 
+    name = "ngcf"
     l2 = 1e-3
     layers = 3
     dropout_rate = 0.1

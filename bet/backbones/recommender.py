@@ -26,6 +26,11 @@ class Recommender(nn.Module):
         return self.backbone.n_users
 
     @property
+    def name(self) -> str:
+        """What a file calls it."""
+        return self.backbone.name
+
+    @property
     def facts(self) -> Mapping[str, float]:
         """The few numbers that ranking needs besides table, interactions and weights."""
         return self.backbone.facts

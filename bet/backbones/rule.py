@@ -4,6 +4,7 @@ embedding table.
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from scipy.sparse import csr_array
 from torch import Tensor, nn
@@ -37,6 +38,11 @@ class RankingRule(Backbone):
 
     def ranker(self, representations: Tensor) -> Ranker:
         return self.scores
+
+    @property
+    def stored(self) -> Mapping[str, np.ndarray]:
+        """Arrays that a file holds besides the interactions, by name: a fitted model."""
+        return {}
 
     @property
     def facts(self) -> Mapping[str, float]:

@@ -4,9 +4,10 @@ from bet.serving.layouts import (
     Form,
     ServedFile,
     coded_in_order,
-    layout_of_seen,
     row_order,
     served_file,
+    table_room,
+    vector_bytes,
 )
 from bet.serving.write import write_served
 
@@ -14,8 +15,9 @@ __all__ = [
     "Form",
     "ServedFile",
     "coded_in_order",
-    "layout_of_seen",
     "row_order",
     "served_file",
+    "table_room",
+    "vector_bytes",
     "write_served",
 ]
