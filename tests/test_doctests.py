@@ -47,6 +47,7 @@ MODULES = (
     "bet.packed.pruned",
     "bet.packed.quantizer",
     "bet.packed.reader",
+    "bet.packed.recommender",
     "bet.packed.safetensors_io",
     "bet.packed.writer",
     "bet.predictor.deepsets",

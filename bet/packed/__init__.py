@@ -1,4 +1,5 @@
-"""Tables for deployment: one container for every kind of table, counted to the byte.
+"""Files for deployment: one container for every kind of table and for what serves by itself,
+counted to the byte.
 
 Reading needs numpy and safetensors only; what trains or writes quantized rows needs torch too and
 is imported where it is used (``bet.packed.quantizer``).
@@ -10,6 +11,7 @@ from bet.packed.byte_report import (
     HashedBytes,
     PackedBytes,
     PrunedBytes,
+    RecommenderBytes,
 )
 from bet.packed.codebook import CodebookFile, CodebookLayout
 from bet.packed.hashed import HashedFile, HashedLayout
@@ -29,7 +31,9 @@ from bet.packed.layout import (
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
 from bet.packed.reader import inspect, load
-from bet.packed.safetensors_io import VERSION, metadata_for, write_safetensors
+from bet.packed.recommender import RecommenderLayout, most_table_bytes, write_recommender
+from bet.packed.recommender_file import RecommenderFile, open_recommender
+from bet.packed.safetensors_io import VERSION, metadata_for, shapes_of, write_safetensors
 from bet.packed.table_file import TableFile
 from bet.packed.writer import write_packed
 
@@ -54,6 +58,9 @@ __all__ = [
     "PrunedBytes",
     "PrunedFile",
     "PrunedLayout",
+    "RecommenderBytes",
+    "RecommenderFile",
+    "RecommenderLayout",
     "TableFile",
     "code_interactions",
     "float32_file_bytes",
@@ -66,10 +73,14 @@ __all__ = [
     "metadata_for",
     "most_float32_parameters",
     "most_row_bytes",
+    "most_table_bytes",
+    "open_recommender",
     "pruned_file_bytes",
     "row_bytes",
+    "shapes_of",
     "write_ids",
     "write_packed",
     "write_pruned",
+    "write_recommender",
     "write_safetensors",
 ]

@@ -15,6 +15,7 @@ import numpy as np
 from bet.errors import BetError
 from bet.packed.layout import IdLayout
 from bet.packed.safetensors_io import (
+    Container,
     metadata_for,
     open_safetensors,
     refusing_malformed,
@@ -97,6 +98,30 @@ def id_map(ends: np.ndarray, text: np.ndarray, n_users: int) -> IdMap:
     if len(users) + len(items) != len(names):
         raise ValueError("an id stands twice in it")
     return IdMap(users, items)
+
+
+def stated_id_layout(container: Container, n_users: int, n_items: int) -> IdLayout:
+    """The layout of the ids inside a file, empty without; raises ValueError unless they are those
+    of so many users and items.
+    """
+    shapes = container.shapes
+    ids = tuple((name, *shapes[name]) for name in ("id_ends", "id_text") if name in shapes)
+    if any(len(shape) != 1 for _, _, shape in ids):
+        raise ValueError("ids of another shape")
+    if ids and ids[0][2] != (n_users + n_items,):
+        raise ValueError(f"{ids[0][2][0]} ids for {n_users + n_items} rows")
+    return tuple((name, dtype, length) for name, dtype, (length,) in ids)
+
+
+def ids_inside(container: Container, n_users: int) -> IdMap | None:
+    """Whose rows are whose, from inside a file whose layout was checked; None without ids.
+
+    Raises BetError where the tensors contradict each other.
+    """
+    if "id_text" not in container.tensors:
+        return None
+    with refusing_malformed(container.path):
+        return id_map(container.tensors["id_ends"], container.tensors["id_text"], n_users)
 
 
 def write_ids(table: Path, ids: Ids) -> Path:

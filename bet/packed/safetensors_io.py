@@ -22,7 +22,7 @@ from bet.files import atomic_path
 VERSION = 1
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
-KINDS = ("table", "coded", "hashed", "pruned", "ids")  # of files
+KINDS = ("table", "vectors", "coded", "hashed", "pruned", "recommender", "ids")  # of files
 # In the order that safetensors stores them.
 DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype("<f4"),
@@ -179,6 +179,7 @@ class Container:
     facts: Mapping[str, str]  # in it
     content: np.ndarray = field(repr=False)  # (length,) uint8: the whole file
     tensors: Mapping[str, np.ndarray] = field(repr=False)  # views into ``content``
+    outer: "Container | None" = field(default=None, repr=False)  # the file that holds this one
 
     @property
     def shapes(self) -> Shapes:
@@ -214,6 +215,15 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
             content = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
     except OSError as error:
         raise BetError(f"{path}: cannot be read ({error}); check the path") from error
+    return open_view(path, content, check)
+
+
+def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
+    """Open a file whose bytes are ``content`` (length,) uint8, of which nothing is copied; as
+    ``open_safetensors``.
+
+    path: of the file that they are in, for messages.
+    """
     with refusing_malformed(path):
         length = int.from_bytes(content[:8].tobytes(), "little")
         header = json.loads(content[8 : 8 + length].tobytes())
