@@ -13,7 +13,7 @@ from bet.methods.full import full
 from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.magnitude import magnitude
 from bet.methods.mec import mec
-from bet.methods.method import Method
+from bet.methods.method import Method, Run
 from bet.methods.mixed_precision import bet_bytes
 from bet.methods.nested import nested
 from bet.methods.optembed import optembed
@@ -41,7 +41,12 @@ def _searched(bits: int) -> Method:
 
 def _vectors(bits: int) -> Method:
     run, summary = partial(rounded_vectors, bits=bits), f"final vectors of {bits}-bit numbers"
-    return Method(f"vectors-int{bits}", run, summary, _STE, in_bytes=True)
+    name = f"vectors-int{bits}"
+    return Method(name, run, summary, _STE, in_bytes=True, served_as="vectors")
+
+
+def _hashed(name: str, run: Run, summary: str, paper: str) -> Method:
+    return Method(name, run, summary, paper, in_bytes=True, served_as="hashed")
 
 
 _ALL = (
@@ -63,8 +68,8 @@ _ALL = (
     *(_searched(bits) for bits in (8, 4)),
     Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
     *(_vectors(bits) for bits in (8, 4, 2, 1)),
-    Method("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009", in_bytes=True),
-    Method("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205", in_bytes=True),
+    _hashed("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009"),
+    _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
     Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
 )

@@ -26,11 +26,16 @@ from bet.packed import (
     layout_of,
     most_table_bytes,
 )
-from bet.packed.safetensors_io import Shapes, shapes_of
+from bet.packed.safetensors_io import shapes_of
 from bet.tables import VectorTable
 
 Form = Literal[
-    "vectors", "table", "table and interactions", "vectors and interactions", "interactions", "order"
+    "vectors",
+    "table",
+    "table and interactions",
+    "vectors and interactions",
+    "interactions",
+    "order",
 ]
 """What a file holds. Vectors: their inner products are the scores. Order: items by frequency."""
 
@@ -60,6 +65,11 @@ class ServedFile:
     def interaction_bytes(self) -> int:
         """Bytes of the interactions in it."""
         return self.layout.interactions.n_bytes if self.layout.interactions else 0
+
+    @property
+    def weight_bytes(self) -> int:
+        """Bytes of the backbone's weights in it."""
+        return self.layout.byte_report().weights
 
     def seen_bytes(self, interactions: csr_array, order: np.ndarray) -> int:
         """Bytes more with the items that every user has seen; 0 where the interactions are there

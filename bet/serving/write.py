@@ -1,6 +1,6 @@
 """Write the file that serves a model."""
 
-from collections.abc import Sequence
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,12 +10,18 @@ import torch
 from scipy.sparse import csr_array
 
 from bet.backbones import Recommender
-from bet.packed import float32_layout, layout_of, write_packed, write_pruned, write_recommender
+from bet.files import atomic_path
+from bet.packed import (
+    Ids,
+    float32_layout,
+    id_layout,
+    layout_of,
+    write_packed,
+    write_pruned,
+    write_recommender,
+)
 from bet.serving.layouts import ServedFile, coded_in_order, row_order, served_file, stored_weights
 from bet.tables import MaskedTable, PrunedTable, VectorTable
-
-Names = tuple[Sequence[object], Sequence[object]]
-"""Ids of users and of items, by number."""
 
 
 @torch.no_grad()
@@ -25,23 +31,33 @@ def write_served(
     interactions: csr_array,
     *,
     with_seen: bool = False,
-    ids: Names | None = None,
+    ids: Ids | None = None,
 ) -> ServedFile:
     """Write the shortest file from which the scores of ``model`` can be computed again; it was
     fitted to ``interactions`` (|U|, |V|) binary CSR.
 
     with_seen: also which items every user has seen, where the interactions are not in the file
-    anyway. ids: kept in the file. Both count. Raises BetError where a number is not finite.
+    anyway. ids: of users and of items, by number, kept in the file. Both count. Raises BetError
+    where a number is not finite.
     """
     file, order = served_file(model, interactions), row_order(model, interactions)
-    coded = coded_in_order(interactions, order)
-    layout = file.layout
+    coded, in_order = coded_in_order(interactions, order), None
+    if ids is not None:
+        names, n_users = [*ids[0], *ids[1]], len(ids[0])
+        by_row = [names[entity] for entity in order]
+        in_order = by_row[:n_users], by_row[n_users:]
+    layout = replace(
+        file.layout,
+        seen=coded.layout if with_seen and not file.layout.interactions else None,
+        ids=id_layout(in_order) if in_order else (),
+    )
     with TemporaryDirectory() as folder:
         table = Path(folder) / "table"
         if layout.table_bytes is not None:
             _write_table(table, model, file, order)
-        if file.is_table and not with_seen and ids is None:
-            path.write_bytes(table.read_bytes())
+        if file.is_table and layout == file.layout:
+            with atomic_path(path) as temporary:
+                shutil.copyfile(table, temporary)
             return file
         write_recommender(
             path,
@@ -51,11 +67,11 @@ def write_served(
             n_items=layout.n_items,
             table=table if layout.table_bytes is not None else None,
             interactions=coded if layout.interactions else None,
-            seen=coded if with_seen and not layout.interactions else None,
+            seen=coded if layout.seen else None,
             weights=stored_weights(model) if layout.weights else None,
-            ids=_in_order(ids, order) if ids else None,
+            ids=in_order,
         )
-    return replace(file, is_table=False)
+    return ServedFile(file.form, layout)
 
 
 def _write_table(path: Path, model: Recommender, file: ServedFile, order: np.ndarray) -> None:

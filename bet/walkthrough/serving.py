@@ -34,12 +34,12 @@ def measure(cells: Mapping[str, Cell]) -> pd.DataFrame:
 
 
 def verdict(measured: pd.DataFrame) -> str:
-    """A sentence: the best row on validation, and what it and the runner-up give on test.
+    r"""A sentence: the best row on validation, and what it and the runner-up give on test.
 
     >>> columns = {VALIDATION: [0.1, 0.2], NDCG: [0.11, 0.22], BYTES: [8.0, 16.0]}
     >>> print(verdict(pd.DataFrame(columns, index=["filter", "blend"])))
-    Chosen on validation: blend. On test its NDCG@20 is .2200 in 16.0 bytes per entity to serve; the \
-runner-up, filter, has .1100 in 8.0.
+    Chosen on validation: blend. On test its NDCG@20 is .2200 in 16.0 bytes per entity to serve; \
+the runner-up, filter, has .1100 in 8.0.
     """
     best, second = measured.sort_values(VALIDATION, ascending=False).iloc[:2].iterrows()
     numbers = [f"{row[NDCG]:.4f}".removeprefix("0") for _, row in (best, second)]
