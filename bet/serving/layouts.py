@@ -146,11 +146,17 @@ def coded_in_order(interactions: csr_array, order: np.ndarray) -> CodedInteracti
     return code_interactions(by_user.indptr, place[by_user.indices], n_items)
 
 
-def stored_weights(model: Recommender) -> Mapping[str, np.ndarray]:
-    """Arrays of the backbone itself that the file needs, by name."""
+def stored_weights(
+    model: Recommender, order: np.ndarray | None = None
+) -> Mapping[str, np.ndarray]:
+    """Arrays of the backbone itself that the file needs, by name; of a rule with its items in
+    ``order`` (n,), entity ids, users first.
+    """
     backbone, table = model.backbone, model.table
     if isinstance(backbone, RankingRule):
-        return backbone.stored
+        if order is None:
+            return backbone.stored
+        return backbone.stored_in(order[model.n_users :] - model.n_users)
     if isinstance(table, VectorTable):
         return {}  # they have had their part in the vectors
     return _arrays(backbone.served_weights(table().shape[1] // table.copies))
