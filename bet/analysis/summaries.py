@@ -52,6 +52,8 @@ def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
     """
     cells = group.of(results.by_bytes)
     limited = cells[cells["budget"] != NO_BUDGET]
+    if limited.empty:
+        return limited
     limited = limited.join(serving_bytes(limited))
     means = ["bytes_per_entity", "recall@20", "ndcg@20", "validation", "entities", GRAPH, VECTORS]
     grouped = limited.groupby(["backbone", "budget", "method"], sort=False)
