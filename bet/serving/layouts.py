@@ -20,6 +20,7 @@ from bet.data import FrequencyOrder
 from bet.packed import (
     CodedInteractions,
     Ids,
+    InteractionLayout,
     RecommenderLayout,
     code_interactions,
     id_layout,
@@ -88,9 +89,6 @@ class ServedFile:
 def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
     """The shortest file that gives the scores of ``model``, which was fitted to ``interactions``
     (|U|, |V|) binary CSR.
-
-    A model whose vectors come out of the graph is stored as its table and the graph, or as its
-    final vectors in float32, whichever is shorter.
     """
     table, backbone = model.table, model.backbone
     alone = RecommenderLayout(
@@ -101,24 +99,37 @@ def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
         table_bytes=table.n_bytes() or None,
         weights=shapes_of(stored_weights(model)),
     )
+    if isinstance(table, VectorTable) and not isinstance(model, BlendedRecommender):
+        return ServedFile("vectors", alone, is_table=True)
     if isinstance(backbone, RankingRule) and not backbone.reads_graph:
         return ServedFile("order", alone)
-    with_graph = replace(
-        alone, interactions=coded_in_order(interactions, row_order(model, interactions)).layout
-    )
+    coded = coded_in_order(interactions, row_order(model, interactions))
     if isinstance(backbone, RankingRule):
-        return ServedFile("interactions", with_graph)
+        return ServedFile("interactions", replace(alone, interactions=coded.layout))
     if isinstance(model, BlendedRecommender):
-        return ServedFile("vectors and interactions", with_graph)
-    if isinstance(table, VectorTable):
-        return ServedFile("vectors", alone, is_table=True)
+        whole = replace(alone, interactions=coded.layout)
+        return ServedFile("vectors and interactions", whole)
+    return shorter_file(alone, backbone, table().shape[1] // table.copies, coded.layout)
+
+
+def shorter_file(
+    alone: RecommenderLayout, backbone: Backbone, width: int, interactions: InteractionLayout
+) -> ServedFile:
+    """Of a model with a table of ``width`` columns per copy: ``alone``, the layout of table and
+    weights, where the backbone reads no graph.
+
+    A model whose vectors come out of the graph is stored as its table and the graph or as its final
+    vectors in float32, whichever is shorter.
+    """
     if not backbone.reads_graph:
         return ServedFile("vectors" if backbone.inner_product else "table", alone)
-    whole = ServedFile("table and interactions", with_graph)
-    width = backbone.final_width(table().shape[1] // table.copies, backbone.d_max)
-    vectors = replace(alone, table_bytes=vector_bytes(model.n_users, table.n, width), weights={})
-    final = ServedFile("vectors", vectors, is_table=True)
-    return min(final, whole, key=lambda file: file.n_bytes)
+    whole = ServedFile("table and interactions", replace(alone, interactions=interactions))
+    final_width = backbone.final_width(width, backbone.d_max)
+    length = vector_bytes(alone.n_users, alone.n_users + alone.n_items, final_width)
+    vectors = replace(alone, table_bytes=length, weights={})
+    return min(
+        ServedFile("vectors", vectors, is_table=True), whole, key=lambda file: file.n_bytes
+    )
 
 
 def vector_bytes(n_users: int, n: int, width: int) -> int:
@@ -160,6 +171,11 @@ def _arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
 
+def without_graph(backbone: type[Backbone], d_max: int) -> Backbone:
+    """A backbone of which only the shapes of weights and the facts are of use."""
+    return backbone(normalized_adjacency(csr_array(np.ones((1, 1)))), 1, d_max, torch.Generator())
+
+
 def table_room(
     backbone: type[Backbone], d_max: int, coded: CodedInteractions, limit: int, *, blended: bool
 ) -> int:
@@ -169,8 +185,7 @@ def table_room(
     reads them or its scores are ``blended``, and for the backbone's weights, as for ``d_max``
     columns.
     """
-    graph = normalized_adjacency(csr_array(np.ones((1, 1))))  # weights do not depend on it
-    body = backbone(graph, 1, d_max, torch.Generator())
+    body = without_graph(backbone, d_max)
     layout = RecommenderLayout(
         backbone=backbone.name,
         facts=dict.fromkeys(BLENDED_FACTS, LONG_FACT) if blended else body.facts,
