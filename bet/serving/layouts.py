@@ -90,20 +90,20 @@ def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
     """The shortest file that gives the scores of ``model``, which was fitted to ``interactions``
     (|U|, |V|) binary CSR.
     """
-    table, backbone = model.table, model.backbone
+    table, backbone, order = model.table, model.backbone, row_order(model, interactions)
     alone = RecommenderLayout(
         backbone=model.name,
         facts=model.facts,
         n_users=model.n_users,
         n_items=interactions.shape[1],
         table_bytes=table.n_bytes() or None,
-        weights=shapes_of(stored_weights(model)),
+        weights=shapes_of(stored_weights(model, order)),
     )
     if isinstance(table, VectorTable) and not isinstance(model, BlendedRecommender):
         return ServedFile("vectors", alone, is_table=True)
     if isinstance(backbone, RankingRule) and not backbone.reads_graph:
         return ServedFile("order", alone)
-    coded = coded_in_order(interactions, row_order(model, interactions))
+    coded = coded_in_order(interactions, order)
     if isinstance(backbone, RankingRule):
         return ServedFile("interactions", replace(alone, interactions=coded.layout))
     if isinstance(model, BlendedRecommender):
@@ -157,11 +157,11 @@ def coded_in_order(interactions: csr_array, order: np.ndarray) -> CodedInteracti
     return code_interactions(by_user.indptr, place[by_user.indices], n_items)
 
 
-def stored_weights(model: Recommender) -> Mapping[str, np.ndarray]:
-    """Arrays of the backbone itself that the file needs, by name."""
+def stored_weights(model: Recommender, order: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Arrays of the backbone itself that the file needs, by name; rows in ``order`` (n,)."""
     backbone, table = model.backbone, model.table
     if isinstance(backbone, RankingRule):
-        return backbone.stored
+        return backbone.stored_in(order[model.n_users :] - model.n_users)
     if isinstance(table, VectorTable):
         return {}  # they have had their part in the vectors
     return _arrays(backbone.served_weights(table().shape[1] // table.copies))

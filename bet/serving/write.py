@@ -68,7 +68,7 @@ def write_served(
             table=table if layout.table_bytes is not None else None,
             interactions=coded if layout.interactions else None,
             seen=coded if layout.seen else None,
-            weights=stored_weights(model) if layout.weights else None,
+            weights=stored_weights(model, order) if layout.weights else None,
             ids=in_order,
         )
     return ServedFile(file.form, layout)
