@@ -7,10 +7,13 @@ from functools import partial
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
 from bet.methods.ciess import ciess
+from bet.methods.ease import ease
 from bet.methods.esapn import esapn
 from bet.methods.fixed import sr, su
 from bet.methods.full import full
+from bet.methods.graph_filter import graph_filter
 from bet.methods.hashing import hashing_trick, memrec
+from bet.methods.item_knn import item_knn
 from bet.methods.magnitude import magnitude
 from bet.methods.mec import mec
 from bet.methods.method import Method, Run
@@ -18,6 +21,7 @@ from bet.methods.mixed_precision import bet_bytes
 from bet.methods.nested import nested
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
+from bet.methods.popularity import popularity
 from bet.methods.powerlaw import powerlaw
 from bet.methods.pq import pq
 from bet.methods.quantized import bet_packed, uniform_packed
@@ -49,6 +53,10 @@ def _hashed(name: str, run: Run, summary: str, paper: str) -> Method:
     return Method(name, run, summary, paper, in_bytes=True, served_as="hashed")
 
 
+def _reference(name: str, run: Run, summary: str, paper: str) -> Method:
+    return Method(name, run, summary, paper, reference=True)
+
+
 _ALL = (
     Method("full", full, "the full table", "the backbone's paper", unbudgeted=True),
     Method("su", su, "the same size for everybody", _BET),
@@ -72,6 +80,10 @@ _ALL = (
     _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
     Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
+    _reference("popularity", popularity, "the most frequent items", "the simplest baseline"),
+    _reference("graph-filter", graph_filter, "R N'N, untrained", "Shen et al., CIKM 2021"),
+    _reference("item-knn", item_knn, "nearest items, tuned", "Dacrema et al., RecSys 2019"),
+    _reference("ease", ease, "items on items in closed form", "Steck, WWW 2019"),
 )
 METHODS = {method.name: method for method in _ALL}
 UNBUDGETED = tuple(method.name for method in _ALL if method.unbudgeted)
