@@ -13,12 +13,11 @@ from bet.backbones import (
     BACKBONES,
     NO_BACKBONE,
     BlendedRecommender,
-    RankingRule,
     Recommender,
 )
 from bet.errors import BetError
 from bet.files import locked
-from bet.methods.graph_filter import graph_filter
+from bet.methods.graph_filter import GraphFilter, graph_filter
 from bet.methods.quantized import uniform_packed
 from bet.methods.vectors import rounded_vectors
 from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached, refit
@@ -52,7 +51,7 @@ def blend(context: SearchContext) -> MethodResult:
         )
     filtered = _tuned_filter(context)
     rule = filtered.trained.model.backbone
-    assert isinstance(rule, RankingRule)
+    assert isinstance(rule, GraphFilter)
     vectors, refused = {}, None
     for bits in BITS:
         try:
@@ -71,7 +70,7 @@ def blend(context: SearchContext) -> MethodResult:
     model = BlendedRecommender(chosen.trained.model, rule, best.weight)
 
     def fit_again(interactions: csr_array, what: str) -> Recommender:
-        fitted = type(rule)(interactions, **rule.settings)
+        fitted = GraphFilter(interactions, rule.settings)
         again = refit(chosen.context, chosen.trained, interactions, what)
         return BlendedRecommender(again, fitted, best.weight).to(model.device)
 
@@ -83,9 +82,7 @@ def blend(context: SearchContext) -> MethodResult:
             search=sum(seconds),
             retrain=sum(result.trained.result.seconds for result in vectors.values()),
         ),
-        Effort(
-            trainings=len(vectors), evaluations=filtered.effort.evaluations + len(trials)
-        ),
+        Effort(trainings=len(vectors), evaluations=filtered.effort.evaluations + len(trials)),
         trials=tuple(vars(trial) for trial in trials),
         refit=fit_again,
     )
@@ -118,7 +115,7 @@ def _train_vectors(context: SearchContext, bits: int) -> MethodResult:
 
 
 def _tried(
-    context: SearchContext, rule: RankingRule, vectors: MethodResult, bits: int, weight: float
+    context: SearchContext, rule: GraphFilter, vectors: MethodResult, bits: int, weight: float
 ) -> _Trial:
     """The quality of a blend on validation, kept in the workspace."""
     model = BlendedRecommender(vectors.trained.model, rule, weight)
