@@ -7,6 +7,7 @@ from functools import cached_property
 import pandas as pd
 
 from bet.actions import PER_ENTITY
+from bet.backbones import NO_BACKBONE
 from bet.methods import ELEMENTWISE
 from bet.study.bundle import Bundle
 from bet.study.columns import columns, scalars
@@ -73,9 +74,17 @@ class Results:
         return self._usual[~self._usual["budget"].str.endswith(PER_ENTITY)]
 
     @cached_property
+    def trained(self) -> pd.DataFrame:
+        """``main`` without the references, which have no table."""
+        return self.main[self.main["backbone"] != NO_BACKBONE]
+
+    @cached_property
     def by_bytes(self) -> pd.DataFrame:
-        """The finished cells with the profile's own T and m, and their ``bytes_per_entity``."""
-        finished = self._usual[self._usual["finished"]]
+        """The finished cells with the profile's own T and m and a table, and their
+        ``bytes_per_entity``.
+        """
+        usual = self._usual[self._usual["backbone"] != NO_BACKBONE]
+        finished = usual[usual["finished"]]
         return finished.assign(bytes_per_entity=finished["bytes"] / finished["entities"])
 
     @cached_property

@@ -6,6 +6,7 @@ import pandas as pd
 from bet.analysis.results import NO_BUDGET, Group, Results
 from bet.analysis.serving import GRAPH, VECTORS, serving_bytes
 from bet.analysis.statistics import leaders
+from bet.methods import REFERENCES
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
@@ -74,7 +75,7 @@ def cost(results: Results, group: Group) -> pd.DataFrame:
     """
     cells = group.of(results.main)
     cells = cells[cells["finished"]]
-    free = (cells["budget"] == NO_BUDGET) & (cells["method"] != "full")
+    free = (cells["budget"] == NO_BUDGET) & ~cells["method"].isin(["full", *REFERENCES])
     cells = cells.assign(method=cells["method"].where(~free, cells["method"] + " (own)"))
     data = (
         cells.groupby(["backbone", "method"], sort=False)

@@ -76,7 +76,7 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
     the dashed ceiling, the paper's numbers are dotted.
     """
-    cells = group.of(results.main)
+    cells = group.of(results.trained)
     cells = cells[cells["finished"]]
     backbones = list(dict.fromkeys(cells["backbone"]))
     if cells["limit"].notna().sum() == 0:
@@ -109,6 +109,8 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
     """
     cells = group.of(results.main)
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != NO_BUDGET]
+    if not budgets:
+        return None
     budget = budgets[len(budgets) // 2]
     chosen = cells[(cells["budget"] == budget) & (cells["seed"] == cells["seed"].min())]
     chosen = chosen[chosen["finished"]]
