@@ -18,6 +18,7 @@ LAYERS = [
     {"packed"},
     {"tables"},
     {"backbones"},
+    {"serving"},
     {"training"},
     {"search"},
     {"methods"},

@@ -74,7 +74,7 @@ def test_jobs_hold_every_cell_once_and_notebooks_alone():
         for job in jobs:
             as_notebook = [cell.method in profile.notebooks for cell in job]
             assert len(job) == 1 if any(as_notebook) else len(job) <= profile.cells_per_job
-    assert PROFILES["smoke"].notebooks == ("bet",) and len(PROFILES["smoke"].jobs()) == 3
+    assert PROFILES["smoke"].notebooks == ("bet",) and len(PROFILES["smoke"].jobs()) == 4
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys, request)
     # Processes that are started now know it by its name.
     code = "from bet.study.profiles import PROFILES; print(len(PROFILES['mine'].cells))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "29"
+    assert run.stdout.strip() == "33"
     shutil.copy(file, file.with_name("paper.toml"))
     assert main(["study", str(file.with_name("paper.toml")), "--list"]) == 1
     assert "there is a study 'paper' already; rename the file" in capsys.readouterr().err

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from made_up import ENTITIES, only_cells, sized_study, without_tables
 
+from bet.actions import Allocation
 from bet.analysis import statistics
 from bet.analysis.answers import SIZES, best_tables, best_to_serve
 from bet.analysis.results import REFERENCE, TABLE_BYTES, TO_SERVE
@@ -17,6 +18,7 @@ from bet.report.findings import what_serves_best, which_table_is_best
 from bet.study.cell import Cell
 from bet.study.record import Record, decode, encode
 from bet.study.run import run_cell
+from bet.tables import PrunedTable
 
 QUALITY = {  # by table bytes per entity, and the limit where it is one of bytes
     "su": {"80%": (53.0, None, 0.40), "90%": (27.0, None, 0.30), "95%": (13.8, None, 0.20)},
@@ -188,6 +190,11 @@ def test_records_hold_the_width_of_what_the_backbone_reads(backbone, method, tmp
     del old["size"]["width"]
     assert decode(msgspec.json.encode(old), Record, "old").size.width is None
     assert decode(encode(record), Record, "new") == record
+
+
+def test_a_pruned_table_has_all_columns():
+    allocation = Allocation.from_mask(np.eye(3, 8, dtype=bool))
+    assert PrunedTable(allocation, d_max=8, n_users=1)().shape[1] == 8  # zeros, but there
 
 
 def test_the_best_table_at_every_size_is_chosen_on_validation(sized):

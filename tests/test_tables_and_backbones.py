@@ -91,6 +91,14 @@ def test_evaluation_is_without_dropout(split, backbone):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
+def test_final_representations_are_as_wide_as_announced(split, backbone):
+    model = build(split, backbone, np.full(sum(split.train.shape), 5, dtype=np.int16))
+    representations = model.represent(model.table())
+    assert representations.shape[1] == BACKBONES[backbone].final_width(5, d_max=8)
+    assert {"lightgcn": 5, "ngcf": 5 + 3 * 8, "ncf": 2 * 5}[backbone] == representations.shape[1]
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_training_beats_popularity(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 8, dtype=np.int16))
     before = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]

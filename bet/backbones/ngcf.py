@@ -19,6 +19,7 @@ class NGCF(Backbone):
     the first w rows of its weights take part.
     """
 
+    name = "ngcf"
     l2 = 1e-3
     layers = 3
     dropout_rate = 0.1
@@ -33,6 +34,13 @@ class NGCF(Backbone):
                 weight = torch.empty(d_max, d_max)
                 weights.append(nn.Parameter(nn.init.xavier_uniform_(weight, generator=generator)))
 
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        first = {"w_sum_0": self.w_sum[0][:width], "w_product_0": self.w_product[0][:width]}
+        others = range(1, self.layers)  # these read all columns of the layer before
+        later = {f"w_sum_{layer}": self.w_sum[layer] for layer in others}
+        later |= {f"w_product_{layer}": self.w_product[layer] for layer in others}
+        return first | later | {"bias": self.bias}
+
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         outputs, x = [ego], ego  # (n, w)
         for layer in range(self.layers):
@@ -44,6 +52,10 @@ class NGCF(Backbone):
             x = apply_dropout(F.leaky_relu(messages, 0.2), self.dropout_rate, dropout)  # (n, d_max)
             outputs.append(F.normalize(x, dim=1))
         return torch.cat(outputs, dim=1)  # (n, w + layers * d_max)
+
+    @classmethod
+    def final_width(cls, width: int, d_max: int) -> int:
+        return width + cls.layers * d_max
 
     @property
     def facts(self) -> Mapping[str, float]:

@@ -1,7 +1,8 @@
 """A backbone together with its embedding table: what is trained and ranks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -9,8 +10,8 @@ from torch import Tensor, nn
 from bet.actions import Allocation
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
-from bet.tables import MaskedTable, Table
-from bet.tables.pruned import PrunedTable
+from bet.packed import Ids
+from bet.tables import MaskedTable, PrunedTable, QuantizedTable, Table, VectorTable
 
 
 class Recommender(nn.Module):
@@ -24,10 +25,39 @@ class Recommender(nn.Module):
     def n_users(self) -> int:
         return self.backbone.n_users
 
+    @property
+    def name(self) -> str:
+        """What a file calls it."""
+        return self.backbone.name
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """The few numbers that ranking needs besides table, interactions and weights."""
+        return self.backbone.facts
+
+    def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
+        """Rows of the table ``ego`` (n, copies * width) -> final representations (n, D), as pairs
+        are scored with them.
+        """
+        return self.table.as_stored(self.backbone.represent(ego, dropout))
+
     @torch.no_grad()
     def ranker(self) -> Ranker:
         """The full-ranking scorer of the current weights, without dropout."""
-        return self.backbone.ranker(self.backbone.represent(self.table()))
+        return self.backbone.ranker(self.represent(self.table()))
+
+    @torch.no_grad()
+    def save_table(self, path: Path, ids: Ids | None = None) -> None:
+        """Write the file whose length is ``table.n_bytes()``: rows of the table or, of a
+        ``VectorTable``, final vectors. ``ids``: as the table takes them.
+        """
+        table = self.table
+        if isinstance(table, VectorTable):
+            table.save_vectors(path, self.backbone.represent(table()), ids)
+        elif isinstance(table, QuantizedTable):
+            table.save(path, ids)
+        else:
+            table.save(path)
 
     @property
     def device(self) -> torch.device:

@@ -93,7 +93,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument(
         "--budget",
         default="90%",
-        help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB, 25.6 B/entity), or none "
+        help="sparsity (0.9, 90%%), parameters (85000), bytes of the table (1.8 MB, 25.6 B/entity) "
+        "or of all that a server needs (25.6 B/entity to serve), or none "
         "(default: 90%%)",
     )
     run.add_argument(

@@ -15,7 +15,7 @@ _FAMILIES = {  # a family of methods, a range of colors
     ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl"): "dark",
     ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1"): "YlOrRd",
     ("bet-int8", "bet-int4", "bet-bytes"): "YlGnBu_d",
-    ("vectors-int8", "vectors-int4", "vectors-int2", "vectors-int1"): "Greens",
+    ("vectors-int8", "vectors-int4", "vectors-int2", "vectors-int1"): "BuGn",
     ("pq", "mec"): "RdPu_d",
     ("hash", "memrec"): "copper_r",
 }

@@ -10,7 +10,7 @@ from bet.data import Interactions
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.packed import write_ids
-from bet.tables import QuantizedTable
+from bet.tables import QuantizedTable, VectorTable
 
 SIDE_FILES = (".ids", ".backbone.pt", ".html")  # of a table, behind its name
 
@@ -65,7 +65,7 @@ def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
 
 def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
     """Write the model's table and, beside it, the ids of its rows and the backbone's own weights,
-    if it has any.
+    if it has any and they are needed: final vectors need none.
 
     A table that was made for a file with ids takes them into it instead.
     """
@@ -78,11 +78,12 @@ def save_table(path: Path, model: Recommender, interactions: Interactions) -> No
     # another table's.
     for side_file in (ids_file, weights_file):
         side_file.unlink(missing_ok=True)
-    if isinstance(model.table, QuantizedTable) and model.table.spec.ids:
-        model.table.save(path, ids=ids)
+    table = model.table
+    if isinstance(table, QuantizedTable | VectorTable) and table.spec.ids:
+        model.save_table(path, ids)
     else:
-        model.table.save(path)
+        model.save_table(path)
         write_ids(path, ids)
-    if model.backbone.n_parameters():
+    if model.backbone.n_parameters() and not isinstance(table, VectorTable):
         with atomic_path(weights_file) as temporary:
             torch.save(model.backbone.state_dict(), temporary)

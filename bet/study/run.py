@@ -16,7 +16,7 @@ from bet.process import fixed_threads, resolve_device
 from bet.search import MethodResult, SearchContext, check_table, refit
 from bet.study.cell import Cell
 from bet.study.environment import commit
-from bet.study.output import check_writable, save_table
+from bet.study.output import check_writable, ids_of, save_table
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
 from bet.study.record import (
@@ -28,7 +28,7 @@ from bet.study.record import (
     write_record,
     write_unreached,
 )
-from bet.study.setup import cell_context
+from bet.study.setup import cell_context, fitted_interactions
 from bet.study.summary import build_record, rank_test
 
 
@@ -72,7 +72,10 @@ def run_cell(
         now = time.perf_counter()
         stages = asdict(outcome.seconds)
         seconds = StageSeconds(**stages, evaluate=now - test_started, total=now - started)
-        record = build_record(cell, split, outcome, model=model, ranked=ranked, seconds=seconds)
+        ids = ids_of(interactions)
+        record = build_record(
+            cell, split, outcome, model=model, ranked=ranked, seconds=seconds, ids=ids
+        )
 
     if table is not None:
         save_table(table, model, interactions)
@@ -110,7 +113,7 @@ def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender
     """
     if cell.protocol == "clean":
         return outcome.trained.model
-    merged, what = split.merged(), "train and validation"
+    merged, what = fitted_interactions(cell, split), "train and validation"
     if outcome.refit is not None:
         return outcome.refit(merged, what)
     return refit(outcome.context, outcome.trained, merged, what)

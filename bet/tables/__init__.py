@@ -7,6 +7,7 @@ from bet.tables.hashed import HashedSpec, HashedTable
 from bet.tables.masked import MaskedTable
 from bet.tables.pruned import PrunedTable
 from bet.tables.quantized import PackedSpec, QuantizedTable
+from bet.tables.vectors import VectorSpec, VectorTable
 
 __all__ = [
     "CodebookSpec",
@@ -21,5 +22,7 @@ __all__ = [
     "QuantizedTable",
     "Table",
     "TableSpec",
+    "VectorSpec",
+    "VectorTable",
     "take_rows",
 ]

@@ -20,7 +20,8 @@ class Table(nn.Module):
     """What a backbone, the trainer and the accounting need of a table; quantized or hashed tables
     fit here too.
 
-    A table that learns in training what to keep overrides the last three methods.
+    A table that learns in training what to keep overrides the last three methods, one whose file
+    holds final vectors ``as_stored``.
     """
 
     n: int
@@ -49,6 +50,12 @@ class Table(nn.Module):
         """
         raise NotImplementedError
 
+    def as_stored(self, vectors: Tensor) -> Tensor:
+        """The backbone's final ``vectors`` (n, D) as pairs are scored with them: unchanged, unless
+        the file holds them, rounded, instead of ego embeddings.
+        """
+        return vectors
+
     def n_parameters(self) -> int:
         """Numbers kept, over all copies."""
         raise NotImplementedError
@@ -62,9 +69,16 @@ class Table(nn.Module):
         raise NotImplementedError
 
     @property
+    def fixed_order(self) -> np.ndarray | None:
+        """Entity id of every row of the file, (n,), where the order is part of how rows are coded;
+        None where rows may stand in any order.
+        """
+        return None
+
+    @property
     def file_order(self) -> np.ndarray:
         """Entity id of every row of the file that ``save`` writes, (n,)."""
-        return np.arange(self.n)
+        return np.arange(self.n) if self.fixed_order is None else self.fixed_order
 
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters and their learning rate relative to the embeddings'."""

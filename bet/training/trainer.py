@@ -65,7 +65,7 @@ def bpr_loss(
     """
     users, positives, negatives = triples
     ego = model.table()  # (n, copies * width)
-    representations = model.backbone.represent(ego, dropout)  # (n, D)
+    representations = model.represent(ego, dropout)  # (n, D)
     entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
     picked = take_rows(representations, entities)  # (3B, D), gathered once
     for_positives, for_negatives = model.backbone.triple_scores(picked)  # (B,) each
