@@ -9,7 +9,6 @@ from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, ha
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
 from bet.backbones import NO_BACKBONE
-from bet.methods import REFERENCES
 from bet.report.table import (
     ABSENT,
     LONG,
