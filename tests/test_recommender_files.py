@@ -197,6 +197,7 @@ def test_only_a_recommender_is_opened_as_one(tmp_path):
     [
         ({"backbone": "NCF"}, "a backbone cannot be called 'NCF'"),
         ({"facts": {"users": 3}}, "a fact cannot be called 'users'"),
+        ({"facts": {"version": 3}}, "a fact cannot be called 'version'"),
         ({"facts": {"xcrc": 3}}, "a fact cannot be called 'xcrc'"),
         ({"facts": {"a;b": 3}}, "a fact cannot be called 'a;b'"),
         ({"facts": {"a": float("nan")}}, "a = nan cannot be kept"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from bet.backbones import Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
-from bet.errors import BudgetNotMet
+from bet.errors import BetError, BudgetNotMet
 from bet.files import locked
-from bet.methods import METHODS
+from bet.methods import METHODS, REFERENCES
 from bet.process import fixed_threads, resolve_device
 from bet.search import MethodResult, SearchContext, check_table, refit
 from bet.study.cell import Cell
@@ -50,10 +50,16 @@ def run_cell(
     backbone has weights of its own, those (``.backbone.pt``). threads: of the CPU; one is right
     where other cells run beside it, and rounding differs with another number. Writes
     ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet
-    (``per_user.py``) beside it. Raises BudgetNotMet when the method ends above the budget;
-    ``<id>.unreached`` says with how much.
+    (``per_user.py``) beside it. Raises BetError, before any work, for the table of a reference,
+    which has none; BudgetNotMet when the method ends above the budget, and ``<id>.unreached`` says
+    with how much.
     """
     started = time.perf_counter()
+    if table is not None and cell.method in REFERENCES:
+        raise BetError(
+            f"cannot write {table}: {cell.method} has no table; leave --out out, or take a method "
+            f"with a table (all but {', '.join(REFERENCES)})"
+        )
     interactions = load_dataset(cell.dataset) if interactions is None else interactions
     if table is None and (record := _finished(cell, interactions)) is not None:
         return record
