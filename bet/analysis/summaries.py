@@ -5,7 +5,6 @@ import pandas as pd
 
 from bet.analysis.results import NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
 from bet.analysis.statistics import leaders
-from bet.methods import REFERENCES
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
