@@ -7,9 +7,9 @@ import msgspec
 import numpy as np
 import pandas as pd
 
-import bet.study.cell
 from bet.analysis.results import METRICS, Results
 from bet.backbones import NO_BACKBONE
+from bet.methods import REFERENCES
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import Record
@@ -84,11 +84,6 @@ def serve(content, graph=0.0):
     }
 
 
-def without_tables(patch, *methods):
-    """Take ``methods`` for references, which no other test then does."""
-    patch.setattr("bet.study.cell.REFERENCES", methods)
-
-
 def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, change=None):
     """Results whose test and validation quality follow ``base``; users differ at random.
 
@@ -129,8 +124,7 @@ def sized_study(
     """Results with given table bytes per entity and qualities: method -> budget -> (bytes per
     entity, limit in bytes per entity or None, mean quality); users differ by their own level.
 
-    graph: bytes per entity that serving takes besides. Methods without a table
-    (``without_tables``) take their bytes for that.
+    graph: bytes per entity that serving takes besides; all bytes of a reference are for that.
     """
     places = [("full", "none", (257.0, None, 0.5))]
     for method, points in quality.items():
@@ -139,7 +133,7 @@ def sized_study(
     level = np.linspace(-0.05, 0.05, USERS)
     for method, budget, (size, limit, mean) in places:
         for seed in (seeds or {}).get(method, (0,)):
-            bare = method in bet.study.cell.REFERENCES
+            bare = method in REFERENCES
             on = NO_BACKBONE if bare else backbone
             cell = smoke_cell(on, budget, method, seed, protocol=protocol)
             cells.append(cell)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up import ENTITIES, only_cells, sized_study, without_tables
+from made_up import ENTITIES, only_cells, sized_study
 
 from bet.actions import Allocation
 from bet.analysis import statistics
@@ -26,30 +26,31 @@ QUALITY = {  # by table bytes per entity, and the limit where it is one of bytes
     "uniform-int8": {"12.8 B/entity": (12.8, 12.8, 0.30), "26 B/entity": (26.0, 26.0, 0.34)},
     "uniform-int2": {"26 B/entity": (24.0, 26.0, 0.45), "6.4 B/entity": (6.4, 6.4, 0.15)},
 }
-# Stand-ins for methods without a table, by bytes per entity to serve.
-RULES = {"ciess": {"none": (11.0, None, 0.40)}, "nested": {"none": (0.3, None, 0.10)}}
+RULES = {  # without a table, by bytes per entity to serve
+    "graph-filter": {"none": (11.0, None, 0.40)},
+    "popularity": {"none": (0.3, None, 0.10)},
+}
 SIZE = st.floats(1, 120).map(lambda size: round(size, 3))
 POINTS = st.dictionaries(
-    st.sampled_from(["su", "bet", "uniform-int2", "bet-int4", "pq", "ciess"]),
+    st.sampled_from(["su", "bet", "uniform-int2", "bet-int4", "pq", "item-knn"]),
     st.tuples(SIZE, st.none(), st.sampled_from([0.2, 0.3, 0.4, 0.5])),
     max_size=6,
 )
 
 
-def ruled(sized, monkeypatch, **details):
-    """Tables that need ten bytes per entity of interactions, and two rules."""
-    without_tables(monkeypatch, *RULES)
+def ruled(sized, **details):
+    """Tables that need ten bytes per entity of interactions, and two references."""
     return sized(QUALITY | RULES, graph=10.0, **details)
 
 
-def test_what_serves_best_by_hand(sized, monkeypatch):
-    results = ruled(sized, monkeypatch)
+def test_what_serves_best_by_hand(sized):
+    results = ruled(sized)
     (group,) = results.groups
     best = best_to_serve(results, group).set_index("at most")
     assert best["method"].to_dict() == {
-        6.4: "nested",
-        12.8: "ciess",
-        25.6: "ciess",
+        6.4: "popularity",
+        12.8: "graph-filter",
+        25.6: "graph-filter",
         51.2: "uniform-int2",
     }
     assert best.loc[51.2, [TO_SERVE, TABLE_BYTES, "ndcg@20"]].tolist() == [34.0, 24.0, 0.45]
@@ -60,17 +61,17 @@ def test_what_serves_best_by_hand(sized, monkeypatch):
     (answer,) = what_serves_best(results)
     answer, *points = answer.split("\n  - ")
     assert answer.startswith(
-        "**What serves best in how many bytes? nested (reference) within 6.4, ciess (reference) "
-        "within 12.8 and 25.6, uniform-int2 on LightGCN within 51.2.**"
+        "**What serves best in how many bytes? popularity (reference) within 6.4, graph-filter "
+        "(reference) within 12.8 and 25.6, uniform-int2 on LightGCN within 51.2.**"
     )
     assert points[0].endswith("20% of the full LightGCN's; no searched or float32 table fits.")
     assert points[2:] == [
-        "Within 25.6: ciess (reference) (interactions, 11.0) with Recall@20 .4000 and NDCG@20 "
-        ".4000, 80% of the full LightGCN's; best searched or float32 table: su on LightGCN with "
-        ".2000.",
-        "Within 51.2: uniform-int2 on LightGCN (table and interactions, 34.0) with Recall@20 .4500 "
-        "and NDCG@20 .4500, 90% of the full LightGCN's; best searched or float32 table: su on "
-        "LightGCN with .3000.",
+        "Within 25.6: graph-filter (reference) takes 11.0 (interactions) and has Recall@20 .4000, "
+        "NDCG@20 .4000, 80% of the full LightGCN's; best searched or float32 table: su on LightGCN "
+        "with .2000.",
+        "Within 51.2: uniform-int2 on LightGCN takes 34.0 (table and interactions) and has "
+        "Recall@20 .4500, NDCG@20 .4500, 90% of the full LightGCN's; best searched or float32 "
+        "table: su on LightGCN with .3000.",
     ]
     table = byte_tables.best_at(results, group)
     assert table.text.loc["6.4", "best searched or float32"] == "–"
@@ -98,7 +99,6 @@ def test_the_best_that_fits_is_the_best_that_fits(search_record, points, graph):
         content["metrics"]["validation"]["quality"] = 0.9 - content["metrics"]["test"]["ndcg@20"]
 
     with pytest.MonkeyPatch.context() as patch:
-        without_tables(patch, "ciess")
         patch.setattr(statistics, "RESAMPLES", 2)
         quality = {name: {_budget(name): point} for name, point in points.items()}
         cells, results = sized_study(search_record, quality, graph=graph, change=change)
@@ -106,20 +106,25 @@ def test_the_best_that_fits_is_the_best_that_fits(search_record, points, graph):
         rows = best_to_serve(results, *results.groups).to_dict("records")
     served = {"full": (257.0 + graph, 0.9 - 0.5)}
     for name, (size, _, mean) in points.items():
-        served[name] = (round(size * ENTITIES) / ENTITIES + graph * (name != "ciess"), 0.9 - mean)
+        served[name] = (
+            round(size * ENTITIES) / ENTITIES + graph * (name != "item-knn"),
+            0.9 - mean,
+        )
     least = min(size for size, _ in served.values())
     shown = [row["at most"] for row in rows]
     assert shown in ([s for s in SIZES if least <= s], [s for s in SIZES[:-1] if least <= s])
     for row in rows:
         fits = {name: point for name, point in served.items() if point[0] <= row["at most"]}
-        tables = {n: p for n, p in fits.items() if n[:3] == "bet" or n not in (*IN_BYTES, "ciess")}
+        tables = {
+            n: p for n, p in fits.items() if n[:3] == "bet" or n not in (*IN_BYTES, "item-knn")
+        }
         assert fits[row["method"]] == _best(fits)
         assert pd.isna(row["rival"]) if not tables else tables[row["rival"]] == _best(tables)
         assert row[TO_SERVE] == pytest.approx(_best(fits)[0])
 
 
 def _budget(method):
-    return "none" if method == "ciess" else "9 B/entity" if method in IN_BYTES else "90%"
+    return "none" if method == "item-knn" else "9 B/entity" if method in IN_BYTES else "90%"
 
 
 def _best(served):
@@ -153,16 +158,16 @@ def test_records_without_the_count_are_shown_and_never_best(sized):
     figures.quality_against_bytes(results, *results.groups)
 
 
-def test_the_table_of_bytes_says_what_is_counted(sized, monkeypatch):
+def test_the_table_of_bytes_says_what_is_counted(sized):
     def change(content):
         if content["cell"]["method"] == "su":
             content["serving"] |= {"weights": 1500, "interactions": 0, "seen_bytes": 8800}
 
-    results = ruled(sized, monkeypatch, change=change)
+    results = ruled(sized, change=change)
     table = byte_tables.quality_by_bytes(results, *results.groups)
     row = table.text.loc[("lightgcn", "su", "90%")]
     assert row[["bytes to serve", "table bytes", "of full"]].tolist() == ["37.00", "27.00", "60%"]
-    row = table.text.loc[(REFERENCE, "ciess", "none")]
+    row = table.text.loc[(REFERENCE, "graph-filter", "none")]
     assert row.tolist()[:3] == ["11.00", "interactions", "0.00"] and row["of full"] == "–"
     assert table.text.index[-1][0] == REFERENCE
     for part in ("Weights in it: lightgcn 1.5 bytes", "which adds 8.8;", "items add 3.0 to any"):
@@ -214,11 +219,15 @@ def test_the_best_table_at_every_size_is_chosen_on_validation(sized):
     assert " su keeps 80% in 52.0 bytes;" in sentence
 
 
-def test_bytes_are_drawn_where_the_files_are(sized, monkeypatch):
-    results = ruled(sized, monkeypatch)
+def test_bytes_are_drawn_where_the_files_are(sized):
+    results = ruled(sized)
     figure = figures.quality_against_bytes(results, *results.groups)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    points = ["full LightGCN, 267 bytes", "ciess, 11 bytes", "nested, 0.3 bytes (.1000, below)"]
+    points = [
+        "full LightGCN, 267 bytes",
+        "graph-filter, 11 bytes",
+        "popularity, 0.3 bytes (.1000, below)",
+    ]
     assert set(points) <= set(labels) and labels[-1] == "other methods"
     assert {"full table", "uniform-int2", "uniform-int8"} == set(labels[:-1]) - set(points)
     for axis, besides in zip(figure.axes, (10, 0), strict=True):
@@ -230,10 +239,9 @@ def test_bytes_are_drawn_where_the_files_are(sized, monkeypatch):
     assert figure.axes[0].get_ylim()[0] == pytest.approx(figures.LOWEST * 0.5)
 
 
-def test_a_reference_larger_than_all_tables_stands_at_the_edge(sized, monkeypatch):
-    without_tables(monkeypatch, "ciess")
-    results = sized(QUALITY | {"ciess": {"none": (4000.0, None, 0.4)}})
+def test_a_reference_larger_than_all_tables_stands_at_the_edge(sized):
+    results = sized(QUALITY | {"graph-filter": {"none": (4000.0, None, 0.4)}})
     axis = figures.quality_against_bytes(results, *results.groups).axes[0]
-    edge = [line for line in axis.lines if line.get_label() == "ciess, 4,000 bytes"]
+    edge = [line for line in axis.lines if line.get_label() == "graph-filter, 4,000 bytes"]
     assert [line.get_xdata()[0] for line in edge] == [axis.get_xlim()[1]]
     assert axis.get_xlim()[1] < 512

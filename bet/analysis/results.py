@@ -80,11 +80,6 @@ class Results:
         return self._usual[~in_bytes]
 
     @cached_property
-    def trained(self) -> pd.DataFrame:
-        """``main`` without the references, which have no table."""
-        return self.main[self.main["backbone"] != NO_BACKBONE]
-
-    @cached_property
     def by_bytes(self) -> pd.DataFrame:
         """The finished cells with the profile's own T and m, whatever their budget is of."""
         return self._usual[self._usual["finished"]]

@@ -4,7 +4,7 @@ import pandas as pd
 
 from bet.analysis import summaries
 from bet.analysis.answers import best_to_serve
-from bet.analysis.results import METRIC, TABLE_BYTES, TO_SERVE, Group, Results
+from bet.analysis.results import METRIC, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
 from bet.report.style import on_backbone
 from bet.report.table import Table, decimal, formatted, intervals
 
@@ -64,8 +64,8 @@ def quality_by_bytes(results: Results, group: Group) -> Table | None:
     caption = (
         f"Quality and bytes per entity on {group}, mean over seeds. Bytes to serve: length of the "
         "file from which a fresh process answers with the top k of any user, over the number of "
-        "entities; it holds final vectors, the table, or the coded interactions with or without a "
-        "table, and the backbone's weights. "
+        "entities. It holds final vectors, the table, or the coded interactions with or without "
+        "one of these, and the backbone's weights; or the items in order. "
         + _options(group.of(results.by_bytes))
         + "Table bytes: length of the table's file, 0 without a table. Columns: trained numbers "
         "over entities and copies; of codes (pq, mec) those of the codebooks and of uncompressed "
@@ -78,9 +78,9 @@ def _options(cells: pd.DataFrame) -> str:
     """What the backbone's weights take, and what known items and ids would add."""
     each = cells.filter(like="serving ").select_dtypes("number").div(cells["entities"], axis=0)
     parts = []
-    weights = each["serving weights"].groupby(cells["backbone"], sort=False).max()
-    if (weights > 0).any():
-        shares = [f"{name} {share:.1f}" for name, share in weights.items() if share > 0]
+    weights = each["serving weights"].where(cells["backbone"] != REFERENCE, 0)
+    largest = weights.groupby(cells["backbone"], sort=False).max()
+    if shares := [f"{name} {share:.1f}" for name, share in largest.items() if share > 0]:
         parts.append(f"Weights in it: {', '.join(shares)} bytes per entity.")
     known = each.loc[each["serving seen_bytes"] > 0, "serving seen_bytes"]
     if len(known):

@@ -101,7 +101,7 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
     the dashed ceiling, the paper's numbers are dotted.
     """
-    cells = group.of(results.trained)
+    cells = group.of(results.main)
     cells = cells[cells["finished"]]
     backbones = list(dict.fromkeys(cells.loc[cells["limit"].notna(), "backbone"]))
     if not backbones:

@@ -222,9 +222,9 @@ def _within(row: dict[Hashable, Any]) -> str:
             beside += ", ahead on test" if row["high"] < 0 else ", level on test"
     of_full = "" if pd.isna(row["of full"]) else f", {row['of full']:.0%} of the full LightGCN's"
     return (
-        f"Within {row['at most']}: {on_backbone(row['method'], row['backbone'])} ({row['holds']}, "
-        f"{row[TO_SERVE]:.1f}) with Recall@20 {decimal(row['recall@20'])} and NDCG@20 "
-        f"{decimal(row[METRIC])}{of_full}; {beside}."
+        f"Within {row['at most']}: {on_backbone(row['method'], row['backbone'])} takes "
+        f"{row[TO_SERVE]:.1f} ({row['holds']}) and has Recall@20 {decimal(row['recall@20'])}, "
+        f"NDCG@20 {decimal(row[METRIC])}{of_full}; {beside}."
     )
 
 

@@ -18,7 +18,7 @@ _FAMILIES = {  # a family of methods, a range of colors
     ("vectors-int8", "vectors-int4", "vectors-int2", "vectors-int1"): "BuGn",
     ("pq", "mec"): "RdPu_d",
     ("hash", "memrec"): "copper_r",
-    ("popularity", "graph-filter", "item-knn", "ease"): "Purples_d",
+    ("popularity", "graph-filter", "item-knn", "ease"): "Set2",
 }
 for _methods, _palette in _FAMILIES.items():
     METHOD_COLORS |= dict(zip(_methods, sns.color_palette(_palette, len(_methods)), strict=True))

@@ -8,7 +8,6 @@ from bet.analysis import summaries
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
-from bet.backbones import NO_BACKBONE
 from bet.report.table import (
     ABSENT,
     LONG,
@@ -38,7 +37,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     in bold, * as tested.
     """
     cells = group.of(results.main)
-    if not (cells["finished"].any() and _budgets(cells)):
+    if not cells["finished"].any():
         return None
     metrics = (f"recall@{cutoff}", f"ndcg@{cutoff}")
     means = {metric: summaries.over_seeds(cells, metric) for metric in metrics}
@@ -67,8 +66,6 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
         f"sparsity that it chose. {ABSENT}: not in the profile. *: BET differs from {RIVAL} "
         f"(Wilcoxon signed-rank test over users, Holm-adjusted p < {SIGNIFICANT})."
     )
-    if NO_BACKBONE in set(cells["backbone"]):
-        caption += f" Backbone {NO_BACKBONE}: references, without a table and a budget."
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
     return Table(f"{name}{group.suffix}", caption, *frames)
@@ -78,7 +75,7 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     """Methods x backbones x budgets: ours, published, and the difference (Tables 1 and 2)."""
     if not has_published(group):
         return None
-    cells, data = group.of(results.trained), beside_published(results, group)
+    cells, data = group.of(results.main), beside_published(results, group)
     ran = set(cells.loc[cells["finished"], "backbone"])
     printed = data[data["metric"] == metric].set_index(["backbone", "method", "budget"])
     printed = printed[["ours", "published", "difference"]]
