@@ -96,8 +96,8 @@ class VectorTable(MaskedTable):
     def _check(self, vectors: Tensor) -> None:
         if vectors.shape != (self.n, self.spec.columns):
             raise BetError(
-                f"final vectors of shape {tuple(vectors.shape)} do not fill a file of {self.n} rows "
-                f"of {self.spec.columns} numbers; train a model of the size it was made for"
+                f"final vectors of shape {tuple(vectors.shape)} do not fill a file of {self.n} "
+                f"rows of {self.spec.columns} numbers; train a model of the size it was made for"
             )
 
     def n_parameters(self) -> int:
