@@ -62,11 +62,11 @@ _ALL = (
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
     Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
-    *(_vectors(bits) for bits in (8, 4, 2, 1)),
     Method("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009", in_bytes=True),
     Method("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205", in_bytes=True),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
     Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
+    *(_vectors(bits) for bits in (8, 4, 2, 1)),
 )
 METHODS = {method.name: method for method in _ALL}
 UNBUDGETED = tuple(method.name for method in _ALL if method.unbudgeted)
