@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bet.packed import TableFile
+    from bet.packed import RecommenderFile, TableFile
 
 __version__ = "0.1.0"
 
 
-def load(path: Path | str, *, check: bool = True, n_items: int | None = None) -> TableFile:
-    """Open a table file of any kind: ``rows``, ``users``, ``items``, ``byte_report``.
+def load(
+    path: Path | str, *, check: bool = True, n_items: int | None = None
+) -> TableFile | RecommenderFile:
+    """Open a table file of any kind, with ``rows``, ``users``, ``items`` and ``byte_report``, or a
+    recommender, which has a ``table``.
 
     Needs numpy and safetensors only. check: read the file once and compare its checksum. n_items:
     of a hashed table without ``FILE.ids`` beside it. Raises BetError when it is no table file that

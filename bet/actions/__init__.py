@@ -2,7 +2,7 @@
 
 from bet.actions.action import Action
 from bet.actions.allocation import Allocation, keep_largest
-from bet.actions.budget import PER_ENTITY, Budget, parse_budget, parse_bytes
+from bet.actions.budget import PER_ENTITY, Budget, bounds_serving, parse_budget, parse_bytes
 from bet.actions.families import FAMILIES, Family
 from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
@@ -24,6 +24,7 @@ __all__ = [
     "allocate_histogram",
     "keep_largest",
     "longest_row",
+    "bounds_serving",
     "parse_budget",
     "parse_bytes",
     "ranked_action",

@@ -19,6 +19,7 @@ UNITS = {
 # Units are read in whatever case they are written.
 _FACTORS = {unit.lower(): factor for unit, factor in UNITS.items()}
 PER_ENTITY = "/entity"  # after a unit of bytes
+TO_SERVE = " to serve"  # after bytes: of all that a server needs
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,8 @@ def parse_budget(
       kept (BET, 4.2);
     * a number of parameters over all copies: ``850068`` or ``"850068"``;
     * bytes of the saved table file: ``"1.8 MB"``, ``"512 KiB"``, ``"25.6 B/entity"``; sizes and
-      header count.
+      header count. What else a server needs is counted by budgets that end in "to serve", see
+      ``bounds_serving``.
 
     ``file_bytes``: the length of a float32 file that holds so many parameters, needed for a budget
     in bytes. Raises BetError when the text cannot be read, or the budget is below d_min columns per
@@ -143,6 +145,15 @@ def parse_bytes(text: str | int | float | None, n: int) -> int | None:
     return None if text in (None, "none") else _bytes(*_read(text), n)
 
 
+def bounds_serving(text: str | int | float | None) -> bool:
+    """Whether ``text`` bounds the file that answers by itself, not the table's file alone.
+
+    >>> bounds_serving("25.6 B/entity to serve"), bounds_serving("25.6 B/entity")
+    (True, False)
+    """
+    return isinstance(text, str) and text.rstrip().endswith(TO_SERVE)
+
+
 def _bytes(number: Fraction, unit: str, n: int) -> int | None:
     if unit in ("", "%"):
         return None
@@ -154,16 +165,19 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
     # Fraction of the decimal text: (1 - 0.9) in floats is below a tenth and would lose a column.
     # A comma separates thousands only: "1,8 MB" is not 18 MB.
     digits = r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9][0-9_]*)\.?[0-9]*(?:[eE][+-]?[0-9]{1,2})?|\.[0-9]+"
-    match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", str(text))
+    to_serve = bounds_serving(text)
+    stated = str(text).rstrip().removesuffix(TO_SERVE) if to_serve else str(text)
+    match = re.fullmatch(rf"\s*({digits})\s*(%|[a-zA-Z]*(?:/entity)?)\s*", stated)
     unit = match[2].lower() if match else ""
     if (
         isinstance(text, bool)
         or not match
         or unit.removesuffix(PER_ENTITY) not in {"", "%", *_FACTORS}
         or unit == PER_ENTITY
+        or (to_serve and unit in ("", "%"))
     ):
         raise BetError(
             f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or "
-            f"bytes ('1.8 MB', '25.6 B/entity'; units: {', '.join(UNITS)})"
+            f"bytes ('1.8 MB', '25.6 B/entity', '1.8 MB to serve'; units: {', '.join(UNITS)})"
         )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

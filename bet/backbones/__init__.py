@@ -1,6 +1,7 @@
 """Backbones G. A new backbone is one file and one line in ``BACKBONES``."""
 
 from bet.backbones.base import Backbone, Ranker
+from bet.backbones.blended import BlendedRecommender
 from bet.backbones.graph import Graph, normalized_adjacency
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
@@ -17,6 +18,7 @@ __all__ = [
     "NGCF",
     "NO_BACKBONE",
     "Backbone",
+    "BlendedRecommender",
     "Graph",
     "LightGCN",
     "Ranker",

@@ -17,6 +17,7 @@ class Backbone(nn.Module):
     defines ``represent`` and, unless a pair's score is the inner product, ``score`` and ``ranker``.
     """
 
+    name: ClassVar[str]  # in files
     copies: ClassVar[int] = 1  # embedding tables per entity
     l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
     init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
@@ -55,6 +56,10 @@ class Backbone(nn.Module):
         """A function that scores any block of users against all items."""
         items = representations[self.n_users :].T.contiguous()  # (D, |V|)
         return lambda users: representations[users] @ items
+
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        """The weights that take part where rows have ``width`` columns per copy, by name."""
+        return self.state_dict()
 
     @property
     def facts(self) -> Mapping[str, float]:

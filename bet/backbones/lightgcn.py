@@ -12,6 +12,7 @@ from bet.backbones.graph import propagate_mean
 class LightGCN(Backbone):
     """Three layers; columns never mix, so a table of width w is the model of embedding size w."""
 
+    name = "lightgcn"
     l2 = 1e-4
     layers = 3
     reads_graph = True

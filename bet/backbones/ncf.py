@@ -2,6 +2,8 @@
 per side.
 """
 
+from collections.abc import Mapping
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ class NCF(Backbone):
     which one it means). Of rows of w columns only the first w columns of the weights take part.
     """
 
+    name = "ncf"
     copies = 2
     l2 = 1e-2
     inner_product = False
@@ -35,6 +38,10 @@ class NCF(Backbone):
         last = nn.init.xavier_uniform_(torch.empty(1, hidden + d_max), generator=generator)[0]
         self.a = nn.Parameter(last[:hidden].clone())  # (hidden,)
         self.c = nn.Parameter(last[hidden:].clone())  # (d_max,)
+
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        cut = {"w_user": self.w_user[:, :width], "w_item": self.w_item[:, :width]}
+        return cut | {"bias": self.bias, "a": self.a, "c": self.c[:width]}
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return ego  # (n, 2 w)

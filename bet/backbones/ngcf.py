@@ -19,6 +19,7 @@ class NGCF(Backbone):
     the first w rows of its weights take part.
     """
 
+    name = "ngcf"
     l2 = 1e-3
     layers = 3
     dropout_rate = 0.1
@@ -32,6 +33,13 @@ class NGCF(Backbone):
             for _ in range(self.layers):
                 weight = torch.empty(d_max, d_max)
                 weights.append(nn.Parameter(nn.init.xavier_uniform_(weight, generator=generator)))
+
+    def served_weights(self, width: int) -> Mapping[str, Tensor]:
+        first = {"w_sum_0": self.w_sum[0][:width], "w_product_0": self.w_product[0][:width]}
+        others = range(1, self.layers)  # these read all columns of the layer before
+        later = {f"w_sum_{layer}": self.w_sum[layer] for layer in others}
+        later |= {f"w_product_{layer}": self.w_product[layer] for layer in others}
+        return first | later | {"bias": self.bias}
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         outputs, x = [ego], ego  # (n, w)

@@ -1,6 +1,6 @@
 """A backbone together with its embedding table: what is trained and ranks."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,16 @@ class Recommender(nn.Module):
     @property
     def n_users(self) -> int:
         return self.backbone.n_users
+
+    @property
+    def name(self) -> str:
+        """What a file calls it."""
+        return self.backbone.name
+
+    @property
+    def facts(self) -> Mapping[str, float]:
+        """The few numbers that ranking needs besides table, interactions and weights."""
+        return self.backbone.facts
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         """Rows of the table ``ego`` (n, copies * width) -> final representations (n, D), as pairs

@@ -89,12 +89,12 @@ def _add_lists(command: Add) -> None:
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--data", default="movielens-100k", help=_DATA)
-    _add_backbone_and_seed(run)
+    _add_backbone_and_seed(run, references=True)
     run.add_argument(
         "--budget",
-        default="90%",
-        help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB, 25.6 B/entity), or none "
-        "(default: 90%%)",
+        help="sparsity (0.9, 90%%), parameters (85000), bytes of the table (1.8 MB, 25.6 B/entity) "
+        "or of all that a server needs (25.6 B/entity to serve), or none (default: 90%%; none for "
+        "references)",
     )
     run.add_argument(
         "--method",
@@ -192,12 +192,14 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
+def _add_backbone_and_seed(parser: argparse.ArgumentParser, references: bool = False) -> None:
+    """``references``: the backbone may be none, and its default depends on the method."""
     parser.add_argument(
         "--backbone",
-        default="lightgcn",
-        choices=("lightgcn", "ngcf", "ncf"),
-        help="model that reads the table (default: %(default)s)",
+        default=None if references else "lightgcn",
+        choices=("lightgcn", "ngcf", "ncf", *(["none"] if references else [])),
+        help="model that reads the table (default: lightgcn"
+        + ("; none for references)" if references else ")"),
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the split and all else that is random (default: 0)"

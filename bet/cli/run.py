@@ -2,9 +2,11 @@
 
 import argparse
 
+from bet.backbones import NO_BACKBONE
 from bet.cli.own_data import interactions_of
 from bet.data import DATASETS
 from bet.errors import BetError
+from bet.methods import REFERENCES
 from bet.study.cell import Cell
 from bet.study.job import run_and_describe
 from bet.study.profiles import use_profile
@@ -12,10 +14,11 @@ from bet.study.profiles import use_profile
 
 def run(options: argparse.Namespace) -> None:
     """Run the cell and print what came out; what is wrong is said before any work."""
+    is_reference = options.method in REFERENCES
     cell = Cell(
         dataset=options.data,
-        backbone=options.backbone,
-        budget=options.budget,
+        backbone=options.backbone or (NO_BACKBONE if is_reference else "lightgcn"),
+        budget=options.budget or ("none" if is_reference else "90%"),
         method=options.method,
         seed=options.seed,
         protocol=options.protocol,

@@ -6,18 +6,23 @@ from functools import partial
 
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
+from bet.methods.blend import blend
 from bet.methods.ciess import ciess
+from bet.methods.ease import ease
 from bet.methods.esapn import esapn
 from bet.methods.fixed import sr, su
 from bet.methods.full import full
+from bet.methods.graph_filter import graph_filter
 from bet.methods.hashing import hashing_trick, memrec
+from bet.methods.item_knn import item_knn
 from bet.methods.magnitude import magnitude
 from bet.methods.mec import mec
-from bet.methods.method import Method
+from bet.methods.method import Method, Run
 from bet.methods.mixed_precision import bet_bytes
 from bet.methods.nested import nested
 from bet.methods.optembed import optembed
 from bet.methods.pep import pep
+from bet.methods.popularity import popularity
 from bet.methods.powerlaw import powerlaw
 from bet.methods.pq import pq
 from bet.methods.quantized import bet_packed, uniform_packed
@@ -41,7 +46,16 @@ def _searched(bits: int) -> Method:
 
 def _vectors(bits: int) -> Method:
     run, summary = partial(rounded_vectors, bits=bits), f"final vectors of {bits}-bit numbers"
-    return Method(f"vectors-int{bits}", run, summary, _STE, in_bytes=True)
+    name = f"vectors-int{bits}"
+    return Method(name, run, summary, _STE, in_bytes=True, served_as="vectors")
+
+
+def _hashed(name: str, run: Run, summary: str, paper: str) -> Method:
+    return Method(name, run, summary, paper, in_bytes=True, served_as="hashed")
+
+
+def _reference(name: str, run: Run, summary: str, paper: str) -> Method:
+    return Method(name, run, summary, paper, reference=True)
 
 
 _ALL = (
@@ -62,11 +76,16 @@ _ALL = (
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
     Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
-    Method("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009", in_bytes=True),
-    Method("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205", in_bytes=True),
+    _hashed("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009"),
+    _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
     Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
     *(_vectors(bits) for bits in (8, 4, 2, 1)),
+    Method("blend", blend, "graph filter + vectors", "ours", in_bytes=True, served_as="blend"),
+    _reference("popularity", popularity, "the most frequent items", "the simplest baseline"),
+    _reference("graph-filter", graph_filter, "R N'N, untrained", "Shen et al., CIKM 2021"),
+    _reference("item-knn", item_knn, "nearest items, tuned", "Dacrema et al., RecSys 2019"),
+    _reference("ease", ease, "items on items in closed form", "Steck, WWW 2019"),
 )
 METHODS = {method.name: method for method in _ALL}
 UNBUDGETED = tuple(method.name for method in _ALL if method.unbudgeted)

@@ -1,4 +1,5 @@
-"""Tables for deployment: one container for every kind of table, counted to the byte.
+"""Files for deployment: one container for every kind of table and for what serves by itself,
+counted to the byte.
 
 Reading needs numpy and safetensors only; what trains or writes quantized rows needs torch too and
 is imported where it is used (``bet.packed.quantizer``).
@@ -10,10 +11,13 @@ from bet.packed.byte_report import (
     HashedBytes,
     PackedBytes,
     PrunedBytes,
+    RecommenderBytes,
 )
 from bet.packed.codebook import CodebookFile, CodebookLayout
 from bet.packed.hashed import HashedFile, HashedLayout
 from bet.packed.ids import IdLayout, Ids, id_layout, ids_path, write_ids
+from bet.packed.interactions import CodedInteractions, InteractionLayout, code_interactions
+from bet.packed.item_lists import ItemLists
 from bet.packed.layout import (
     BITS,
     Layout,
@@ -27,7 +31,9 @@ from bet.packed.layout import (
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
 from bet.packed.reader import inspect, load
-from bet.packed.safetensors_io import VERSION, metadata_for, write_safetensors
+from bet.packed.recommender import RecommenderLayout, most_table_bytes, write_recommender
+from bet.packed.recommender_file import RecommenderFile, open_recommender
+from bet.packed.safetensors_io import VERSION, metadata_for, shapes_of, write_safetensors
 from bet.packed.table_file import TableFile
 from bet.packed.writer import write_packed
 
@@ -38,18 +44,25 @@ __all__ = [
     "CodebookBytes",
     "CodebookFile",
     "CodebookLayout",
+    "CodedInteractions",
     "HashedBytes",
     "HashedFile",
     "HashedLayout",
     "IdLayout",
     "Ids",
+    "InteractionLayout",
+    "ItemLists",
     "Layout",
     "PackedBytes",
     "PackedFile",
     "PrunedBytes",
     "PrunedFile",
     "PrunedLayout",
+    "RecommenderBytes",
+    "RecommenderFile",
+    "RecommenderLayout",
     "TableFile",
+    "code_interactions",
     "float32_file_bytes",
     "float32_layout",
     "id_layout",
@@ -60,10 +73,14 @@ __all__ = [
     "metadata_for",
     "most_float32_parameters",
     "most_row_bytes",
+    "most_table_bytes",
+    "open_recommender",
     "pruned_file_bytes",
     "row_bytes",
+    "shapes_of",
     "write_ids",
     "write_packed",
     "write_pruned",
+    "write_recommender",
     "write_safetensors",
 ]

@@ -1,4 +1,4 @@
-"""What the bytes of a file are spent on, for every kind of table."""
+"""What the bytes of a file are spent on, for every kind of file."""
 
 from dataclasses import dataclass, fields
 
@@ -53,3 +53,14 @@ class HashedBytes(ByteReport):
 
     shared_rows: int  # that entities sum
     weights: int  # that scale the sums
+
+
+@dataclass(frozen=True)
+class RecommenderBytes(ByteReport):
+    """The parts of a file that answers by itself."""
+
+    table: int  # a whole table file
+    interactions: int  # that the backbone reads
+    seen: int  # items to leave out, where the interactions are not in the file
+    weights: int  # of the backbone
+    ids: int  # your ids; those inside the table are counted there

@@ -179,7 +179,7 @@ class CodebookFile(TableFile):
         if not k:
             return
         codes = self.container.tensors[CODES[side]]
-        check_stream(codes, bits, k)
+        check_stream(codes, k * bits)
         # Only where there are fewer entities than codes can a code be too large.
         if layout.centroids[side] < 2**bits:
             largest = take_from_stream(codes, bits, np.arange(k)).max()

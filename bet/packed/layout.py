@@ -23,6 +23,7 @@ from bet.packed.byte_report import PackedBytes
 from bet.packed.safetensors_io import header_bytes, metadata_for, tensor_bytes
 
 BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
+FILE_KINDS = ("table", "vectors")
 IdLayout = tuple[tuple[str, str, int], ...]
 """(name, dtype, length) of the tensors of an id mapping."""
 
@@ -45,7 +46,8 @@ class Layout:
 
     ``kinds_by_id`` (n,): the number of every row's kind, by entity id; None in rank order, where a
     side's rows stand in the order of the kinds. ``ids``: (name, dtype, length) of further tensors,
-    an id mapping. Raises BetError on kinds that do not exist.
+    an id mapping. ``file_kind``: ``table``, whose rows a backbone works on, or ``vectors``, whose
+    inner products are the scores. Raises BetError on kinds that do not exist.
     """
 
     kinds: np.ndarray
@@ -54,9 +56,12 @@ class Layout:
     copies: int = 1
     rows_per_step: int = 1
     ids: IdLayout = ()
+    file_kind: str = "table"
 
     def __post_init__(self):
         k = len(self.kinds)
+        if self.file_kind not in FILE_KINDS:
+            raise BetError(f"a file of kind {self.file_kind!r} has no rows; known are {FILE_KINDS}")
         if (
             self.kinds.shape != (k, 2)
             or not k
@@ -150,7 +155,7 @@ class Layout:
             "copies": self.copies,
             "rows_per_step": self.rows_per_step,
         }
-        return metadata_for("table", facts)
+        return metadata_for(self.file_kind, facts)
 
     def byte_report(self, row_bytes: int | None = None) -> PackedBytes:
         """Bytes by part; their sum is the length of the file. ``row_bytes``: as if the rows' values

@@ -11,10 +11,12 @@ import numpy as np
 
 from bet.errors import BetError
 from bet.packed.byte_report import PrunedBytes
+from bet.packed.lookup import byte_windows, ranges
 from bet.packed.safetensors_io import (
     DTYPES,
     Container,
     Shapes,
+    dtype_up_to,
     file_bytes,
     header_bytes,
     metadata_for,
@@ -22,7 +24,7 @@ from bet.packed.safetensors_io import (
     tensor_bytes,
     write_safetensors,
 )
-from bet.packed.table_file import TableFile, byte_windows
+from bet.packed.table_file import TableFile
 
 BLOCK = 8  # rows that share an entry of the index: as many bits end on a whole byte
 
@@ -66,8 +68,8 @@ class PrunedLayout:
         by_bits: Shapes = {"values": values, "mask": ("U8", (-(-self.n * self.columns // 8),))}
         by_columns: Shapes = {
             "values": values,
-            "counts": (_dtype_up_to(self.columns), (self.n,)),
-            "positions": (_dtype_up_to(self.columns - 1), (self.kept,)),
+            "counts": (dtype_up_to(self.columns), (self.n,)),
+            "positions": (dtype_up_to(self.columns - 1), (self.kept,)),
         }
         return min(by_bits, by_columns, key=lambda shapes: file_bytes(shapes, self.metadata))
 
@@ -83,11 +85,6 @@ class PrunedLayout:
             places=tensor_bytes(self.tensors, "mask", "counts", "positions"),
             numbers=tensor_bytes(self.tensors, "values"),
         )
-
-
-def _dtype_up_to(largest: int) -> str:
-    """The shortest whole numbers up to ``largest``."""
-    return "U8" if largest < 2**8 else "U16" if largest < 2**16 else "U32"
 
 
 def pruned_file_bytes(n_users: int, n_items: int, copies: int, d_max: int, kept: int) -> int:
@@ -196,14 +193,14 @@ class PrunedFile(TableFile):
         )
         out = np.zeros((len(numbers), self.layout.columns), dtype=np.float32)
         out[np.repeat(np.arange(len(numbers)), counts), columns] = self._tensors["values"][
-            _ranges(firsts, counts)
+            ranges(firsts, counts)
         ]
         return out.reshape(len(numbers), self.copies, self.width)
 
     def _by_columns(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """First value and number of values of every row, (k,) each, and the columns of all."""
         firsts, counts = self._firsts[numbers], self._tensors["counts"][numbers].astype(np.int64)
-        columns = self._tensors["positions"][_ranges(firsts, counts)]
+        columns = self._tensors["positions"][ranges(firsts, counts)]
         if len(columns) and columns.max() >= self.layout.columns:
             raise BetError(
                 f"{self.path}: a number in column {columns.max()} of {self.layout.columns}; the "
@@ -221,13 +218,3 @@ class PrunedFile(TableFile):
         firsts = self._firsts[block] + (bits.sum(2, dtype=np.int64) * before).sum(1)
         kept = bits[np.arange(len(numbers)), inside]  # (k, columns)
         return firsts, kept.sum(1, dtype=np.int64), kept.nonzero()[1]
-
-
-def _ranges(firsts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """first, first + 1, ... of every range, one after the other.
-
-    >>> _ranges(np.array([7, 0]), np.array([2, 3]))
-    array([7, 8, 0, 1, 2])
-    """
-    ends = np.cumsum(counts)
-    return np.arange(counts.sum()) + np.repeat(firsts - (ends - counts), counts)

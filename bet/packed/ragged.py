@@ -5,17 +5,19 @@ from functools import cached_property
 import numpy as np
 
 from bet.packed.byte_report import PackedBytes
-from bet.packed.ids import IdMap, id_map
+from bet.packed.ids import stated_id_layout
 from bet.packed.layout import BITS, Layout
 from bet.packed.levels import byte_levels
+from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
-from bet.packed.table_file import TableFile, byte_windows
+from bet.packed.table_file import TableFile
 
 BLOCK = 32  # rows, by id, that share an entry of the index
 
 
 class PackedFile(TableFile):
-    """Rows of 1 to 32 bits per number; ``layout`` tells where each is.
+    """Rows of 1 to 32 bits per number; ``layout`` tells where each is, and whether they are ego
+    embeddings or vectors whose inner products are the scores.
 
     Within a side rows stand by entity id or, where ``layout.kinds_by_id`` is None, by training
     frequency.
@@ -28,6 +30,8 @@ class PackedFile(TableFile):
         with refusing_malformed(self.path):
             self.layout = _stated_layout(container)
             container.check_layout(self.layout.tensors, self.layout.metadata)
+        if self.layout.file_kind == "vectors":
+            self.kind = "vectors, whose inner products are the scores"
         self.n_users = self.layout.n_users
         self.copies = self.layout.copies
         self.width = self.layout.width
@@ -46,15 +50,6 @@ class PackedFile(TableFile):
 
     def byte_report(self) -> PackedBytes:
         return self.layout.byte_report()
-
-    @cached_property
-    def _id_map(self) -> IdMap:
-        tensors = self.container.tensors
-        with refusing_malformed(self.path):
-            return id_map(tensors["id_ends"], tensors["id_text"], self.n_users)
-
-    def _ids_inside(self) -> IdMap | None:
-        return self._id_map if self.layout.ids else None
 
     @cached_property
     def _runs(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -140,18 +135,12 @@ def _stated_layout(container: Container) -> Layout:
         counts = np.stack([np.bincount(side, minlength=len(kinds)) for side in sides])
     if counts.sum(1).tolist() != [n_users, n_items]:
         raise ValueError(f"{counts.sum(1).tolist()} rows, announced are {[n_users, n_items]}")
-    ids = tuple(
-        (name, container.shapes[name][0], len(tensors[name]))
-        for name in ("id_ends", "id_text")
-        if name in tensors
-    )
-    if ids and [len(tensors["id_ends"]), tensors["id_text"].ndim] != [n_users + n_items, 1]:
-        raise ValueError(f"{len(tensors['id_ends'])} ids for {n_users + n_items} rows")
     return Layout(
         kinds,
         counts,
         kinds_by_id=kinds_by_id,
         copies=int(facts["copies"]),
         rows_per_step=int(facts["rows_per_step"]),
-        ids=ids,
+        ids=stated_id_layout(container),
+        file_kind=container.kind,
     )

@@ -1,22 +1,16 @@
-"""One way to open every kind of table file, and one text about what its bytes are spent on."""
+"""One way to open every kind of file, and one text about what its bytes are spent on."""
 
 from pathlib import Path
 
 from bet.errors import BetError
-from bet.packed.codebook import CodebookFile
-from bet.packed.hashed import HashedFile
+from bet.packed.byte_report import RecommenderBytes
 from bet.packed.ids import ids_path
-from bet.packed.pruned import PrunedFile
-from bet.packed.ragged import PackedFile
+from bet.packed.open_file import OpenFile
+from bet.packed.recommender_file import RecommenderFile
 from bet.packed.safetensors_io import open_safetensors
 from bet.packed.table_file import TableFile
+from bet.packed.table_kinds import READERS
 
-READERS: dict[str, type[TableFile]] = {
-    "table": PackedFile,
-    "coded": CodebookFile,
-    "hashed": HashedFile,
-    "pruned": PrunedFile,
-}
 MEANING = {
     "header": "what the file is, and where its parts are",
     "kinds": "which size and precision every row has",
@@ -31,10 +25,18 @@ MEANING = {
     "shared_rows": "rows that entities sum",
     "weights": "that scale the sums",
 }
+IN_RECOMMENDER = {
+    "table": "a whole table file",
+    "interactions": "that the backbone reads, as sorted lists of items",
+    "seen": "items to leave out, as sorted lists",
+    "weights": "of the backbone",
+}
 
 
-def load(path: Path | str, *, check: bool = True, n_items: int | None = None) -> TableFile:
-    """Open a table file of any kind; rows are read when they are looked up.
+def load(
+    path: Path | str, *, check: bool = True, n_items: int | None = None
+) -> TableFile | RecommenderFile:
+    """Open a table file of any kind, or a recommender; rows are read when they are looked up.
 
     check: read the file once and compare its checksum; without, only its header is checked, which
     is enough for a file that was checked before. n_items: of a hashed table without ``FILE.ids``,
@@ -53,11 +55,16 @@ def load(path: Path | str, *, check: bool = True, n_items: int | None = None) ->
     container = open_safetensors(Path(path), check)
     if container.kind == "ids":
         raise BetError(f"{path}: these are the ids of a table; open the table's own file")
+    if container.kind == "recommender":
+        opened = RecommenderFile(container, check)
+        if n_items not in (None, opened.n_items):
+            raise BetError(f"{path}: has {opened.n_items} items, not {n_items}; leave n_items out")
+        return opened
     return READERS[container.kind](container, n_items)
 
 
 def inspect(path: Path | str) -> str:
-    """What the bytes of a table file are spent on, as text; raises BetError as ``load``.
+    """What the bytes of a file are spent on, as text; raises BetError as ``load``.
 
     >>> write_packed(folder / "t", layout_of(np.full(3, 2), 32, n_users=2), np.ones((3, 1, 2))).rows
     24
@@ -73,6 +80,7 @@ def inspect(path: Path | str) -> str:
     """
     table = load(path)
     report = table.byte_report()
+    meaning = MEANING | (IN_RECOMMENDER if isinstance(report, RecommenderBytes) else {})
     length, entities = report.total, _entities(table)
     sides = f"{table.n_users:,} users and "
     sides += "any number of items" if entities is None else f"{table.n_items:,} items"
@@ -83,7 +91,7 @@ def inspect(path: Path | str) -> str:
         share = f"{part / length:.1%}"
         each = f"{part / entities:.2f}" if entities else ""
         line = (
-            f"{name.replace('_', ' '):<13}{part:>14,}{share:>9}{each:>12}  {MEANING.get(name, '')}"
+            f"{name.replace('_', ' '):<13}{part:>14,}{share:>9}{each:>12}  {meaning.get(name, '')}"
         )
         lines.append(line.rstrip())
     if ids_path(table.path).exists():
@@ -91,14 +99,14 @@ def inspect(path: Path | str) -> str:
     return "\n".join(lines)
 
 
-def _entities(table: TableFile) -> int | None:
+def _entities(table: OpenFile) -> int | None:
     try:
         return table.n_rows
     except BetError:  # of a hashed table, beside which lie the ids of another one
         return None
 
 
-def _about_ids_beside(table: TableFile, inside: bool) -> str:
+def _about_ids_beside(table: OpenFile, inside: bool) -> str:
     """Of the file beside ``table``; ``inside``: the table itself holds ids."""
     beside = ids_path(table.path)
     if inside:

@@ -1,6 +1,6 @@
 """The container of every table: a safetensors file whose one metadata entry states what it is.
 
-The entry is text, ``kind;version=1;name=value;...;crc=0123abcd``; the checksum is that of the whole
+The entry is text, ``kind;version=2;name=value;...;crc=0123abcd``; the checksum is that of the whole
 file with zeros in its place. Tensors stand as safetensors writes them: the widest numbers first,
 then by name, without gaps. So the length of a file follows from its shapes, before it is written.
 """
@@ -19,10 +19,10 @@ from safetensors.numpy import save as serialize
 from bet.errors import BetError
 from bet.files import atomic_path
 
-VERSION = 1
+VERSION = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
-KINDS = ("table", "coded", "hashed", "pruned", "ids")  # of files
+KINDS = ("table", "vectors", "coded", "hashed", "pruned", "recommender", "ids")  # of files
 # In the order that safetensors stores them.
 DTYPES: dict[str, np.dtype] = {
     "F32": np.dtype("<f4"),
@@ -52,7 +52,7 @@ def metadata_for(kind: str, facts: Mapping[str, object]) -> dict[str, str]:
     """The metadata of a file of ``kind``; the checksum's digits are zero.
 
     >>> metadata_for("hashed", {"size": 4, "rows": 10})
-    {'bet': 'hashed;version=1;size=4;rows=10;crc=00000000'}
+    {'bet': 'hashed;version=2;size=4;rows=10;crc=00000000'}
     """
     stated = "".join(f"{name}={value};" for name, value in facts.items())
     return {KEY: f"{kind};version={VERSION};{stated}{CHECKSUM}"}
@@ -76,6 +76,15 @@ def header_entries(tensors: Shapes) -> dict[str, dict]:
     return entries
 
 
+def dtype_up_to(largest: int) -> str:
+    """The shortest whole numbers up to ``largest``.
+
+    >>> dtype_up_to(255), dtype_up_to(256)
+    ('U8', 'U16')
+    """
+    return "U8" if largest < 2**8 else "U16" if largest < 2**16 else "U32"
+
+
 def header_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
     """Length of a file's header: eight bytes of length, then JSON, padded to whole words."""
     entries = {"__metadata__": metadata, **header_entries(tensors)}
@@ -90,6 +99,16 @@ def tensor_bytes(tensors: Shapes, *names: str) -> int:
     """
     chosen = [tensors[name] for name in names if name in tensors]
     return sum(DTYPES[dtype].itemsize * math.prod(shape) for dtype, shape in chosen)
+
+
+def shapes_of(tensors: Mapping[str, np.ndarray]) -> Shapes:
+    """Dtypes and shapes of ``tensors``.
+
+    >>> shapes_of({"rows": np.zeros((2, 3), np.uint8)})
+    {'rows': ('U8', (2, 3))}
+    """
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    return {name: (names[data.dtype], data.shape) for name, data in tensors.items()}
 
 
 def file_bytes(tensors: Shapes, metadata: dict[str, str]) -> int:
@@ -160,12 +179,12 @@ class Container:
     facts: Mapping[str, str]  # in it
     content: np.ndarray = field(repr=False)  # (length,) uint8: the whole file
     tensors: Mapping[str, np.ndarray] = field(repr=False)  # views into ``content``
+    outer: "Container | None" = field(default=None, repr=False)  # the file that holds this one
 
     @property
     def shapes(self) -> Shapes:
         """Dtypes and shapes of its tensors."""
-        names = {dtype: name for name, dtype in DTYPES.items()}
-        return {name: (names[data.dtype], data.shape) for name, data in self.tensors.items()}
+        return shapes_of(self.tensors)
 
     @property
     def checksum(self) -> int:
@@ -196,6 +215,15 @@ def open_safetensors(path: Path, check: bool = True) -> Container:
             content = np.asarray(np.memmap(path, dtype=np.uint8, mode="r"))
     except OSError as error:
         raise BetError(f"{path}: cannot be read ({error}); check the path") from error
+    return open_view(path, content, check)
+
+
+def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
+    """Open a file whose bytes are ``content`` (length,) uint8, of which nothing is copied; as
+    ``open_safetensors``.
+
+    path: of the file that they are in, for messages.
+    """
     with refusing_malformed(path):
         length = int.from_bytes(content[:8].tobytes(), "little")
         header = json.loads(content[8 : 8 + length].tobytes())

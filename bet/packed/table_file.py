@@ -1,48 +1,29 @@
 """What every table file gives its reader, whatever is stored in it: rows, by number or by id."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
-from pathlib import Path
+from abc import abstractmethod
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from bet.errors import BetError
-from bet.packed.byte_report import ByteReport
-from bet.packed.ids import IdMap, ids_path, read_ids
+from bet.packed.lookup import whole_numbers
+from bet.packed.open_file import OpenFile
 from bet.packed.safetensors_io import Container
 
 
-class TableFile(ABC):
+class TableFile(OpenFile):
     """An open file: rows are read when they are looked up.
 
     The users' rows come first, then the items'; which user or item a row belongs to is known where
     the file holds ids or ``FILE.ids`` lies beside it.
     """
 
-    kind: str  # the kind of table, in words
-    n_users: int
     copies: int  # tables that stand side by side: some backbones keep several rows per entity
     width: int  # numbers of the longest row, per copy
 
     def __init__(self, container: Container, n_items: int | None = None):
         """``n_items``: given by the caller for a file that does not state its number of items."""
         self.container, self._given_items = container, n_items
-
-    @property
-    def path(self) -> Path:
-        """Where the file is."""
-        return self.container.path
-
-    @property
-    @abstractmethod
-    def n_items(self) -> int:
-        """Items that have a row."""
-
-    @property
-    def n_rows(self) -> int | None:
-        """Number of rows; None where it is unknown and the row of any number can be computed."""
-        return self.n_users + self.n_items
 
     def __len__(self) -> int:
         return self.n_users + self.n_items
@@ -58,10 +39,6 @@ class TableFile(ABC):
         """What a row consists of, in words."""
 
     @abstractmethod
-    def byte_report(self) -> ByteReport:
-        """Bytes by part; their sum is the length of the file."""
-
-    @abstractmethod
     def _read(self, numbers: np.ndarray) -> np.ndarray:
         """Existing rows ``numbers`` (k,) int64: (k, copies, width) float32."""
 
@@ -71,21 +48,13 @@ class TableFile(ABC):
 
         Raises BetError for a row that does not exist.
         """
-        try:
-            numbers = np.asarray(numbers)
-        except ValueError as error:
-            raise BetError(f"rows are looked up by a list of integers ({error})") from error
-        if numbers.ndim != 1 or (len(numbers) and not np.issubdtype(numbers.dtype, np.integer)):
-            raise BetError(
-                f"rows are looked up by a list of integers, got {numbers.dtype} of shape "
-                f"{numbers.shape}"
-            )
+        numbers = whole_numbers(numbers, "rows")
         n = self.n_rows
         outside = (numbers < 0) if n is None else (numbers < 0) | (numbers >= n)
         if outside.any():
             last = "" if n is None else f" to {n - 1}"
             raise BetError(f"row {numbers[outside][0]} does not exist: the table has rows 0{last}")
-        return self._read(numbers.astype(np.int64))
+        return self._read(numbers)
 
     def users(self, ids: Iterable[object]) -> np.ndarray:
         """Rows of users by your own ids: (k, copies, width) float32.
@@ -98,62 +67,9 @@ class TableFile(ABC):
         """Rows of items by your own ids, as ``users``."""
         return self.rows(self._find(self.ids.item_rows, ids, "item"))
 
-    def _find(self, row_of: Mapping[str, int], ids: Iterable[object], side: str) -> list[int]:
-        if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
-            raise BetError(f"give a list of {side} ids, not {ids!r}")
-        try:
-            return [row_of[str(name)] for name in ids]
-        except KeyError as error:
-            raise BetError(
-                f"{self.path}: unknown {side} {error}; the table has {len(row_of):,} {side}s"
-            ) from error
-
-    @property
-    def ids(self) -> IdMap:
-        """Which row is whose, from inside the file or beside it; raises BetError as ``users``."""
-        ids = self._ids_inside() or self._ids_beside
-        if ids is None:
-            raise BetError(
-                f"{self.path} has no ids, and there is no {ids_path(self.path).name} beside it; "
-                "keep the two files together, look up by row, or write the table with ids (they "
-                "count)"
-            )
-        users, items = len(ids.user_rows), len(ids.item_rows)
-        if (users, items) != (self.n_users, self.n_items):
-            raise BetError(
-                f"{ids_path(self.path)}: ids of {users} users and {items} items for "
-                f"{self.n_users} and {self.n_items} rows; save the table again"
-            )
-        return ids
-
-    def _ids_inside(self) -> IdMap | None:
-        return None
-
-    @cached_property
-    def _ids_beside(self) -> IdMap | None:
-        return read_ids(self.path, self.container.checksum)
-
     def _check_given_items(self) -> None:
         """Raise BetError if the caller said another number of items than the file."""
         if self._given_items not in (None, self.n_items):
             raise BetError(
                 f"{self.path}: has {self.n_items} items, not {self._given_items}; leave n_items out"
             )
-
-
-def byte_windows(content: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
-    """``length`` bytes of ``content`` (m,) uint8 from each of ``starts`` (k,) on: (k, length).
-
-    What lies beyond the end is zero.
-
-    >>> byte_windows(np.array([7, 8, 9], dtype=np.uint8), np.array([2, 0]), 2)
-    array([[9, 0],
-           [7, 8]], dtype=uint8)
-    """
-    last = len(content) - length
-    # A window is copied at once, which is several times faster than byte by byte.
-    if last >= 0 and (not len(starts) or starts.max() <= last):
-        return np.lib.stride_tricks.sliding_window_view(content, length)[starts]
-    places = starts[:, None] + np.arange(length)
-    inside = places < len(content)
-    return np.where(inside, content[np.minimum(places, len(content) - 1)], np.uint8(0))

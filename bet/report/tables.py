@@ -6,7 +6,7 @@ import pandas as pd
 
 from bet.analysis import summaries
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
-from bet.analysis.results import METRIC, METRICS, NO_BUDGET, Group, Results
+from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
 from bet.report.table import (
     ABSENT,
@@ -44,7 +44,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     best = {metric: summaries.is_best(cells, metric) for metric in metrics}
     stars = {metric: _differs(results, group, metric) for metric in metrics}
     rows, text, bold = _rows(cells, finished=True), {}, {}
-    for budget, metric in product(_budgets(cells), metrics):
+    for budget, metric in product(_budgets(cells) or [NO_BUDGET], metrics):
         column, marks = [], []
         for backbone, method, free in rows:
             key = (backbone, method, NO_BUDGET if free else budget)
@@ -61,10 +61,10 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
         f"{LONG[metrics[0]]} (R) and {LONG[metrics[1]]} (N) on test, {group}; {_seeds(cells)}. "
-        "Bold: best method with a budget. full: the whole table, for reference. (own): a method as "
-        f"published, without a budget, at the sparsity that it chose. {ABSENT}: not in the "
-        f"profile. *: BET differs from {RIVAL} (Wilcoxon signed-rank test over users, "
-        f"Holm-adjusted p < {SIGNIFICANT})."
+        "Bold: best method with a budget. full: the whole table. references: rankings without a "
+        "table, in no test and no rank. (own): a method as published, without a budget, at the "
+        f"sparsity that it chose. {ABSENT}: not in the profile. *: BET differs from {RIVAL} "
+        f"(Wilcoxon signed-rank test over users, Holm-adjusted p < {SIGNIFICANT})."
     )
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
@@ -210,7 +210,7 @@ def _rows(cells: pd.DataFrame, *, finished: bool = False) -> list[tuple[str, str
 
 def _label(cells: pd.DataFrame, backbone: str, method: str, free: bool) -> str:
     """``esapn (own, 75%)`` for a method without a budget, at the sparsity that it reached."""
-    if not free or method == "full":
+    if not free or method == "full" or backbone == REFERENCE:
         return method
     chosen = cells[(cells["method"] == method) & (cells["backbone"] == backbone)]
     chosen = chosen[(chosen["budget"] == NO_BUDGET) & chosen["finished"]]

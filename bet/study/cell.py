@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from bet.actions import bounds_serving
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
 from bet.errors import BetError
@@ -74,9 +75,18 @@ class Cell:
     @property
     def selection_id(self) -> str:
         """The id without the protocol: cells that differ in it only share everything up to the
-        final refit.
+        final refit, unless the protocol's interactions count in the budget.
         """
-        return replace(self, protocol="clean").id
+        return self.id if self.counts_interactions else replace(self, protocol="clean").id
+
+    @property
+    def counts_interactions(self) -> bool:
+        """Whether the budget is of bytes to serve, and interactions are among them."""
+        if not bounds_serving(self.budget):
+            return False
+        served_as = METHODS[self.method].served_as
+        reads_graph = BACKBONES[self.backbone].reads_graph and served_as != "vectors"
+        return served_as == "blend" or reads_graph
 
     @property
     def id(self) -> str:

@@ -6,10 +6,15 @@ from typing import Any
 
 import msgspec
 
-from bet.study.record import Part, Record
+from bet.study.record import Part, Record, Serving
 
 # A column is named as its field, but where two parts have fields of the same name.
-NAMES = {"data": "data {}", "metrics.validation": "validation {}", "run.seconds": "{}_seconds"}
+NAMES = {
+    "data": "data {}",
+    "metrics.validation": "validation {}",
+    "serving": "serving {}",
+    "run.seconds": "{}_seconds",
+}
 
 
 @cache
@@ -24,7 +29,7 @@ def scalars(record: Record) -> dict[str, Any]:
     for column, path in columns().items():
         value: Any = record
         for name in path:
-            value = getattr(value, name)
+            value = getattr(value, name, None)  # of a part that the record lacks
         row[column] = value
     return row
 
@@ -34,10 +39,20 @@ def _scalar_fields(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     template = NAMES.get(".".join(path), "{}")
     for field in msgspec.structs.fields(part):
-        if isinstance(field.type, type) and issubclass(field.type, Part):
-            yield from _scalar_fields(field.type, (*path, field.name))
+        if nested := _part(field.type):
+            yield from _scalar_fields(nested, (*path, field.name))
         elif not _holds_many(field.type):
             yield template.format(field.encode_name), (*path, field.name)
+
+
+def _part(field_type: Any) -> type[Part] | None:
+    """The part that a field holds always, or if the record has it; None: it holds a value, or a
+    part of several.
+    """
+    if field_type == Serving | None:
+        return Serving
+    is_part = isinstance(field_type, type) and issubclass(field_type, Part)
+    return field_type if is_part else None
 
 
 def _holds_many(field_type: Any) -> bool:

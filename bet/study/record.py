@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 from bet.errors import BetError, BudgetNotMet
 from bet.files import atomic_path
 from bet.paths import results_dir
+from bet.serving import Form
 from bet.study.cell import Cell
 from bet.study.per_user import write_rows
 
@@ -87,7 +88,7 @@ class Serving(Part, frozen=True):
     hold them.
     """
 
-    form: Literal["vectors", "table", "table and interactions", "interactions"]
+    form: Form
     bytes: Positive
     interactions: Count  # bytes of them, of ``bytes``; 0 without
     weights: Count  # bytes of the backbone's own weights, of ``bytes``

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bet.backbones import Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
-from bet.errors import BudgetNotMet
+from bet.errors import BetError, BudgetNotMet
 from bet.files import locked
-from bet.methods import METHODS
+from bet.methods import METHODS, REFERENCES
 from bet.process import fixed_threads, resolve_device
 from bet.search import MethodResult, SearchContext, check_table, refit
 from bet.study.cell import Cell
 from bet.study.environment import commit
-from bet.study.output import check_writable, save_table
+from bet.study.output import check_writable, ids_of, save_table
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
 from bet.study.record import (
@@ -28,7 +28,7 @@ from bet.study.record import (
     write_record,
     write_unreached,
 )
-from bet.study.setup import cell_context
+from bet.study.setup import cell_context, fitted_interactions
 from bet.study.summary import build_record, rank_test
 
 
@@ -50,10 +50,16 @@ def run_cell(
     backbone has weights of its own, those (``.backbone.pt``). threads: of the CPU; one is right
     where other cells run beside it, and rounding differs with another number. Writes
     ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet
-    (``per_user.py``) beside it. Raises BudgetNotMet when the method ends above the budget;
-    ``<id>.unreached`` says with how much.
+    (``per_user.py``) beside it. Raises BetError, before any work, for the table of a reference,
+    which has none; BudgetNotMet when the method ends above the budget, and ``<id>.unreached`` says
+    with how much.
     """
     started = time.perf_counter()
+    if table is not None and cell.method in REFERENCES:
+        raise BetError(
+            f"cannot write {table}: {cell.method} has no table; leave --out out, or take a method "
+            f"with a table (all but {', '.join(REFERENCES)})"
+        )
     interactions = load_dataset(cell.dataset) if interactions is None else interactions
     if table is None and (record := _finished(cell, interactions)) is not None:
         return record
@@ -72,7 +78,10 @@ def run_cell(
         now = time.perf_counter()
         stages = asdict(outcome.seconds)
         seconds = StageSeconds(**stages, evaluate=now - test_started, total=now - started)
-        record = build_record(cell, split, outcome, model=model, ranked=ranked, seconds=seconds)
+        ids = ids_of(interactions)
+        record = build_record(
+            cell, split, outcome, model=model, ranked=ranked, seconds=seconds, ids=ids
+        )
 
     if table is not None:
         save_table(table, model, interactions)
@@ -110,7 +119,7 @@ def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender
     """
     if cell.protocol == "clean":
         return outcome.trained.model
-    merged, what = split.merged(), "train and validation"
+    merged, what = fitted_interactions(cell, split), "train and validation"
     if outcome.refit is not None:
         return outcome.refit(merged, what)
     return refit(outcome.context, outcome.trained, merged, what)

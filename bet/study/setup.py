@@ -2,14 +2,18 @@
 
 from functools import partial
 
-from bet.actions import Budget, parse_budget, parse_bytes
+import numpy as np
+from scipy.sparse import csr_array
+
+from bet.actions import Budget, bounds_serving, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, NO_BACKBONE
-from bet.data import Split
+from bet.data import FrequencyOrder, Split
 from bet.errors import BetError
-from bet.methods import ELEMENTWISE, IN_BYTES
+from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.packed import float32_file_bytes
 from bet.paths import cache_dir
 from bet.search import RunSettings, SearchContext, TrainingData, Workspace
+from bet.serving import coded_in_order, table_room
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 
@@ -21,7 +25,7 @@ def cell_context(
     numbers.
     """
     profile = PROFILES[cell.profile]
-    budget, byte_limit = cell_budget(cell, split.train.shape, profile.d_max)
+    budget, byte_limit = cell_budget(cell, split, profile.d_max)
     folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
         data=TrainingData(split.train, split.validation),
@@ -37,14 +41,14 @@ def cell_context(
     )
 
 
-def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget, int | None]:
-    """The cell's budget in columns for ``shape``, users and items, and, for methods that meet a
-    number of bytes, that number.
+def cell_budget(cell: Cell, split: Split, d_max: int) -> tuple[Budget, int | None]:
+    """The cell's budget in columns and, for methods that meet a number of bytes, that number, of
+    the table's file.
 
     Raises BetError when it cannot be read, is too small, or is one of bytes for a method that
-    prunes single numbers.
+    prunes single numbers, of bytes to serve for one that does not meet bytes.
     """
-    n_users, n_items = shape
+    n_users, n_items = split.train.shape
     copies = 1 if cell.backbone == NO_BACKBONE else BACKBONES[cell.backbone].copies
     n = n_users + n_items
     full = Budget(n * d_max, n, d_max, copies=copies)
@@ -54,6 +58,14 @@ def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget,
             f"{cell.method} meets a number of parameters, not of bytes ({cell.budget!r}); give a "
             "sparsity or parameters"
         )
+    if bounds_serving(cell.budget):
+        if cell.method not in IN_BYTES:
+            raise BetError(
+                f"{cell.method} does not meet a number of bytes to serve ({cell.budget!r}); give a "
+                f"sparsity, parameters or bytes of the table, or take {', '.join(IN_BYTES)}"
+            )
+        assert stated_bytes is not None
+        return full, _room(cell, split, d_max, stated_bytes)
     if cell.method in IN_BYTES:
         # Other budgets are as many float32 numbers; the method knows the fewest bytes it needs.
         if stated_bytes is None:
@@ -65,3 +77,28 @@ def cell_budget(cell: Cell, shape: tuple[int, int], d_max: int) -> tuple[Budget,
         return full, None
     file_bytes = partial(float32_file_bytes, n_users, n_items, copies, d_max)
     return parse_budget(cell.budget, n, d_max, copies=copies, file_bytes=file_bytes), None
+
+
+def _room(cell: Cell, split: Split, d_max: int, limit: int) -> int:
+    """Bytes that the table's file may have where all that serves it may have ``limit``."""
+    served_as = METHODS[cell.method].served_as
+    if served_as == "vectors":
+        return limit
+    interactions = fitted_interactions(cell, split)
+    # Rows keep the order of the data that they are searched on, also in a model of more data.
+    order = FrequencyOrder.of(split.train).entities
+    coded = coded_in_order(interactions, np.arange(len(order)) if served_as == "hashed" else order)
+    room = table_room(
+        BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend"
+    )
+    if room <= 0:
+        raise BetError(
+            f"a budget of {limit:,} bytes to serve leaves nothing for a table: the interactions "
+            f"alone take {coded.layout.n_bytes:,}; raise the budget, or take vectors-int2"
+        )
+    return room
+
+
+def fitted_interactions(cell: Cell, split: Split) -> csr_array:
+    """The interactions that the cell's reported model is fitted to, and serves from."""
+    return split.merged() if cell.protocol == "merged" else split.train

@@ -3,14 +3,20 @@
 from dataclasses import asdict
 
 import numpy as np
+from scipy.sparse import csr_array
 
+from bet.actions import bounds_serving, parse_bytes
 from bet.backbones import Recommender
 from bet.data import FrequencyOrder, Split
+from bet.errors import BetError
+from bet.packed import Ids
 from bet.search import MethodResult, SearchContext
+from bet.serving import row_order, served_file
 from bet.study import environment, record
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import Bins, Metrics, Record
+from bet.study.setup import fitted_interactions
 from bet.training import RankingMetrics, evaluate
 
 BINS = 64  # of frequency rank, at most
@@ -30,8 +36,12 @@ def build_record(
     model: Recommender,
     ranked: RankingMetrics,
     seconds: record.StageSeconds,
+    ids: Ids,
 ) -> Record:
-    """What is written about a finished run; ``ranked``: what ``model`` gives users on test."""
+    """What is written about a finished run; ``ranked``: what ``model`` gives users on test;
+    ``ids``: of users and of items, by number. Raises BetError where the file that serves it exceeds
+    a budget of bytes to serve.
+    """
     profile, context, curve = PROFILES[cell.profile], result.context, result.trained.result.curve
     device = context.workspace.device
     validation = evaluate(
@@ -57,6 +67,7 @@ def build_record(
         ),
         search=_search(result, split) if result.iterations else None,
         trials=tuple(map(dict, result.trials)),
+        serving=_serving(cell, model, fitted_interactions(cell, split), ids),
         sizes=_binned_sizes(context.data.order, model.table.sizes),
         run=record.Run(
             commit=environment.commit(),
@@ -85,6 +96,22 @@ def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size
         tables=budget.copies,
         backbone_parameters=model.backbone.n_parameters(),
         width=table().shape[1] // table.copies,
+    )
+
+
+def _serving(cell: Cell, model: Recommender, fitted: csr_array, ids: Ids) -> record.Serving:
+    """What it takes to serve ``model``, which was fitted to ``fitted`` (|U|, |V|)."""
+    file = served_file(model, fitted)
+    limit = parse_bytes(cell.budget, sum(fitted.shape)) if bounds_serving(cell.budget) else None
+    if limit is not None and file.n_bytes > limit:
+        raise BetError(f"serving takes {file.n_bytes:,} bytes, above the limit of {limit:,}")
+    return record.Serving(
+        form=file.form,
+        bytes=file.n_bytes,
+        interactions=file.interaction_bytes,
+        weights=file.weight_bytes,
+        seen_bytes=file.seen_bytes(fitted, row_order(model, fitted)),
+        id_bytes=file.id_bytes(ids),
     )
 
 

@@ -69,9 +69,16 @@ class Table(nn.Module):
         raise NotImplementedError
 
     @property
+    def fixed_order(self) -> np.ndarray | None:
+        """Entity id of every row of the file, (n,), where the order is part of how rows are coded;
+        None where rows may stand in any order.
+        """
+        return None
+
+    @property
     def file_order(self) -> np.ndarray:
         """Entity id of every row of the file that ``save`` writes, (n,)."""
-        return np.arange(self.n)
+        return np.arange(self.n) if self.fixed_order is None else self.fixed_order
 
     def groups(self) -> list[tuple[list[nn.Parameter], float]]:
         """Parameters and their learning rate relative to the embeddings'."""

@@ -137,7 +137,7 @@ class CodebookTable(Table):
         return repr(self.spec)
 
     @property
-    def file_order(self) -> np.ndarray:
+    def fixed_order(self) -> np.ndarray:
         return self.spec.order
 
     def forward(self) -> Tensor:

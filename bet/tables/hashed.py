@@ -69,6 +69,10 @@ class HashedTable(Table):
     def description(self) -> str:
         return repr(self.spec)
 
+    @property
+    def fixed_order(self) -> np.ndarray:
+        return np.arange(self.n)  # an entity's number is what is hashed
+
     def forward(self) -> Tensor:
         ego = nn.functional.embedding_bag(self.places, self.tokens, mode="sum")  # (n, width)
         if not self.spec.weights:

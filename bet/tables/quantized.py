@@ -101,7 +101,7 @@ class QuantizedTable(MaskedTable):
         return self.layout.byte_report().total
 
     @property
-    def file_order(self) -> np.ndarray:
+    def fixed_order(self) -> np.ndarray:
         return self.spec.order
 
     def save(self, path: Path, ids: Ids | None = None) -> None:

@@ -40,7 +40,7 @@ class VectorSpec:
         """Where every byte of the file is. What kind of file it is, is said here alone."""
         sizes = np.full(len(self.order), self.columns)
         layout = layout_of(sizes, self.bits, self.n_users, by_rank=True)
-        return replace(layout, ids=self.ids)
+        return replace(layout, ids=self.ids, file_kind="vectors")
 
     @property
     def file_bytes(self) -> int:
@@ -79,7 +79,7 @@ class VectorTable(MaskedTable):
         return repr(self.spec)
 
     @property
-    def file_order(self) -> np.ndarray:
+    def fixed_order(self) -> np.ndarray:
         return self.spec.order
 
     def as_stored(self, vectors: Tensor) -> Tensor:

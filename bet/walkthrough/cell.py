@@ -9,9 +9,13 @@ from matplotlib.figure import Figure
 from bet.study.record import Record
 
 
-def plot_learning_curve(record: Record) -> Figure:
-    """Training loss and validation quality of the reported model against the epoch."""
+def plot_learning_curve(record: Record) -> Figure | None:
+    """Training loss and validation quality of the reported model against the epoch; None of a
+    reference, which is not trained.
+    """
     curve = record.learning_curve
+    if not curve:
+        return None
     epochs = [row.epoch for row in curve]
     figure, (left, right) = plt.subplots(1, 2, figsize=(6.5, 2.4))
     left.plot(epochs, [row.loss for row in curve], marker="o")
@@ -24,10 +28,14 @@ def plot_learning_curve(record: Record) -> Figure:
     return figure
 
 
-def plot_sizes(record: Record) -> Figure:
-    """Mean size against frequency rank, both sides, binned; and the budget per entity as a line."""
-    figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.4), sharey=True)
+def plot_sizes(record: Record) -> Figure | None:
+    """Mean size against frequency rank, both sides, binned; and the budget per entity as a line.
+    None without a table.
+    """
     size, data = record.size, record.data
+    if not size.parameters:
+        return None
+    figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.4), sharey=True)
     for axis, side in zip(axes, ("users", "items"), strict=True):
         binned = getattr(record.sizes, side)
         axis.plot(binned.rank, binned.size, marker=".", label=f"size of {side}")
@@ -41,9 +49,11 @@ def plot_sizes(record: Record) -> Figure:
     return figure
 
 
-def plot_budget(record: Record) -> Figure:
-    """Parameters of the table, its limit and the full table as bars."""
+def plot_budget(record: Record) -> Figure | None:
+    """Parameters of the table, its limit and the full table as bars; None without a table."""
     size = record.size
+    if not size.parameters:
+        return None
     bars = {"this table": size.parameters, "full table": size.full_parameters}
     if size.limit is not None:
         bars = {"this table": size.parameters, "budget": size.limit} | bars

@@ -1,0 +1,138 @@
+"""An untrained filter over the graph of users and items: a table of zero bytes that is as good as a
+trained one on sparse data.
+
+The linear low-pass filter of GF-CF (Shen et al., CIKM 2021) with an exponent for each side, as in
+Turbo-CF (Park et al., SIGIR 2024). Scores are R N' N, one row of R for each user, where
+N = D_u^-a R D_i^-b, and D_u and D_i hold how often users and items occur.
+
+Two ways to the same numbers: a compiled loop where numba is installed, else scipy's sparse
+products, which take four times as long. Neither holds more than a block of users.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+from importlib.util import find_spec
+from itertools import product
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from bet.backbones import RankingRule
+from bet.methods._shared.tuning import RuleSettings, tune
+from bet.search import MethodResult, SearchContext
+
+EXPONENTS = (0.2, 0.5, 0.8)  # of both sides, tried first
+STEP = 0.1  # to the neighbors of the best of them
+BLOCK = 256  # users at once in scipy's products, whose intermediate has a column per user
+
+
+class GraphFilter(RankingRule):
+    """``user_exponent`` a and ``item_exponent`` b; whoever never occurs has weight 0.
+
+    Both users have the first item, whose weight is 1/2 with b = 1; the second user has the other
+    one, too, and counts half with a = 1/2. So the first user is as near as 1/2 and 1/4 to both:
+
+    >>> interactions = csr_array(np.array([[1, 0], [1, 1]], dtype=np.uint8))
+    >>> rule = GraphFilter(interactions, {"user_exponent": 0.5, "item_exponent": 1.0})
+    >>> rule.block_scores(np.array([0])).tolist()  # (1/2 + 1/4) / 2 and 1/4
+    [[0.375, 0.25]]
+    """
+
+    name = "graph-filter"
+
+    @cached_property
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """D_u^-2a (|U|,) and D_i^-b (|V|,) as float32."""
+        users = np.diff(self.interactions.indptr)
+        items = np.bincount(self.interactions.indices, minlength=self.n_items)
+        a, b = self.settings["user_exponent"], self.settings["item_exponent"]
+        return negative_power(users, 2 * a), negative_power(items, b)
+
+    @cached_property
+    def _by_user(self) -> csr_array:
+        return csr_array(self.interactions.astype(np.float32))
+
+    @cached_property
+    def _by_item(self) -> csr_array:
+        return csr_array(self._by_user.T.tocsr())  # (|V|, |U|)
+
+    def block_scores(self, users: np.ndarray) -> np.ndarray:
+        scores = np.zeros((len(users), self.n_items), dtype=np.float32)
+        if find_spec("numba") is None:
+            for start in range(0, len(users), BLOCK):
+                scores[start : start + BLOCK] = self.by_products(users[start : start + BLOCK])
+        else:
+            self.by_loop(users, scores)
+        return scores
+
+    def by_products(self, users: np.ndarray) -> np.ndarray:
+        """Scores of ``users`` (b,) by sparse products: (b, |V|)."""
+        of_users, of_items = self.weights
+        rows = csr_array(self._by_user[users])  # (b, |V|)
+        rows.data = of_items[rows.indices]
+        near = rows @ self._by_item  # (b, |U|)
+        near.data *= of_users[near.indices]
+        near.sort_indices()  # sums in the order of the loop
+        return (near @ self._by_user).toarray() * of_items
+
+    def by_loop(self, users: np.ndarray, scores: np.ndarray) -> None:
+        """Add up scores of ``users`` (b,) in ``scores`` (b, |V|), which are zeros."""
+        matrices = (self._by_user, self._by_item)
+        pairs = [(matrix.indptr, matrix.indices) for matrix in matrices]
+        _loop()(users, *pairs, self.weights, scores)
+
+
+def negative_power(frequency: np.ndarray, exponent: float) -> np.ndarray:
+    """``frequency``^-exponent as float32; 0 for a frequency of 0.
+
+    >>> negative_power(np.array([4, 1, 0]), 0.5).tolist()
+    [0.5, 1.0, 0.0]
+    """
+    powers = np.maximum(frequency, 1).astype(np.float64) ** -exponent
+    return np.where(frequency > 0, powers, 0.0).astype(np.float32)
+
+
+def graph_filter(context: SearchContext) -> MethodResult:
+    """Both exponents by 17 evaluations: the nine pairs of ``EXPONENTS``, then the eight pairs a
+    step away from the best.
+    """
+    grid = [_setting(*pair) for pair in product(EXPONENTS, repeat=2)]
+    return tune(context, GraphFilter, grid, _neighbors)
+
+
+def _neighbors(best: RuleSettings) -> Sequence[RuleSettings]:
+    """The best setting itself is among them, and is not evaluated again."""
+    a, b = best["user_exponent"], best["item_exponent"]
+    steps = product((-STEP, 0.0, STEP), repeat=2)
+    return [_setting(round(a + x, 3), round(b + y, 3)) for x, y in steps]
+
+
+def _setting(of_users: float, of_items: float) -> RuleSettings:
+    return {"user_exponent": of_users, "item_exponent": of_items}
+
+
+@cache
+def _loop() -> Callable[..., None]:
+    import numba
+
+    @numba.njit(nogil=True)
+    def add_up(users, by_user, by_item, weights, scores):
+        (row_starts, items), (column_starts, owners) = by_user, by_item
+        of_users, of_items = weights
+        near = np.zeros(len(of_users), dtype=np.float32)
+        for row in range(len(users)):
+            near[:] = 0  # how near each user is to this one
+            user = users[row]
+            for place in range(row_starts[user], row_starts[user + 1]):
+                item = items[place]
+                for entry in range(column_starts[item], column_starts[item + 1]):
+                    near[owners[entry]] += of_items[item]
+            for other in range(len(near)):
+                if near[other] != 0:
+                    weight = near[other] * of_users[other]
+                    for place in range(row_starts[other], row_starts[other + 1]):
+                        scores[row, items[place]] += weight
+            for item in range(len(of_items)):
+                scores[row, item] *= of_items[item]
+
+    return add_up

@@ -1,0 +1,93 @@
+"""Write the file that serves a model."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+from scipy.sparse import csr_array
+
+from bet.backbones import Recommender
+from bet.files import atomic_path
+from bet.packed import (
+    Ids,
+    float32_layout,
+    id_layout,
+    layout_of,
+    write_packed,
+    write_pruned,
+    write_recommender,
+)
+from bet.serving.layouts import ServedFile, coded_in_order, row_order, served_file, stored_weights
+from bet.tables import MaskedTable, PrunedTable, VectorTable
+
+
+@torch.no_grad()
+def write_served(
+    path: Path,
+    model: Recommender,
+    interactions: csr_array,
+    *,
+    with_seen: bool = False,
+    ids: Ids | None = None,
+) -> ServedFile:
+    """Write the shortest file from which the scores of ``model`` can be computed again; it was
+    fitted to ``interactions`` (|U|, |V|) binary CSR.
+
+    with_seen: also which items every user has seen, where the interactions are not in the file
+    anyway. ids: of users and of items, by number, kept in the file. Both count. Raises BetError
+    where a number is not finite.
+    """
+    file, order = served_file(model, interactions), row_order(model, interactions)
+    coded, in_order = coded_in_order(interactions, order), None
+    if ids is not None:
+        names, n_users = [*ids[0], *ids[1]], len(ids[0])
+        by_row = [names[entity] for entity in order]
+        in_order = by_row[:n_users], by_row[n_users:]
+    layout = replace(
+        file.layout,
+        seen=coded.layout if with_seen and not file.layout.interactions else None,
+        ids=id_layout(in_order) if in_order else (),
+    )
+    with TemporaryDirectory() as folder:
+        table = Path(folder) / "table"
+        if layout.table_bytes is not None:
+            _write_table(table, model, file, order)
+        if file.is_table and layout == file.layout:
+            with atomic_path(path) as temporary:
+                shutil.copyfile(table, temporary)
+            return file
+        write_recommender(
+            path,
+            layout.backbone,
+            layout.facts,
+            n_users=layout.n_users,
+            n_items=layout.n_items,
+            table=table if layout.table_bytes is not None else None,
+            interactions=coded if layout.interactions else None,
+            seen=coded if layout.seen else None,
+            weights=stored_weights(model, order) if layout.weights else None,
+            ids=in_order,
+        )
+    return ServedFile(file.form, layout)
+
+
+def _write_table(path: Path, model: Recommender, file: ServedFile, order: np.ndarray) -> None:
+    """The table of ``file``, or the final vectors, rows in ``order``."""
+    table, n_users = model.table, model.n_users
+    if file.is_table and not isinstance(table, VectorTable):
+        vectors = model.represent(table()).cpu().numpy()[order]  # (n, D)
+        layout = layout_of(np.full(len(order), vectors.shape[1]), 32, n_users, by_rank=True)
+        write_packed(path, replace(layout, file_kind="vectors"), vectors[:, None])
+    elif isinstance(table, PrunedTable):
+        mask, values = table.mask.cpu().numpy()[order], table.weight.cpu().numpy()[order]
+        write_pruned(path, mask, values, n_users=n_users, copies=table.copies)
+    elif isinstance(table, MaskedTable) and table.fixed_order is None:
+        sizes, copies = table.sizes[order], table.copies
+        rows = table.weight.cpu().numpy()[order].reshape(len(order), copies, -1)
+        layout = float32_layout(sizes, n_users=n_users, copies=copies, d_max=table.d_max)
+        write_packed(path, layout, rows)
+    else:
+        model.save_table(path)
