@@ -18,8 +18,9 @@ class Backbone(nn.Module):
     """
 
     copies: ClassVar[int] = 1  # embedding tables per entity
+    least_squares: ClassVar[bool] = False  # trained by them, not by steps along a gradient
     l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
-    init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
+    init_std: float = 0.01  # standard deviation of fresh embedding rows
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         """``generator`` (CPU) initializes the backbone's weights."""

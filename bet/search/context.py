@@ -17,7 +17,7 @@ from bet.errors import BetError
 from bet.packed import IdLayout
 from bet.seeds import numpy_generator
 from bet.tables import MaskedTable, Table, TableSpec
-from bet.training import BprSampler, RankingMetrics, TrainSettings, evaluate
+from bet.training import AlsSettings, BprSampler, RankingMetrics, TrainSettings, evaluate
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
 
@@ -105,9 +105,19 @@ class RunSettings:
     """How to train and to search; all randomness comes from ``seed``."""
 
     backbone: str
-    training: TrainSettings
+    training: TrainSettings | AlsSettings
     search: SearchSettings
     seed: int = 0
+
+    @property
+    def by_gradient(self) -> TrainSettings:
+        """``training`` where it takes gradient steps; raises BetError for other trainings."""
+        if not isinstance(self.training, TrainSettings):
+            raise BetError(
+                f"backbone {self.backbone!r} is not trained by gradients; take another backbone, "
+                "or a method that needs none"
+            )
+        return self.training
 
     @property
     def finetuning(self) -> TrainSettings:
@@ -118,7 +128,7 @@ class RunSettings:
         """
         search = self.search
         return replace(
-            self.training, schedule=search.finetune_schedule, decay=search.finetune_decay
+            self.by_gradient, schedule=search.finetune_schedule, decay=search.finetune_decay
         )
 
 
@@ -192,7 +202,7 @@ class SearchContext:
     @property
     def steps_per_epoch(self) -> int:
         """Batches for as many triples as there are interactions."""
-        return math.ceil(self.sampler.n_interactions / self.settings.training.batch_size)
+        return math.ceil(self.sampler.n_interactions / self.settings.by_gradient.batch_size)
 
     @cached_property
     def selection(self) -> csr_array:

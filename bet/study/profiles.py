@@ -3,8 +3,8 @@
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,17 +17,17 @@ from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
-from bet.training import TrainSettings
+from bet.training import AlsSettings, TrainSettings
 
 SCHEMA = 2  # version of the record
-Settings = TypeVar("Settings", TrainSettings, SearchSettings)
+Settings = TypeVar("Settings", bound=TrainSettings | AlsSettings | SearchSettings)
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Profile:
     """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns
-    of the full table.
+    of the full table, ``d_max_of`` those of single backbones.
 
     ``notebooks``: methods whose cells the grid runs as executed notebooks; a direct call is some
     seconds cheaper. ``in_order``: whether cells start in the listed order, the most important
@@ -35,9 +35,10 @@ class Profile:
     """
 
     cells: tuple[Cell, ...]
-    training: Mapping[str, TrainSettings]
+    training: Mapping[str, TrainSettings | AlsSettings]
     search: Mapping[str, SearchSettings]
     d_max: int
+    d_max_of: Mapping[str, int] = field(default_factory=dict)
     notebooks: tuple[str, ...] = ()
     in_order: bool = False
     cells_per_job: int = 1
@@ -78,6 +79,10 @@ class Profile:
             )
         return search
 
+    def columns(self, backbone: str) -> int:
+        """Of the full table of ``backbone``."""
+        return self.d_max_of.get(backbone, self.d_max)
+
     def sharing(self, cell: Cell) -> list[Cell]:
         """The profile's other cells that select the same sizes as ``cell`` and differ in the
         protocol only.
@@ -93,7 +98,7 @@ class Profile:
         return {
             "training": asdict(self.training[cell.backbone]),
             "search": asdict(self.search_settings(cell)),
-            "d_max": self.d_max,
+            "d_max": self.columns(cell.backbone),
         }
 
     def key(self, cell: Cell) -> str:
@@ -144,7 +149,8 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a study configuration holds; settings at the top of ``[training]`` and ``[search]`` are
-    for all backbones, those in a table of a backbone's name for that one.
+    for all backbones, those in a table of a backbone's name for that one. Least squares have
+    settings of other names: only those in the backbone's own table count.
     """
 
     d_max: Count
@@ -154,6 +160,7 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notebooks: bool | tuple[str, ...] = True
     in_order: bool = False
     cells_per_job: Count = 1
+    d_max_of: dict[str, Count] = {}
 
 
 def load_profile(path: Path) -> Profile:
@@ -164,9 +171,10 @@ def load_profile(path: Path) -> Profile:
         study = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), StudyFile)
         profile = Profile(
             cells=tuple(chain.from_iterable(grid.cells(path.stem) for grid in study.grids)),
-            training=_by_backbone("training", study.training, TrainSettings),
-            search=_by_backbone("search", study.search, SearchSettings),
+            training=_by_backbone("training", study.training, _training_settings),
+            search=_by_backbone("search", study.search, lambda _: SearchSettings),
             d_max=study.d_max,
+            d_max_of=_known_backbones("d_max_of", study.d_max_of),
             notebooks=_notebook_methods(study.notebooks),
             in_order=study.in_order,
             cells_per_job=study.cells_per_job,
@@ -183,13 +191,19 @@ def load_profile(path: Path) -> Profile:
     return profile
 
 
+def _training_settings(backbone: str) -> type[TrainSettings | AlsSettings]:
+    return AlsSettings if BACKBONES[backbone].least_squares else TrainSettings
+
+
 def _by_backbone(
-    section: str, values: Mapping[str, Any], settings_type: type[Settings]
+    section: str, values: Mapping[str, Any], settings_type: Callable[[str], type[Settings]]
 ) -> dict[str, Settings]:
-    known: list[str] = [field.name for field in fields(settings_type)]
-    common = {name: value for name, value in values.items() if name not in BACKBONES}
+    given = {name: value for name, value in values.items() if name not in BACKBONES}
     settings = {}
     for backbone in BACKBONES:
+        kind = settings_type(backbone)
+        known: list[str] = [field.name for field in fields(kind)]
+        common = {} if kind is AlsSettings else given
         numbers = common | values.get(backbone, {})
         for name in numbers:
             if name not in known:
@@ -198,10 +212,17 @@ def _by_backbone(
                     f"{', '.join([*known, *BACKBONES])}"
                 )
         try:
-            settings[backbone] = msgspec.convert(numbers, settings_type)
+            settings[backbone] = msgspec.convert(numbers, kind)
         except msgspec.ValidationError as error:
             raise BetError(f"{section} of {backbone}: {error}") from error
     return settings
+
+
+def _known_backbones(section: str, values: Mapping[str, int]) -> Mapping[str, int]:
+    for name in values:
+        if name not in BACKBONES:
+            raise BetError(f"{section}: no backbone {name!r}; known are {', '.join(BACKBONES)}")
+    return values
 
 
 def _notebook_methods(given: bool | tuple[str, ...]) -> tuple[str, ...]:
