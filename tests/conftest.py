@@ -9,7 +9,7 @@ import pytest
 from made_up import noisy_study, only_cells, sized_study
 
 from bet.actions import Budget, parse_budget
-from bet.backbones import BACKBONES
+from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import planted, split_interactions
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
 from bet.study.cell import Cell
@@ -57,7 +57,8 @@ def make(split, training_data, tmp_path):
     def context(
         backbone="lightgcn", budget="none", limit=None, d_max=16, training=TRAINING, search=SEARCH
     ):
-        n, copies = sum(split.train.shape), BACKBONES[backbone].copies
+        n = sum(split.train.shape)
+        copies = 1 if backbone == NO_BACKBONE else BACKBONES[backbone].copies
         exact = (
             Budget(n * d_max, n, d_max, copies=copies)
             if budget == "none"

@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 
 from bet.analysis.results import METRICS, Results
+from bet.backbones import NO_BACKBONE
+from bet.methods import REFERENCES
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import Record
@@ -66,6 +68,22 @@ def record_content(template, cell, test, validation):
     return content
 
 
+def serve(content, graph=0.0):
+    """Let the file to serve hold the table and, of ``graph`` bytes per entity, the interactions."""
+    interactions, size = round(graph * ENTITIES), content["size"]["bytes"]
+    form = "table and interactions" if graph else "table"
+    if content["cell"]["backbone"] == NO_BACKBONE:
+        form = "interactions"
+    content["serving"] = {
+        "form": form,
+        "bytes": size + interactions,
+        "interactions": interactions,
+        "weights": 0,
+        "seen_bytes": 0 if graph else 9 * ENTITIES,
+        "id_bytes": 3 * ENTITIES,
+    }
+
+
 def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, change=None):
     """Results whose test and validation quality follow ``base``; users differ at random.
 
@@ -84,6 +102,7 @@ def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, cha
         content["size"] |= {"limit": None if share == 1 else limit, "parameters": limit}
         if cell.method in ("full", "su", "sr"):
             content["search"] = None
+        serve(content, graph=10.0)
         if change:
             change(content)
         records.append(msgspec.convert(content, Record))
@@ -93,10 +112,19 @@ def noisy_study(template, cells, *, left_out=(), base=BASE, validation=None, cha
 
 
 def sized_study(
-    template, quality, *, seeds=None, backbone="lightgcn", protocol="clean", change=None
+    template,
+    quality,
+    *,
+    graph=0.0,
+    seeds=None,
+    backbone="lightgcn",
+    protocol="clean",
+    change=None,
 ):
-    """Results with given bytes per entity and qualities: method -> budget -> (bytes per entity,
-    limit in bytes per entity or None, mean quality); users differ by their own level.
+    """Results with given table bytes per entity and qualities: method -> budget -> (bytes per
+    entity, limit in bytes per entity or None, mean quality); users differ by their own level.
+
+    graph: bytes per entity that serving takes besides; all bytes of a reference are for that.
     """
     places = [("full", "none", (257.0, None, 0.5))]
     for method, points in quality.items():
@@ -105,17 +133,20 @@ def sized_study(
     level = np.linspace(-0.05, 0.05, USERS)
     for method, budget, (size, limit, mean) in places:
         for seed in (seeds or {}).get(method, (0,)):
-            cell = smoke_cell(backbone, budget, method, seed, protocol=protocol)
+            bare = method in REFERENCES
+            on = NO_BACKBONE if bare else backbone
+            cell = smoke_cell(on, budget, method, seed, protocol=protocol)
             cells.append(cell)
             content = record_content(template, cell, dict.fromkeys(METRICS, mean), mean)
             counts = {"users": 600, "items": ENTITIES - 600, "train": 7000, "validation": 1000}
             content["data"] |= counts
-            limited = limit is None and method != "full"
+            limited = limit is None and budget != "none"
             content["size"] |= {
-                "bytes": round(size * ENTITIES),
+                "bytes": 0 if bare else round(size * ENTITIES),
                 "limit": round((size - 1) * ENTITIES / 4) if limited else None,
                 "limit_bytes": round(limit * ENTITIES) if limit else None,
             }
+            serve(content, size if bare else graph)
             if change:
                 change(content)
             records.append(msgspec.convert(content, Record))

@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from benchmarks.speed import comparisons, factors, lookup, scaling
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
+from benchmarks.sweeps import interactions, settings
 from benchmarks.sweeps import rank_correlation as nested
-from benchmarks.sweeps import settings
 from bet.packed import load
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -107,6 +108,21 @@ def test_nested_scores_are_compared_with_fine_tuning(tmp_path):
     for row in rows[1:]:
         assert -1 <= row.correlation <= 1 and row.chosen <= row.best and row.seconds > 0
     assert nested.table(rows).count("\n") == 4
+
+
+def test_sizes_of_interactions_stand_beside_the_entropy(capsys):
+    # Two users with both items, one with the first: frequencies 3 and 2 of 5 interactions.
+    matrix = interactions.by_frequency(csr_array(np.array([[1, 1], [0, 1], [1, 1]])))
+    assert matrix.toarray().tolist() == [[1, 1], [1, 1], [1, 0]]
+    drawn = 3 * math.log2(5 / 3) + 2 * math.log2(5 / 2)
+    assert interactions.entropy(matrix) == pytest.approx((drawn - 2 * math.log2(2)) / 5)
+    # Every gap is 0, a single one; no low bits: a one for each item, a zero for the second one.
+    assert interactions.one_width(matrix) == 1
+    assert interactions.elias_fano(matrix) == (3 + 3 + 2) / 5
+    interactions.main(["--datasets", "tiny"])
+    clean, merged = (line.split("|") for line in capsys.readouterr().out.splitlines()[-2:])
+    assert [clean[2].strip(), merged[2].strip()] == ["clean", "merged"]
+    assert float(clean[5]) > float(merged[5]) > float(merged[4]) > 4
 
 
 def test_a_failing_row_ends_with_its_error(monkeypatch):

@@ -258,7 +258,7 @@ def test_sealed_files_with_wrong_contents_are_refused(tmp_path):
         (good, metadata_for("coded", {**stated, "parts": 3})),
         (good, metadata_for("coded", {"parts": 3})),
         (good, metadata_for("hashed", stated)),
-        (good, {"bet": layout.metadata["bet"].replace("version=1", "version=2")}),
+        (good, {"bet": layout.metadata["bet"].replace("version=2", "version=3")}),
     ]
     for tensors, metadata in wrong:
         write_safetensors(path, tensors, metadata)

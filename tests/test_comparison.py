@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from made_up import BASE, RIVALS, USERS, cells_of, with_rivals
+from made_up import BASE, RIVALS, USERS, cells_of, smoke_cell, with_rivals
 from scipy import stats as scipy_stats
 
-from bet.analysis.results import Results
+from bet.analysis.results import REFERENCE, Results
 from bet.analysis.statistics import (
     average_ranks,
     best_competitor,
@@ -157,6 +157,34 @@ def test_methods_with_fewer_seeds_are_not_compared(synthetic):
     assert best_competitor(results.main[results.main["budget"] == "80%"]) == "powerlaw"
     table = comparison(results)
     assert table.bold.loc[("ncf", "bet")].all() and not table.bold.loc[("ncf", "magnitude")].any()
+
+
+def test_references_are_shown_once_and_not_ranked(synthetic):
+    cells = cells_of()
+    rules = [smoke_cell("none", "none", "graph-filter", seed) for seed in (0, 1)]
+    results = synthetic([*rules, *cells], base=BASE | {"graph-filter": 0.45})
+    table = comparison(results)
+    assert [name for name in table.text.index if name[1] == "graph-filter"] == [
+        (REFERENCE, "graph-filter")
+    ]
+    assert table.text.index[-1] == (REFERENCE, "graph-filter")
+    assert not table.bold.loc[(REFERENCE, "graph-filter")].any()
+    assert table.text.loc[(REFERENCE, "graph-filter")].nunique() == 2, "the same at all budgets"
+    assert table.bold.loc[("ncf", "bet")].all()
+    assert list(rank_blocks(results, "ndcg@20")) == list(rank_blocks(synthetic(cells), "ndcg@20"))
+    assert set(compare(results, "ndcg@20")["opponent"]) == {"powerlaw"}
+    costs = byte_tables.cost(results, *results.groups).data
+    assert costs.loc[costs["backbone"] == REFERENCE, "method"].tolist() == ["graph-filter"]
+
+
+def test_budgets_of_bytes_to_serve_are_in_no_table_of_budgets(synthetic):
+    cells = cells_of(seeds=(0,))
+    served = [smoke_cell("ncf", text, "bet") for text in ("9 B/entity to serve", "9 kB to serve")]
+    results = synthetic([*cells, *served], base=BASE)
+    assert len(results.main) == len(results.by_bytes) - 2
+    assert comparison(results).text.shape[1] == 4
+    only = synthetic([*served, smoke_cell("ncf", "none", "full")])
+    assert comparison(only).text.index.tolist() == [("ncf", "full")] and tables.ranks(only) is None
 
 
 @pytest.mark.parametrize("make", [byte_tables.cost, tables.comparison, byte_tables.best_at])

@@ -155,7 +155,7 @@ BY_COLUMNS = {
 def test_places_that_do_not_fit_are_refused_with_the_right_checksum_too(
     tmp_path, good, facts, change
 ):
-    path, metadata = tmp_path / "t", {"bet": f"pruned;version=1;{facts};crc=00000000"}
+    path, metadata = tmp_path / "t", {"bet": f"pruned;version=2;{facts};crc=00000000"}
     write_safetensors(path, good, metadata)
     assert load(path).rows([0, 1, 2]).sum() == 2
     write_safetensors(path, good | change, metadata)
@@ -179,7 +179,7 @@ def test_places_that_do_not_fit_are_refused_with_the_right_checksum_too(
 )
 def test_facts_that_do_not_fit_are_refused(tmp_path, facts):
     path = tmp_path / "t"
-    write_safetensors(path, BY_BITS, {"bet": f"pruned;version=1;{facts};crc=00000000"})
+    write_safetensors(path, BY_BITS, {"bet": f"pruned;version=2;{facts};crc=00000000"})
     for check in (True, False):
         with pytest.raises(BetError, match="save the table again"):
             load(path, check=check)

@@ -56,8 +56,8 @@ def test_damaged_files_are_refused(tmp_path, by_rank):
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
             load(path)
-    path.write_bytes(whole.replace(b"version=1", b"version=2"))
-    with pytest.raises(BetError, match="version 2 of the format, this package reads 1"):
+    path.write_bytes(whole.replace(b"version=2", b"version=3"))
+    with pytest.raises(BetError, match="version 3 of the format, this package reads 2"):
         load(path)
     path.write_bytes(whole)
     assert load(path).rows([0]).shape == (1, 1, 4)
@@ -131,7 +131,7 @@ def test_facts_that_lie_are_refused_with_the_right_checksum_too(tmp_path, old, n
 @pytest.mark.parametrize("size", [2**40, 2**63, 10**30, -1, 1.0, True, "1"])
 def test_a_shape_of_any_size_takes_no_memory(tmp_path, size):
     header = (
-        f'{{"__metadata__":{{"bet":"hashed;version=1;crc=00000000"}},"tokens":{{"dtype":"F32",'
+        f'{{"__metadata__":{{"bet":"hashed;version=2;crc=00000000"}},"tokens":{{"dtype":"F32",'
         f'"shape":[{str(size).lower() if size != "1" else repr(size)},4],"data_offsets":[0,16]}}}}'
     ).encode()
     content = len(header).to_bytes(8, "little") + header + bytes(16)

@@ -177,6 +177,7 @@ BIG = 2**32 - 1
         (5, 9, {"degrees": np.array([[BIG], [5]], np.uint32)}),
         (5, 9, {"degrees": np.array([[9, 1], [1, 4]], np.uint8)}),
         (5, 9, {"degrees": np.zeros((3, 1), np.uint8)}),
+        (5, 9, {"degrees": np.array([[9, 1], [1, 4]], np.float32)}),
         (5, 9, {"degrees": np.zeros(5, np.uint16)}),
         (5, 9, {"degrees": np.zeros((), np.uint8)}),
         (5, 9, {"widths": np.zeros((4, SEGMENTS - 1), np.uint8)}),

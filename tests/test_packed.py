@@ -163,7 +163,7 @@ def test_any_reader_of_safetensors_opens_it(tmp_path):
     with safe_open(tmp_path / "t", "numpy") as opened:
         assert set(opened.keys()) == {"kinds", "kind", "steps", "rows"}
         assert re.fullmatch(
-            r"table;version=1;order=id;users=1;items=1;copies=1;rows_per_step=1;crc=[0-9a-f]{8}",
+            r"table;version=2;order=id;users=1;items=1;copies=1;rows_per_step=1;crc=[0-9a-f]{8}",
             opened.metadata()["bet"],
         )
         assert len(opened.get_tensor("rows")) == 5

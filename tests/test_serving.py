@@ -1,66 +1,179 @@
-"""What serving takes, what is best at which size, and the columns that records hold."""
+"""What serves best in how many bytes, which table is best by its file, and how both are shown."""
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
-from made_up import ENTITIES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_up import ENTITIES, only_cells, sized_study
 
 from bet.actions import Allocation
-from bet.analysis.answers import best_at_sizes
-from bet.analysis.serving import GRAPH, VECTORS
+from bet.analysis import statistics
+from bet.analysis.answers import SIZES, best_tables, best_to_serve
+from bet.analysis.results import REFERENCE, TABLE_BYTES, TO_SERVE
+from bet.methods import IN_BYTES
 from bet.report import byte_tables, figures
-from bet.report.findings import what_is_best_at_which_size
+from bet.report.findings import what_serves_best, which_table_is_best
 from bet.study.cell import Cell
 from bet.study.record import Record, decode, encode
 from bet.study.run import run_cell
 from bet.tables import PrunedTable
 
-QUALITY = {  # by bytes per entity, and the limit where it is one of bytes
+QUALITY = {  # by table bytes per entity, and the limit where it is one of bytes
     "su": {"80%": (53.0, None, 0.40), "90%": (27.0, None, 0.30), "95%": (13.8, None, 0.20)},
     "sr": {"90%": (27.0, None, 0.25)},
     "uniform-int8": {"12.8 B/entity": (12.8, 12.8, 0.30), "26 B/entity": (26.0, 26.0, 0.34)},
     "uniform-int2": {"26 B/entity": (24.0, 26.0, 0.45), "6.4 B/entity": (6.4, 6.4, 0.15)},
 }
+RULES = {  # without a table, by bytes per entity to serve
+    "graph-filter": {"none": (11.0, None, 0.40)},
+    "popularity": {"none": (0.3, None, 0.10)},
+}
+SIZE = st.floats(1, 120).map(lambda size: round(size, 3))
+POINTS = st.dictionaries(
+    st.sampled_from(["su", "bet", "uniform-int2", "bet-int4", "pq", "item-knn"]),
+    st.tuples(SIZE, st.none(), st.sampled_from([0.2, 0.3, 0.4, 0.5])),
+    max_size=6,
+)
 
 
-def served(results):
-    table = byte_tables.quality_by_bytes(results, *results.groups)
-    return table, table.data.set_index("budget").loc["90%"]
+def ruled(sized, **details):
+    """Tables that need ten bytes per entity of interactions, and two references."""
+    return sized(QUALITY | RULES, graph=10.0, **details)
 
 
-def test_serving_bytes_by_hand(sized):
-    """1,000 entities, 600 of them users, 7,000 edges (8,000 with validation), a table of 27 bytes
-    per entity, d_max 16.
+def test_what_serves_best_by_hand(sized):
+    results = ruled(sized)
+    (group,) = results.groups
+    best = best_to_serve(results, group).set_index("at most")
+    assert best["method"].to_dict() == {
+        6.4: "popularity",
+        12.8: "graph-filter",
+        25.6: "graph-filter",
+        51.2: "uniform-int2",
+    }
+    assert best.loc[51.2, [TO_SERVE, TABLE_BYTES, "ndcg@20"]].tolist() == [34.0, 24.0, 0.45]
+    assert best["holds"].tolist() == ["interactions"] * 3 + ["table and interactions"]
+    assert best["of full"].tolist() == pytest.approx([0.2, 0.8, 0.8, 0.9])
+    assert best["rival"].fillna("").tolist() == ["", "", "su", "su"]
+    assert best.loc[25.6, "difference"] == pytest.approx(0.2)
+    (answer,) = what_serves_best(results)
+    answer, *points = answer.split("\n  - ")
+    assert answer.startswith(
+        "**What serves best in how many bytes? popularity (reference) within 6.4, graph-filter "
+        "(reference) within 12.8 and 25.6, uniform-int2 on LightGCN within 51.2.**"
+    )
+    assert points[0].endswith("20% of the full LightGCN's; no searched or float32 table fits.")
+    assert points[2:] == [
+        "Within 25.6: graph-filter (reference) takes 11.0 (interactions) and has Recall@20 .4000, "
+        "NDCG@20 .4000, 80% of the full LightGCN's; best searched or float32 table: su on LightGCN "
+        "with .2000.",
+        "Within 51.2: uniform-int2 on LightGCN takes 34.0 (table and interactions) and has "
+        "Recall@20 .4500, NDCG@20 .4500, 90% of the full LightGCN's; best searched or float32 "
+        "table: su on LightGCN with .3000.",
+    ]
+    table = byte_tables.best_at(results, group)
+    assert table.text.loc["6.4", "best searched or float32"] == "–"
+    assert table.text.loc["51.2", "best"] == "uniform-int2 on LightGCN"
+
+
+def test_the_largest_size_is_shown_where_it_changes_the_answer(sized):
+    better = QUALITY | {"su": {"80%": (53.0, None, 0.48)}}
+    results = sized(better, graph=10.0)
+    best = best_to_serve(results, *results.groups)
+    assert best["method"].tolist() == ["uniform-int8", "uniform-int2", "su"]
+    assert best["at most"].tolist() == [25.6, 51.2, 102.4]
+    assert np.isnan(best["low"].iloc[-1]) and best["rival"].iloc[-1] == "su"
+    assert "; it is the best searched or float32 table as well." in what_serves_best(results)[0]
+
+
+@settings(max_examples=25, deadline=None)
+@given(points=POINTS, graph=st.sampled_from([0.0, 7.5]))
+def test_the_best_that_fits_is_the_best_that_fits(search_record, points, graph):
+    """Against a search of its own, for all studies: the choice, its rival, and the sizes. What is
+    best on test is worst on validation.
     """
 
     def change(content):
-        content["size"] |= {"width": 5, "backbone_parameters": 250}
-        content["settings"]["d_max"] = 16
+        content["metrics"]["validation"]["quality"] = 0.9 - content["metrics"]["test"]["ndcg@20"]
 
-    only = {"su": QUALITY["su"]}
-    table, row = served(sized(only, change=change))
-    assert row[GRAPH] == pytest.approx(27 + 4 * (7000 + 601 + 250) / ENTITIES)
-    assert row[VECTORS] == 4 * 5 and "Older records" not in table.caption
-    table, row = served(sized(only, protocol="merged", change=change))
-    assert row[GRAPH] == pytest.approx(27 + 4 * (8000 + 601 + 250) / ENTITIES)
-    table, row = served(sized(only, backbone="ngcf", change=change))
-    assert row[VECTORS] == 4 * (5 + 3 * 16)
-    table, row = served(sized(only, backbone="ncf", change=change))
-    assert np.isnan(row[GRAPH]) and np.isnan(row[VECTORS])
-    assert (table.text[[GRAPH, VECTORS]] == "–").all(axis=None)
-    assert "NCF needs the table and its own weights, 1,000 bytes (1.0 per entity)" in table.caption
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(statistics, "RESAMPLES", 2)
+        quality = {name: {_budget(name): point} for name, point in points.items()}
+        cells, results = sized_study(search_record, quality, graph=graph, change=change)
+        only_cells(patch, cells)
+        rows = best_to_serve(results, *results.groups).to_dict("records")
+    served = {"full": (257.0 + graph, 0.9 - 0.5)}
+    for name, (size, _, mean) in points.items():
+        served[name] = (
+            round(size * ENTITIES) / ENTITIES + graph * (name != "item-knn"),
+            0.9 - mean,
+        )
+    least = min(size for size, _ in served.values())
+    shown = [row["at most"] for row in rows]
+    assert shown in ([s for s in SIZES if least <= s], [s for s in SIZES[:-1] if least <= s])
+    for row in rows:
+        fits = {name: point for name, point in served.items() if point[0] <= row["at most"]}
+        tables = {
+            n: p for n, p in fits.items() if n[:3] == "bet" or n not in (*IN_BYTES, "item-knn")
+        }
+        assert fits[row["method"]] == _best(fits)
+        assert pd.isna(row["rival"]) if not tables else tables[row["rival"]] == _best(tables)
+        assert row[TO_SERVE] == pytest.approx(_best(fits)[0])
 
 
-def test_older_records_have_the_widest_bin(sized):
+def _budget(method):
+    return "none" if method == "item-knn" else "9 B/entity" if method in IN_BYTES else "90%"
+
+
+def _best(served):
+    """Size and quality of the best, of equals the smallest."""
+    return min(served.values(), key=lambda point: (-point[1], point[0]))
+
+
+def test_every_seed_must_have_run_and_fit(sized):
     def change(content):
-        content["size"]["width"] = None
-        content["sizes"]["users"]["size"] = [3.0, 2.5]
-        content["sizes"]["items"]["size"] = [6.2, 1.0]
+        names = content["cell"]
+        if (names["method"], names["seed"]) == ("su", 1):
+            content["serving"]["bytes"] += 2 * ENTITIES
 
-    table, row = served(sized({"su": QUALITY["su"]}, change=change))
-    assert row[VECTORS] == 4 * 7 and "Older records" in table.caption
-    table, row = served(sized({"magnitude": QUALITY["su"]}, change=change))
-    assert row[VECTORS] == 4 * 16
+    seeds = dict.fromkeys(["full", "su", "sr", "uniform-int8"], (0, 1))
+    results = sized(QUALITY, seeds=seeds, change=change)
+    best = best_to_serve(results, *results.groups).set_index("at most")
+    assert best["method"].tolist() == ["uniform-int2", *3 * ["uniform-int8"], "su"]
+    assert best.loc[51.2, ["budget", "rival"]].tolist() == ["26 B/entity", "su"]
+    assert best.loc[102.4, [TO_SERVE, "budget"]].tolist() == [54.0, "80%"]
+
+
+def test_records_without_the_count_are_shown_and_never_best(sized):
+    def change(content):
+        if content["cell"]["method"] == "uniform-int2":
+            content["serving"] = None
+
+    results = sized(QUALITY, change=change)
+    assert "uniform-int2" not in set(best_to_serve(results, *results.groups)["method"])
+    text = byte_tables.quality_by_bytes(results, *results.groups).text
+    assert text.xs("uniform-int2", level="method")["bytes to serve"].tolist() == ["–", "–"]
+    figures.quality_against_bytes(results, *results.groups)
+
+
+def test_the_table_of_bytes_says_what_is_counted(sized):
+    def change(content):
+        if content["cell"]["method"] == "su":
+            content["serving"] |= {"weights": 1500, "interactions": 0, "seen_bytes": 8800}
+
+    results = ruled(sized, change=change)
+    table = byte_tables.quality_by_bytes(results, *results.groups)
+    row = table.text.loc[("lightgcn", "su", "90%")]
+    assert row[["bytes to serve", "table bytes", "of full"]].tolist() == ["37.00", "27.00", "60%"]
+    row = table.text.loc[(REFERENCE, "graph-filter", "none")]
+    assert row.tolist()[:3] == ["11.00", "interactions", "0.00"] and row["of full"] == "–"
+    assert table.text.index[-1][0] == REFERENCE
+    for part in ("Weights in it: lightgcn 1.5 bytes", "which adds 8.8;", "items add 3.0 to any"):
+        assert part in table.caption
+    at = table.data.groupby("backbone", sort=False)[TO_SERVE]
+    assert at.is_monotonic_increasing.all()
 
 
 @pytest.mark.parametrize(
@@ -89,10 +202,11 @@ def test_a_pruned_table_has_all_columns():
     assert PrunedTable(allocation, d_max=8, n_users=1)().shape[1] == 8  # zeros, but there
 
 
-def test_the_best_at_every_size_is_chosen_on_validation(sized):
-    results = sized(QUALITY)
+def test_the_best_table_at_every_size_is_chosen_on_validation(sized):
+    to_serve = {"pq": {"26 B/entity to serve": (26.0, 26.0, 0.5)}}
+    results = sized(QUALITY | to_serve)
     (group,) = results.groups
-    best = best_at_sizes(results, group).set_index("sparsity")
+    best = best_tables(results, group).set_index("sparsity")
     assert best["bytes"].to_dict() == {"80%": 52.0, "90%": 26.0, "95%": 12.8}
     assert best["float32"].tolist() == ["su"] * 3
     assert best["float32_share"].tolist() == pytest.approx([0.8, 0.6, 0.4])
@@ -100,21 +214,34 @@ def test_the_best_at_every_size_is_chosen_on_validation(sized):
     assert best.loc["90%", "packed_share"] == pytest.approx(0.9)
     assert best.loc["90%", "difference"] == pytest.approx(0.15)
     assert best.loc["95%", "packed"] == "uniform-int8" and best.loc["80%"].isna()["packed"]
-    (sentence,) = what_is_best_at_which_size(results)
+    (sentence,) = which_table_is_best(results)
     assert "; uniform-int2 keeps 90% in 26.0 bytes (float32: su, 60%)" in sentence
     assert " su keeps 80% in 52.0 bytes;" in sentence
-    table = byte_tables.best_at(results, group)
-    assert table.text.loc[("lightgcn", "52.0"), "best packed"] == "–"
 
 
 def test_bytes_are_drawn_where_the_files_are(sized):
-    results = sized(QUALITY)
+    results = ruled(sized)
     figure = figures.quality_against_bytes(results, *results.groups)
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels[-1] == "other methods"
-    assert {"uniform-int2", "uniform-int8", "su", "full table"} == set(labels[:-1])
-    whole, near = figure.axes
-    lines = {tuple(line.get_xdata()) for line in whole.lines}
-    assert {(13.8, 27.0, 53.0), (6.4, 24.0), (12.8, 26.0), (27.0,)} <= lines
-    assert near.get_ylim()[0] == pytest.approx(figures.NEAR * 0.5)
-    assert np.log2(near.get_xlim()) == pytest.approx(np.log2(near.get_xticks()[[0, -1]]))
+    points = [
+        "full LightGCN, 267 bytes",
+        "graph-filter, 11 bytes",
+        "popularity, 0.3 bytes (.1000, below)",
+    ]
+    assert set(points) <= set(labels) and labels[-1] == "other methods"
+    assert {"full table", "uniform-int2", "uniform-int8"} == set(labels[:-1]) - set(points)
+    for axis, besides in zip(figure.axes, (10, 0), strict=True):
+        lines = {tuple(line.get_xdata()) for line in axis.lines}
+        tables = [(13.8, 27.0, 53.0), (6.4, 24.0), (12.8, 26.0), (27.0,)]
+        assert {tuple(size + besides for size in table) for table in tables} <= lines
+        assert ((11.0,) in lines) == ((267.0,) in lines) == bool(besides)
+    assert figure.axes[0].get_xlim()[0] < 6.4 and figure.axes[0].get_xlim()[1] > 267
+    assert figure.axes[0].get_ylim()[0] == pytest.approx(figures.LOWEST * 0.5)
+
+
+def test_a_reference_larger_than_all_tables_stands_at_the_edge(sized):
+    results = sized(QUALITY | {"graph-filter": {"none": (4000.0, None, 0.4)}})
+    axis = figures.quality_against_bytes(results, *results.groups).axes[0]
+    edge = [line for line in axis.lines if line.get_label() == "graph-filter, 4,000 bytes"]
+    assert [line.get_xdata()[0] for line in edge] == [axis.get_xlim()[1]]
+    assert axis.get_xlim()[1] < 512

@@ -1,5 +1,5 @@
-"""The numbers behind a report's answers: what is best at which size, how much of the full table's
-quality is kept, whether training had ended.
+"""The numbers behind a report's answers: what serves best in how many bytes, which table is best at
+which size, whether training had ended.
 """
 
 from functools import lru_cache
@@ -7,19 +7,72 @@ from typing import Any
 
 import pandas as pd
 
-from bet.analysis.results import METRIC, NO_BUDGET, Group, Results
-from bet.analysis.statistics import best_on_validation, between
+from bet.actions import bounds_serving
+from bet.analysis.results import (
+    METRIC,
+    NO_BUDGET,
+    REFERENCE,
+    TABLE_BYTES,
+    TO_SERVE,
+    Group,
+    Results,
+)
+from bet.analysis.statistics import best_cells, best_on_validation, between
+from bet.analysis.summaries import SETTING
+from bet.methods import IN_BYTES
 
+SIZES = (6.4, 12.8, 25.6, 51.2, 102.4)  # bytes per entity to serve
 NEAR = 0.05  # bytes per entity within which two limits are the same
-COLUMNS = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
-COLUMNS += ["packed", "packed_share", "difference", "low", "high"]
+PAIRED = ["difference", "low", "high"]
+_BEST = ["at most", *SETTING, "holds", TO_SERVE, TABLE_BYTES, "recall@20", METRIC, "of full"]
+_BEST += ["rival backbone", "rival", "rival " + METRIC, *PAIRED]
+_TABLES = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
+_TABLES += ["packed", "packed_share", *PAIRED]
 
 
 @lru_cache(maxsize=64)  # tables and sentences ask for the same ones
-def best_at_sizes(results: Results, group: Group) -> pd.DataFrame:
+def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
+    """A row per size of ``SIZES`` (``at most`` so many bytes per entity to serve): the best of all
+    that has run and fits, and as ``rival`` the best searched or float32 table that does, which may
+    be the same. The last size only where it changes the answer.
+
+    Both are chosen on validation, of equals the smaller; a number is the mean over the seeds.
+    ``of full``: NDCG@20 over the full LightGCN's; ``difference``: best minus rival per user.
+    """
+    cells = group.of(results.by_bytes)
+    full = cells[(cells["backbone"] == "lightgcn") & (cells["method"] == "full")]
+    cells = cells.dropna(subset=TO_SERVE).sort_values(TO_SERVE, kind="stable")
+    largest = cells.groupby(SETTING)[TO_SERVE].transform("max")
+    rows: list[dict[str, Any]] = []
+    for size in SIZES:
+        fits = cells[largest <= size]  # with every seed
+        best = best_cells(fits, SETTING)
+        if best.empty:
+            continue
+        table = best_cells(fits[_searched_or_float32(fits)], SETTING)
+        means = best[[TO_SERVE, TABLE_BYTES, "recall@20", METRIC]].mean()
+        row = {"at most": size, **best[SETTING].iloc[0], **means}
+        row |= {"holds": best["serving form"].iloc[0], "of full": _share(best, full)}
+        if set(table["seed"]) & set(best["seed"]):
+            names = {"rival backbone": table["backbone"].iloc[0], "rival": table["method"].iloc[0]}
+            row |= names | {"rival " + METRIC: table[METRIC].mean()}
+            if not (best[SETTING].iloc[0] == table[SETTING].iloc[0]).all():
+                row |= vars(between(results, best, table, metric=METRIC))
+        if size != SIZES[-1] or not rows or any(rows[-1][name] != row[name] for name in SETTING):
+            rows.append(row)
+    return pd.DataFrame(rows, columns=_BEST)
+
+
+def _searched_or_float32(cells: pd.DataFrame) -> pd.Series:
+    searched, packed = cells["method"].str.startswith("bet"), cells["method"].isin(IN_BYTES)
+    return searched | ~(packed | (cells["backbone"] == REFERENCE))
+
+
+@lru_cache(maxsize=64)
+def best_tables(results: Results, group: Group) -> pd.DataFrame:
     """A row per backbone and sparsity where the full table has finished: the best ``float32`` and
-    the best ``packed`` method (quantized, coded, hashed) in as many bytes per entity, both chosen
-    on validation.
+    the best ``packed`` method (quantized, coded, hashed) whose files are limited to as many bytes
+    per entity, both chosen on validation.
 
     A share is the mean NDCG@20 on test over the full table's; difference: packed minus float32 per
     user, with its interval. Packed columns are empty where none has run.
@@ -27,11 +80,12 @@ def best_at_sizes(results: Results, group: Group) -> pd.DataFrame:
     rows = []
     for backbone, cells in group.of(results.by_bytes).groupby("backbone", sort=False):
         full = cells[cells["method"] == "full"]
+        packed = cells[~cells["budget"].map(bounds_serving)]
+        limits = packed["limit_bytes"].astype(float) / packed["entities"]
         for budget, floats in cells[cells["limit"].notna()].groupby("budget", sort=False):
             size = float(4 * (floats["limit"] / floats["entities"]).iloc[0])
             # The float32 numbers alone take as many bytes as the whole packed file.
-            limits = cells["limit_bytes"].astype(float) / cells["entities"]
-            theirs, ours = _best(floats), _best(cells[(limits - size).abs() < NEAR])
+            theirs, ours = best_cells(floats), best_cells(packed[(limits - size).abs() < NEAR])
             seeds = set(theirs["seed"]) & set(full["seed"])
             if not seeds:
                 continue
@@ -44,15 +98,12 @@ def best_at_sizes(results: Results, group: Group) -> pd.DataFrame:
             row["float32"] = theirs["method"].iloc[0]
             row["float32_share"] = _share(theirs, full, seeds)
             rows.append(row)
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame(rows, columns=_TABLES)
 
 
-def _best(cells: pd.DataFrame) -> pd.DataFrame:
-    """The cells of the best method on validation."""
-    return cells[cells["method"] == best_on_validation(cells)]
-
-
-def _share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int]) -> float:
+def _share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int] | None = None) -> float:
+    """Mean quality of ``cells`` over that of ``full``, of ``seeds`` or those that both have."""
+    seeds = set(cells["seed"]) & set(full["seed"]) if seeds is None else seeds
     of_seeds = [side.loc[side["seed"].isin(seeds), METRIC] for side in (cells, full)]
     return of_seeds[0].mean() / of_seeds[1].mean()
 

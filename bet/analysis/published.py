@@ -37,7 +37,7 @@ def beside_published(results: Results, group: Group) -> pd.DataFrame:
     methods without a budget once.
     """
     keys = ["backbone", "budget", "method", "metric"]
-    cells = group.of(results.trained).copy()
+    cells = group.of(results.main).copy()
     cells.loc[(cells["budget"] == NO_BUDGET) & (cells["method"] != "full"), "budget"] = OWN
     ours = cells.melt([*keys[:3], "seed"], list(METRICS), "metric", "ours").dropna(subset="ours")
     ours = ours.groupby(keys)["ours"].agg(ours="mean", seeds="count")

@@ -1,14 +1,12 @@
 """A profile's records as data frames."""
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from bet.actions import PER_ENTITY
+from bet.actions import PER_ENTITY, bounds_serving
 from bet.backbones import NO_BACKBONE
-from bet.methods import ELEMENTWISE
 from bet.study.bundle import Bundle
 from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
@@ -19,8 +17,12 @@ METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # as in the paper; rec
 METRIC = "ndcg@20"  # of tests, ranks, shares and figures
 NAMES = ("dataset", "backbone", "budget", "method", "seed", "protocol", "iterations", "actions")
 NO_BUDGET = "none"  # label of a table without a budget, so that it groups like one
-_DERIVED = ("validation", "entities", "users", "edges", "columns", "columns_known")
-_OPTIONAL = ("iterations", "actions", "pretrain_seconds", "search_seconds", "retrain_seconds")
+REFERENCE = "references"  # label of the backbone of what has none
+TO_SERVE = "bytes to serve per entity"
+TABLE_BYTES = "table bytes per entity"
+_DERIVED = ("validation", "entities", TO_SERVE, TABLE_BYTES)
+_OPTIONAL = ["iterations", "actions", "pretrain_seconds", "search_seconds", "retrain_seconds"]
+_OPTIONAL += [TO_SERVE]
 
 
 @dataclass(frozen=True)
@@ -52,17 +54,19 @@ class Results:
 
     @cached_property
     def cells(self) -> pd.DataFrame:
-        """A row per cell of the profile, finished or not (``finished`` False, numbers NaN); index:
-        cell id.
+        """A row per cell of the profile, finished or not (``finished`` False, numbers NaN),
+        references last; index: cell id.
 
-        ``budget`` is ``NO_BUDGET`` without one; NaN ``iterations`` or ``actions``: the profile's.
+        ``budget`` is ``NO_BUDGET`` without one, ``backbone`` of a reference ``REFERENCE``; NaN
+        ``iterations`` or ``actions``: the profile's; NaN ``TO_SERVE``: an older record.
         """
         rows = []
-        for cell in PROFILES[self.profile].cells:
+        for cell in sorted(PROFILES[self.profile].cells, key=lambda c: c.backbone == NO_BACKBONE):
             record = self.record(cell.id)
             numbers = {} if record is None else scalars(record) | _derived(record)
             names = {name: getattr(cell, name) for name in NAMES}
             names |= {"budget": cell.budget or NO_BUDGET}
+            names |= {"backbone": REFERENCE} if cell.backbone == NO_BACKBONE else {}
             rows.append(numbers | names | {"cell_id": cell.id, "finished": record is not None})
         known = dict.fromkeys(["cell_id", *NAMES, "finished", *columns(), *_DERIVED])
         frame = pd.DataFrame(rows, columns=list(known)).set_index("cell_id")
@@ -71,21 +75,14 @@ class Results:
     @cached_property
     def main(self) -> pd.DataFrame:
         """The cells with the profile's own T and m, under a budget of parameters or none."""
-        return self._usual[~self._usual["budget"].str.endswith(PER_ENTITY)]
-
-    @cached_property
-    def trained(self) -> pd.DataFrame:
-        """``main`` without the references, which have no table."""
-        return self.main[self.main["backbone"] != NO_BACKBONE]
+        budgets = self._usual["budget"]
+        in_bytes = budgets.str.endswith(PER_ENTITY) | budgets.map(bounds_serving).astype(bool)
+        return self._usual[~in_bytes]
 
     @cached_property
     def by_bytes(self) -> pd.DataFrame:
-        """The finished cells with the profile's own T and m and a table, and their
-        ``bytes_per_entity``.
-        """
-        usual = self._usual[self._usual["backbone"] != NO_BACKBONE]
-        finished = usual[usual["finished"]]
-        return finished.assign(bytes_per_entity=finished["bytes"] / finished["entities"])
+        """The finished cells with the profile's own T and m, whatever their budget is of."""
+        return self._usual[self._usual["finished"]]
 
     @cached_property
     def _usual(self) -> pd.DataFrame:
@@ -94,11 +91,11 @@ class Results:
     @cached_property
     def groups(self) -> list[Group]:
         """Those with a finished cell, or all while there is none."""
-        pairs = list(dict.fromkeys(zip(self.main["dataset"], self.main["protocol"], strict=True)))
+        cells = self._usual
+        pairs = list(dict.fromkeys(zip(cells["dataset"], cells["protocol"], strict=True)))
         suffix = "_{}_{}" if len(pairs) > 1 else ""
         groups = [Group(*pair, suffix.format(*pair)) for pair in pairs]
-        started = [group for group in groups if group.of(self.main)["finished"].any()]
-        return started or groups
+        return [group for group in groups if len(group.of(self.by_bytes))] or groups
 
     @property
     def missing(self) -> list[str]:
@@ -116,22 +113,8 @@ def results_of(bundle: Bundle) -> Results:
     return Results(bundle.profile, bundle.records, per_user, bundle.unreached)
 
 
-def _derived(record: Record) -> dict[str, float]:
-    data, size = record.data, record.size
-    # A model refitted on both parts serves from a graph of both.
-    edges = data.train + (data.validation if record.cell.protocol == "merged" else 0)
-    validation, entities = record.metrics.validation.quality, data.users + data.items
-    known = size.width is not None
-    derived = (validation, entities, data.users, edges, _columns(record), known)
+def _derived(record: Record) -> dict[str, float | None]:
+    entities, serving = record.data.users + record.data.items, record.serving
+    to_serve = None if serving is None else serving.bytes / entities
+    derived = (record.metrics.validation.quality, entities, to_serve, record.size.bytes / entities)
     return dict(zip(_DERIVED, derived, strict=True))
-
-
-def _columns(record: Record) -> int:
-    """Columns of the ego matrix, per copy; what an older record lets one know, which is a little
-    less where sizes are erratic.
-    """
-    if record.size.width is not None:
-        return record.size.width
-    if record.cell.method in ELEMENTWISE:
-        return record.settings.d_max  # pruned numbers are zeros in a matrix of all columns
-    return math.ceil(max(*record.sizes.users.size, *record.sizes.items.size))

@@ -1,5 +1,6 @@
 """Paired comparisons of methods over users. The opponent is chosen on validation, never on test."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -157,18 +158,28 @@ def rank_blocks(results: Results, metric: str) -> pd.DataFrame:
     return ours[often].dropna().groupby(keys, sort=False).mean()
 
 
-def leaders(cells: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one block's finished cells of methods that have every seed that any method has:
+def leaders(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
+    """The finished cells, of those that ``by`` tells apart, that have every seed that any has:
     others saw other splits.
     """
     finished = cells[cells["finished"]]
-    seeds = finished.groupby("method")["seed"].transform("nunique")
+    seeds = finished.groupby(list(by))["seed"].transform("nunique")
     return finished[seeds == seeds.max()] if len(finished) else finished
 
 
-def best_on_validation(cells: pd.DataFrame) -> str | None:
-    """The method of ``leaders(cells)`` with the best mean validation quality; None without one."""
-    complete = leaders(cells)
+def best_cells(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
+    """Those of ``leaders`` with the best mean validation quality, a cell per seed if ``by`` tells
+    all else apart; of equals the first; empty without any.
+    """
+    complete = leaders(cells, by)
     if complete.empty:
-        return None
-    return str(complete.groupby("method")["validation"].mean().idxmax())
+        return complete
+    numbers = complete.groupby(list(by), sort=False).ngroup()
+    means = complete["validation"].groupby(numbers).mean()
+    return complete[numbers == means.idxmax()]
+
+
+def best_on_validation(cells: pd.DataFrame) -> str | None:
+    """The method of ``best_cells(cells)``; None without one."""
+    best = best_cells(cells)
+    return None if best.empty else str(best["method"].iloc[0])

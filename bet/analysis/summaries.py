@@ -3,10 +3,8 @@
 import msgspec
 import pandas as pd
 
-from bet.analysis.results import NO_BUDGET, Group, Results
-from bet.analysis.serving import GRAPH, VECTORS, serving_bytes
+from bet.analysis.results import NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
 from bet.analysis.statistics import leaders
-from bet.methods import REFERENCES
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
@@ -47,28 +45,24 @@ def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
 
 
 def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
-    """A row per backbone, budget, method: quality on test, also relative to the full table's, what
-    the file takes, and what serving does.
+    """A row per backbone, budget, method, by bytes to serve: these, the table's bytes, quality on
+    test, also relative to the full table's.
     """
     cells = group.of(results.by_bytes)
-    limited = cells[cells["budget"] != NO_BUDGET]
-    if limited.empty:
-        return limited
-    limited = limited.join(serving_bytes(limited))
-    means = ["bytes_per_entity", "recall@20", "ndcg@20", "validation", "entities", GRAPH, VECTORS]
-    grouped = limited.groupby(["backbone", "budget", "method"], sort=False)
+    means = [TO_SERVE, TABLE_BYTES, "recall@20", "ndcg@20", "validation", "entities", "tables"]
+    grouped = cells.groupby(["backbone", "budget", "method"], sort=False)
     data = grouped.agg(
         seeds=("seed", "nunique"),
+        holds=("serving form", "first"),
         columns=("parameters", "mean"),
         **{name: (name, "mean") for name in means},
     ).reset_index()
-    copies = limited.groupby("backbone")["tables"].first()
-    data["columns"] /= data.pop("entities") * data["backbone"].map(copies)
+    data["columns"] /= data.pop("entities") * data.pop("tables")
     ceiling = cells[cells["method"] == "full"].groupby("backbone")["ndcg@20"].mean()
     data["of full"] = data["ndcg@20"] / data["backbone"].map(ceiling)
     place = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
-    by = data.assign(place=data["backbone"].map(place)).sort_values(["place", "bytes_per_entity"])
-    return data.loc[by.index]
+    order = data.assign(place=data["backbone"].map(place))
+    return data.loc[order.sort_values(["place", TO_SERVE, TABLE_BYTES]).index]
 
 
 def cost(results: Results, group: Group) -> pd.DataFrame:
@@ -77,8 +71,9 @@ def cost(results: Results, group: Group) -> pd.DataFrame:
     """
     cells = group.of(results.main)
     cells = cells[cells["finished"]]
-    free = (cells["budget"] == NO_BUDGET) & ~cells["method"].isin(["full", *REFERENCES])
-    cells = cells.assign(method=cells["method"].where(~free, cells["method"] + " (own)"))
+    own = (cells["budget"] == NO_BUDGET) & (cells["method"] != "full")
+    own &= cells["backbone"] != REFERENCE
+    cells = cells.assign(method=cells["method"].where(~own, cells["method"] + " (own)"))
     data = (
         cells.groupby(["backbone", "method"], sort=False)
         .agg(

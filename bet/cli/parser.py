@@ -92,8 +92,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     _add_backbone_and_seed(run, references=True)
     run.add_argument(
         "--budget",
-        help="sparsity (0.9, 90%%), parameters (85000), bytes (1.8 MB, 25.6 B/entity), or none "
-        "(default: 90%%; none for references)",
+        help="sparsity (0.9, 90%%), parameters (85000), bytes of the table (1.8 MB, 25.6 B/entity) "
+        "or of all that a server needs (25.6 B/entity to serve), or none (default: 90%%; none for "
+        "references)",
     )
     run.add_argument(
         "--method",

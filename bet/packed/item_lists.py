@@ -141,7 +141,8 @@ def _check_shapes(coded: CodedInteractions) -> None:
         raise ValueError(f"widths of shape {widths}")
     if not len(quotients[1]) == len(remainders[1]) == 1 or classes > MOST_BITS:
         raise ValueError(f"streams of shape {quotients} and {remainders}")
-    if (degrees[0], len(degrees[1])) != ("U8", 1) and degrees[1] != (2, degrees[1][-1]):
+    is_runs = degrees[0] in ("U8", "U16", "U32") and degrees[1] == (2, degrees[1][-1])
+    if not is_runs and (degrees[0], len(degrees[1])) != ("U8", 1):
         raise ValueError(f"degrees of shape {degrees}")
     if coded.tensors["widths"].max(initial=0) > MOST_BITS:
         raise ValueError("widths of more bits than an item has")

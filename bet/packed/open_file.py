@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bet.errors import BetError
 from bet.packed.byte_report import ByteReport
-from bet.packed.ids import IdMap, ids_inside, ids_path, read_ids
+from bet.packed.ids import TENSORS, IdMap, ids_inside, ids_path, read_ids
 from bet.packed.safetensors_io import Container
 
 
@@ -73,9 +73,8 @@ class OpenFile(ABC):
     @cached_property
     def _ids_inside(self) -> IdMap | None:
         for container in self._containers():
-            ids = ids_inside(container, self.n_users)
-            if ids is not None:
-                return ids
+            if TENSORS[0] in container.tensors:
+                return ids_inside(container, self.n_users, self.n_items)
         return None
 
     @cached_property

@@ -141,6 +141,6 @@ def _stated_layout(container: Container) -> Layout:
         kinds_by_id=kinds_by_id,
         copies=int(facts["copies"]),
         rows_per_step=int(facts["rows_per_step"]),
-        ids=stated_id_layout(container, n_users, n_items),
+        ids=stated_id_layout(container),
         file_kind=container.kind,
     )

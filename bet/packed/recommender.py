@@ -76,7 +76,8 @@ class RecommenderLayout:
             )
         for name in self.facts:
             # A reader takes the first "crc=" for the checksum.
-            if not _FACT_NAME.fullmatch(name) or name in STATED or name.endswith("crc"):
+            taken = name in (*STATED, "version") or name.endswith("crc")
+            if taken or not _FACT_NAME.fullmatch(name):
                 raise BetError(f"a fact cannot be called {name!r} in a file; use another name")
         for name in self.weights:
             if not _WEIGHT.fullmatch(name):
@@ -223,7 +224,8 @@ def write_recommender(
     )
     tensors = {f"weights.{name}": values for name, values in weights.items()}
     if content is not None:
-        view_table(Path(path), content, n_users, n_items)
+        source = table if isinstance(table, Path) else path  # that messages name
+        view_table(Path(source), content, n_users, n_items)
         tensors["table"] = content
     for name, coded in zip(LISTS, (interactions, seen), strict=True):
         if coded:

@@ -129,6 +129,6 @@ def _stated_layout(container: Container) -> RecommenderLayout:
             for name, shape in shapes.items()
             if name.startswith("weights.")
         },
-        ids=stated_id_layout(container, *sides),
+        ids=stated_id_layout(container),
         **lists,
     )

@@ -1,6 +1,6 @@
 """The container of every table: a safetensors file whose one metadata entry states what it is.
 
-The entry is text, ``kind;version=1;name=value;...;crc=0123abcd``; the checksum is that of the whole
+The entry is text, ``kind;version=2;name=value;...;crc=0123abcd``; the checksum is that of the whole
 file with zeros in its place. Tensors stand as safetensors writes them: the widest numbers first,
 then by name, without gaps. So the length of a file follows from its shapes, before it is written.
 """
@@ -19,7 +19,7 @@ from safetensors.numpy import save as serialize
 from bet.errors import BetError
 from bet.files import atomic_path
 
-VERSION = 1
+VERSION = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
 KINDS = ("table", "vectors", "coded", "hashed", "pruned", "recommender", "ids")  # of files
@@ -52,7 +52,7 @@ def metadata_for(kind: str, facts: Mapping[str, object]) -> dict[str, str]:
     """The metadata of a file of ``kind``; the checksum's digits are zero.
 
     >>> metadata_for("hashed", {"size": 4, "rows": 10})
-    {'bet': 'hashed;version=1;size=4;rows=10;crc=00000000'}
+    {'bet': 'hashed;version=2;size=4;rows=10;crc=00000000'}
     """
     stated = "".join(f"{name}={value};" for name, value in facts.items())
     return {KEY: f"{kind};version={VERSION};{stated}{CHECKSUM}"}

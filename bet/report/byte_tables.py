@@ -3,41 +3,46 @@
 import pandas as pd
 
 from bet.analysis import summaries
-from bet.analysis.answers import best_at_sizes
-from bet.analysis.results import Group, Results
-from bet.analysis.serving import GRAPH, VECTORS, explanation
+from bet.analysis.answers import best_to_serve
+from bet.analysis.results import METRIC, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
+from bet.report.style import on_backbone
 from bet.report.table import Table, decimal, formatted, intervals
 
 
 def best_at(results: Results, group: Group) -> Table | None:
-    """The best float32 and the best packed method at every size."""
-    data = best_at_sizes(results, group)
+    """What is best within every size to serve, beside the best searched or float32 table."""
+    data = best_to_serve(results, group)
     if data.empty:
         return None
+    rivals = data[["rival", "rival backbone"]].dropna().agg(lambda pair: on_backbone(*pair), axis=1)
     text = pd.DataFrame(
         {
-            "backbone": data["backbone"],
-            "bytes per entity": data["bytes"].map("{:.1f}".format),
-            "sparsity": data["sparsity"],
-            "best float32": data["float32"],
-            "of full": data["float32_share"].map("{:.0%}".format),
-            "best packed": formatted(data["packed"], "{}"),
-            "of full ": formatted(data["packed_share"], "{:.0%}"),
+            "at most": data["at most"].map("{:.1f}".format),
+            "best": list(map(on_backbone, data["method"], data["backbone"])),
+            "bytes to serve": data[TO_SERVE].map("{:.1f}".format),
+            "holds": data["holds"],
+            "table bytes": data[TABLE_BYTES].map("{:.1f}".format),
+            "R@20": data["recall@20"].map(decimal),
+            "N@20": data[METRIC].map(decimal),
+            "of full LightGCN": formatted(data["of full"], "{:.0%}"),
+            "best searched or float32": formatted(rivals.reindex(data.index), "{}"),
             "difference": formatted(data["difference"], "{:+.4f}"),
             "interval": intervals(data["low"], data["high"]),
         }
-    ).set_index(["backbone", "bytes per entity"])
+    ).set_index("at most")
     caption = (
-        f"The best method at every size on {group}, chosen on validation; of full: NDCG@20 on test "
-        "over the full table's. Float32: tables of float32 numbers. Packed: quantized rows, codes "
-        "or hashed rows in a file of as many bytes. Difference: packed minus float32, mean over "
-        "users, with its 95 % bootstrap interval over users."
+        f"The best that fits on {group}, of all methods, backbones and references that have run, "
+        "chosen on validation; bytes per entity. Bytes to serve: the whole file from which a fresh "
+        "process answers; table bytes: its table alone, as the paper counts. Of full LightGCN: "
+        "NDCG@20 on test over the full table's. Best searched or float32: of BET's variants and of "
+        "all tables of float32 numbers that fit; difference: of NDCG@20, mean over users, with its "
+        "95 % bootstrap interval over users."
     )
-    return Table(f"best_at_sizes{group.suffix}", caption, text, data)
+    return Table(f"best_to_serve{group.suffix}", caption, text, data)
 
 
 def quality_by_bytes(results: Results, group: Group) -> Table | None:
-    """Every table with a budget by what its file takes: quality on test, also relative to the full
+    """Everything that has run by what serving it takes: quality on test, also relative to the full
     table's.
     """
     data = summaries.quality_by_bytes(results, group)
@@ -45,24 +50,47 @@ def quality_by_bytes(results: Results, group: Group) -> Table | None:
         return None
     text = pd.DataFrame(
         {
-            **{name: data[name] for name in ("backbone", "method", "budget", "seeds")},
-            "columns per entity": data["columns"].map("{:.1f}".format),
-            "bytes per entity": data["bytes_per_entity"].map("{:.2f}".format),
+            **{name: data[name] for name in ("backbone", "method", "budget")},
+            "bytes to serve": formatted(data[TO_SERVE], "{:.2f}"),
+            "holds": formatted(data["holds"], "{}"),
+            "table bytes": data[TABLE_BYTES].map("{:.2f}".format),
+            "columns": data["columns"].map("{:.1f}".format),
+            "seeds": data["seeds"],
             "R@20": data["recall@20"].map(decimal),
             "N@20": data["ndcg@20"].map(decimal),
             "of full": formatted(data["of full"], "{:.0%}"),
-            **{name: formatted(data[name], "{:.1f}") for name in (GRAPH, VECTORS)},
         }
     ).set_index(["backbone", "method", "budget"])
     caption = (
-        f"Quality and bytes on {group}, mean over seeds. Bytes per entity: length of the table's "
-        "file over the number of entities; of full: NDCG@20 over the full table's. The bits per "
-        "number are in the name of a quantized method; everything in the file counts. Columns per "
-        "entity: trained numbers over entities and copies; of codes (pq, mec) those of the "
-        "codebooks and of uncompressed rows. "
+        f"Quality and bytes per entity on {group}, mean over seeds. Bytes to serve: length of the "
+        "file from which a fresh process answers with the top k of any user, over the number of "
+        "entities. It holds final vectors, the table, or the coded interactions with or without "
+        "one of these, and the backbone's weights; or the items in order. "
+        + _options(group.of(results.by_bytes))
+        + "Table bytes: length of the table's file, 0 without a table. Columns: trained numbers "
+        "over entities and copies; of codes (pq, mec) those of the codebooks and of uncompressed "
+        "rows. Of full: NDCG@20 over the full table's."
     )
-    caption += explanation(group.of(results.by_bytes))
     return Table(f"bytes{group.suffix}", caption, text, data)
+
+
+def _options(cells: pd.DataFrame) -> str:
+    """What the backbone's weights take, and what known items and ids would add."""
+    each = cells.filter(like="serving ").select_dtypes("number").div(cells["entities"], axis=0)
+    parts = []
+    weights = each["serving weights"].where(cells["backbone"] != REFERENCE, 0)
+    largest = weights.groupby(cells["backbone"], sort=False).max()
+    if shares := [f"{name} {share:.1f}" for name, share in largest.items() if share > 0]:
+        parts.append(f"Weights in it: {', '.join(shares)} bytes per entity.")
+    known = each.loc[each["serving seen_bytes"] > 0, "serving seen_bytes"]
+    if len(known):
+        parts.append(
+            "A file without interactions can leave out the items that a user knows if it holds "
+            f"them, too, which adds {known.max():.1f}; one with interactions knows them already."
+        )
+    if len(ids := each["serving id_bytes"].dropna()):
+        parts.append(f"The ids of users and items add {ids.max():.1f} to any file.")
+    return "".join(part + " " for part in parts)
 
 
 def cost(results: Results, group: Group) -> Table | None:

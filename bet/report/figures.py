@@ -15,71 +15,96 @@ from matplotlib.figure import Figure
 
 from bet.analysis.answers import shown_methods
 from bet.analysis.published import published_curves
-from bet.analysis.results import METRIC, NO_BUDGET, Group, Results
-from bet.analysis.summaries import over_seeds, selected_after
+from bet.analysis.results import METRIC, NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
+from bet.analysis.summaries import SETTING, over_seeds, selected_after
 from bet.files import atomic_path
 from bet.methods import IN_BYTES
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
-from bet.report.table import LONG
+from bet.report.table import LONG, decimal
 
 NAMED = 6  # methods of a figure, the full table not counted
 RULES = ("su", "powerlaw", "bet")  # by name wherever they are
-BYTES_RANGE = (1.0, 512.0)  # per entity, of the axis
-NEAR = 0.85  # of the full table's quality: where tables in bytes differ
+SEARCHED = ("powerlaw", "bet")  # by name where bytes are compared
+LOWEST = 0.6  # of the weakest backbone's best quality: where a picture of bytes begins
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
 
 
 def quality_against_bytes(results: Results, group: Group) -> Figure | None:
-    """Test NDCG@20 against what a file takes, a column per backbone; below, from ``NEAR`` of the
-    full table's quality on. Float32 tables dashed.
+    """Test NDCG@20 against bytes to serve and, below, against table bytes, a column per backbone.
+    Float32 tables dashed; references and the full tables of LightGCN and iALS are points in every
+    column.
     """
     cells = group.of(results.by_bytes)
-    backbones = list(dict.fromkeys(cells["backbone"]))
+    ceilings = (cells["method"] == "full") & cells["backbone"].isin(("lightgcn", "ials"))
+    points = cells[(cells["backbone"] == REFERENCE) | ceilings].dropna(subset=TO_SERVE)
+    backbones = list(dict.fromkeys(cells.loc[cells["backbone"] != REFERENCE, "backbone"]))
     if not backbones:
         return None
-    n, heights = len(backbones), (1, 1.3)
-    figure, axes = plt.subplots(
-        2, n, figsize=(3.0 * n + 1.0, 5.8), height_ratios=heights, squeeze=False
-    )
-    named = shown_methods(cells[cells["method"].isin((*RULES, *IN_BYTES))], RULES, NAMED)
-    for (whole, near), backbone in zip(axes.T, backbones, strict=True):
-        panel_cells = cells[cells["backbone"] == backbone]
-        by_point = panel_cells.groupby(["method", "budget"])["bytes_per_entity"]
-        points = panel_cells.assign(at=by_point.transform("mean"))
-        for axis in (whole, near):
-            _ceiling(axis, panel_cells)
-            _lines(axis, points, "at", named)
-        full = panel_cells[panel_cells["method"] == "full"]
-        others = panel_cells[panel_cells["budget"] != NO_BUDGET]
-        widest = max([BYTES_RANGE[1], *full["bytes_per_entity"]])
-        whole.set(title=BACKBONES[backbone], xlim=(BYTES_RANGE[0] / 1.2, widest * 1.2))
-        if len(full):
-            ceiling = full[METRIC].mean()
-            near.set_ylim(NEAR * ceiling, max(1.02 * ceiling, whole.get_ylim()[1]))
-            others = others[others[METRIC] >= NEAR * ceiling]
-        if len(others):  # from tick to tick, also around a single point
-            octaves = np.log2(others["bytes_per_entity"])
-            near.set_xlim(2 ** np.floor(octaves.min() - 0.1), 2 ** np.ceil(octaves.max() + 0.1))
-        for axis, step in ((whole, 2), (near, 1)):
-            axis.set(xlabel="bytes per entity (file)", xscale="log")
-            left, right = axis.get_xlim()
-            ticks = [2.0**i for i in range(0, 11, step) if left <= 2**i <= right]
-            axis.set_xticks(ticks, [f"{tick:.0f}" for tick in ticks], minor=False)
-            axis.minorticks_off()
+    n = len(backbones)
+    size = (2.1 * n + 1.6, 6)
+    figure, axes = plt.subplots(2, n, figsize=size, sharex=True, sharey=True, squeeze=False)
+    drawn = cells[cells["method"].isin((*SEARCHED, *IN_BYTES))]
+    named = shown_methods(drawn, SEARCHED, NAMED - 1)  # popularity is a line, too
+    for row, counted in zip(axes, (TO_SERVE, TABLE_BYTES), strict=True):
+        at = cells.groupby(SETTING)[counted].transform("mean")
+        for axis, backbone in zip(row, backbones, strict=True):
+            on_axis = cells["backbone"] == backbone
+            _ceiling(axis, cells[on_axis])
+            _lines(axis, cells[on_axis].assign(at=at), "at", named)
+            axis.set(xlabel=counted, xscale="log")
+            axis.xaxis.set_tick_params(labelbottom=True)
+    _limit(axes[0, 0], cells)
+    for axis, backbone in zip(axes[0], backbones, strict=True):
+        axis.set_title(BACKBONES[backbone])
+        _points(axis, points)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{LONG[METRIC]} on test")
     _finish(figure, str(group), axes[0])
     return figure
 
 
+def _limit(axis: Axes, cells: pd.DataFrame) -> None:
+    """From the smallest table to the largest, references aside, in powers of two; and from
+    ``LOWEST`` on.
+    """
+    sizes = cells.loc[cells["backbone"] != REFERENCE, [TO_SERVE, TABLE_BYTES]]
+    least, most = np.log2(np.nanmin(sizes)), np.log2(np.nanmax(sizes))
+    axis.set_xlim(2 ** (least - 0.5), 2 ** (most + 0.5))
+    ticks = 2 ** np.arange(np.ceil(least), most + 0.5, 2)
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axis.minorticks_off()
+    means = cells.groupby(SETTING)[METRIC].mean()
+    weakest = means.groupby("backbone").max().drop(REFERENCE, errors="ignore").min()
+    axis.set_ylim(max(LOWEST * weakest, 0.97 * means.min()), 1.03 * means.max())
+
+
+def _points(axis: Axes, cells: pd.DataFrame) -> None:
+    """References and full tables by bytes to serve, means over seeds; what is left of all tables is
+    a line, what is right of them stands at the edge.
+    """
+    (left, right), lowest = axis.get_xlim(), axis.get_ylim()[0]
+    for (backbone, method), means in cells.groupby(["backbone", "method"], sort=False):
+        at, quality = means[TO_SERVE].mean(), means[METRIC].mean()
+        name = method if backbone == REFERENCE else f"full {BACKBONES[backbone]}"
+        label = f"{name}, {f'{at:,.0f}' if at > 100 else f'{at:.2g}'} bytes"
+        label += f" ({decimal(quality)}, below)" if quality < lowest else ""
+        color, fill = METHOD_COLORS[method], "none" if backbone == "ials" else "full"
+        if at < left:
+            axis.axhline(quality, color=color, linestyle=":", label=label)
+            continue
+        marker = ">" if at > right else "D" if backbone == "ials" else METHOD_MARKERS[method]
+        (point,) = axis.plot(min(at, right), quality, marker, color=color, mec="black", label=label)
+        point.set(markersize=7, zorder=3, clip_on=False, fillstyle=fill)
+
+
 def quality_against_budget(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
     the dashed ceiling, the paper's numbers are dotted.
     """
-    cells = group.of(results.trained)
+    cells = group.of(results.main)
     cells = cells[cells["finished"]]
-    backbones = list(dict.fromkeys(cells["backbone"]))
-    if cells["limit"].notna().sum() == 0:
+    backbones = list(dict.fromkeys(cells.loc[cells["limit"].notna(), "backbone"]))
+    if not backbones:
         return None
     figure, axes = _panels(len(backbones))
     printed = {name: published_curves(group, name, METRIC) for name in backbones}
@@ -109,13 +134,11 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
     """
     cells = group.of(results.main)
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != NO_BUDGET]
-    if not budgets:
-        return None
-    budget = budgets[len(budgets) // 2]
+    budget = budgets[len(budgets) // 2] if budgets else NO_BUDGET
     chosen = cells[(cells["budget"] == budget) & (cells["seed"] == cells["seed"].min())]
     chosen = chosen[chosen["finished"]]
     backbones = list(dict.fromkeys(chosen["backbone"]))
-    if not backbones:
+    if not (budgets and backbones):
         return None
     size = (2.6 * len(backbones) + 0.8, 4.6)
     figure, axes = plt.subplots(2, len(backbones), figsize=size, sharey="row", squeeze=False)
@@ -255,7 +278,8 @@ def _finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
     gray = handles.pop("other methods", None)
     handles |= {} if gray is None else {"other methods": gray}
     if handles:
-        columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.5)))
+        widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
+        columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
         named = (list(handles.values()), list(handles))
         figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
 

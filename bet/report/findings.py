@@ -2,18 +2,18 @@
 the numbers come from.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from itertools import chain
 from typing import Any
 
 import msgspec
 import pandas as pd
 
-from bet.analysis.answers import best_at_sizes, budget_use, training_ends
+from bet.analysis.answers import best_tables, best_to_serve, budget_use, training_ends
 from bet.analysis.published import beside_published, has_published
-from bet.analysis.results import METRIC, Group, Results
+from bet.analysis.results import METRIC, REFERENCE, TO_SERVE, Group, Results
 from bet.analysis.statistics import compare
-from bet.report.style import BACKBONES
+from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import decimal
 from bet.study.bundle import profile_keys
 
@@ -34,13 +34,37 @@ def findings(results: Results) -> list[str]:
     if not results.records:
         return ["No cell has finished yet; nothing can be said."]
     parts = (
+        what_serves_best(results),
         does_bet_beat_rules(results),
         does_the_predictor_help(results),
-        what_is_best_at_which_size(results),
+        which_table_is_best(results),
         how_close_to_published(results),
         how_far_to_trust(results),
     )
     return list(chain.from_iterable(parts))
+
+
+def what_serves_best(results: Results) -> list[str]:
+    """Per dataset and protocol: the best that fits at every size to serve; a reference that is
+    ahead of everything comes first.
+    """
+    sentences = []
+    for group in results.groups:
+        data = best_to_serve(results, group)
+        if data.empty:
+            continue
+        # A reference that is ahead of everything comes first.
+        order = data.sort_values("backbone", key=lambda names: names != REFERENCE, kind="stable")
+        answer = [
+            f"{on_backbone(*pair)} within {' and '.join(map(str, sizes['at most']))}"
+            for pair, sizes in order.groupby(["method", "backbone"], sort=False)
+        ]
+        sentences.append(
+            f"**What serves best in how many bytes? {', '.join(answer)}.** ({group}; bytes per "
+            "entity of all that a fresh process needs to answer; chosen on validation)"
+            + "".join(POINT + _within(row) for row in data.to_dict("records"))
+        )
+    return sentences
 
 
 def does_bet_beat_rules(results: Results) -> list[str]:
@@ -55,11 +79,11 @@ def does_the_predictor_help(results: Results) -> list[str]:
     return _duels(results, "Does its predictor help?", no, deciding=RANDOM, further=NESTED)
 
 
-def what_is_best_at_which_size(results: Results) -> list[str]:
-    """Per dataset and protocol: the best packed and the best float32 table at every size."""
+def which_table_is_best(results: Results) -> list[str]:
+    """Per dataset and protocol, by table bytes: the best packed and the best float32 table."""
     sentences = []
     for group in results.groups:
-        data = best_at_sizes(results, group)
+        data = best_tables(results, group)
         if data.empty:
             continue
         answer, compared = "Only float32 tables have run", data["packed"].notna().sum()
@@ -68,8 +92,8 @@ def what_is_best_at_which_size(results: Results) -> list[str]:
             answer = f"Quantized or coded tables at {ahead} of {compared} sizes"
             answer += f", float32 tables at {behind}" * (behind > 0)
         sentence = (
-            f"**What is best at which size? {answer}.** ({group}; chosen on validation; shares of "
-            "the full table's NDCG@20, bytes per entity)"
+            f"**Which table is best, by the bytes of its file? {answer}.** ({group}; chosen on "
+            "validation; shares of the full table's NDCG@20, table bytes per entity)"
         )
         for backbone, sizes in data.groupby("backbone", sort=False):
             parts = "; ".join(map(_at_size, sizes.itertuples()))
@@ -181,6 +205,26 @@ def _duel(tests: pd.DataFrame, opponent: str) -> str:
     return (
         f"Against {opponent}, BET {' and '.join(parts) or 'is level in all'}, with a mean "
         f"difference of {difference.mean():+.4f}."
+    )
+
+
+def _within(row: dict[Hashable, Any]) -> str:
+    """What the row of ``best_to_serve`` says of its size."""
+    rival, where = row["rival"], row["rival backbone"]
+    if pd.isna(rival):
+        beside = "no searched or float32 table fits"
+    elif (rival, where) == (row["method"], row["backbone"]):
+        beside = "it is the best searched or float32 table as well"
+    else:
+        beside = f"best searched or float32 table: {on_backbone(rival, where)} with "
+        beside += decimal(row["rival " + METRIC])
+        if row["low"] <= 0:
+            beside += ", ahead on test" if row["high"] < 0 else ", level on test"
+    of_full = "" if pd.isna(row["of full"]) else f", {row['of full']:.0%} of the full LightGCN's"
+    return (
+        f"Within {row['at most']}: {on_backbone(row['method'], row['backbone'])} takes "
+        f"{row[TO_SERVE]:.1f} ({row['holds']}) and has Recall@20 {decimal(row['recall@20'])}, "
+        f"NDCG@20 {decimal(row[METRIC])}{of_full}; {beside}."
     )
 
 

@@ -8,7 +8,7 @@ import seaborn as sns
 
 from bet.methods import METHODS
 
-BACKBONES = {"lightgcn": "LightGCN", "ncf": "NCF", "ngcf": "NGCF", "none": "References"}
+BACKBONES = {"lightgcn": "LightGCN", "ncf": "NCF", "ngcf": "NGCF", "ials": "iALS"}
 METHOD_COLORS = {"full": "black"}
 _FAMILIES = {  # a family of methods, a range of colors
     ("su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested"): "colorblind",
@@ -18,13 +18,20 @@ _FAMILIES = {  # a family of methods, a range of colors
     ("vectors-int8", "vectors-int4", "vectors-int2", "vectors-int1"): "BuGn",
     ("pq", "mec"): "RdPu_d",
     ("hash", "memrec"): "copper_r",
-    ("popularity", "graph-filter", "item-knn", "ease"): "Purples_d",
+    ("popularity", "graph-filter", "item-knn", "ease"): "Set2",
 }
 for _methods, _palette in _FAMILIES.items():
     METHOD_COLORS |= dict(zip(_methods, sns.color_palette(_palette, len(_methods)), strict=True))
 _others = [name for name in METHODS if name not in METHOD_COLORS]
 METHOD_COLORS |= dict(zip(_others, sns.husl_palette(len(_others)), strict=True))
 METHOD_MARKERS = dict(zip(METHODS, cycle("Xsv^oDPH<>pdh*8"), strict=False))
+
+
+def on_backbone(method: str, backbone: str) -> str:
+    """``uniform-int2 on iALS`` or, without a backbone, ``popularity (reference)``."""
+    return (
+        f"{method} on {BACKBONES[backbone]}" if backbone in BACKBONES else f"{method} (reference)"
+    )
 
 
 def use_style() -> None:

@@ -6,10 +6,8 @@ import pandas as pd
 
 from bet.analysis import summaries
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
-from bet.analysis.results import METRIC, METRICS, NO_BUDGET, Group, Results
+from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
-from bet.backbones import NO_BACKBONE
-from bet.methods import REFERENCES
 from bet.report.table import (
     ABSENT,
     LONG,
@@ -63,13 +61,11 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
         f"{LONG[metrics[0]]} (R) and {LONG[metrics[1]]} (N) on test, {group}; {_seeds(cells)}. "
-        "Bold: best method with a budget. full: the whole table, for reference. (own): a method as "
-        f"published, without a budget, at the sparsity that it chose. {ABSENT}: not in the "
-        f"profile. *: BET differs from {RIVAL} (Wilcoxon signed-rank test over users, "
-        f"Holm-adjusted p < {SIGNIFICANT})."
+        "Bold: best method with a budget. full: the whole table. references: rankings without a "
+        "table, in no test and no rank. (own): a method as published, without a budget, at the "
+        f"sparsity that it chose. {ABSENT}: not in the profile. *: BET differs from {RIVAL} "
+        f"(Wilcoxon signed-rank test over users, Holm-adjusted p < {SIGNIFICANT})."
     )
-    if NO_BACKBONE in set(cells["backbone"]):
-        caption += f" Backbone {NO_BACKBONE}: references, without a table and a budget."
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
     return Table(f"{name}{group.suffix}", caption, *frames)
@@ -79,7 +75,7 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
     """Methods x backbones x budgets: ours, published, and the difference (Tables 1 and 2)."""
     if not has_published(group):
         return None
-    cells, data = group.of(results.trained), beside_published(results, group)
+    cells, data = group.of(results.main), beside_published(results, group)
     ran = set(cells.loc[cells["finished"], "backbone"])
     printed = data[data["metric"] == metric].set_index(["backbone", "method", "budget"])
     printed = printed[["ours", "published", "difference"]]
@@ -214,7 +210,7 @@ def _rows(cells: pd.DataFrame, *, finished: bool = False) -> list[tuple[str, str
 
 def _label(cells: pd.DataFrame, backbone: str, method: str, free: bool) -> str:
     """``esapn (own, 75%)`` for a method without a budget, at the sparsity that it reached."""
-    if not free or method in ("full", *REFERENCES):
+    if not free or method == "full" or backbone == REFERENCE:
         return method
     chosen = cells[(cells["method"] == method) & (cells["backbone"] == backbone)]
     chosen = chosen[(chosen["budget"] == NO_BUDGET) & chosen["finished"]]

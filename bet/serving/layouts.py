@@ -20,6 +20,7 @@ from bet.data import FrequencyOrder
 from bet.packed import (
     CodedInteractions,
     Ids,
+    InteractionLayout,
     RecommenderLayout,
     code_interactions,
     id_layout,
@@ -88,37 +89,47 @@ class ServedFile:
 def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
     """The shortest file that gives the scores of ``model``, which was fitted to ``interactions``
     (|U|, |V|) binary CSR.
-
-    A model whose vectors come out of the graph is stored as its table and the graph, or as its
-    final vectors in float32, whichever is shorter.
     """
-    table, backbone = model.table, model.backbone
+    table, backbone, order = model.table, model.backbone, row_order(model, interactions)
     alone = RecommenderLayout(
         backbone=model.name,
         facts=model.facts,
         n_users=model.n_users,
         n_items=interactions.shape[1],
         table_bytes=table.n_bytes() or None,
-        weights=shapes_of(stored_weights(model)),
+        weights=shapes_of(stored_weights(model, order)),
     )
+    if isinstance(table, VectorTable) and not isinstance(model, BlendedRecommender):
+        return ServedFile("vectors", alone, is_table=True)
     if isinstance(backbone, RankingRule) and not backbone.reads_graph:
         return ServedFile("order", alone)
-    with_graph = replace(
-        alone, interactions=coded_in_order(interactions, row_order(model, interactions)).layout
-    )
+    coded = coded_in_order(interactions, order)
     if isinstance(backbone, RankingRule):
-        return ServedFile("interactions", with_graph)
+        return ServedFile("interactions", replace(alone, interactions=coded.layout))
     if isinstance(model, BlendedRecommender):
-        return ServedFile("vectors and interactions", with_graph)
-    if isinstance(table, VectorTable):
-        return ServedFile("vectors", alone, is_table=True)
+        whole = replace(alone, interactions=coded.layout)
+        return ServedFile("vectors and interactions", whole)
+    return shorter_file(alone, backbone, table().shape[1] // table.copies, coded.layout)
+
+
+def shorter_file(
+    alone: RecommenderLayout, backbone: Backbone, width: int, interactions: InteractionLayout
+) -> ServedFile:
+    """Of a model with a table of ``width`` columns per copy: ``alone``, the layout of table and
+    weights, where the backbone reads no graph.
+
+    A model whose vectors come out of the graph is stored as its table and the graph or as its final
+    vectors in float32, whichever is shorter.
+    """
     if not backbone.reads_graph:
         return ServedFile("vectors" if backbone.inner_product else "table", alone)
-    whole = ServedFile("table and interactions", with_graph)
-    width = backbone.final_width(table().shape[1] // table.copies, backbone.d_max)
-    vectors = replace(alone, table_bytes=vector_bytes(model.n_users, table.n, width), weights={})
-    final = ServedFile("vectors", vectors, is_table=True)
-    return min(final, whole, key=lambda file: file.n_bytes)
+    whole = ServedFile("table and interactions", replace(alone, interactions=interactions))
+    final_width = backbone.final_width(width, backbone.d_max)
+    length = vector_bytes(alone.n_users, alone.n_users + alone.n_items, final_width)
+    vectors = replace(alone, table_bytes=length, weights={})
+    return min(
+        ServedFile("vectors", vectors, is_table=True), whole, key=lambda file: file.n_bytes
+    )
 
 
 def vector_bytes(n_users: int, n: int, width: int) -> int:
@@ -146,16 +157,10 @@ def coded_in_order(interactions: csr_array, order: np.ndarray) -> CodedInteracti
     return code_interactions(by_user.indptr, place[by_user.indices], n_items)
 
 
-def stored_weights(
-    model: Recommender, order: np.ndarray | None = None
-) -> Mapping[str, np.ndarray]:
-    """Arrays of the backbone itself that the file needs, by name; of a rule with its items in
-    ``order`` (n,), entity ids, users first.
-    """
+def stored_weights(model: Recommender, order: np.ndarray) -> Mapping[str, np.ndarray]:
+    """Arrays of the backbone itself that the file needs, by name; rows in ``order`` (n,)."""
     backbone, table = model.backbone, model.table
     if isinstance(backbone, RankingRule):
-        if order is None:
-            return backbone.stored
         return backbone.stored_in(order[model.n_users :] - model.n_users)
     if isinstance(table, VectorTable):
         return {}  # they have had their part in the vectors
@@ -164,6 +169,11 @@ def stored_weights(
 
 def _arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
+
+
+def without_graph(backbone: type[Backbone], d_max: int) -> Backbone:
+    """A backbone of which only the shapes of weights and the facts are of use."""
+    return backbone(normalized_adjacency(csr_array(np.ones((1, 1)))), 1, d_max, torch.Generator())
 
 
 def table_room(
@@ -175,8 +185,7 @@ def table_room(
     reads them or its scores are ``blended``, and for the backbone's weights, as for ``d_max``
     columns.
     """
-    graph = normalized_adjacency(csr_array(np.ones((1, 1))))  # weights do not depend on it
-    body = backbone(graph, 1, d_max, torch.Generator())
+    body = without_graph(backbone, d_max)
     layout = RecommenderLayout(
         backbone=backbone.name,
         facts=dict.fromkeys(BLENDED_FACTS, LONG_FACT) if blended else body.facts,

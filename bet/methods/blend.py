@@ -1,0 +1,128 @@
+"""The graph filter's scores and those of rounded vectors, added: the vectors correct what the
+interactions alone get wrong, and take few bytes for it.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from scipy.sparse import csr_array
+
+from bet.actions import Budget
+from bet.backbones import (
+    BACKBONES,
+    NO_BACKBONE,
+    BlendedRecommender,
+    Recommender,
+)
+from bet.errors import BetError
+from bet.files import locked
+from bet.methods.graph_filter import GraphFilter, graph_filter
+from bet.methods.quantized import uniform_packed
+from bet.methods.vectors import rounded_vectors
+from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached, refit
+from bet.training import ReferenceSettings
+
+BITS = (4, 2, 1)  # per number of the vectors, each tried with weight 1
+WEIGHTS = (0.5, 0.75, 1.5, 2.0)  # of the vectors, tried with the best bits
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Vectors of ``bits`` per number, the weight of their scores, and what the blend is worth."""
+
+    bits: int
+    weight: float
+    quality: float
+
+
+def blend(context: SearchContext) -> MethodResult:
+    """The tuned graph filter and the vectors that fill ``context.byte_limit``: each user's scores
+    are standardized over all items, then added with one weight.
+
+    Three numbers of bits and four further weights are tried on validation, seven evaluations after
+    those of the filter. Raises BetError on a backbone without final vectors, without a budget, and
+    where no vectors fit.
+    """
+    if not BACKBONES[context.settings.backbone].inner_product:
+        raise BetError(
+            f"blend adds scores of vectors, {context.settings.backbone!r} has none; take lightgcn, "
+            "ngcf or ials"
+        )
+    filtered = _tuned_filter(context)
+    rule = filtered.trained.model.backbone
+    assert isinstance(rule, GraphFilter)
+    vectors, refused = {}, None
+    for bits in BITS:
+        try:
+            vectors[bits] = _train_vectors(context, bits)
+        except BetError as error:  # too many bits for these bytes
+            refused = error
+    if not vectors:
+        assert refused is not None
+        raise refused
+    started = time.perf_counter()
+    trials = [_tried(context, rule, vectors[bits], bits, 1.0) for bits in vectors]
+    bits = max(trials, key=lambda trial: trial.quality).bits
+    trials += [_tried(context, rule, vectors[bits], bits, weight) for weight in WEIGHTS]
+    best = max(trials, key=lambda trial: trial.quality)
+    chosen = vectors[bits]
+    model = BlendedRecommender(chosen.trained.model, rule, best.weight)
+
+    def fit_again(interactions: csr_array, what: str) -> Recommender:
+        fitted = GraphFilter(interactions, rule.settings)
+        again = refit(chosen.context, chosen.trained, interactions, what)
+        return BlendedRecommender(again, fitted, best.weight).to(model.device)
+
+    seconds = [filtered.seconds.search or 0.0, time.perf_counter() - started]
+    return MethodResult(
+        Trained(model, replace(chosen.trained.result, quality=best.quality)),
+        chosen.context,
+        StageSeconds(
+            search=sum(seconds),
+            retrain=sum(result.trained.result.seconds for result in vectors.values()),
+        ),
+        Effort(trainings=len(vectors), evaluations=filtered.effort.evaluations + len(trials)),
+        trials=tuple(vars(trial) for trial in trials),
+        refit=fit_again,
+    )
+
+
+def _tuned_filter(context: SearchContext) -> MethodResult:
+    """The filter, tuned once for all blends of the same data and seed: its evaluations lie in the
+    shared cache.
+    """
+    budget, workspace = context.budget, context.workspace
+    share = context.settings.training.validation_share
+    shared = replace(
+        context,
+        settings=replace(
+            context.settings, backbone=NO_BACKBONE, training=ReferenceSettings(share)
+        ),
+        budget=Budget(budget.n, budget.n, d_max=1),  # that of a table does not matter here
+        byte_limit=None,
+        id_layout=(),
+    )
+    folder = workspace.cache / "filters" / shared.key
+    with locked(folder):  # of blends that start together the first one tunes
+        return graph_filter(shared.in_folder(folder))
+
+
+def _train_vectors(context: SearchContext, bits: int) -> MethodResult:
+    reads_graph = BACKBONES[context.settings.backbone].reads_graph
+    method: Callable[..., MethodResult] = rounded_vectors if reads_graph else uniform_packed
+    return method(context.in_folder(context.workspace.folder / f"{bits}-bits"), bits=bits)
+
+
+def _tried(
+    context: SearchContext, rule: GraphFilter, vectors: MethodResult, bits: int, weight: float
+) -> _Trial:
+    """The quality of a blend on validation, kept in the workspace."""
+    model = BlendedRecommender(vectors.trained.model, rule, weight)
+    facts = (rule.settings, vectors.trained.result.quality, context.byte_limit)
+
+    def evaluate(_: SearchContext) -> dict[str, float]:
+        return {"quality": context.quality(model)}
+
+    quality = cached(context, f"blend-{bits}-{weight}", evaluate, settings=facts)["quality"]
+    return _Trial(bits, weight, quality)
