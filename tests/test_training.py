@@ -15,7 +15,7 @@ from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
-from bet.training import BprSampler, TrainSettings, train, trainer
+from bet.training import BprSampler, TrainSettings, loop, train, trainer
 
 SETTINGS = TrainSettings(
     256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1
@@ -70,7 +70,7 @@ def test_draws_are_uniform():
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
 def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, monkeypatch, backbone):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     sampler, path = BprSampler(split.train), tmp_path / "checkpoint.pt"
 
     def quality(model):
@@ -113,7 +113,7 @@ def test_interrupted_training_continues_to_the_same_weights(split, tmp_path, mon
 @pytest.mark.parametrize("damage", ["cut", "foreign"])
 def test_damaged_or_foreign_checkpoint_is_left_alone(split, tmp_path, caplog, damage):
     path, sampler = tmp_path / "checkpoint.pt", BprSampler(split.train)
-    trainer.save_state(path, "another key", {"epoch": 3})
+    loop.save_state(path, "another key", {"epoch": 3})
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:100])
     with caplog.at_level(logging.WARNING):
@@ -141,7 +141,7 @@ def interrupted(split, sampler, path, width=4, epoch=2):
 
 
 def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     path, other = tmp_path / "checkpoint.pt", BprSampler(split.validation)
     assert other.digest != BprSampler(split.train).digest == BprSampler(split.train).digest
     for sampler, width in ((other, 4), (BprSampler(split.train), 5)):
@@ -161,7 +161,7 @@ def test_checkpoint_of_other_data_or_sizes_is_not_continued(split, tmp_path, mon
 
 
 def test_training_without_validation_continues_too(split, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     sampler, path, steps = BprSampler(split.train), tmp_path / "checkpoint.pt", []
     whole, model = fresh(split), fresh(split)
     train(whole, sampler, SETTINGS, seed=0, epochs=3)

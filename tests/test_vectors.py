@@ -178,7 +178,7 @@ def test_an_interrupted_training_continues_to_the_same_file(make, tmp_path, monk
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     fitting = vector_context(make("ngcf", limit=3_000), 2)
     everybody = Allocation.uniform(fitting.budget.n, fitting.budget.d_max)
-    calls, settings_ = [], fitting.settings.bpr
+    calls, settings_ = [], fitting.settings.by_gradient
 
     def dies(model):
         calls.append(1)

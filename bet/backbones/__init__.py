@@ -3,6 +3,7 @@
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.blended import BlendedRecommender
 from bet.backbones.graph import Graph, normalized_adjacency
+from bet.backbones.ials import IALS
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
@@ -10,10 +11,16 @@ from bet.backbones.recommender import Recommender, new_recommender, truncate_rec
 from bet.backbones.rule import RankingRule, rule_recommender
 
 NO_BACKBONE = "none"  # of a reference, which ranks without a table
-BACKBONES: dict[str, type[Backbone]] = {"ncf": NCF, "ngcf": NGCF, "lightgcn": LightGCN}
+BACKBONES: dict[str, type[Backbone]] = {
+    "ncf": NCF,
+    "ngcf": NGCF,
+    "lightgcn": LightGCN,
+    "ials": IALS,
+}
 
 __all__ = [
     "BACKBONES",
+    "IALS",
     "NCF",
     "NGCF",
     "NO_BACKBONE",

@@ -19,8 +19,9 @@ class Backbone(nn.Module):
 
     name: ClassVar[str]  # in files
     copies: ClassVar[int] = 1  # embedding tables per entity
+    least_squares: ClassVar[bool] = False  # trained by them, not by steps along a gradient
     l2: ClassVar[float] = 0.0  # eta of the BPR loss (Eq. 2), as the published code has it
-    init_std: ClassVar[float] = 0.01  # standard deviation of fresh embedding rows
+    init_std: float = 0.01  # standard deviation of fresh embedding rows
     reads_graph: ClassVar[bool] = False  # whether ``represent`` needs the interactions
     inner_product: ClassVar[bool] = True  # whether a pair's score is that of final vectors
 

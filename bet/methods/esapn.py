@@ -21,10 +21,10 @@ from bet.search import (
     best_trial,
     cached,
     load_or_pretrain,
+    train_model,
 )
 from bet.seeds import torch_generator
 from bet.tables import LearnedTable
-from bet.training import train
 
 SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
 PRICES = (0.0, 0.03, 0.01, 0.1, 0.3)  # of d_max columns in the reward; the original has none
@@ -121,7 +121,8 @@ class Policies:
         generator = torch_generator(
             self.context.settings.seed, "esapn", step, device=self.model.device
         )
-        triples = self.context.sampler.draw(self.context.settings.bpr.batch_size, generator)
+        size = self.context.settings.by_gradient.batch_size
+        triples = self.context.sampler.draw(size, generator)
         users, positives, _ = triples
         seen = torch.cat([users, positives + self.context.data.n_users])  # (2B,)
         # (e,) ids, (2B,) where each of ``seen`` is among them, (e,) how often
@@ -234,8 +235,7 @@ def _grow(context: SearchContext, price: float, shares: int) -> dict:
     epochs = max(
         1, context.settings.search.iterations * context.settings.search.finetune_epochs // shares
     )
-    settings = context.settings
-    train(model, context.sampler, settings.finetuning, seed=settings.seed, epochs=epochs)
+    train_model(context, model, context.settings.finetuning, epochs=epochs)
     grown = table.sizes
     sizes = fill_budget(policies, context.budget.target) if context.budget.binding else grown
     return {"sizes": torch.from_numpy(sizes), "grown": int(grown.sum())}

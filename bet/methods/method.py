@@ -4,9 +4,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from bet.backbones import BACKBONES, NO_BACKBONE
+from bet.errors import BetError
 from bet.search import MethodResult, SearchContext
 
 Run = Callable[[SearchContext], MethodResult]
+
+# What also runs on a backbone that is trained by least squares: sizes, packed rows and codes that
+# are fixed while it trains. The others learn from gradients, or rank with the full table's numbers.
+BY_LEAST_SQUARES = (
+    "full",
+    "su",
+    "sr",
+    "powerlaw",
+    "bet",
+    "bet-random",
+    "bet-simple",
+    "uniform-fp16",
+    "uniform-int8",
+    "uniform-int4",
+    "uniform-int2",
+    "uniform-int1",
+    "bet-int8",
+    "bet-int4",
+    "bet-bytes",
+    "pq",
+    "blend",
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +54,16 @@ class Method:
     reference: bool = False
     served_as: Literal["table", "vectors", "hashed", "blend"] = "table"
 
+    def check(self, backbone: str) -> None:
+        """Raise BetError where the method cannot run on ``backbone``."""
+        least_squares = backbone != NO_BACKBONE and BACKBONES[backbone].least_squares
+        if least_squares and self.name not in BY_LEAST_SQUARES:
+            raise BetError(
+                f"method {self.name!r} needs gradients, and backbone {backbone!r} is trained by "
+                f"least squares; methods that run on it are {', '.join(BY_LEAST_SQUARES)}"
+            )
+
     def __call__(self, context: SearchContext) -> MethodResult:
-        """Run the method on ``context``."""
+        """Run the method on ``context``; raises BetError, before any work, where it cannot."""
+        self.check(context.settings.backbone)
         return self.run(context)

@@ -112,7 +112,7 @@ def _prune(context: SearchContext, speed: float) -> dict:
 
 def pruning_recommender(context: SearchContext, speed: float) -> Recommender:
     """A fresh recommender whose thresholds drift at ``speed``."""
-    training = context.settings.bpr
+    training = context.settings.by_gradient
     steps = training.max_epochs * context.steps_per_epoch
     # Adam moves s by about its learning rate in every step.
     traveled = sum(training.rate(step, steps) for step in range(steps))

@@ -69,6 +69,7 @@ def build_table(
         raise BetError(f"unknown profile {profile!r}; known are {', '.join(PROFILES)}")
     split, numbers = evaluable_split(interactions, seed), PROFILES[profile]
     n, copies = interactions.n_users + interactions.n_items, BACKBONES[backbone].copies
+    d_max = numbers.columns(backbone)
     context = SearchContext(
         data=TrainingData(split.train, split.validation),
         settings=RunSettings(
@@ -79,7 +80,7 @@ def build_table(
             seed=seed,
         ),
         workspace=Workspace(cache_dir(), cache_dir() / "work", device, progress),
-        budget=Budget(n * numbers.d_max, n, numbers.d_max, copies=copies),
+        budget=Budget(n * d_max, n, d_max, copies=copies),
         byte_limit=limit,
         id_layout=id_layout(ids_of(interactions)) if with_ids else (),
     )

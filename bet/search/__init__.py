@@ -10,9 +10,11 @@ from bet.search.context import (
 from bet.search.fitness import (
     Score,
     evaluate_finetuned,
+    evaluate_trained,
     evaluate_truncated,
     load_or_pretrain,
     truncate,
+    usual_score,
 )
 from bet.search.loop import search, search_and_retrain, top_actions
 from bet.search.refit import (
@@ -31,6 +33,7 @@ from bet.search.selectors import (
     Selector,
     StatelessSelector,
 )
+from bet.search.training import train_model
 from bet.search.trials import Trial, best_trial, cached, initialize_learner, train_whole_schedule
 
 __all__ = [
@@ -56,6 +59,7 @@ __all__ = [
     "check_bytes",
     "check_table",
     "evaluate_finetuned",
+    "evaluate_trained",
     "evaluate_truncated",
     "initialize_learner",
     "initialize_recommender",
@@ -65,6 +69,8 @@ __all__ = [
     "search_and_retrain",
     "top_actions",
     "train_from_scratch",
+    "train_model",
     "train_whole_schedule",
     "truncate",
+    "usual_score",
 ]

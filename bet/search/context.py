@@ -17,7 +17,14 @@ from bet.errors import BetError
 from bet.packed import IdLayout
 from bet.seeds import numpy_generator
 from bet.tables import MaskedTable, Table, TableSpec
-from bet.training import BprSampler, FitSettings, RankingMetrics, TrainSettings, evaluate
+from bet.training import (
+    BprSampler,
+    FitSettings,
+    RankingMetrics,
+    ReferenceSettings,
+    TrainSettings,
+    evaluate,
+)
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
 
@@ -110,9 +117,18 @@ class RunSettings:
     seed: int = 0
 
     @property
-    def bpr(self) -> TrainSettings:
-        """``training`` of a backbone that is trained by BPR."""
-        assert isinstance(self.training, TrainSettings), "only BPR trains this"
+    def init_std(self) -> float | None:
+        """Of the rows at first; None: the backbone's default."""
+        return None if isinstance(self.training, ReferenceSettings) else self.training.init_std
+
+    @property
+    def by_gradient(self) -> TrainSettings:
+        """``training`` where it takes gradient steps; raises BetError for other trainings."""
+        if not isinstance(self.training, TrainSettings):
+            raise BetError(
+                f"backbone {self.backbone!r} is not trained by gradients; take another backbone, "
+                "or a method that needs none"
+            )
         return self.training
 
     @property
@@ -123,7 +139,9 @@ class RunSettings:
         0.98
         """
         search = self.search
-        return replace(self.bpr, schedule=search.finetune_schedule, decay=search.finetune_decay)
+        return replace(
+            self.by_gradient, schedule=search.finetune_schedule, decay=search.finetune_decay
+        )
 
 
 @dataclass(frozen=True)
@@ -196,7 +214,7 @@ class SearchContext:
     @property
     def steps_per_epoch(self) -> int:
         """Batches for as many triples as there are interactions."""
-        return math.ceil(self.sampler.n_interactions / self.settings.bpr.batch_size)
+        return math.ceil(self.sampler.n_interactions / self.settings.by_gradient.batch_size)
 
     @cached_property
     def selection(self) -> csr_array:

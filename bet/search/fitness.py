@@ -9,10 +9,11 @@ from bet.backbones import Recommender, truncate_recommender
 from bet.files import locked
 from bet.search.context import SearchContext
 from bet.search.refit import Trained, check_bytes, train_from_scratch
-from bet.training import RankingMetrics, train
+from bet.search.training import train_model
+from bet.training import AlsSettings, RankingMetrics
 
 Score = Callable[[SearchContext, Trained, Allocation], RankingMetrics]
-"""Validation metrics of the full model truncated to an action."""
+"""Validation metrics of an action, measured on the full model truncated to it or by itself."""
 
 
 def load_or_pretrain(context: SearchContext) -> Trained:
@@ -62,11 +63,27 @@ def evaluate_finetuned(
     """
     model = truncate(context, full, allocation)
     settings = context.settings
-    train(
-        model,
-        context.sampler,
-        settings.finetuning,
-        seed=settings.seed,
-        epochs=settings.search.finetune_epochs,
-    )
+    epochs = settings.search.finetune_epochs
+    train_model(context, model, settings.finetuning, epochs=epochs)
     return context.rank(model)
+
+
+def evaluate_trained(
+    context: SearchContext, full: Trained, allocation: Allocation
+) -> RankingMetrics:
+    """Train a table of ``allocation`` from scratch, to convergence, and rank on validation: what
+    fitness is where a training takes seconds. It stays in the workspace for the retraining.
+    """
+    trained = train_from_scratch(context, allocation, retraining_name(allocation))
+    return context.rank(trained.model) if trained.ranked is None else trained.ranked
+
+
+def retraining_name(allocation: Allocation) -> str:
+    """Of the files of an action's table trained from scratch."""
+    return f"retrain-{allocation.digest[:16]}"
+
+
+def usual_score(context: SearchContext) -> Score:
+    """How searches measure actions: least squares train each from scratch, gradients fine-tune."""
+    by_squares = isinstance(context.settings.training, AlsSettings)
+    return evaluate_trained if by_squares else evaluate_finetuned

@@ -6,12 +6,20 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from itertools import chain
 
 from bet.actions import Action, Allocation
 from bet.errors import BetError
 from bet.progress import progress_bar
 from bet.search.context import SearchContext
-from bet.search.fitness import Score, evaluate_finetuned, load_or_pretrain
+from bet.search.fitness import (
+    Score,
+    evaluate_finetuned,
+    evaluate_trained,
+    load_or_pretrain,
+    retraining_name,
+    usual_score,
+)
 from bet.search.refit import Trained, train_from_scratch
 from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Selector
@@ -24,14 +32,16 @@ def search(
     context: SearchContext,
     selector: Selector,
     full: Trained | None = None,
-    score: Score = evaluate_finetuned,
+    score: Score | None = None,
 ) -> list[Evaluated]:
     """The population after T iterations: choose, score, learn (Algorithm 1). Continues from the
     workspace if interrupted.
 
     ``full``: the trained full table that actions are cut from (default: the cached one). ``score``
-    measures an action on it. Raises BetError when the full table's quality is 0.
+    measures an action (default: ``usual_score``). Raises BetError when the full table's quality is
+    0.
     """
+    score = score or usual_score(context)
     settings, workspace = context.settings.search, context.workspace
     path = workspace.folder / "search.pt"
     limits = (asdict(context.budget), context.table_spec, context.byte_limit)
@@ -76,8 +86,29 @@ def search(
                 "selector": selector.state_dict(),
             }
             save_state(path, key, saved)
+            if score is evaluate_trained:
+                _remove_losers(context, population)
             bar.update()
     return population
+
+
+def _remove_losers(context: SearchContext, population: Sequence[Evaluated]) -> None:
+    """Remove the trained tables that no retraining can ask for any more."""
+    kept = chain.from_iterable(_tops(context, population).values())
+    names = {retraining_name(member.action.allocation) for member in kept}
+    for member in population:
+        name = retraining_name(member.action.allocation)
+        if name not in names:
+            (context.workspace.folder / f"{name}.pt").unlink(missing_ok=True)
+
+
+def _tops(context: SearchContext, population: Sequence[Evaluated]) -> dict[int, list[Evaluated]]:
+    """The actions to retrain, by how many iterations they are the best of: those in ``curve``, and
+    all so far.
+    """
+    settings, done = context.settings.search, len(population)
+    counts = sorted({t for t in settings.curve if t < done} | {done})
+    return {count: top_actions(population[:count], settings.top) for count in counts}
 
 
 def top_actions(population: Sequence[Evaluated], top: int) -> list[Evaluated]:
@@ -97,44 +128,47 @@ def search_and_retrain(
     context: SearchContext,
     selector: Selector,
     full: Trained | None = None,
-    score: Score = evaluate_finetuned,
+    score: Score | None = None,
 ) -> MethodResult:
-    """Search, retrain the top five from scratch, keep the best of them on validation (Eq. 14).
+    """Search, retrain the top five from scratch, keep the best of them on validation (Eq. 14). What
+    the search trained from scratch is not trained again.
 
     For every T' in ``curve`` the same selection is made from the first T' iterations.
     ``full`` and ``score``: of ``search``.
     """
-    settings = context.settings.search
+    score = score or usual_score(context)
     full = full or load_or_pretrain(context)
     population = search(context, selector, full, score)
-    counts = sorted({t for t in settings.curve if t < len(population)} | {len(population)})
-    tops = {count: top_actions(population[:count], settings.top) for count in counts}
-    candidates: set[int] = set()
-    for members in tops.values():
-        candidates |= {member.t for member in members}
+    tops = _tops(context, population)
+    candidates = sorted({member.t for member in chain.from_iterable(tops.values())})
     retrained: dict[int, Trained] = {}
-    for t in sorted(candidates):
+    for t in candidates:
         allocation = population[t - 1].action.allocation
-        retrained[t] = train_from_scratch(context, allocation, f"retrain-{t}")
+        # A score that trains from scratch has left it in the workspace.
+        retrained[t] = train_from_scratch(context, allocation, retraining_name(allocation))
 
     def rank(member: Evaluated) -> tuple[float, int]:
         return retrained[member.t].result.quality, -member.t  # earlier ones first among equals
 
     winners = {count: max(members, key=rank).t for count, members in tops.items()}
-    finetuned = score is evaluate_finetuned
-    return MethodResult(
-        trained=retrained[winners[len(population)]],
-        context=context,
-        seconds=StageSeconds(
-            pretrain=full.result.seconds,
-            search=sum(member.seconds for member in population),
-            retrain=sum(trained.result.seconds for trained in retrained.values()),
-        ),
-        effort=Effort(
+    searched = sum(member.seconds for member in population)
+    seconds = StageSeconds(pretrain=full.result.seconds, search=searched)
+    if score is evaluate_trained:
+        effort = Effort(trainings=len(population))
+    else:
+        retraining = sum(trained.result.seconds for trained in retrained.values())
+        seconds = replace(seconds, retrain=retraining)
+        finetuned = score is evaluate_finetuned
+        effort = Effort(
             finetunings=len(population) if finetuned else 0,
             trainings=len(retrained),
             evaluations=0 if finetuned else len(population),
-        ),
+        )
+    return MethodResult(
+        trained=retrained[winners[len(population)]],
+        context=context,
+        seconds=seconds,
+        effort=effort,
         iterations=tuple(population),
         retrained=retrained,
         winners=winners,

@@ -11,17 +11,21 @@ from bet.actions import Allocation
 from bet.backbones import BACKBONES, Recommender, new_recommender
 from bet.errors import BetError
 from bet.search.context import SearchContext, TrainingData
+from bet.search.training import train_model
 from bet.seeds import torch_generator
 from bet.tables import Table
-from bet.training import TrainResult, load_state, save_state, train
+from bet.training import RankingMetrics, TrainResult, load_state, save_state
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A recommender trained to convergence, and how that went."""
+    """A recommender trained to convergence, how that went, and, unless it was trained earlier, what
+    it gave users on validation.
+    """
 
     model: Recommender
     result: TrainResult
+    ranked: RankingMetrics | None = None
 
 
 def initialize_recommender(
@@ -52,7 +56,7 @@ def initialize_recommender(
         n_users=context.data.n_users,
         d_max=context.budget.d_max,
         generator=torch_generator(context.settings.seed, "init"),
-        init_std=context.settings.bpr.init_std,
+        init_std=context.settings.init_std,
         table=table,
     )
     check_bytes(context, model.table)
@@ -91,18 +95,24 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
     if saved is not None:
         model.load_state_dict(saved["model"])
         return Trained(model, TrainResult.from_saved(saved["result"]))
-    result = train(
+    ranked: dict[float, RankingMetrics] = {}  # by quality
+
+    def validate(model: Recommender) -> float:
+        metrics = context.rank(model)
+        quality = metrics.means()["quality"]
+        ranked.setdefault(quality, metrics)  # the first among equals is the one that is kept
+        return quality
+
+    result = train_model(
+        context,
         model,
-        context.sampler,
-        context.settings.bpr,
-        seed=context.settings.seed,
-        validate=context.quality,
+        validate=validate,
         checkpoint=folder / f"{name}.checkpoint.pt",
         progress=context.workspace.label(name),
     )
     model.table.allocation.check(context.budget)
     save_state(path, key, {"model": model.state_dict(), "result": asdict(result)})
-    return Trained(model, result)
+    return Trained(model, result, ranked.get(result.quality))
 
 
 def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
@@ -113,11 +123,9 @@ def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: s
     # The allocation may have empty rows where its method removed entities.
     merged = replace(context.with_empty_rows(), data=data)
     model = initialize_recommender(merged, trained.model.table.allocation)
-    train(
+    train_model(
+        merged,
         model,
-        merged.sampler,
-        merged.settings.bpr,
-        seed=merged.settings.seed,
         epochs=max(1, trained.result.epoch),
         checkpoint=merged.workspace.folder / "merged.checkpoint.pt",
         progress=merged.workspace.label(f"refit on {what}"),

@@ -14,8 +14,9 @@ from bet.backbones import Recommender
 from bet.search.context import SearchContext
 from bet.search.refit import initialize_recommender, train_from_scratch
 from bet.search.result import Effort, MethodResult, StageSeconds
+from bet.search.training import train_model
 from bet.tables import LearnedTable
-from bet.training import TrainResult, load_state, save_state, train
+from bet.training import TrainResult, load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -107,13 +108,11 @@ def train_whole_schedule(context: SearchContext, model: Recommender, name: str) 
     """Train ``model``, whose table learns what to keep, for all epochs, or until the table ends it;
     no look at validation.
     """
-    settings, workspace = context.settings, context.workspace
-    return train(
+    workspace = context.workspace
+    return train_model(
+        context,
         model,
-        context.sampler,
-        settings.bpr,
-        seed=settings.seed,
-        epochs=settings.bpr.max_epochs,
+        epochs=context.settings.by_gradient.max_epochs,
         checkpoint=workspace.folder / f"{name}.checkpoint.pt",
         progress=workspace.label(name),
     )

@@ -48,6 +48,7 @@ class Cell:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
+        METHODS[self.method].check(self.backbone)
         if self.dataset not in DATASETS and not Path(self.dataset).is_file():
             raise BetError(
                 f"unknown dataset {self.dataset!r}: no such file, and known are "

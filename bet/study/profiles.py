@@ -4,7 +4,7 @@ import hashlib
 import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import chain, product
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -17,19 +17,22 @@ from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
-from bet.training import FitSettings, ReferenceSettings, TrainSettings
+from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
 SCHEMA = 2  # version of the record
 Settings = TypeVar("Settings")
 # The settings of a backbone's fit, if it is not trained by BPR.
-FIT_SETTINGS: dict[str, type[FitSettings]] = {NO_BACKBONE: ReferenceSettings}
+FIT_SETTINGS: dict[str, type[FitSettings]] = {
+    "ials": AlsSettings,
+    NO_BACKBONE: ReferenceSettings,
+}
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Profile:
     """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns
-    of the full table.
+    of the full table, ``d_max_of`` those of single backbones.
 
     ``notebooks``: methods whose cells the grid runs as executed notebooks; a direct call is some
     seconds cheaper. ``in_order``: whether cells start in the listed order, the most important
@@ -40,6 +43,7 @@ class Profile:
     training: Mapping[str, FitSettings]
     search: Mapping[str, SearchSettings]
     d_max: int
+    d_max_of: Mapping[str, int] = field(default_factory=dict)
     notebooks: tuple[str, ...] = ()
     in_order: bool = False
     cells_per_job: int = 1
@@ -80,6 +84,10 @@ class Profile:
             )
         return search
 
+    def columns(self, backbone: str) -> int:
+        """Of the full table of ``backbone``."""
+        return self.d_max_of.get(backbone, self.d_max)
+
     def sharing(self, cell: Cell) -> list[Cell]:
         """The profile's other cells that select the same sizes as ``cell`` and differ in the
         protocol only.
@@ -95,7 +103,7 @@ class Profile:
         return {
             "training": asdict(self.training[cell.backbone]),
             "search": asdict(self.search_settings(cell)),
-            "d_max": self.d_max,
+            "d_max": self.columns(cell.backbone),
         }
 
     def key(self, cell: Cell) -> str:
@@ -146,7 +154,8 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a study configuration holds; settings at the top of ``[training]`` and ``[search]`` are
-    for all backbones, those in a table of a backbone's name for that one.
+    for all backbones, those in a table of a backbone's name for that one. Least squares have
+    settings of other names: only those in the backbone's own table count.
     """
 
     d_max: Count
@@ -156,6 +165,7 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     notebooks: bool | tuple[str, ...] = True
     in_order: bool = False
     cells_per_job: Count = 1
+    d_max_of: dict[str, Count] = {}
 
 
 def load_profile(path: Path) -> Profile:
@@ -169,6 +179,7 @@ def load_profile(path: Path) -> Profile:
             training=_training(study.training),
             search=_by_backbone("search", study.search, SearchSettings),
             d_max=study.d_max,
+            d_max_of=_known_backbones("d_max_of", study.d_max_of),
             notebooks=_notebook_methods(study.notebooks),
             in_order=study.in_order,
             cells_per_job=study.cells_per_job,
@@ -223,6 +234,13 @@ def _settings(
         return msgspec.convert(numbers, settings_type)
     except msgspec.ValidationError as error:
         raise BetError(f"{section} of {backbone}: {error}") from error
+
+
+def _known_backbones(section: str, values: Mapping[str, int]) -> Mapping[str, int]:
+    for name in values:
+        if name not in BACKBONES:
+            raise BetError(f"{section}: no backbone {name!r}; known are {', '.join(BACKBONES)}")
+    return values
 
 
 def _notebook_methods(given: bool | tuple[str, ...]) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ def cell_context(
     numbers.
     """
     profile = PROFILES[cell.profile]
-    budget, byte_limit = cell_budget(cell, split, profile.d_max)
+    budget, byte_limit = cell_budget(cell, split, profile.columns(cell.backbone))
     folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
         data=TrainingData(split.train, split.validation),

@@ -71,6 +71,14 @@ class MaskedTable(Table):
         # The product also masks the gradient: unused columns stay exactly zero.
         return self.weight if self.mask is None else self.weight * self.mask
 
+    def ego_rows(self, part: slice) -> Tensor:
+        ego = self.weight.detach()[part]
+        return ego if self.mask is None else ego * self.mask[part]
+
+    @torch.no_grad()
+    def fit(self, part: slice, rows: Tensor) -> None:
+        self.weight[part] = rows if self.mask is None else rows * self.mask[part]
+
     def n_parameters(self) -> int:
         """Sum of sizes over all copies."""
         return self.copies * int(self.sizes.sum(dtype=np.int64))

@@ -14,6 +14,8 @@ from bet.packed.quantizer import fake_quantize
 from bet.tables.masked import MaskedTable
 from bet.tables.straight_through import straight_through, to_half
 
+_ALL = slice(None)
+
 
 @dataclass(frozen=True)
 class PackedSpec:
@@ -90,12 +92,18 @@ class QuantizedTable(MaskedTable):
         ego = straight_through(self.weight, self._fake_quantized)
         return ego if self.mask is None else ego * self.mask
 
-    def _fake_quantized(self, weight: Tensor) -> Tensor:
+    def ego_rows(self, part: slice) -> Tensor:
+        ego = self._fake_quantized(self.weight.detach()[part], part)
+        return ego if self.mask is None else ego * self.mask[part]
+
+    def _fake_quantized(self, weight: Tensor, part: slice = _ALL) -> Tensor:
+        """Rows ``part`` of the table as the file gives them back; ``weight``: theirs."""
         if self.spec.bits == 16:
             return to_half(weight)
-        bits = self.spec.bits or self.bits
-        assert bits is not None
-        return fake_quantize(weight, self.numbers, bits)
+        if self.bits is None:
+            assert self.spec.bits is not None
+            return fake_quantize(weight, self.numbers[part], self.spec.bits)
+        return fake_quantize(weight, self.numbers[part], self.bits[part])
 
     def n_bytes(self) -> int:
         return self.layout.byte_report().total

@@ -1,11 +1,8 @@
-"""BPR training with early stopping on validation, and checkpoints that resume to the same
-numbers.
-"""
+"""BPR training by steps of Adam."""
 
 import math
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -14,43 +11,11 @@ from torch import Tensor
 
 from bet.backbones import Recommender
 from bet.errors import BetError
-from bet.progress import progress_bar
 from bet.seeds import torch_generator
 from bet.tables import take_rows
-from bet.training.checkpoint import load_state, save_state
+from bet.training.loop import Run, TrainResult, run_to_end
 from bet.training.sampling import BprSampler
 from bet.training.settings import TrainSettings
-
-CHECKPOINT_SECONDS = 30.0
-
-
-@dataclass(frozen=True)
-class CurvePoint:
-    """One look at validation: after how many epochs and wall-clock seconds, with which mean loss of
-    the epoch and which quality.
-    """
-
-    epoch: int
-    loss: float
-    quality: float
-    seconds: float
-
-
-@dataclass(frozen=True)
-class TrainResult:
-    """``epoch`` and ``quality`` of the weights the model was left with (NaN without validation); a
-    point of the curve for every look at validation; wall-clock ``seconds``.
-    """
-
-    epoch: int
-    quality: float
-    seconds: float
-    curve: tuple[CurvePoint, ...] = ()
-
-    @classmethod
-    def from_saved(cls, saved: dict) -> "TrainResult":
-        """From what ``asdict`` wrote to a checkpoint."""
-        return cls(**{**saved, "curve": tuple(CurvePoint(**point) for point in saved["curve"])})
 
 
 def bpr_loss(
@@ -97,41 +62,12 @@ def train(
     table = model.table
     of_table = table.allocation.digest, table.description
     key = repr((asdict(settings), seed, total, sampler.digest, *of_table))
-    run = _Run(model, sampler, settings, seed=seed, total=total)
-    if state := load_state(checkpoint, key):
-        run.load_state_dict(state)
-    saved = time.perf_counter()
-    started = saved - run.seconds  # as if without the interruption
-    epochs_left = progress_bar(
-        range(run.epoch, total),
-        label=progress,
-        initial=run.epoch,
-        total=total,
-        shown=progress is not None,
-    )
-    for epoch in epochs_left:
-        if run.unimproved >= settings.patience:
-            break
-        loss = run.train_epoch(epoch)
-        due = (epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == total
-        if validate is not None and due:
-            quality = validate(model)
-            run.note(CurvePoint(epoch + 1, loss, quality, time.perf_counter() - started))
-        if run.ended:
-            break
-        if checkpoint and time.perf_counter() - saved > CHECKPOINT_SECONDS:
-            saved = time.perf_counter()
-            run.seconds = saved - started
-            save_state(checkpoint, key, run.state_dict())
-    if run.best is not None:
-        model.load_state_dict(run.best)
-    if checkpoint:
-        checkpoint.unlink(missing_ok=True)
-    return run.result(time.perf_counter() - started)
+    run = _BprRun(model, sampler, settings, seed=seed, total=total)
+    return run_to_end(run, key, settings, validate, checkpoint=checkpoint, progress=progress)
 
 
-class _Run:
-    """A training between two epochs: all that a checkpoint holds."""
+class _BprRun(Run):
+    """Steps of Adam on triples."""
 
     def __init__(
         self,
@@ -142,8 +78,8 @@ class _Run:
         seed: int,
         total: int,
     ):
-        self.model, self.sampler, self.settings = model, sampler, settings
-        self.seed, self.total = seed, total
+        super().__init__(model, total)
+        self.sampler, self.settings, self.seed = sampler, settings, seed
         self.steps_per_epoch = math.ceil(sampler.n_interactions / settings.batch_size)
         self.l2 = model.backbone.l2 if settings.l2 is None else settings.l2
         # A fresh dense layer takes far smaller steps than a sparse row that few batches touch.
@@ -153,16 +89,10 @@ class _Run:
         ]
         groups = [{"params": part, "rate": rate} for part, rate in weights if part]
         self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
-        self.epoch = 0  # finished
-        self.seconds = 0.0  # before the interruption
-        self.curve: tuple[CurvePoint, ...] = ()
-        self.best: dict[str, Tensor] | None = None  # weights of the best point of the curve
-        self.best_point: CurvePoint | None = None
-        self.unimproved = 0  # evaluations since then
-        self.ended = False  # by the table
+        self.mean_loss = math.nan
 
-    def train_epoch(self, epoch: int) -> float:
-        """Epoch ``epoch`` (from 0), up to where the table ends the training; its mean loss."""
+    def train_epoch(self, epoch: int) -> None:
+        """Epoch ``epoch`` (from 0), up to where the table ends the training."""
         device = self.model.device
         # Another random stream for every epoch: a resumed run draws the same triples.
         generator = torch_generator(self.seed, "epoch", epoch, device=device)
@@ -181,49 +111,20 @@ class _Run:
             self.optimizer.step()
             losses += loss.detach()
         self.epoch = epoch + 1
-        mean_loss = float(losses) / self.steps_per_epoch
-        if not math.isfinite(mean_loss):
+        self.mean_loss = float(losses) / self.steps_per_epoch
+        if not math.isfinite(self.mean_loss):
             raise BetError(
-                f"training diverged: loss {mean_loss} in epoch {epoch + 1}, before step "
+                f"training diverged: loss {self.mean_loss} in epoch {epoch + 1}, before step "
                 f"{first + self.steps_per_epoch}, learning rate "
                 f"{self.optimizer.param_groups[0]['lr']:g}; lower learning_rate"
             )
-        return mean_loss
 
-    def note(self, point: CurvePoint) -> None:
-        """Append ``point`` to the curve and remember the weights if it is the best so far."""
-        self.curve = (*self.curve, point)
-        if self.best_point is None or point.quality > self.best_point.quality:
-            self.best, self.best_point = self.model.snapshot(), point
-            self.unimproved = 0
-        else:
-            self.unimproved += 1
-
-    def result(self, seconds: float) -> TrainResult:
-        """How the training went, for the weights that the model was left with."""
-        if self.best_point is None:
-            return TrainResult(self.epoch, math.nan, seconds)
-        return TrainResult(self.best_point.epoch, self.best_point.quality, seconds, self.curve)
+    def loss(self) -> float:
+        return self.mean_loss
 
     def state_dict(self) -> dict:
-        """All of it, as tensors, numbers and text."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "epoch": self.epoch,
-            "seconds": self.seconds,
-            "curve": [asdict(point) for point in self.curve],
-            "best": self.best,
-            "unimproved": self.unimproved,
-        }
+        return super().state_dict() | {"optimizer": self.optimizer.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
-        """Go on from what ``state_dict`` returned."""
-        self.model.load_state_dict(state["model"])
+        super().load_state_dict(state)
         self.optimizer.load_state_dict(state["optimizer"])
-        self.epoch, self.seconds = state["epoch"], state["seconds"]
-        self.best, self.unimproved = state["best"], state["unimproved"]
-        self.curve = tuple(CurvePoint(**point) for point in state["curve"])
-        if self.curve:
-            # max takes the first among equals, as note does.
-            self.best_point = max(self.curve, key=lambda point: point.quality)

@@ -26,7 +26,7 @@ ABOUT_EQUAL = 0.02  # relative difference of quality that one run cannot tell fr
 def small_context(split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
     """LightGCN at sparsity 90 % with short training, so that a whole search takes seconds."""
     context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed), split)
-    training = replace(context.settings.bpr, batch_size=2048, max_epochs=6)
+    training = replace(context.settings.by_gradient, batch_size=2048, max_epochs=6)
     search = SearchSettings(iterations=iterations, actions=100, finetune_epochs=2, top=2)
     settings = replace(context.settings, training=training, search=search)
     folder = context.workspace.cache / "work" / f"walkthrough-{dataset}-{seed}"

@@ -1,0 +1,46 @@
+"""The one place where the type of the settings decides how a recommender is trained."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bet.backbones import Recommender
+from bet.search.context import SearchContext
+from bet.training import AlsSettings, FitSettings, TrainResult, TrainSettings, train, train_als
+
+
+def train_model(
+    context: SearchContext,
+    model: Recommender,
+    settings: FitSettings | None = None,
+    *,
+    validate: Callable[[Recommender], float] | None = None,
+    epochs: int | None = None,
+    checkpoint: Path | None = None,
+    progress: str | None = None,
+) -> TrainResult:
+    """Train ``model`` in place on the training data of ``context``, by ``settings`` (default: the
+    context's): ``bet.training.train`` or ``train_als``, which see for the rest.
+    """
+    chosen, seed = settings or context.settings.training, context.settings.seed
+    if isinstance(chosen, AlsSettings):
+        return train_als(
+            model,
+            context.data.train,
+            chosen,
+            seed=seed,
+            validate=validate,
+            epochs=epochs,
+            checkpoint=checkpoint,
+            progress=progress,
+        )
+    assert isinstance(chosen, TrainSettings), "a reference is fitted by its own method"
+    return train(
+        model,
+        context.sampler,
+        chosen,
+        seed=seed,
+        validate=validate,
+        epochs=epochs,
+        checkpoint=checkpoint,
+        progress=progress,
+    )

@@ -1,0 +1,197 @@
+"""Least squares of the rows of one side against the other side's, by conjugate gradients.
+
+Two ways to the same numbers up to rounding: compiled loops on CPUs where numba is installed, else
+torch.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.sparse import csr_array
+from torch import Tensor
+
+RowSolver = Callable[[Tensor, Tensor], None]
+"""Moves rows ``x`` (m, w) float32 to their solutions for the other side's rows ``v`` (k, w)."""
+
+PAD = 16  # columns; compiled loops read whole vector registers
+NUMBERS = 2**24  # that torch gathers at once
+_SLOTS = 8  # partial sums of a Gram matrix, whatever the number of threads
+_ROWS = 128  # that a thread takes at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """Of every row u: (w0 V'V + sum_i v_i v_i' + ridge_u I) x_u = sum_i v_i in its first
+    ``sizes[u]`` columns, i its items in ``interactions`` (m, k), w0 the ``unobserved_weight``.
+
+    ``sizes``, ``ridge``: (m,). ``steps`` of conjugate gradients. Rows without items are zero.
+    """
+
+    interactions: csr_array
+    sizes: np.ndarray
+    ridge: np.ndarray
+    unobserved_weight: float
+    steps: int
+
+
+def pad_columns(rows: Tensor) -> Tensor:
+    """A contiguous copy of ``rows`` (m, w) with zero columns up to a multiple of ``PAD``."""
+    return F.pad(rows, (0, -rows.shape[1] % PAD)).contiguous()
+
+
+def row_solver(equations: Equations, device: torch.device) -> RowSolver:
+    """Solves ``equations`` for rows on ``device`` that ``pad_columns`` padded; the rows do not
+    depend on the number of threads.
+
+    One user of one column with both items, v = (1, 3): x = (1 + 3) / (1 + 9 + 1 + 0.5 * 10).
+
+    >>> both = csr_array(np.array([[1, 1]]))
+    >>> equations = Equations(both, np.array([1]), np.array([1.0]), 0.5, steps=1)
+    >>> x, v = (pad_columns(torch.tensor(rows)) for rows in ([[0.0]], [[1.0], [3.0]]))
+    >>> row_solver(equations, x.device)(x, v)
+    >>> float(x[0, 0])
+    0.25
+    """
+    if device.type != "cpu" or find_spec("numba") is None:
+        return in_torch(equations, device)
+    return compiled(equations)
+
+
+def gram_matrix(v: Tensor) -> Tensor:
+    """V'V (w, w) float64 of padded rows ``v`` (k, w)."""
+    if v.device.type != "cpu" or find_spec("numba") is None:
+        return (v.T @ v).double()
+    return compiled_gram(v)
+
+
+def compiled(equations: Equations) -> RowSolver:
+    """By numba loops over as many threads as torch has."""
+    from bet.training.als_kernels import solve_groups
+
+    matrix, sizes = equations.interactions, equations.sizes.astype(np.int64)
+    indptr, items = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    degrees = np.diff(indptr)
+    # Neighbors have nearly the same size, and the rows that take longest come first.
+    order = np.lexsort((-degrees, -sizes))
+    order = order[(sizes[order] > 0) & (degrees[order] > 0)]
+    constants = (indptr, items, sizes, equations.ridge.astype(np.float32), equations.steps)
+    starts = range(0, len(order), _ROWS)
+
+    def solve(x: Tensor, v: Tensor) -> None:
+        gram = (compiled_gram(v) * equations.unobserved_weight).numpy().astype(np.float32)
+        rows, others = x.numpy(), v.numpy()
+
+        def work(start: int) -> None:
+            last = min(start + _ROWS, len(order))
+            solve_groups(order, start, last, others, gram, *constants, rows)
+
+        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+            list(pool.map(work, starts))
+        rows[degrees == 0] = 0
+
+    return solve
+
+
+def compiled_gram(v: Tensor) -> Tensor:
+    """V'V (w, w) float64 of ``v`` (k, w)."""
+    from bet.training.als_kernels import add_gram
+
+    rows, width = v.numpy(), v.shape[1]
+    parts = np.empty((_SLOTS, width, width), dtype=np.float32)
+    bounds = np.linspace(0, len(rows), _SLOTS + 1).astype(int)
+
+    def work(slot: int) -> None:
+        add_gram(rows, bounds[slot], bounds[slot + 1], parts[slot])
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(work, range(_SLOTS)))
+    upper = np.triu(parts.sum(0, dtype=np.float64))
+    return torch.from_numpy(upper + np.triu(upper, 1).T)
+
+
+def in_torch(equations: Equations, device: torch.device) -> RowSolver:
+    """By torch, a block of rows at a time."""
+    matrix = equations.interactions
+    indptr = matrix.indptr.astype(np.int64)
+    items = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
+    sizes = np.where(np.diff(indptr) > 0, equations.sizes, 0).astype(np.int64)
+    columns = torch.from_numpy(sizes).to(device)[:, None]
+    ridge = torch.from_numpy(equations.ridge.astype(np.float32)).to(device)[:, None]
+
+    def solve(x: Tensor, v: Tensor) -> None:
+        gram = equations.unobserved_weight * (v.T @ v)
+        for first, last in _blocks(indptr, NUMBERS // x.shape[1]):
+            offsets = torch.from_numpy(indptr[first : last + 1] - indptr[first]).to(device)
+            system = _Block(
+                v=v,
+                gram=gram,
+                items=items[indptr[first] : indptr[last]],
+                offsets=offsets,
+                rows=torch.repeat_interleave(offsets.diff()),
+                ridge=ridge[first:last],
+                kept=torch.arange(x.shape[1], device=device) < columns[first:last],
+            )
+            x[first:last] = _conjugate_gradients(system, x[first:last], equations.steps)
+
+    return solve
+
+
+def _blocks(indptr: np.ndarray, most: int) -> list[tuple[int, int]]:
+    """Ranges of rows with at most ``most`` interactions together, or of one row."""
+    blocks, first, n = [], 0, len(indptr) - 1
+    while first < n:
+        last = int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1
+        last = min(max(last, first + 1), first + max(1, most), n)
+        blocks.append((first, last))
+        first = last
+    return blocks
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """The equations of m rows: ``items`` (k,) and the ``rows`` (k,) they are of, ``offsets``
+    (m + 1,) into them, ``kept`` (m, w) bool.
+    """
+
+    v: Tensor
+    gram: Tensor
+    items: Tensor
+    offsets: Tensor
+    rows: Tensor
+    ridge: Tensor
+    kept: Tensor
+
+    def product(self, z: Tensor, target: float) -> Tensor:
+        """A z - target * b for all rows z (m, w)."""
+        weights = (z[self.rows] * self.v[self.items]).sum(1) - target  # (k,)
+        # Added up in the same order on a GPU, too, unlike by index_add.
+        observed = F.embedding_bag(
+            self.items,
+            self.v,
+            self.offsets,
+            mode="sum",
+            per_sample_weights=weights,
+            include_last_offset=True,
+        )
+        return (z @ self.gram + self.ridge * z + observed) * self.kept
+
+
+def _conjugate_gradients(block: _Block, x: Tensor, steps: int) -> Tensor:
+    """``steps`` from ``x`` (m, w), for all rows at once."""
+    z = x * block.kept
+    residual = -block.product(z, 1.0)
+    direction, squares = residual, residual.square().sum(1, keepdim=True)  # (m, 1)
+    for _ in range(steps):
+        image = block.product(direction, 0.0)
+        curvature = (direction * image).sum(1, keepdim=True)
+        unsolved = (curvature > 0) & (squares > 0)
+        length = torch.where(unsolved, squares / curvature, 0.0)
+        z, residual = z + length * direction, residual - length * image
+        before, squares = squares, residual.square().sum(1, keepdim=True)
+        direction = residual + torch.where(before > 0, squares / before, 0.0) * direction
+    return z
