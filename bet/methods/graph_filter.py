@@ -22,7 +22,7 @@ from bet.methods._shared.tuning import RuleSettings, tune
 from bet.search import MethodResult, SearchContext
 
 EXPONENTS = (0.2, 0.5, 0.8)  # of both sides, tried first
-STEP = 0.1  # to the neighbors of the best of them
+STEP = 0.1  # to the pairs around the best of them
 BLOCK = 256  # users at once in scipy's products, whose intermediate has a column per user
 
 
@@ -93,22 +93,28 @@ def negative_power(frequency: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def graph_filter(context: SearchContext) -> MethodResult:
-    """Both exponents by 17 evaluations: the nine pairs of ``EXPONENTS``, then the eight pairs a
-    step away from the best.
+    """Both exponents by 21 evaluations: the nine pairs of ``EXPONENTS``, the eight around the best
+    of them, and four half a step from the best of all.
     """
-    grid = [_setting(*pair) for pair in product(EXPONENTS, repeat=2)]
-    return tune(context, GraphFilter, grid, _neighbors)
+    grid = [{"user_exponent": a, "item_exponent": b} for a, b in product(EXPONENTS, repeat=2)]
+    return tune(context, GraphFilter, grid, _around, _closer)
 
 
-def _neighbors(best: RuleSettings) -> Sequence[RuleSettings]:
+def _around(best: RuleSettings) -> Sequence[RuleSettings]:
     """The best setting itself is among them, and is not evaluated again."""
-    a, b = best["user_exponent"], best["item_exponent"]
-    steps = product((-STEP, 0.0, STEP), repeat=2)
-    return [_setting(round(a + x, 3), round(b + y, 3)) for x, y in steps]
+    return [_moved(best, *steps) for steps in product((-STEP, 0.0, STEP), repeat=2)]
 
 
-def _setting(of_users: float, of_items: float) -> RuleSettings:
-    return {"user_exponent": of_users, "item_exponent": of_items}
+def _closer(best: RuleSettings) -> Sequence[RuleSettings]:
+    half = STEP / 2
+    return [_moved(best, *steps) for steps in ((-half, 0), (half, 0), (0, -half), (0, half))]
+
+
+def _moved(setting: RuleSettings, of_users: float, of_items: float) -> RuleSettings:
+    return {
+        "user_exponent": round(setting["user_exponent"] + of_users, 3),
+        "item_exponent": round(setting["item_exponent"] + of_items, 3),
+    }
 
 
 @cache

@@ -131,9 +131,8 @@ def item_knn(context: SearchContext) -> MethodResult:
     """All four numbers by 18 evaluations: nine pairs of exponents, four a step away from the best,
     two shrinkages, three other K.
     """
-    pairs = product(USER_EXPONENTS, ITEM_EXPONENTS)
-    grid = [_setting(p, q) for p, q in pairs]
-    return tune(context, ItemKnn, grid, _nearer, _shrunk, _other_lists)
+    grid = [_setting(p, q) for p, q in product(USER_EXPONENTS, ITEM_EXPONENTS)]
+    return tune(context, ItemKnn, grid, *(_nearer, _shrunk, _other_lists))
 
 
 def _setting(p: float, q: float) -> RuleSettings:

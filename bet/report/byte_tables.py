@@ -110,6 +110,7 @@ def cost(results: Results, group: Group) -> Table | None:
         "where the cells ran, several at a time. The full table that a search starts from "
         "(pretrain) is trained once for all cells of a backbone and seed; total is what the cell "
         "itself took. Fine-tunings and trainings from scratch are counts per cell, evaluations "
-        "those of a supernet on validation; memory is the largest peak of a process."
+        "those of a supernet, or of a reference's settings, on validation; memory is the largest "
+        "peak of a process."
     )
     return Table(f"cost{group.suffix}", caption, text.set_index(["backbone", "method"]), data)

@@ -83,7 +83,7 @@ def compiled(equations: Equations) -> RowSolver:
     starts = range(0, len(order), _ROWS)
 
     def solve(x: Tensor, v: Tensor) -> None:
-        gram = (compiled_gram(v) * equations.unobserved_weight).numpy().astype(np.float32)
+        gram = (compiled_gram(v) * equations.unobserved_weight).float().numpy()
         rows, others = x.numpy(), v.numpy()
 
         def work(start: int) -> None:
@@ -110,8 +110,8 @@ def compiled_gram(v: Tensor) -> Tensor:
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(work, range(_SLOTS)))
-    upper = np.triu(parts.sum(0, dtype=np.float64))
-    return torch.from_numpy(upper + np.triu(upper, 1).T)
+    upper = torch.from_numpy(parts).sum(0, dtype=torch.float64).triu()
+    return upper + upper.triu(1).T
 
 
 def in_torch(equations: Equations, device: torch.device) -> RowSolver:
