@@ -107,7 +107,7 @@ def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys, request)
     # Processes that are started now know it by its name.
     code = "from bet.study.profiles import PROFILES; print(len(PROFILES['mine'].cells))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "29"
+    assert run.stdout.strip() == "34"
     shutil.copy(file, file.with_name("paper.toml"))
     assert main(["study", str(file.with_name("paper.toml")), "--list"]) == 1
     assert "there is a study 'paper' already; rename the file" in capsys.readouterr().err
