@@ -9,7 +9,6 @@ import torch
 from fitted import fresh, random_matrix
 from scipy.sparse import csr_array
 
-from bet.backbones import BACKBONES
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.methods import METHODS
@@ -18,7 +17,7 @@ from bet.packed import load
 from bet.search import SearchSettings, load_or_pretrain, refit
 from bet.search import training as dispatch
 from bet.study.cell import Cell
-from bet.study.profiles import PROFILES, load_profile
+from bet.study.profiles import FIT_SETTINGS, PROFILES, load_profile
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings, train_als
 
@@ -188,8 +187,7 @@ def test_what_is_scored_is_what_the_file_gives_back(make, tmp_path, method):
 def test_profiles_give_least_squares_settings_of_their_own(tmp_path):
     for profile in PROFILES.values():
         for backbone, settings in profile.training.items():
-            kind = AlsSettings if BACKBONES[backbone].least_squares else TrainSettings
-            assert type(settings) is kind
+            assert type(settings) is FIT_SETTINGS.get(backbone, TrainSettings)
     paper, cell = PROFILES["paper"], Cell("gowalla", "ials", None, "full", profile="paper")
     assert paper.settings(cell)["d_max"] == paper.columns("ials") == 256
     assert paper.settings(cell)["training"] == asdict(paper.training["ials"])
