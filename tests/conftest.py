@@ -14,11 +14,12 @@ from bet.data import planted, split_interactions
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
 from bet.study.cell import Cell
 from bet.study.run import run_cell
-from bet.training import TrainSettings
+from bet.training import AlsSettings, TrainSettings
 
 TRAINING = TrainSettings(
     256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1
 )
+ALS = AlsSettings(sweeps=3, unobserved_weight=0.1, evaluate_every=1)
 SEARCH = SearchSettings(iterations=3, actions=10, finetune_epochs=1, top=2)
 
 
@@ -55,8 +56,11 @@ def make(split, training_data, tmp_path):
     """
 
     def context(
-        backbone="lightgcn", budget="none", limit=None, d_max=16, training=TRAINING, search=SEARCH
+        backbone="lightgcn", budget="none", limit=None, d_max=16, training=None, search=SEARCH
     ):
+        if training is None:
+            least_squares = backbone != NO_BACKBONE and BACKBONES[backbone].least_squares
+            training = ALS if least_squares else TRAINING
         n = sum(split.train.shape)
         copies = 1 if backbone == NO_BACKBONE else BACKBONES[backbone].copies
         exact = (

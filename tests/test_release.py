@@ -13,7 +13,13 @@ from bet.errors import BetError
 from bet.packed import load
 from bet.release import build as module
 from bet.release.build import build_table
-from bet.release.page import decision_sentence, expectations, load_lines, write_page
+from bet.release.page import (
+    decision_sentence,
+    expectations,
+    load_lines,
+    serving_sentence,
+    write_page,
+)
 from bet.release.result import bits_in_words
 from bet.study.output import check_writable
 
@@ -23,7 +29,7 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
 
 
-@pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])
+@pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf", "ials"])
 def test_the_chosen_table_fits_and_is_described(tmp_path, backbone):
     data, file = planted(), tmp_path / "out" / "table.safetensors"
     release = build_table(data, 4_000, file, backbone=backbone, profile="smoke")
@@ -42,10 +48,16 @@ def test_the_chosen_table_fits_and_is_described(tmp_path, backbone):
     assert packed.layout.n == n == len(packed.ids.user_rows) + len(packed.ids.item_rows)
     assert set(packed.layout.kinds[packed.layout.kind_of_rows(), 1]) == {simple.bits}
     page = write_page(release).read_text()
-    for words in (decision_sentence(release), expectations(release)):
+    for words in (decision_sentence(release), expectations(release), serving_sentence(release)):
         assert words.replace("'", "&#39;") in page
     assert f"{release.report.total:,}" in page
-    assert (backbone == "lightgcn") == (f"{file.name}.backbone.pt" not in page)
+    has_weights = backbone in ("ncf", "ngcf")
+    assert has_weights == (f"{file.name}.backbone.pt" in page)
+    assert (release.served.weight_bytes > 0) == (has_weights and release.served.form != "vectors")
+    if backbone == "ials":
+        assert release.served.form == "vectors" and release.served.interaction_bytes == 0
+    else:
+        assert release.served.n_bytes > release.report.total
     code = load_lines(release)
     assert len(code.splitlines()) == 3
     names: dict = {}
@@ -230,6 +242,8 @@ def test_the_command_writes_table_and_page(tmp_path, capsys):
         np.testing.assert_array_equal(find(names), table.rows([row_of[name] for name in names]))
     assert bet.__main__.main([*command, "--budget", "90%"]) == 1
     assert "needs a budget in bytes" in capsys.readouterr().err
+    assert bet.__main__.main([*command, "--budget", "4 kB to serve"]) == 1
+    assert "leave 'to serve' out" in capsys.readouterr().err
     command = ["table", "--data", "movielens-100k", "--k-core", "5", "--out", str(out)]
     assert bet.__main__.main([*command, "--budget", "1 MB"]) == 1
     assert "named dataset" in capsys.readouterr().err

@@ -113,8 +113,8 @@ from bet.search import (
 from bet.training import TrainSettings
 
 part = sys.modules["bet.search.refit"]  # by name it is the function
-train = part.train
-part.train = lambda *arguments, **named: print("trained") or train(*arguments, **named)
+train = part.train_model
+part.train_model = lambda *arguments, **named: print("trained") or train(*arguments, **named)
 split, folder = split_interactions(planted(), 0), Path(sys.argv[1])
 rates = {"max_epochs": 20, "evaluate_every": 1, "patience": 20, "init_std": 0.1}
 settings = TrainSettings(256, 0.03, "cosine", **rates)

@@ -85,6 +85,14 @@ ROWS: dict[str, Row] = {
         lambda m, mb: m.seconds <= 30 and mb < 3000,
         peak=True,
     ),
+    "als-search": Row(
+        "search of 50 actions, each trained by least squares, two threads",
+        work.least_squares_search,
+        "",
+        "480 s",
+        lambda m, mb: m.seconds <= 480,
+        peak=True,
+    ),
 }
 
 

@@ -7,16 +7,19 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
 
 from benchmarks.speed.measuring import BATCH, D_MAX, seconds
-from bet.actions import Action, Allocation, parse_budget, sample_actions
+from bet.actions import Action, Allocation, Budget, parse_budget, parse_bytes, sample_actions
 from bet.actions.published import BudgetUse, published_sizes
 from bet.backbones import LightGCN, new_recommender, normalized_adjacency
 from bet.data import FrequencyOrder, Split
+from bet.methods import METHODS
 from bet.predictor import DeepSets, stack_histograms
+from bet.process import fixed_threads
 from bet.search import (
     PredictorSelector,
     RunSettings,
@@ -27,10 +30,14 @@ from bet.search import (
     Workspace,
     evaluate_finetuned,
     initialize_recommender,
+    load_or_pretrain,
 )
 from bet.seeds import numpy_generator, torch_generator
+from bet.study.profiles import PROFILES
 from bet.training import BprSampler, TrainResult, TrainSettings, evaluate
 from bet.training.trainer import bpr_loss
+
+ITERATIONS = 50  # of a search by least squares
 
 
 @dataclass(frozen=True)
@@ -186,3 +193,32 @@ def iteration(split: Split, repeat: int) -> Measured:
     taken = seconds(work, repeat)
     note = "data, graph and full model are there already"
     return Measured(taken, None, f"the chosen action's largest size is {largest[-1]}; {note}")
+
+
+def least_squares_search(split: Split, repeat: int) -> Measured:
+    """A search over sizes and bits at 25.6 bytes per entity whose T actions are all trained to
+    convergence, on two threads, once; the reference is one training of the full table.
+    """
+    paper, n = PROFILES["paper"], sum(split.train.shape)
+    d_max = paper.columns("ials")
+    with TemporaryDirectory() as folder, fixed_threads(2):
+        context = SearchContext(
+            data=TrainingData(split.train, split.validation),
+            settings=RunSettings(
+                "ials", paper.training["ials"], SearchSettings(iterations=ITERATIONS)
+            ),
+            workspace=Workspace(Path(folder, "cache"), Path(folder, "work")),
+            budget=Budget(n * d_max, n, d_max),
+            byte_limit=parse_bytes("25.6 B/entity", n),
+        )
+        METHODS["uniform-int1"](context)  # compiles the loops
+        started = time.perf_counter()
+        full = load_or_pretrain(context)
+        reference = time.perf_counter() - started
+        started = time.perf_counter()
+        result = METHODS["bet-bytes"](context)
+        taken = time.perf_counter() - started
+    assert len(result.iterations) == result.effort.trainings == ITERATIONS
+    qualities = full.result.quality, result.trained.result.quality
+    note = "validation quality of the full table {:.4f}, of the best action {:.4f}"
+    return Measured(taken, reference, note.format(*qualities))

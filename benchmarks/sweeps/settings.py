@@ -1,9 +1,9 @@
 """``python -m benchmarks.sweeps.settings --sweep default --backbone ncf``: the sweep behind a
 profile's training settings.
 
-Trains two uniform tables, usually the full one and one of a tenth of its columns, seed 0, and
-prints validation quality; test data is never looked at. Chosen: a large mean of both at little
-cost. Finished rows are kept in the cache and not run again.
+Trains two uniform tables, usually the full one and one of a tenth of its columns, or, with least
+squares, some of few bits, seed 0, and prints validation quality; test data is never looked at.
+Chosen: a large mean of all at little cost. Finished rows are kept in the cache and not run again.
 """
 
 import argparse
@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from tqdm import tqdm
 
-from bet.actions import Allocation, Budget
+from bet.actions import Allocation, Budget, parse_bytes
 from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
 from bet.files import atomic_path
+from bet.methods import METHODS
 from bet.paths import cache_dir
 from bet.process import fixed_threads
 from bet.search import (
@@ -30,18 +31,20 @@ from bet.search import (
     train_from_scratch,
 )
 from bet.study.profiles import PROFILES
-from bet.training import TrainSettings
+from bet.training import AlsSettings, TrainSettings
+
+Table = int | tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Sweep:
     """What is varied, by backbone, from the settings of which profile, on which data, and the
-    columns of the two tables.
+    tables: the columns of a uniform one, or a method and its budget in bytes.
     """
 
     profile: str
     dataset: str
-    widths: tuple[int, int]
+    tables: tuple[Table, ...]
     grid: dict[str, dict[str, tuple]]
 
 
@@ -85,12 +88,39 @@ SWEEPS = {
             },
         },
     ),
+    "ials": Sweep(
+        "default",
+        "movielens-100k",
+        (64, 6, ("uniform-int2", "12.8 B/entity"), ("uniform-int1", "6.4 B/entity")),
+        {
+            "ials": {
+                "unobserved_weight": (0.05, 0.1, 0.2),
+                "l2": (0.3, 0.5, 0.7),
+                "round_from": (1 / 3, 0.6),
+            }
+        },
+    ),
+    "ials-paper": Sweep(
+        "paper",
+        "gowalla",
+        (256, ("uniform-int1", "25.6 B/entity"), ("uniform-int1", "12.8 B/entity")),
+        {
+            "ials": {
+                "unobserved_weight": (0.01, 0.016),
+                "l2": (0.015, 0.02, 0.03),
+                "round_from": (1 / 3, 0.6),
+            }
+        },
+    ),
     # How much longer training would gain, at the sizes of su at 90 and 95 %.
     "length": Sweep("paper", "gowalla", (13, 6), {"lightgcn": {"max_epochs": (60, 120, 240, 480)}}),
 }
 
 
-def candidates(name: str, backbone: str, base: TrainSettings) -> list[TrainSettings]:
+Settings = TrainSettings | AlsSettings
+
+
+def candidates(name: str, backbone: str, base: Settings) -> list[Settings]:
     """Every combination of the grid, as settings."""
     varied, values = zip(*SWEEPS[name].grid[backbone].items(), strict=True)
     return [
@@ -99,40 +129,49 @@ def candidates(name: str, backbone: str, base: TrainSettings) -> list[TrainSetti
     ]
 
 
-def quality(dataset: str, backbone: str, settings: TrainSettings, width: int, d_max: int) -> float:
-    """Validation quality of a uniform table of ``width`` columns, trained from scratch; kept in the
-    cache.
-    """
+def label(table: Table) -> str:
+    """ "13 columns", "uniform-int1 at 12.8 B/entity"."""
+    return f"{table} columns" if isinstance(table, int) else " at ".join(table)
+
+
+def quality(dataset: str, backbone: str, settings: Settings, table: Table, d_max: int) -> float:
+    """Validation quality of a uniform table, trained from scratch; kept in the cache."""
     numbers = "-".join(map(str, asdict(settings).values()))
-    path = cache_dir() / "sweep" / f"{dataset}-{backbone}-{width}-{numbers}.json"
+    kind = str(table) if isinstance(table, int) else "-".join(table).replace("/", "-")
+    path = cache_dir() / "sweep" / f"{dataset}-{backbone}-{kind}-{numbers}.json"
     if path.is_file():
         return json.loads(path.read_text())
     split = split_interactions(load_dataset(dataset), seed=0)
     n = sum(split.train.shape)
+    width = table if isinstance(table, int) else d_max
     budget = Budget(n * width, n, d_max, copies=BACKBONES[backbone].copies)
     context = SearchContext(
         data=TrainingData(split.train, split.validation),
         settings=RunSettings(backbone, settings, SearchSettings()),
         workspace=Workspace(cache_dir(), cache_dir() / "sweep"),
         budget=budget,
+        byte_limit=None if isinstance(table, int) else parse_bytes(table[1], n),
     )
-    trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
+    if isinstance(table, int):
+        trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
+    else:
+        trained = METHODS[table[0]](context).trained
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(trained.result.quality))
     return trained.result.quality
 
 
-def sweep(name: str, dataset: str, backbone: str, grid: list[TrainSettings]) -> str:
+def sweep(name: str, dataset: str, backbone: str, grid: list[Settings]) -> str:
     """A Markdown table, best mean first."""
-    varied, widths = list(SWEEPS[name].grid[backbone]), SWEEPS[name].widths
-    d_max, rows = PROFILES[SWEEPS[name].profile].d_max, []
+    varied, tables = list(SWEEPS[name].grid[backbone]), SWEEPS[name].tables
+    d_max, rows = PROFILES[SWEEPS[name].profile].columns(backbone), []
     for settings in tqdm(grid, desc=f"sweep {backbone}", disable=not sys.stderr.isatty()):
-        reached = [quality(dataset, backbone, settings, width, d_max) for width in widths]
+        reached = [quality(dataset, backbone, settings, table, d_max) for table in tables]
         values = [f"{getattr(settings, knob):g}" for knob in varied]
         mean = float(np.mean(reached))
         rows.append((mean, [*values, *(f"{value:.4f}" for value in reached), f"{mean:.4f}"]))
     rows.sort(key=lambda row: -row[0])
-    head = [*varied, *(f"{width} columns" for width in widths), "mean"]
+    head = [*varied, *map(label, tables), "mean"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     lines += ["| " + " | ".join(texts) + " |" for _, texts in rows]
     return "\n".join(lines)

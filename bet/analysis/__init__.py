@@ -1,1 +1,1 @@
-"""Numbers from records: data frames, statistics, curves, what serving takes."""
+"""Numbers from records: data frames, statistics, what is best in how many bytes."""

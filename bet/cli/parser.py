@@ -197,7 +197,7 @@ def _add_backbone_and_seed(parser: argparse.ArgumentParser, references: bool = F
     parser.add_argument(
         "--backbone",
         default=None if references else "lightgcn",
-        choices=("lightgcn", "ngcf", "ncf", *(["none"] if references else [])),
+        choices=("lightgcn", "ngcf", "ncf", "ials", *(["none"] if references else [])),
         help="model that reads the table (default: lightgcn"
         + ("; none for references)" if references else ")"),
     )

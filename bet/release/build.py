@@ -31,6 +31,7 @@ from bet.search import (
     load_or_pretrain,
     refit,
 )
+from bet.serving import served_file
 from bet.study.output import check_writable, ids_of, save_table
 from bet.study.profiles import PROFILES
 from bet.training import evaluate
@@ -144,6 +145,7 @@ def _build(
         unsearched=unsearched,
         test=test,
         report=load(file).byte_report(),
+        served=served_file(model, interactions.matrix),
         example_user=ids_of(interactions)[0][0],
     )
 

@@ -49,6 +49,15 @@ def decision_sentence(release: TableRelease) -> str:
     )
 
 
+def serving_sentence(release: TableRelease) -> str:
+    """What a server needs in all, which is more than the table where a graph is read."""
+    served = release.served
+    parts = [f"interactions {served.interaction_bytes:,}"] * bool(served.interaction_bytes)
+    parts += [f"weights {served.weight_bytes:,}"] * bool(served.weight_bytes)
+    details = f", of them {', '.join(parts)}" if parts else ""
+    return f"To recommend, {served.n_bytes:,} bytes are needed ({served.form}{details})."
+
+
 def expectations(release: TableRelease) -> str:
     """What half and double the bytes would give, from tables that were trained."""
     half = _expectation("Half", release.half, release.chosen.quality)
@@ -104,6 +113,7 @@ def write_page(release: TableRelease) -> Path:
         name=release.file.name,
         ids_suffix=SIDE_FILES[0],
         decision=decision_sentence(release),
+        serving=serving_sentence(release),
         test=", ".join(f"{name} {value:.4f}" for name, value in release.test.items()),
         picture=_picture(release),
         expectations=expectations(release),

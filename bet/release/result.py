@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bet.packed import ByteReport
 from bet.release.gate import GateDecision
+from bet.serving import ServedFile
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class TableRelease:
     unsearched: str | None  # why not, in that case
     test: dict[str, float]  # metrics of the chosen table, before it was refitted on everything
     report: ByteReport
+    served: ServedFile  # the shortest file that recommends by itself
     example_user: str  # one of your ids
 
     @property

@@ -59,7 +59,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         _points(axis, points)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{LONG[METRIC]} on test")
-    _finish(figure, str(group), axes[0])
+    _finish(figure, str(group), axes.flat)
     return figure
 
 

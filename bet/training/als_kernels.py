@@ -5,6 +5,8 @@ vector registers have no remainder. Rows do not depend on what is solved beside 
 numbers with any number of threads.
 """
 
+from typing import NamedTuple
+
 import numba
 import numpy as np
 
@@ -16,6 +18,23 @@ ZERO = np.float32(0)
 ONE = np.float32(1)
 # Sums in any order, but NaN and infinity stay what they are: they end the training.
 FAST = {"reassoc", "contract", "nsz"}
+
+
+class System(NamedTuple):
+    """Of the rows x_u of a side: (G + V_u' V_u + ridge_u I) x_u = V_u' 1 in the first sizes[u]
+    columns, V_u the rows of ``v`` whose numbers are ``items[indptr[u] : indptr[u + 1]]``.
+
+    ``v`` (k, w), ``gram``: G (w, w), symmetric, ``ridge`` (m,), all float32; ``items`` int32;
+    ``indptr``, ``sizes`` int64. ``steps`` of conjugate gradients are made.
+    """
+
+    v: np.ndarray
+    gram: np.ndarray
+    indptr: np.ndarray
+    items: np.ndarray
+    sizes: np.ndarray
+    ridge: np.ndarray
+    steps: int
 
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
@@ -78,8 +97,11 @@ def times_gram(z, gram, width, out):
 
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
-def add_interactions(z, v, items, width, target, out):
-    """Add sum_i (z . v_i - target) v_i over ``items`` (k,) to ``out`` (w,); ``z`` (w,)."""
+def add_interactions(z, v, items, target, out):
+    """Add sum_i (z . v_i - target) v_i over ``items`` (k,) to ``out`` (d,); ``z`` (d,), d columns
+    of ``v``.
+    """
+    width, target = len(z), np.float32(target)
     whole = len(items) // 4 * 4
     for i in range(0, whole, 4):
         a, b, c, d = items[i], items[i + 1], items[i + 2], items[i + 3]
@@ -106,21 +128,18 @@ def add_interactions(z, v, items, width, target, out):
 
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True)
-def dot(a, b, width):
-    """The inner product of the first ``width`` numbers."""
+def dot(a, b):
+    """The inner product of two rows."""
     s = ZERO
-    for k in range(width):
+    for k in range(len(a)):
         s += a[k] * b[k]
     return s
 
 
 @numba.njit(fastmath=FAST, nogil=True, cache=True, error_model="numpy")
-def solve_rows(group, v, gram, indptr, items, sizes, ridge, steps, x):
-    """Move the rows ``group`` (at most GROUP,) of ``x`` (m, w) by ``steps`` of conjugate gradients
-    towards the solutions of (G + V_u' V_u + ridge_u I) x_u = V_u' 1 in their first columns.
-
-    ``items``: of row u those from indptr[u] on; ``gram``: G (w, w), symmetric.
-    """
+def solve_rows(group, system, x):
+    """Move the rows ``group`` (at most GROUP,) of ``x`` (m, w) towards their solutions."""
+    v, sizes, ridge = system.v, system.sizes, system.ridge
     shape = (GROUP, v.shape[1])
     z, direction = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     residual, product = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
@@ -130,23 +149,26 @@ def solve_rows(group, v, gram, indptr, items, sizes, ridge, steps, x):
         width = max(width, sizes[u])
         z[r, : sizes[u]] = x[u, : sizes[u]]
     width = (width + PAD - 1) // PAD * PAD
-    times_gram(z, gram, width, product)
+    times_gram(z, system.gram, width, product)
     for r, u in enumerate(group):
+        p, q = z[r, :width], product[r, :width]
+        items = system.items[system.indptr[u] : system.indptr[u + 1]]
         for k in range(width):
-            product[r, k] += ridge[u] * z[r, k]
-        add_interactions(z[r], v, items[indptr[u] : indptr[u + 1]], width, ONE, product[r])
+            q[k] += ridge[u] * p[k]
+        add_interactions(p, v, items, ONE, q)
         for k in range(sizes[u]):
-            residual[r, k] = -product[r, k]
-            direction[r, k] = residual[r, k]
-        squares[r] = dot(residual[r], residual[r], width)
-    for _ in range(steps):
-        times_gram(direction, gram, width, product)
+            residual[r, k] = -q[k]
+            direction[r, k] = -q[k]
+        squares[r] = dot(residual[r], residual[r])
+    for _ in range(system.steps):
+        times_gram(direction, system.gram, width, product)
         for r, u in enumerate(group):
-            p, q = direction[r], product[r]
+            p, q = direction[r, :width], product[r, :width]
+            items = system.items[system.indptr[u] : system.indptr[u + 1]]
             for k in range(width):
                 q[k] += ridge[u] * p[k]
-            add_interactions(p, v, items[indptr[u] : indptr[u + 1]], width, ZERO, q)
-            curvature = dot(p, q, width)
+            add_interactions(p, v, items, ZERO, q)
+            curvature = dot(p, q)
             if curvature <= ZERO or squares[r] <= ZERO:  # solved
                 continue
             length = squares[r] / curvature
@@ -154,7 +176,7 @@ def solve_rows(group, v, gram, indptr, items, sizes, ridge, steps, x):
                 z[r, k] += length * p[k]
                 residual[r, k] -= length * q[k]
             before = squares[r]
-            squares[r] = dot(residual[r], residual[r], width)
+            squares[r] = dot(residual[r], residual[r])
             ratio = squares[r] / before
             for k in range(sizes[u]):
                 p[k] = residual[r, k] + ratio * p[k]
@@ -163,8 +185,7 @@ def solve_rows(group, v, gram, indptr, items, sizes, ridge, steps, x):
 
 
 @numba.njit(nogil=True, cache=True)
-def solve_groups(order, first, last, v, gram, indptr, items, sizes, ridge, steps, x):
-    """``solve_rows`` for the rows order[first:last], a group at a time."""
-    for start in range(first, last, GROUP):
-        group = order[start : min(start + GROUP, last)]
-        solve_rows(group, v, gram, indptr, items, sizes, ridge, steps, x)
+def solve_all(rows, system, x):
+    """``solve_rows`` for ``rows``, a group at a time."""
+    for start in range(0, len(rows), GROUP):
+        solve_rows(rows[start : start + GROUP], system, x)

@@ -71,27 +71,25 @@ def gram_matrix(v: Tensor) -> Tensor:
 
 def compiled(equations: Equations) -> RowSolver:
     """By numba loops over as many threads as torch has."""
-    from bet.training.als_kernels import solve_groups
+    from bet.training.als_kernels import System, solve_all
 
     matrix, sizes = equations.interactions, equations.sizes.astype(np.int64)
     indptr, items = matrix.indptr.astype(np.int64), matrix.indices.astype(np.int32)
+    ridge = equations.ridge.astype(np.float32)
     degrees = np.diff(indptr)
     # Neighbors have nearly the same size, and the rows that take longest come first.
     order = np.lexsort((-degrees, -sizes))
     order = order[(sizes[order] > 0) & (degrees[order] > 0)]
-    constants = (indptr, items, sizes, equations.ridge.astype(np.float32), equations.steps)
-    starts = range(0, len(order), _ROWS)
+    tasks = np.split(order, range(_ROWS, len(order), _ROWS))
 
     def solve(x: Tensor, v: Tensor) -> None:
-        gram = (compiled_gram(v) * equations.unobserved_weight).numpy().astype(np.float32)
-        rows, others = x.numpy(), v.numpy()
-
-        def work(start: int) -> None:
-            last = min(start + _ROWS, len(order))
-            solve_groups(order, start, last, others, gram, *constants, rows)
-
+        gram = (compiled_gram(v) * equations.unobserved_weight).float().numpy()
+        system = System(
+            v.numpy(), gram, indptr, items, sizes=sizes, ridge=ridge, steps=equations.steps
+        )
+        rows = x.numpy()
         with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(work, starts))
+            list(pool.map(lambda task: solve_all(task, system, rows), tasks))
         rows[degrees == 0] = 0
 
     return solve
@@ -110,7 +108,8 @@ def compiled_gram(v: Tensor) -> Tensor:
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(work, range(_SLOTS)))
-    upper = np.triu(parts.sum(0, dtype=np.float64))
+    with np.errstate(invalid="ignore"):  # who asked sees that numbers are no longer finite
+        upper = np.triu(parts.sum(0, dtype=np.float64))
     return torch.from_numpy(upper + np.triu(upper, 1).T)
 
 
