@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from scipy.sparse import csr_array
 
 from benchmarks.speed import comparisons, factors, lookup, scaling, work
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, settings
+from benchmarks.sweeps import interactions, learned_steps, settings
 from benchmarks.sweeps import rank_correlation as nested
 from bet.packed import load
 from bet.study.cell import Cell
@@ -133,3 +134,19 @@ def test_a_failing_row_ends_with_its_error(monkeypatch):
     monkeypatch.setitem(ROWS, "sampling", dataclasses.replace(ROWS["sampling"], work=fails))
     with pytest.raises(RuntimeError, match="as planned"):
         measure("sampling", "power-law", 0.005, 1)
+
+
+def test_learned_steps_have_the_gradients_of_lsq(capsys):
+    values = torch.tensor([[-0.9, 0.2, 0.7, 9.0]], requires_grad=True)
+    step = torch.tensor([[1.0]], requires_grad=True)
+    rounded = learned_steps._LearnedRounding.apply(values, step, 2)
+    assert rounded.tolist() == [[-0.5, 0.5, 0.5, 1.5]]
+    rounded.sum().backward()
+    assert values.grad.tolist() == [[1, 1, 1, 0]]  # none beyond the last level
+    # Level minus number inside, the level outside: 0.4 + 0.3 - 0.2 + 1.5
+    assert step.grad.item() == pytest.approx(2.0)
+    arguments = ["--dataset", "tiny", "--profile", "smoke", "--epochs", "1", "--width", "8"]
+    learned_steps.main([*arguments, "--bits", "2", "--rates", "0.1", "--seeds", "0"])
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert [line.split(" | ")[2] for line in lines] == [*learned_steps.STEPS, *learned_steps.STEPS]
+    assert all(float(line.split("|")[-2]) > 0 for line in lines)

@@ -95,7 +95,8 @@ def test_final_representations_are_as_wide_as_announced(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 5, dtype=np.int16))
     representations = model.represent(model.table())
     assert representations.shape[1] == BACKBONES[backbone].final_width(5, d_max=8)
-    assert {"lightgcn": 5, "ngcf": 5 + 3 * 8, "ncf": 2 * 5}[backbone] == representations.shape[1]
+    expected = {"lightgcn": 5, "ngcf": 5 + 3 * 8, "ncf": 2 * 5, "ials": 5}
+    assert representations.shape[1] == expected[backbone]
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -23,7 +23,7 @@ from bet.study.cell import Cell
 from bet.study.output import ids_of, save_table
 from bet.study.run import run_cell
 from bet.tables import VectorTable
-from bet.training import BprSampler, bpr_loss, evaluate, train, trainer
+from bet.training import BprSampler, bpr_loss, evaluate, loop, train
 
 BITS = (1, 2, 4, 8)
 GRAPHS = ("lightgcn", "ngcf")
@@ -175,7 +175,7 @@ def test_ids_in_the_file_count_and_name_the_rows(make, tmp_path):
 
 
 def test_an_interrupted_training_continues_to_the_same_file(make, tmp_path, monkeypatch):
-    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     fitting = vector_context(make("ngcf", limit=3_000), 2)
     everybody = Allocation.uniform(fitting.budget.n, fitting.budget.d_max)
     calls, settings_ = [], fitting.settings.by_gradient
