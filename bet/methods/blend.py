@@ -24,7 +24,7 @@ from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Traine
 from bet.training import ReferenceSettings
 
 BITS = (4, 2, 1)  # per number of the vectors, each tried with weight 1
-WEIGHTS = (0.5, 0.75, 1.5, 2.0)  # of the vectors, tried with the best bits
+WEIGHTS = (0.125, 0.25, 0.5, 2.0)  # of the vectors, tried with the best bits
 
 
 @dataclass(frozen=True)
