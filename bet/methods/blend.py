@@ -24,7 +24,7 @@ from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Traine
 from bet.training import ReferenceSettings
 
 BITS = (4, 2, 1)  # per number of the vectors, each tried with weight 1
-WEIGHTS = (0.125, 0.25, 0.5, 2.0)  # of the vectors, tried with the best bits
+WEIGHTS = (0.125, 0.25, 0.5, 0.75, 1.5)  # of the vectors, tried with the best bits
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def blend(context: SearchContext) -> MethodResult:
     """The tuned graph filter and the vectors that fill ``context.byte_limit``: each user's scores
     are standardized over all items, then added with one weight.
 
-    Three numbers of bits and four further weights are tried on validation, seven evaluations after
+    Three numbers of bits and five further weights are tried on validation, eight evaluations after
     those of the filter. Raises BetError on a backbone without final vectors, without a budget, and
     where no vectors fit.
     """
