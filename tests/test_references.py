@@ -16,7 +16,7 @@ from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS, REFERENCES
 from bet.methods._shared import tuning
-from bet.methods._shared.tuning import tune
+from bet.methods._shared.tuning import denser, tune
 from bet.methods.ease import Ease
 from bet.methods.graph_filter import GraphFilter
 from bet.methods.item_knn import ItemKnn
@@ -182,11 +182,21 @@ def test_the_best_on_validation_is_kept_and_refitted(name, context, split):
     assert result.effort.trainings == result.effort.finetunings == 0
     assert model.table.n_bytes() == model.table.n_parameters() == 0
     refitted = result.refit(split.merged(), "both").backbone
-    fresh = type(refitted)(split.merged(), best)
+    fresh = type(refitted)(split.merged(), refitted.settings)
     assert (all_scores(refitted) == all_scores(fresh)).all()
     assert refitted.stored.keys() == fresh.stored.keys()
     if name != "popularity":
         assert min(qualities) < max(qualities), "settings matter"
+
+
+def test_a_refit_chooses_on_a_part_of_validation_that_it_did_not_fit(context, split):
+    moved = denser(context)
+    train, held = moved.data.train, moved.data.validation
+    assert ((train + held) != split.merged()).nnz == 0
+    assert train.multiply(held).nnz == 0 and held.multiply(split.validation).nnz == held.nnz
+    assert 0.1 < held.nnz / split.validation.nnz < 0.3
+    assert (denser(context).data.validation != held).nnz == 0
+    assert moved.workspace.folder != context.workspace.folder
 
 
 class Oracle(RankingRule):

@@ -70,7 +70,9 @@ def blend(context: SearchContext) -> MethodResult:
     model = BlendedRecommender(chosen.trained.model, rule, best.weight)
 
     def fit_again(interactions: csr_array, what: str) -> Recommender:
-        fitted = GraphFilter(interactions, rule.settings)
+        assert filtered.refit is not None
+        fitted = filtered.refit(interactions, what).backbone
+        assert isinstance(fitted, GraphFilter)
         again = refit(chosen.context, chosen.trained, interactions, what)
         return BlendedRecommender(again, fitted, best.weight).to(model.device)
 

@@ -243,6 +243,7 @@ class Record(Part, frozen=True):
     sizes: Sizes
     run: Run
     trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
+    numbers: dict[str, int | float] = {}  # of the reported model, where a rule has some
     serving: Serving | None = None  # None: an older record whose data are not at hand
 
     @property

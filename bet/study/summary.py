@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from bet.actions import bounds_serving, parse_bytes
-from bet.backbones import Recommender
+from bet.backbones import BlendedRecommender, RankingRule, Recommender
 from bet.data import FrequencyOrder, Split
 from bet.errors import BetError
 from bet.packed import Ids
@@ -67,6 +67,7 @@ def build_record(
         ),
         search=_search(result, split) if result.iterations else None,
         trials=tuple(map(dict, result.trials)),
+        numbers=dict(model.facts) if _has_rule(model) else {},
         serving=_serving(cell, model, fitted_interactions(cell, split), ids),
         sizes=_binned_sizes(context.data.order, model.table.sizes),
         run=record.Run(
@@ -97,6 +98,11 @@ def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size
         backbone_parameters=model.backbone.n_parameters(),
         width=table().shape[1] // table.copies,
     )
+
+
+def _has_rule(model: Recommender) -> bool:
+    """Whether ``model`` ranks by a rule, alone or in a blend."""
+    return isinstance(model, BlendedRecommender) or isinstance(model.backbone, RankingRule)
 
 
 def _serving(cell: Cell, model: Recommender, fitted: csr_array, ids: Ids) -> record.Serving:

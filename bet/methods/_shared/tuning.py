@@ -4,6 +4,7 @@ ranked on validation.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,21 @@ from scipy.sparse import csr_array
 
 from bet.backbones import RankingRule, Recommender, rule_recommender
 from bet.progress import progress_bar
-from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached
+from bet.search import (
+    Effort,
+    MethodResult,
+    SearchContext,
+    StageSeconds,
+    Trained,
+    TrainingData,
+    cached,
+)
+from bet.seeds import numpy_generator
 from bet.training import TrainResult
 
+HELD_OUT = 0.2  # of the validation interactions, when a rule is fitted to the others, too
 RuleSettings = Mapping[str, float]
+Closer = Sequence[Callable[[RuleSettings], Sequence[RuleSettings]]]
 
 
 def tune(
@@ -26,18 +38,19 @@ def tune(
     """Fit ``rule`` with every setting of ``grid``; then with those that each of ``closer`` gives
     for the best one so far. The best on validation is kept, the earlier among equals.
 
-    No setting is evaluated twice. What an interrupted run has evaluated is in the workspace.
+    No setting is evaluated twice. What an interrupted run has evaluated is in the workspace. A
+    refit to more interactions chooses again, as often, since what is best depends on how dense they
+    are: it fits train and most of validation, and ranks the rest of validation.
     """
-    outcomes = _evaluate_all(context, rule, grid, [])
-    for near in closer:
-        outcomes = _evaluate_all(context, rule, near(_best(outcomes)["settings"]), outcomes)
+    outcomes = _tried(context, rule, grid, closer)
     best = _best(outcomes)
     started = time.perf_counter()
     model = rule_recommender(rule(context.data.train, best["settings"]))
     fitting = time.perf_counter() - started
 
     def refit(interactions: csr_array, what: str) -> Recommender:
-        return rule_recommender(rule(interactions, best["settings"]))
+        again = _tried(denser(context), rule, grid, closer)
+        return rule_recommender(rule(interactions, _best(again)["settings"]))
 
     return MethodResult(
         Trained(model, TrainResult(epoch=0, quality=best["quality"], seconds=fitting)),
@@ -49,6 +62,29 @@ def tune(
         ),
         refit=refit,
     )
+
+
+def denser(context: SearchContext) -> SearchContext:
+    """The context with all but ``HELD_OUT`` of the validation interactions moved to train."""
+    data = context.data
+    held = csr_array(data.validation.copy())
+    draws = numpy_generator(context.settings.seed, "held out").random(held.nnz)
+    held.data = (draws < HELD_OUT).astype(held.data.dtype)
+    held.eliminate_zeros()
+    train = csr_array((data.train + data.validation - held).astype(data.train.dtype))
+    train.eliminate_zeros()
+    moved = replace(context, data=TrainingData(train, held))
+    return moved.in_folder(context.workspace.folder / "denser")
+
+
+def _tried(
+    context: SearchContext, rule: type[RankingRule], grid: Sequence[RuleSettings], closer: Closer
+) -> list[Mapping[str, Any]]:
+    """The outcomes of ``grid`` and of what each of ``closer`` adds."""
+    outcomes = _evaluate_all(context, rule, grid, [])
+    for near in closer:
+        outcomes = _evaluate_all(context, rule, near(_best(outcomes)["settings"]), outcomes)
+    return outcomes
 
 
 def _evaluate_all(
