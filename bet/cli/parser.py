@@ -196,7 +196,7 @@ def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--backbone",
         default="lightgcn",
-        choices=("lightgcn", "ngcf", "ncf"),
+        choices=("lightgcn", "ngcf", "ncf", "ials"),
         help="model that reads the table (default: %(default)s)",
     )
     parser.add_argument(
