@@ -1,11 +1,14 @@
-"""Small data and untrained models for tests of least squares."""
+"""Small data and untrained models for tests of least squares, and what is trained otherwise."""
 
 import numpy as np
 
 from bet.actions import Allocation
-from bet.backbones import IALS, new_recommender, normalized_adjacency
+from bet.backbones import BACKBONES, IALS, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.seeds import torch_generator
+
+# Backbones that run every method.
+BY_GRADIENT = [name for name, backbone in BACKBONES.items() if not backbone.least_squares]
 
 
 def random_matrix(n_users, n_items, seed, share=0.3):

@@ -2,10 +2,12 @@
 
 from dataclasses import replace
 from importlib import import_module
+from itertools import product
 
 import numpy as np
 import pytest
 import torch
+from fitted import BY_GRADIENT
 
 from bet.backbones import BACKBONES
 from bet.errors import BetError
@@ -48,8 +50,9 @@ def test_gradients_add_up_over_all_who_share_a_centroid(make, split):
     np.testing.assert_array_equal(weight.grad.numpy(), expected)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("method", ["pq", "mec"])
+@pytest.mark.parametrize(
+    ("method", "backbone"), [*product(["pq"], BACKBONES), *product(["mec"], BY_GRADIENT)]
+)
 def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, method, backbone):
     context = make(backbone, limit=4_000)
     outcome = METHODS[method](context)

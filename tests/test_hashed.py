@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from fitted import BY_GRADIENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bet.actions import Allocation, Budget
-from bet.backbones import BACKBONES
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS
@@ -137,7 +137,7 @@ def test_weights_tell_apart_what_shares_all_rows():
     assert len(torch.unique(table(hashing, 10)(), dim=0)) > 5
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", BY_GRADIENT)
 @pytest.mark.parametrize("method", ["hash", "memrec"])
 def test_hashed_methods_learn_within_any_number_of_bytes(make, method, backbone):
     context = make(backbone, limit=900, search=SearchSettings(top=3))

@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from fitted import BY_GRADIENT
 
 from bet.actions import Allocation, sample_action
-from bet.backbones import BACKBONES
 from bet.methods import METHODS
 from bet.methods.nested import NestedTable, nested_full, widths
 from bet.search import Effort, evaluate_truncated, initialize_learner, truncate
@@ -47,7 +47,7 @@ def test_a_step_trains_its_prefix_of_every_copy():
     assert seen == set(widths(8))
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", BY_GRADIENT)
 def test_one_model_serves_every_budget_and_scores_actions_as_they_are(make, backbone, monkeypatch):
     context = longer(make(backbone, "75%"))
     full = nested_full(context)

@@ -155,7 +155,7 @@ def quality(dataset: str, backbone: str, settings: Settings, table: Table, d_max
     if isinstance(table, int):
         trained = train_from_scratch(context, Allocation.uniform(n, width), path.stem)
     else:
-        trained = METHODS[table[0]](context).trained
+        trained = METHODS[table[0]](context.in_folder(path.with_suffix(""))).trained
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(trained.result.quality))
     return trained.result.quality

@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.actions import Allocation
-from bet.errors import BetError
 
 
 class Table(nn.Module):
@@ -61,16 +60,6 @@ class Table(nn.Module):
         them, without a gradient.
         """
         return self().detach()[part]
-
-    def fit(self, part: slice, rows: Tensor) -> None:
-        """Set the numbers of the entities in ``part`` so that their embeddings are as near to
-        ``rows`` (m, copies * width) as the table can have them, for training by least squares;
-        raises BetError where this is not known.
-        """
-        raise BetError(
-            f"a {type(self).__name__} cannot be trained by least squares, only tables of prefixes, "
-            "packed ones and codebooks can; take another method or backbone"
-        )
 
     def n_parameters(self) -> int:
         """Numbers kept, over all copies."""

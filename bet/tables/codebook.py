@@ -141,20 +141,16 @@ class CodebookTable(Table):
         return self.spec.order
 
     def forward(self) -> Tensor:
+        return self.compose(straight_through(self.weight, to_half))
+
+    def compose(self, stored: Tensor) -> Tensor:
+        """Rows (n, columns) put together from ``stored`` rows (stored rows, columns), in which they
+        are linear.
+        """
         layout = self.spec.layout
-        stored = straight_through(self.weight, to_half)  # (stored rows, columns)
         # Row after row, the pieces of all subspaces: (stored rows * subspaces, width)
         pieces = stored.reshape(layout.stored_rows * layout.subspaces, -1)
         return take_rows(pieces, self.places).reshape(self.n, layout.columns)
-
-    @torch.no_grad()
-    def fit(self, part: slice, rows: Tensor) -> None:
-        """A centroid becomes the mean of the pieces that have its code."""
-        pieces = self.weight.view(-1, rows.shape[1] // self.spec.layout.subspaces)
-        places = self.places.view(self.n, -1)[part].flatten()
-        sums = torch.zeros_like(pieces).index_add_(0, places, rows.reshape(len(places), -1))
-        counts = torch.bincount(places, minlength=len(pieces))[:, None]
-        pieces.copy_(torch.where(counts > 0, sums / counts.clamp(min=1), pieces))
 
     def n_parameters(self) -> int:
         """Numbers of centroids and rows; codes are not among them."""

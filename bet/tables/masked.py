@@ -76,7 +76,10 @@ class MaskedTable(Table):
         return ego if self.mask is None else ego * self.mask[part]
 
     @torch.no_grad()
-    def fit(self, part: slice, rows: Tensor) -> None:
+    def set_rows(self, part: slice, rows: Tensor) -> None:
+        """Set the numbers of the entities in ``part`` to what the mask keeps of ``rows`` (m, copies
+        * width).
+        """
         self.weight[part] = rows if self.mask is None else rows * self.mask[part]
 
     def n_parameters(self) -> int:

@@ -16,7 +16,13 @@ from bet.data import matrix_digest
 from bet.errors import BetError
 from bet.tables import CodebookTable, MaskedTable
 from bet.training.loop import Run, TrainResult, run_to_end
-from bet.training.row_solver import Equations, gram_matrix, pad_columns, row_solver
+from bet.training.row_solver import (
+    Equations,
+    gram_matrix,
+    pad_columns,
+    row_solver,
+    solve_stored,
+)
 from bet.training.settings import AlsSettings
 
 USERS, ITEMS = 0, 1
@@ -52,7 +58,8 @@ def train_als(
     table = model.table
     of_table = table.allocation.digest, table.description
     key = repr((asdict(settings), seed, total, matrix_digest(train), *of_table))
-    run = _AlsRun(model, train, settings, total)
+    kind = _StoredRun if isinstance(table, CodebookTable) else _RowsRun
+    run = kind(model, train, settings, total)
     return run_to_end(run, key, settings, validate, checkpoint=checkpoint, progress=progress)
 
 
@@ -76,10 +83,6 @@ class _AlsRun(Run):
             _equations(matrix, table.sizes[part], settings)
             for matrix, part in zip(matrices, self.parts, strict=True)
         ]
-        self.solvers = [row_solver(equations, model.device) for equations in self.equations]
-        start = table().detach()
-        self.width = start.shape[1]
-        self.factors = [pad_columns(start[part]) for part in self.parts]  # not rounded
 
     def train_epoch(self, epoch: int) -> None:
         """Items, then users; before the first sweep users, too."""
@@ -88,8 +91,8 @@ class _AlsRun(Run):
             self._solve(USERS, rounded)
         self._solve(ITEMS, rounded)
         self._solve(USERS, rounded or epoch + 1 == self.total)
+        self._write()
         for side in (USERS, ITEMS):
-            self._write(side)
             if not torch.isfinite(self._read(side)).all():
                 raise BetError(
                     f"least squares diverged in sweep {epoch + 1}: rows are no longer finite with "
@@ -100,14 +103,10 @@ class _AlsRun(Run):
 
     def _solve(self, side: int, rounded: bool) -> None:
         """Solve ``side`` against the other, as it is or ``rounded``."""
-        other, table = self.factors[1 - side], self.model.table
-        if rounded or isinstance(table, CodebookTable):
-            self._write(1 - side)
-            other = pad_columns(self._read(1 - side))
-        self.solvers[side](self.factors[side], other)
+        raise NotImplementedError
 
-    def _write(self, side: int) -> None:
-        self.model.table.fit(self.parts[side], self.factors[side][:, : self.width])
+    def _write(self) -> None:
+        """Set the table's numbers, unless they are solved in place."""
 
     def _read(self, side: int) -> Tensor:
         """What the file gives back of ``side``: (m, width)."""
@@ -130,12 +129,47 @@ class _AlsRun(Run):
             missed += float(side.ridge @ part.square().sum(1).cpu().numpy())
         return missed / matrix.nnz
 
+
+class _RowsRun(_AlsRun):
+    """Rows are apart: each solves its own system. ``factors`` are those that are not rounded."""
+
+    def __init__(self, model: Recommender, train: csr_array, settings: AlsSettings, total: int):
+        super().__init__(model, train, settings, total)
+        self.solvers = [row_solver(equations, model.device) for equations in self.equations]
+        assert isinstance(model.table, MaskedTable)
+        start = model.table.weight.detach()
+        self.factors = [pad_columns(start[part]) for part in self.parts]
+
+    def _solve(self, side: int, rounded: bool) -> None:
+        other = self.factors[1 - side]
+        if rounded:
+            self._write(1 - side)
+            other = pad_columns(self._read(1 - side))
+        self.solvers[side](self.factors[side], other)
+
+    def _write(self, *sides: int) -> None:
+        table = self.model.table
+        assert isinstance(table, MaskedTable)
+        for side in sides or (USERS, ITEMS):
+            table.set_rows(self.parts[side], self.factors[side][:, : table.width])
+
     def state_dict(self) -> dict:
         return super().state_dict() | {"factors": self.factors}
 
     def load_state_dict(self, state: dict) -> None:
         super().load_state_dict(state)
         self.factors = [rows.to(self.model.device) for rows in state["factors"]]
+
+
+class _StoredRun(_AlsRun):
+    """Entities share stored rows, which solve one system for a side, always against what the file
+    gives back: codes do not follow, so rows must not drift away from them.
+    """
+
+    def _solve(self, side: int, rounded: bool) -> None:
+        table = self.model.table
+        assert isinstance(table, CodebookTable)
+        solve_stored(self.equations[side], table, self.parts[side], self._read(1 - side))
 
 
 def _equations(matrix: csr_array, sizes: np.ndarray, settings: AlsSettings) -> Equations:

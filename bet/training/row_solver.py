@@ -4,9 +4,10 @@ Two ways to the same numbers up to rounding: compiled loops on CPUs where numba 
 torch.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -14,6 +15,8 @@ import torch
 import torch.nn.functional as F
 from scipy.sparse import csr_array
 from torch import Tensor
+
+from bet.tables import CodebookTable
 
 RowSolver = Callable[[Tensor, Tensor], None]
 """Moves rows ``x`` (m, w) float32 to their solutions for the other side's rows ``v`` (k, w)."""
@@ -115,40 +118,66 @@ def compiled_gram(v: Tensor) -> Tensor:
 
 def in_torch(equations: Equations, device: torch.device) -> RowSolver:
     """By torch, a block of rows at a time."""
-    matrix = equations.interactions
+
+    def solve(x: Tensor, v: Tensor) -> None:
+        for part, block in _blocks(equations, v):
+            x[part] = _conjugate_gradients(
+                block.product, x[part] * block.kept, equations.steps, partial(torch.sum, dim=1)
+            )
+
+    return solve
+
+
+def solve_stored(equations: Equations, table: CodebookTable, part: slice, v: Tensor) -> None:
+    """Move the stored rows of ``table``, which the entities in ``part`` share, towards those whose
+    composed rows have the least squares for the other side's rows ``v`` (k, w).
+    """
+    blocks = list(_blocks(equations, v))
+
+    def product(stored: Tensor, target: float) -> Tensor:
+        """S'(A S stored - target * b): composing is the linear map S, its gradient S'."""
+        with torch.enable_grad():
+            composed = table.compose(stored.requires_grad_())[part]
+        images = [block.product(composed.detach()[rows], target) for rows, block in blocks]
+        return torch.autograd.grad(composed, stored, torch.cat(images))[0]
+
+    stored = table.weight.detach().clone()
+    with torch.no_grad():
+        table.weight.copy_(
+            _conjugate_gradients(product, stored, equations.steps, partial(torch.sum, dim=(0, 1)))
+        )
+
+
+def _blocks(equations: Equations, v: Tensor) -> Iterator[tuple[slice, "_Block"]]:
+    """The equations for the other side's rows ``v``, as many rows at a time as gather ``NUMBERS``
+    numbers, at least one.
+    """
+    matrix, device, width = equations.interactions, v.device, v.shape[1]
     indptr = matrix.indptr.astype(np.int64)
     items = torch.from_numpy(matrix.indices.astype(np.int64)).to(device)
     sizes = np.where(np.diff(indptr) > 0, equations.sizes, 0).astype(np.int64)
     columns = torch.from_numpy(sizes).to(device)[:, None]
     ridge = torch.from_numpy(equations.ridge.astype(np.float32)).to(device)[:, None]
-
-    def solve(x: Tensor, v: Tensor) -> None:
-        gram = equations.unobserved_weight * (v.T @ v)
-        for first, last in _blocks(indptr, NUMBERS // x.shape[1]):
-            offsets = torch.from_numpy(indptr[first : last + 1] - indptr[first]).to(device)
-            system = _Block(
+    gram = equations.unobserved_weight * (v.T @ v)
+    first, most = 0, max(1, NUMBERS // width)
+    while first < len(sizes):
+        last = int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1
+        last = min(max(last, first + 1), first + most, len(sizes))
+        part = slice(first, last)
+        offsets = torch.from_numpy(indptr[first : last + 1] - indptr[first]).to(device)
+        yield (
+            part,
+            _Block(
                 v=v,
                 gram=gram,
                 items=items[indptr[first] : indptr[last]],
                 offsets=offsets,
                 rows=torch.repeat_interleave(offsets.diff()),
-                ridge=ridge[first:last],
-                kept=torch.arange(x.shape[1], device=device) < columns[first:last],
-            )
-            x[first:last] = _conjugate_gradients(system, x[first:last], equations.steps)
-
-    return solve
-
-
-def _blocks(indptr: np.ndarray, most: int) -> list[tuple[int, int]]:
-    """Ranges of rows with at most ``most`` interactions together, or of one row."""
-    blocks, first, n = [], 0, len(indptr) - 1
-    while first < n:
-        last = int(np.searchsorted(indptr, indptr[first] + most, side="right")) - 1
-        last = min(max(last, first + 1), first + max(1, most), n)
-        blocks.append((first, last))
+                ridge=ridge[part],
+                kept=torch.arange(width, device=device) < columns[part],
+            ),
+        )
         first = last
-    return blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,17 +209,23 @@ class _Block:
         return (z @ self.gram + self.ridge * z + observed) * self.kept
 
 
-def _conjugate_gradients(block: _Block, x: Tensor, steps: int) -> Tensor:
-    """``steps`` from ``x`` (m, w), for all rows at once."""
-    z = x * block.kept
-    residual = -block.product(z, 1.0)
-    direction, squares = residual, residual.square().sum(1, keepdim=True)  # (m, 1)
+def _conjugate_gradients(
+    product: Callable[[Tensor, float], Tensor],
+    z: Tensor,
+    steps: int,
+    total: Callable[..., Tensor],
+) -> Tensor:
+    """``steps`` from ``z`` (m, w), where ``product(z, t)`` is A z - t b. ``total`` adds up numbers
+    of one system, with ``keepdim``: each row is one, or all together are.
+    """
+    residual = -product(z, 1.0)
+    direction, squares = residual, total(residual.square(), keepdim=True)
     for _ in range(steps):
-        image = block.product(direction, 0.0)
-        curvature = (direction * image).sum(1, keepdim=True)
+        image = product(direction, 0.0)
+        curvature = total(direction * image, keepdim=True)
         unsolved = (curvature > 0) & (squares > 0)
         length = torch.where(unsolved, squares / curvature, 0.0)
         z, residual = z + length * direction, residual - length * image
-        before, squares = squares, residual.square().sum(1, keepdim=True)
+        before, squares = squares, total(residual.square(), keepdim=True)
         direction = residual + torch.where(before > 0, squares / before, 0.0) * direction
     return z
