@@ -78,7 +78,7 @@ def test_interrupted_competitors_go_on_to_the_same_result(make, tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         METHODS["amtl"](context)
     monkeypatch.setattr(trials, "train_from_scratch", train_from_scratch)
-    monkeypatch.setattr(trials, "train", None)  # the twins are not trained again
+    monkeypatch.setattr(trials, "train_model", None)  # the twins are not trained again
     again = METHODS["amtl"](context).trained
     assert torch.equal(again.model.table(), whole.model.table())
 

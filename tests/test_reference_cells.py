@@ -32,15 +32,24 @@ def reference_cell(method, **others):
 
 
 @pytest.mark.parametrize("method", REFERENCES)
-def test_a_reference_is_tuned_once_for_both_protocols(folders, method, monkeypatch):
+def test_a_refitted_reference_keeps_its_evaluations_and_adds_those_of_denser_data(folders, method, monkeypatch):
     profile = PROFILES["smoke"]
     clean = reference_cell(method)
     merged = replace(clean, protocol="merged")
     monkeypatch.setitem(PROFILES, "smoke", replace(profile, cells=(clean, merged)))
     assert main(["run", "--data", "tiny", "--method", method, "--profile", "smoke"]) == 0
     first = read_record(clean)
-    monkeypatch.setattr(tuning, "_evaluate", None)  # nothing is tuned a second time
+    evaluate, fitted_to = tuning._evaluate, []
+
+    def counted(context, *arguments):
+        fitted_to.append(context.data.train.nnz)
+        return evaluate(context, *arguments)
+
+    monkeypatch.setattr(tuning, "_evaluate", counted)
     second = run_cell(merged)
+    # What was evaluated on train is known; the refit looks at more interactions, never at all.
+    assert first.data.train < min(fitted_to) < first.data.train + first.data.validation
+    assert bool(first.numbers) == bool(second.numbers) == (method != "popularity")
     assert not (folders / "cache" / "work" / f"smoke-{clean.id}").exists()
     for record in (first, second):
         size = record.size
