@@ -32,7 +32,7 @@ def reference_cell(method, **others):
 
 
 @pytest.mark.parametrize("method", REFERENCES)
-def test_a_refitted_reference_keeps_its_evaluations_and_adds_those_of_denser_data(folders, method, monkeypatch):
+def test_a_refit_keeps_the_evaluations_and_adds_denser_ones(folders, method, monkeypatch):
     profile = PROFILES["smoke"]
     clean = reference_cell(method)
     merged = replace(clean, protocol="merged")
