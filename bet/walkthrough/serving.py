@@ -56,6 +56,7 @@ def plot_bars(measured: pd.DataFrame) -> Figure:
     drawn = axis.barh(list(measured.index), measured[NDCG], color="C0")
     axis.bar_label(drawn, [f"{value:.1f} B" for value in measured[BYTES]], padding=3, fontsize=8)
     axis.invert_yaxis()
+    axis.grid(visible=False, axis="y")
     axis.margins(x=0.12)
     axis.set(xlabel=f"{NDCG} on test (label: bytes to serve per entity)")
     return figure
@@ -66,11 +67,14 @@ def plot_bytes(sections: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axis = plt.subplots(figsize=(7.0, 4.2))
     for number, (section, measured) in enumerate(sections.items()):
         axis.plot(measured[BYTES], measured[NDCG], "o", color=f"C{number}", label=section)
-        for place, (label, row) in enumerate(measured.iterrows()):
-            offset = (4, 4) if place % 2 else (4, -9)
-            point = (row[BYTES], row[NDCG])
-            axis.annotate(str(label), point, offset, textcoords="offset points", fontsize=6)
+        side = {"ha": "right" if number % 2 else "left", "va": "center"}
+        for label, row in measured.iterrows():
+            offset, point = (-5 if number % 2 else 5, 0), (row[BYTES], row[NDCG])
+            axis.annotate(
+                str(label), point, offset, textcoords="offset points", fontsize=6, **side
+            )
     axis.set(xscale="log", xlabel="bytes to serve per entity", ylabel=f"{NDCG} on test")
-    axis.margins(x=0.12)
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.margins(x=0.3)
     figure.legend(loc="outside lower center", ncols=len(sections), fontsize=8)
     return figure
