@@ -103,6 +103,8 @@ def answer():
     rule, full = served("graph-filter"), served("full", "lightgcn")
     blend = served("blend", "ials", "51.2 B/entity to serve")
     assert rule[0] > full[0] and float(rule[1]) < float(full[1])
+    fitting = read("full", "best_to_serve").set_index("at most").loc[25.6]
+    assert (fitting["method"], fitting["backbone"]) == ("bet-bytes", "ials")
     kept = gowalla_bytes().set_index(["budget", "method"])
     bits, floats = kept.loc[("25.6 B/entity", "uniform-int2")], kept.loc["95%"]
     best = floats["ndcg@20"].idxmax()
@@ -117,6 +119,8 @@ def answer():
         f"a Recall@20 of {rule[0]} in {rule[1]} bytes per entity",
         f"the full LightGCN has {full[0]} in {full[1]}.",
         f"the filter has {blend[0]} in {blend[1]}.",
+        f"keep {fitting['of full']:.0%} of the full LightGCN's NDCG@20 in "
+        f"{fitting['bytes to serve per entity']:.1f}.",
         f"Trained at 2 bits per number they keep {bits['of full']:.0%} of the full table's NDCG@20 in "
         f"{bits['table bytes per entity']:.1f} bytes per entity, interactions not counted.",
         f"Of the {len(floats)} float32 tables that ran at that size, "
@@ -201,6 +205,15 @@ def test_what_is_said_of_quantized_tables_holds():
             assert ncf.idxmax() == "uniform-int4"
         if size != "6.4":
             assert ngcf[["mec", "pq", "bet-int8", "bet-int4"]].min() > 1
+
+
+def test_best_to_serve_is_the_reports():
+    expected = []
+    for _, row in read("full", "best_to_serve").iterrows():
+        numbers = [printed(row[name]) for name in ("recall@20", "ndcg@20")]
+        names = [f"{row['at most']:.1f}", f"`{row['method']}`", row["backbone"], row["holds"]]
+        expected.append([*names, *numbers, f"{row['of full']:.0%}"])
+    assert table_rows(section(RESULTS, "MovieLens-100K: bytes to serve")) == expected
 
 
 def test_gowalla_bytes_to_serve_are_the_reports():
