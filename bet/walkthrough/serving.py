@@ -67,12 +67,11 @@ def plot_bytes(sections: Mapping[str, pd.DataFrame]) -> Figure:
     figure, axis = plt.subplots(figsize=(7.0, 4.2))
     for number, (section, measured) in enumerate(sections.items()):
         axis.plot(measured[BYTES], measured[NDCG], "o", color=f"C{number}", label=section)
-        side = {"ha": "right" if number % 2 else "left", "va": "center"}
+        away, side = (-5, "right") if number % 2 else (5, "left")
         for label, row in measured.iterrows():
-            offset, point = (-5 if number % 2 else 5, 0), (row[BYTES], row[NDCG])
-            axis.annotate(
-                str(label), point, offset, textcoords="offset points", fontsize=6, **side
-            )
+            point = (row[BYTES], row[NDCG])
+            options = {"textcoords": "offset points", "fontsize": 6, "ha": side, "va": "center"}
+            axis.annotate(str(label), point, (away, 0), **options)  # type: ignore[arg-type]
     axis.set(xscale="log", xlabel="bytes to serve per entity", ylabel=f"{NDCG} on test")
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.margins(x=0.3)
