@@ -5,6 +5,8 @@ vector registers have no remainder. Rows do not depend on what is solved beside 
 numbers with any number of threads.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numba
@@ -16,8 +18,19 @@ CHUNK = 256  # rows whose products are summed in float32 before they join a larg
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
-# Sums in any order, but NaN and infinity stay what they are: they end the training.
-FAST = {"reassoc", "contract", "nsz"}
+
+
+def _compiled(loop: Callable) -> Callable:
+    """``loop``, compiled when it is first called, once per machine where there is a place for that.
+
+    Sums may have any order, but NaN and infinity stay what they are: they end the training.
+    """
+    fast = {"reassoc", "contract", "nsz"}
+    compile_later = partial(numba.njit, fastmath=fast, nogil=True, error_model="numpy")
+    try:
+        return compile_later(cache=True)(loop)
+    except RuntimeError:  # neither beside this file nor in the user's folder
+        return compile_later()(loop)
 
 
 class System(NamedTuple):
@@ -37,7 +50,7 @@ class System(NamedTuple):
     steps: int
 
 
-@numba.njit(fastmath=FAST, nogil=True, cache=True)
+@_compiled
 def add_gram(v, first, last, out):
     """Write V'V of rows first..last of ``v`` (k, w) to the upper triangle of ``out`` (w, w)."""
     width = v.shape[1]
@@ -74,7 +87,7 @@ def add_gram(v, first, last, out):
                 out[i + 1, j + 3] += t3
 
 
-@numba.njit(fastmath=FAST, nogil=True, cache=True)
+@_compiled
 def times_gram(z, gram, width, out):
     """Write z G to the first ``width`` columns of ``out``; ``z``, ``out``: (GROUP, w)."""
     for j in range(0, width, 4):
@@ -96,7 +109,7 @@ def times_gram(z, gram, width, out):
             out[r + 1, j + 2], out[r + 1, j + 3] = t2, t3
 
 
-@numba.njit(fastmath=FAST, nogil=True, cache=True)
+@_compiled
 def add_interactions(z, v, items, target, out):
     """Add sum_i (z . v_i - target) v_i over ``items`` (k,) to ``out`` (d,); ``z`` (d,), d columns
     of ``v``.
@@ -127,7 +140,7 @@ def add_interactions(z, v, items, target, out):
             out[k] += s0 * v[a, k]
 
 
-@numba.njit(fastmath=FAST, nogil=True, cache=True)
+@_compiled
 def dot(a, b):
     """The inner product of two rows."""
     s = ZERO
@@ -136,7 +149,7 @@ def dot(a, b):
     return s
 
 
-@numba.njit(fastmath=FAST, nogil=True, cache=True, error_model="numpy")
+@_compiled
 def solve_rows(group, system, x):
     """Move the rows ``group`` (at most GROUP,) of ``x`` (m, w) towards their solutions."""
     v, sizes, ridge = system.v, system.sizes, system.ridge
@@ -184,7 +197,7 @@ def solve_rows(group, system, x):
         x[u, : sizes[u]] = z[r, : sizes[u]]
 
 
-@numba.njit(nogil=True, cache=True)
+@_compiled
 def solve_all(rows, system, x):
     """``solve_rows`` for ``rows``, a group at a time."""
     for start in range(0, len(rows), GROUP):
