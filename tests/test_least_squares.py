@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from bet.actions import Budget, sample_action
+from bet.actions import Allocation, Budget, sample_action
 from bet.data import FrequencyOrder, power_law, split_interactions
+from bet.packed import CodebookLayout
 from bet.process import fixed_threads
-from bet.tables import PackedSpec
-from bet.training import AlsSettings, loop, row_solver, train_als
-from bet.training.row_solver import Equations, compiled, in_torch, pad_columns
+from bet.tables import CodebookSpec, PackedSpec
+from bet.training import AlsSettings, als, loop, row_solver, train_als
+from bet.training.row_solver import Equations, compiled, in_torch, pad_columns, solve_stored
 
 WAYS = {"compiled": compiled, "torch": partial(in_torch, device=torch.device("cpu"))}
 SETTINGS = AlsSettings(sweeps=6, unobserved_weight=0.1, evaluate_every=1, patience=9)
@@ -114,6 +115,25 @@ def packed_table(train, bits, sizes):
     return spec.table
 
 
+def coded_table(train, columns, seed):
+    """A table in which a third of a side's entities have rows of their own, the others codes."""
+    (n_users, n_items), rng = train.shape, np.random.default_rng(seed)
+    layout = CodebookLayout(
+        columns=columns,
+        copies=1,
+        subspaces=2,
+        code_bits=1,
+        users=n_users,
+        items=n_items,
+        user_uncompressed=n_users // 3,
+        item_uncompressed=n_items // 3,
+    )
+    codes = rng.integers(0, 2, (sum(layout.coded), 2))
+    start = 0.1 * rng.standard_normal((layout.stored_rows, columns))
+    order = FrequencyOrder.of(train).entities
+    return CodebookSpec(layout, codes, order, start.astype(np.float32)).table
+
+
 def uniform_sizes(train, size):
     return np.full(sum(train.shape), size, dtype=np.int16)
 
@@ -150,40 +170,40 @@ def test_numbers_do_not_depend_on_the_threads(bits):
     assert torch.equal(tables[0], tables[1]) and torch.equal(tables[0], tables[2])
 
 
-@pytest.mark.parametrize("bits", [None, 1])
+@pytest.mark.parametrize("bits", [None, 1, "codes"])
 @pytest.mark.parametrize("validated", [True, False])
 def test_interrupted_fit_continues_to_the_same_numbers(tmp_path, monkeypatch, bits, validated):
     monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
     train, path = random_matrix(50, 40, 3), tmp_path / "checkpoint.pt"
     sizes = uniform_sizes(train, 8)
-    table = packed_table(train, bits, sizes) if bits else None
-    solve = row_solver.compiled
+    table = coded_table(train, 8, 0) if bits == "codes" else None
+    if isinstance(bits, int):
+        table = packed_table(train, bits, sizes)
+    kind = als._StoredRun if bits == "codes" else als._RowsRun
+    solve, solved, deadly = kind._solve, [], []
 
-    def run(dies_at=None):
-        model, solved = fresh(train, sizes, table), []
+    def counted(self, side, rounded):
+        solved.append(side)
+        if len(solved) in deadly:
+            raise KeyboardInterrupt
+        solve(self, side, rounded)
 
-        def counted(equations):
-            solver = solve(equations)
+    monkeypatch.setattr(kind, "_solve", counted)
 
-            def solve_or_die(x, v):
-                solved.append(1)
-                if len(solved) == dies_at:
-                    raise KeyboardInterrupt
-                solver(x, v)
-
-            return solve_or_die
-
-        monkeypatch.setattr(row_solver, "compiled", counted)
-        monkeypatch.setattr(row_solver, "find_spec", lambda name: True)
+    def run():
+        solved.clear()
+        model = fresh(train, sizes, table)
         validate = (lambda m: float(m.table().detach().abs().sum())) if validated else None
         result = train_als(model, train, SETTINGS, seed=0, validate=validate, checkpoint=path)
         return model.table.weight.detach(), result, len(solved)
 
     expected, whole, half_sweeps = run()
     assert half_sweeps == 1 + 2 * 6 and not path.exists()
+    deadly.append(9)  # in the fourth sweep
     with pytest.raises(KeyboardInterrupt):
-        run(dies_at=9)  # in the fourth sweep or the fifth
+        run()
     assert path.is_file()
+    deadly.clear()
     numbers, result, again = run()
     assert again == 2 * (6 - 3) and not path.exists()
     assert torch.equal(numbers, expected)
@@ -219,3 +239,30 @@ def test_one_side_may_have_no_columns(empty):
     # Nothing can be scored, so nothing is the best fit.
     assert result.curve[-1].loss == pytest.approx(1.0)
     assert model.table.weight.abs().max() < 1e-9
+
+
+def test_stored_rows_solve_the_least_squares_of_all_who_share_them(monkeypatch):
+    monkeypatch.setattr(row_solver, "NUMBERS", 60)  # several blocks
+    train, columns = random_matrix(14, 11, 6), 4
+    table = coded_table(train, columns, 0)(Allocation.uniform(25, columns), d_max=columns, copies=1)
+    v = np.random.default_rng(1).standard_normal((11, columns)).astype(np.float32)
+    ridge = np.linspace(0.5, 2, 14)
+    equations = Equations(train, np.full(14, columns), ridge, 0.2, steps=200)
+    before = table.weight.detach().clone()
+    solve_stored(equations, table, slice(0, 14), torch.from_numpy(v))
+    # A composed row is linear in the stored numbers: the map column by column.
+    shape = table.weight.shape
+    units = torch.eye(table.weight.numel()).reshape(-1, *shape)
+    linear = np.stack([table.compose(unit)[:14].numpy().ravel() for unit in units], axis=1)
+    system, wanted = np.zeros((14 * columns,) * 2), np.zeros(14 * columns)
+    for u, items in enumerate(np.split(train.indices, train.indptr[1:-1])):
+        if len(items):
+            part = slice(u * columns, (u + 1) * columns)
+            system[part, part] = 0.2 * v.T @ v + v[items].T @ v[items] + ridge[u] * np.eye(columns)
+            wanted[part] = v[items].sum(0)
+    expected = np.linalg.lstsq(linear.T @ system @ linear, linear.T @ wanted, rcond=1e-9)[0]
+    used = linear.any(0).reshape(shape)
+    weight = table.weight.detach().numpy()
+    np.testing.assert_allclose(weight[used], expected.reshape(shape)[used], rtol=1e-2, atol=1e-3)
+    assert used.any() and not used.all()
+    np.testing.assert_array_equal(weight[~used], before.numpy()[~used])  # of the other side

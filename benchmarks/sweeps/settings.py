@@ -137,7 +137,7 @@ def label(table: Table) -> str:
 def quality(dataset: str, backbone: str, settings: Settings, table: Table, d_max: int) -> float:
     """Validation quality of a uniform table, trained from scratch; kept in the cache."""
     numbers = "-".join(map(str, asdict(settings).values()))
-    kind = str(table) if isinstance(table, int) else "-".join(table).replace("/", "-")
+    kind = label(table).removesuffix(" columns").replace(" ", "").replace("/", "-")
     path = cache_dir() / "sweep" / f"{dataset}-{backbone}-{kind}-{numbers}.json"
     if path.is_file():
         return json.loads(path.read_text())
