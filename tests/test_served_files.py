@@ -199,7 +199,7 @@ def test_room_is_used_to_the_byte(split, limit):
 def test_what_cannot_be_met_is_refused(split):
     for method, text, why in (
         ("su", "9 B/entity to serve", "su does not meet a number of bytes to serve"),
-        ("uniform-int2", "2 B/entity to serve", "the interactions alone take"),
+        ("uniform-int2", "2 B/entity to serve", "leaves nothing for a table"),
     ):
         cell = Cell("tiny", "lightgcn", text, method, profile="smoke")
         with pytest.raises(BetError, match=why):

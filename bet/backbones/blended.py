@@ -22,8 +22,6 @@ class BlendedRecommender(Recommender):
     @torch.no_grad()
     def ranker(self) -> Ranker:
         of_vectors, of_rule = super().ranker(), self.rule.scores
-        if not self.weight:
-            return of_rule
         return lambda users: standardize(of_rule(users)).add_(
             standardize(of_vectors(users)), alpha=self.weight
         )

@@ -18,8 +18,8 @@ from bet.backbones import (
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.graph_filter import GraphFilter, graph_filter
-from bet.methods.quantized import uniform_packed
-from bet.methods.vectors import rounded_vectors
+from bet.methods.quantized import quantized_context, uniform_packed
+from bet.methods.vectors import rounded_vectors, vector_context
 from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached, refit
 from bet.training import ReferenceSettings
 
@@ -55,9 +55,11 @@ def blend(context: SearchContext) -> MethodResult:
     vectors, refused = {}, None
     for bits in BITS:
         try:
-            vectors[bits] = _train_vectors(context, bits)
+            _check_fits(context, bits)
         except BetError as error:  # too many bits for these bytes
             refused = error
+        else:
+            vectors[bits] = _train_vectors(context, bits)
     if not vectors:
         assert refused is not None
         raise refused
@@ -71,7 +73,8 @@ def blend(context: SearchContext) -> MethodResult:
 
     def fit_again(interactions: csr_array, what: str) -> Recommender:
         assert filtered.refit is not None
-        fitted = filtered.refit(interactions, what).backbone
+        with locked(filtered.context.workspace.folder):
+            fitted = filtered.refit(interactions, what).backbone
         assert isinstance(fitted, GraphFilter)
         again = refit(chosen.context, chosen.trained, interactions, what)
         return BlendedRecommender(again, fitted, best.weight).to(model.device)
@@ -108,6 +111,14 @@ def _tuned_filter(context: SearchContext) -> MethodResult:
     folder = workspace.cache / "filters" / shared.key
     with locked(folder):  # of blends that start together the first one tunes
         return graph_filter(shared.in_folder(folder))
+
+
+def _check_fits(context: SearchContext, bits: int) -> None:
+    """Raise BetError where not even the narrowest vectors of ``bits`` fit."""
+    if BACKBONES[context.settings.backbone].reads_graph:
+        vector_context(context, bits)
+    else:
+        quantized_context(context, bits, uniform=True)
 
 
 def _train_vectors(context: SearchContext, bits: int) -> MethodResult:

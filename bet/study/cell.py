@@ -48,7 +48,6 @@ class Cell:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
-        METHODS[self.method].check(self.backbone)
         if self.dataset not in DATASETS and not Path(self.dataset).is_file():
             raise BetError(
                 f"unknown dataset {self.dataset!r}: no such file, and known are "
@@ -59,6 +58,7 @@ class Cell:
                 f"method {self.method!r} with backbone {self.backbone!r}: references "
                 f"({', '.join(REFERENCES)}) take the backbone {NO_BACKBONE!r}, no other method does"
             )
+        METHODS[self.method].check(self.backbone)
         without = ("full", *REFERENCES)  # they never have a budget, others of UNBUDGETED may
         if (self.budget is None and self.method not in (*without, *UNBUDGETED)) or (
             self.budget is not None and self.method in without

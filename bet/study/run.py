@@ -28,7 +28,7 @@ from bet.study.record import (
     write_record,
     write_unreached,
 )
-from bet.study.setup import cell_context, fitted_interactions
+from bet.study.setup import cell_context, explaining_room, fitted_interactions
 from bet.study.summary import build_record, rank_test
 
 
@@ -107,7 +107,8 @@ def _search(cell: Cell, context: SearchContext) -> MethodResult:
     """
     with locked(context.workspace.folder):  # a cell of the other protocol may do the same work
         try:
-            return METHODS[cell.method](context)
+            with explaining_room(cell, context):
+                return METHODS[cell.method](context)
         except BudgetNotMet as error:
             write_unreached(cell, PROFILES[cell.profile].key(cell), commit(), error)
             raise

@@ -1,5 +1,7 @@
 """From a cell and a split to what a method gets to see."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -8,7 +10,7 @@ from scipy.sparse import csr_array
 from bet.actions import Budget, bounds_serving, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import FrequencyOrder, Split
-from bet.errors import BetError
+from bet.errors import BetError, BudgetNotMet
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.packed import float32_file_bytes
 from bet.paths import cache_dir
@@ -93,10 +95,27 @@ def _room(cell: Cell, split: Split, d_max: int, limit: int) -> int:
     )
     if room <= 0:
         raise BetError(
-            f"a budget of {limit:,} bytes to serve leaves nothing for a table: the interactions "
-            f"alone take {coded.layout.n_bytes:,}; raise the budget, or take vectors-int2"
+            f"a budget of {limit:,} bytes to serve leaves nothing for a table: what else a server "
+            f"needs takes {limit - room:,}; raise the budget"
         )
     return room
+
+
+@contextmanager
+def explaining_room(cell: Cell, context: SearchContext) -> Iterator[None]:
+    """Add to an error about too few bytes how many of a budget to serve are left for the table."""
+    try:
+        yield
+    except BudgetNotMet:
+        raise
+    except BetError as error:
+        limit, room = parse_bytes(cell.budget, context.budget.n), context.byte_limit
+        if not bounds_serving(cell.budget) or limit is None or room is None or limit == room:
+            raise
+        raise BetError(
+            f"{error} (of {limit:,} bytes to serve {room:,} are left for the table; the other "
+            f"{limit - room:,} are for interactions, weights and header)"
+        ) from error
 
 
 def fitted_interactions(cell: Cell, split: Split) -> csr_array:

@@ -26,6 +26,7 @@ from bet.training.row_solver import (
 from bet.training.settings import AlsSettings
 
 USERS, ITEMS = 0, 1
+MOST_RIDGE = 1e15
 PAIRS = 2**16  # whose scores the loss takes at once
 
 
@@ -176,5 +177,13 @@ def _equations(matrix: csr_array, sizes: np.ndarray, settings: AlsSettings) -> E
     """Of the rows of one side, whose interactions are those of ``matrix`` (m, k)."""
     weight, degrees = settings.unobserved_weight, np.diff(matrix.indptr)
     terms = degrees + weight * matrix.shape[1]  # of the loss, by their weights
-    ridge = settings.l2 * terms**settings.exponent
+    with np.errstate(over="ignore"):  # is refused below
+        ridge = settings.l2 * terms**settings.exponent
+    # Squares of it must be numbers in float32, too.
+    if not ridge.max(initial=0.0) < MOST_RIDGE or not weight < MOST_RIDGE:
+        raise BetError(
+            f"l2 {settings.l2:g} and exponent {settings.exponent:g} weigh a row by "
+            f"{ridge.max(initial=0.0):g}, unobserved_weight is {weight:g}; at most "
+            f"{MOST_RIDGE:g} can be computed with: lower them"
+        )
     return Equations(matrix, sizes, ridge, weight, settings.cg_steps)

@@ -40,7 +40,8 @@ def tune(
 
     No setting is evaluated twice. What an interrupted run has evaluated is in the workspace. A
     refit to more interactions chooses again, as often, since what is best depends on how dense they
-    are: it fits train and most of validation, and ranks the rest of validation.
+    are: it fits train and most of validation, and ranks the rest of validation. These evaluations
+    are not among those of the result.
     """
     outcomes = _tried(context, rule, grid, closer)
     best = _best(outcomes)
