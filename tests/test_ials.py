@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
-from bet.methods import METHODS
+from bet.methods import METHODS, REFERENCES
 from bet.methods.method import BY_LEAST_SQUARES
 from bet.packed import load
 from bet.search import SearchSettings, load_or_pretrain, refit
@@ -56,8 +56,11 @@ def test_no_interactions_are_refused():
 def test_numbers_that_overflow_end_the_fit():
     train = random_matrix(20, 15, 5)
     huge = replace(SETTINGS, unobserved_weight=1e30)
-    with pytest.raises(BetError, match=r"diverged in sweep 1.*unobserved_weight 1e\+30"):
-        train_als(fresh(train, 3, init_std=1e6), train, huge, seed=0)
+    with pytest.raises(BetError, match=r"unobserved_weight is 1e\+30; at most 1e\+15 .*lower"):
+        train_als(fresh(train, 3), train, huge, seed=0)
+    for name, value in (("l2", 1e30), ("exponent", 50.0)):
+        with pytest.raises(BetError, match=r"l2 .* and exponent .*lower them"):
+            train_als(fresh(train, 3), train, replace(SETTINGS, **{name: value}), seed=0)
     with pytest.raises(BetError, match="diverged in sweep 1"):
         train_als(fresh(train, 3, init_std=1e25), train, SETTINGS, seed=0)
 
@@ -92,7 +95,8 @@ def test_every_method_runs_on_it_or_says_which_do(make):
     for name in others:
         with pytest.raises(BetError, match=f"method '{name}' needs gradients.* are full, su, sr"):
             METHODS[name](context)
-        with pytest.raises(BetError, match=f"method '{name}' needs gradients"):
+        reason = "references .* take the backbone" if name in REFERENCES else "needs gradients"
+        with pytest.raises(BetError, match=f"method '{name}' .*{reason}"):
             Cell("tiny", "ials", "50%", name)
     assert not context.workspace.cache.exists()
     with pytest.raises(BetError, match="'ials' is not trained by gradients"):
