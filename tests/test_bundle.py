@@ -16,8 +16,9 @@ from bet.errors import BetError
 from bet.methods import METHODS
 from bet.study import bundle
 from bet.study.profiles import PROFILES
-from bet.study.record import Record, Unreached, encode
+from bet.study.record import Record, encode
 from bet.study.run import run_cell
+from bet.study.unreached import Unreached
 
 
 def write_results(folder, content, *, hits=0b10):

@@ -12,7 +12,7 @@ from bet.methods import ELEMENTWISE, METHODS, UNBUDGETED
 from bet.search import (
     initialize_recommender,
 )
-from bet.study import record
+from bet.study import record, unreached
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import train
@@ -89,7 +89,7 @@ def test_an_unreachable_budget_leaves_a_record_that_says_so(tmp_path, monkeypatc
     cell = Cell("tiny", "lightgcn", "92%", "esapn", profile="smoke")
     with pytest.raises(BudgetNotMet, match="starts with 2"):
         run_cell(cell)
-    reason = json.loads(record.unreached_path(cell).read_text())
+    reason = json.loads(unreached.unreached_path(cell).read_text())
     assert (
         reason["cell_id"] == cell.id
         and reason["reached"] > reason["target"]

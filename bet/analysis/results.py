@@ -11,7 +11,8 @@ from bet.study.bundle import Bundle
 from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
-from bet.study.record import Record, Unreached
+from bet.study.record import Record
+from bet.study.unreached import Unreached
 
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # as in the paper; records hold more
 METRIC = "ndcg@20"  # of tests, ranks, shares and figures

@@ -23,12 +23,12 @@ from bet.study.profiles import PROFILES
 from bet.study.record import (
     AnyPart,
     Record,
-    Unreached,
     decode,
     encode,
     read_record_file,
     write_record,
 )
+from bet.study.unreached import Unreached
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from msgspec import Meta, Struct
 
-from bet.errors import BetError, BudgetNotMet
+from bet.errors import BetError
 from bet.files import atomic_path
 from bet.paths import results_dir
 from bet.serving import Form
@@ -252,17 +252,6 @@ class Record(Part, frozen=True):
         return f"{self.cell_id}.parquet"
 
 
-class Unreached(Part, frozen=True):
-    """A run that ended above its budget, which is a result, too."""
-
-    cell_id: str
-    key: str
-    commit: str | None
-    target: int
-    reached: int
-    why: str
-
-
 def encode(part: Part, indent: int = 0) -> str:
     """JSON of a record; ``indent`` spaces a level, one line with 0."""
     text = msgspec.json.encode(part, enc_hook=np.generic.item)  # numpy numbers, too
@@ -303,16 +292,3 @@ def write_record(path: Path, record: Record, rows: pd.DataFrame) -> None:
     write_rows(rows, path.with_name(record.per_user))
     with atomic_path(path) as temporary:
         temporary.write_text(encode(record, indent=1) + "\n")
-
-
-def unreached_path(cell: Cell) -> Path:
-    """Where it is written that ``cell`` ended above its budget."""
-    return record_path(cell).with_suffix(".unreached")
-
-
-def write_unreached(cell: Cell, key: str, commit: str | None, error: BudgetNotMet) -> None:
-    """Record a result that is not a table: what was to be reached, what was, and why no more."""
-    names = {"cell_id": cell.id, "key": key, "commit": commit}
-    fields = names | {"target": error.target, "reached": error.reached, "why": str(error)}
-    with atomic_path(unreached_path(cell)) as temporary:
-        temporary.write_text(encode(msgspec.convert(fields, Unreached), indent=1) + "\n")

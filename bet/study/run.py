@@ -24,12 +24,11 @@ from bet.study.record import (
     StageSeconds,
     read_record,
     record_path,
-    unreached_path,
     write_record,
-    write_unreached,
 )
 from bet.study.setup import cell_context, explaining_room, fitted_interactions
 from bet.study.summary import build_record, rank_test
+from bet.study.unreached import unreached_path, write_unreached
 
 
 def run_cell(
