@@ -61,7 +61,7 @@ def test_bits_and_weight_are_the_best_on_validation(blended, split, monkeypatch)
     assert result.effort.trainings == len(BITS)
     assert model.table.n_bytes() <= LIMIT
     file = served_file(model, split.train)
-    assert file.form == "vectors and interactions" and file.interaction_bytes > 0
+    assert file.form == "vectors and interactions" and file.layout.byte_report().interactions > 0
     # What is finished is not evaluated again.
     monkeypatch.setattr(SearchContext, "rank", None)
     again = METHODS["blend"](context)

@@ -53,11 +53,11 @@ def test_the_chosen_table_fits_and_is_described(tmp_path, backbone):
     assert f"{release.report.total:,}" in page
     has_weights = backbone in ("ncf", "ngcf")
     assert has_weights == (f"{file.name}.backbone.pt" in page)
-    assert (release.served.weight_bytes > 0) == (has_weights and release.served.form != "vectors")
+    assert (release.serving.weights > 0) == (has_weights and release.serving.form != "vectors")
     if backbone == "ials":
-        assert release.served.form == "vectors" and release.served.interaction_bytes == 0
+        assert release.serving.form == "vectors" and release.serving.interactions == 0
     else:
-        assert release.served.n_bytes > release.report.total
+        assert release.serving.bytes > release.report.total
     code = load_lines(release)
     assert len(code.splitlines()) == 3
     names: dict = {}

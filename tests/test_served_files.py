@@ -154,7 +154,7 @@ def test_both_ways_to_store_a_graph_model_occur(fitted, split):
 def test_seen_items_and_ids_count_and_come_back(fitted, split, tmp_path, case):
     model, train, ids = fitted(*case), split.train, ids_of(planted())
     plain, order = served_file(model, train), row_order(model, train)
-    seen, named = plain.seen_bytes(train, order), plain.id_bytes(ids)
+    seen, named = plain.seen_bytes, plain.id_bytes(ids)
     path = tmp_path / "served"
     written = write_served(path, model, train, with_seen=True)
     assert path.stat().st_size == written.n_bytes == plain.n_bytes + seen

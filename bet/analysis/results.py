@@ -105,7 +105,11 @@ class Results:
 
     def record(self, cell_id: str) -> Record | None:
         """The record of a cell, None when it is missing."""
-        return next((record for record in self.records if record.cell_id == cell_id), None)
+        return self._by_id.get(cell_id)
+
+    @cached_property
+    def _by_id(self) -> dict[str, Record]:
+        return {record.cell_id: record for record in self.records}
 
 
 def results_of(bundle: Bundle) -> Results:

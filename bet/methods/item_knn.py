@@ -88,8 +88,7 @@ class ItemKnn(RankingRule):
             yield first, similar
 
     def stored_in(self, items: np.ndarray) -> Mapping[str, np.ndarray]:
-        place = np.empty_like(items)
-        place[items] = np.arange(len(items))
+        place = np.argsort(items)  # the inverse permutation
         lists, weights = (self.stored[name][items] for name in ("neighbors", "weights"))
         lists = place[lists].astype(lists.dtype)
         order = np.argsort(np.where(weights > 0, lists, len(items)), axis=1, kind="stable")

@@ -27,6 +27,7 @@ from bet.packed.layout import (
     most_float32_parameters,
     most_row_bytes,
     row_bytes,
+    vectors_layout,
 )
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
@@ -77,6 +78,7 @@ __all__ = [
     "open_recommender",
     "pruned_file_bytes",
     "row_bytes",
+    "vectors_layout",
     "shapes_of",
     "write_ids",
     "write_packed",

@@ -14,7 +14,7 @@ bits per value ends on a whole byte. Rows of at most eight bits have a step (flo
 or ``rows_per_step`` consecutive ones together.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -237,6 +237,17 @@ def layout_of(
     counts = np.stack([np.bincount(side, minlength=len(listed)) for side in sides])
     stored = row_kinds.astype(np.uint8 if len(listed) <= 256 else np.uint16)
     return Layout(kinds, counts, kinds_by_id=None if by_rank else stored, copies=copies)
+
+
+def vectors_layout(n: int, columns: int, bits: int, n_users: int) -> Layout:
+    """The layout of ``n`` final vectors, whose inner products are the scores, by frequency.
+
+    >>> layout = vectors_layout(3, columns=4, bits=2, n_users=2)  # a byte each, and a step
+    >>> layout.file_kind, layout.byte_report().rows, layout.byte_report().steps
+    ('vectors', 3, 6)
+    """
+    layout = layout_of(np.full(n, columns), bits, n_users, by_rank=True)
+    return replace(layout, file_kind="vectors")
 
 
 def float32_layout(sizes: np.ndarray, n_users: int, copies: int, d_max: int) -> Layout:

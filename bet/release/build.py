@@ -34,6 +34,7 @@ from bet.search import (
 from bet.serving import served_file
 from bet.study.output import check_writable, ids_of, save_table
 from bet.study.profiles import PROFILES
+from bet.study.summary import serving_part
 from bet.training import evaluate
 
 BITS = (16, 8, 4, 2, 1)  # per number, of the uniform tables
@@ -145,7 +146,7 @@ def _build(
         unsearched=unsearched,
         test=test,
         report=load(file).byte_report(),
-        served=served_file(model, interactions.matrix),
+        serving=serving_part(served_file(model, interactions.matrix), ids_of(interactions)),
         example_user=ids_of(interactions)[0][0],
     )
 

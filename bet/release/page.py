@@ -51,11 +51,11 @@ def decision_sentence(release: TableRelease) -> str:
 
 def serving_sentence(release: TableRelease) -> str:
     """What a server needs in all, which is more than the table where a graph is read."""
-    served = release.served
-    parts = [f"interactions {served.interaction_bytes:,}"] * bool(served.interaction_bytes)
-    parts += [f"weights {served.weight_bytes:,}"] * bool(served.weight_bytes)
+    serving = release.serving
+    parts = [f"interactions {serving.interactions:,}"] * bool(serving.interactions)
+    parts += [f"weights {serving.weights:,}"] * bool(serving.weights)
     details = f", of them {', '.join(parts)}" if parts else ""
-    return f"To recommend, {served.n_bytes:,} bytes are needed ({served.form}{details})."
+    return f"To recommend, {serving.bytes:,} bytes are needed ({serving.form}{details})."
 
 
 def expectations(release: TableRelease) -> str:

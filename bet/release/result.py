@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bet.packed import ByteReport
 from bet.release.gate import GateDecision
-from bet.serving import ServedFile
+from bet.study.record import Serving
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class TableRelease:
     unsearched: str | None  # why not, in that case
     test: dict[str, float]  # metrics of the chosen table, before it was refitted on everything
     report: ByteReport
-    served: ServedFile  # the shortest file that recommends by itself
+    serving: Serving  # what the shortest file that recommends by itself takes
     example_user: str  # one of your ids
 
     @property

@@ -1,6 +1,7 @@
 """The one place where the type of the settings decides how a recommender is trained."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from bet.backbones import Recommender
@@ -22,22 +23,13 @@ def train_model(
     context's): ``bet.training.train`` or ``train_als``, which see for the rest.
     """
     chosen, seed = settings or context.settings.training, context.settings.seed
+    fit: Callable[..., TrainResult]
     if isinstance(chosen, AlsSettings):
-        return train_als(
-            model,
-            context.data.train,
-            chosen,
-            seed=seed,
-            validate=validate,
-            epochs=epochs,
-            checkpoint=checkpoint,
-            progress=progress,
-        )
-    assert isinstance(chosen, TrainSettings), "a reference is fitted by its own method"
-    return train(
-        model,
-        context.sampler,
-        chosen,
+        fit = partial(train_als, model, context.data.train, chosen)
+    else:
+        assert isinstance(chosen, TrainSettings), "a reference is fitted by its own method"
+        fit = partial(train, model, context.sampler, chosen)
+    return fit(
         seed=seed,
         validate=validate,
         epochs=epochs,

@@ -7,7 +7,6 @@ from bet.serving.layouts import (
     row_order,
     served_file,
     table_room,
-    vector_bytes,
 )
 from bet.serving.write import write_served
 
@@ -18,6 +17,5 @@ __all__ = [
     "row_order",
     "served_file",
     "table_room",
-    "vector_bytes",
     "write_served",
 ]

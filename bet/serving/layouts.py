@@ -1,7 +1,8 @@
 """Which file serves a model, and how long it is: from shapes alone, before anything is written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,12 +21,11 @@ from bet.data import FrequencyOrder
 from bet.packed import (
     CodedInteractions,
     Ids,
-    InteractionLayout,
     RecommenderLayout,
     code_interactions,
     id_layout,
-    layout_of,
     most_table_bytes,
+    vectors_layout,
 )
 from bet.packed.safetensors_io import shapes_of
 from bet.tables import VectorTable
@@ -44,15 +44,19 @@ BLENDED_FACTS = ("user_exponent", "item_exponent", "weight")
 LONG_FACT = 0.123456789  # takes as many digits as any exponent or weight that is tried
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ServedFile:
     """A file that serves a model: what it holds, and where every byte is.
 
-    ``is_table``: it is the table's own file, in which the scores' vectors stand.
+    ``order`` (n,): entity id of every row, users first; ``coded``: the interactions in that order,
+    whether the file holds them or not. ``is_table``: it is the table's own file, in which the
+    scores' vectors stand.
     """
 
     form: Form
     layout: RecommenderLayout
+    order: np.ndarray = field(repr=False)
+    coded: CodedInteractions = field(repr=False)
     is_table: bool = False
 
     @property
@@ -63,23 +67,13 @@ class ServedFile:
         return self.layout.file_bytes
 
     @property
-    def interaction_bytes(self) -> int:
-        """Bytes of the interactions in it."""
-        return self.layout.interactions.n_bytes if self.layout.interactions else 0
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of the backbone's weights in it."""
-        return self.layout.byte_report().weights
-
-    def seen_bytes(self, interactions: csr_array, order: np.ndarray) -> int:
+    def seen_bytes(self) -> int:
         """Bytes more with the items that every user has seen; 0 where the interactions are there
         already.
         """
         if self.layout.interactions:
             return 0
-        seen = coded_in_order(interactions, order).layout
-        return replace(self.layout, seen=seen).file_bytes - self.n_bytes
+        return replace(self.layout, seen=self.coded.layout).file_bytes - self.n_bytes
 
     def id_bytes(self, ids: Ids) -> int:
         """Bytes more with ``ids`` of users and items."""
@@ -89,8 +83,12 @@ class ServedFile:
 def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
     """The shortest file that gives the scores of ``model``, which was fitted to ``interactions``
     (|U|, |V|) binary CSR.
+
+    A model whose vectors come out of the graph is stored as its table and the graph or as its final
+    vectors in float32, whichever is shorter.
     """
     table, backbone, order = model.table, model.backbone, row_order(model, interactions)
+    coded = coded_in_order(interactions, order)
     alone = RecommenderLayout(
         backbone=model.name,
         facts=model.facts,
@@ -99,43 +97,21 @@ def served_file(model: Recommender, interactions: csr_array) -> ServedFile:
         table_bytes=table.n_bytes() or None,
         weights=shapes_of(stored_weights(model, order)),
     )
-    if isinstance(table, VectorTable) and not isinstance(model, BlendedRecommender):
-        return ServedFile("vectors", alone, is_table=True)
-    if isinstance(backbone, RankingRule) and not backbone.reads_graph:
-        return ServedFile("order", alone)
-    coded = coded_in_order(interactions, order)
-    if isinstance(backbone, RankingRule):
-        return ServedFile("interactions", replace(alone, interactions=coded.layout))
+    whole = replace(alone, interactions=coded.layout)
+    file = partial(ServedFile, order=order, coded=coded)
     if isinstance(model, BlendedRecommender):
-        whole = replace(alone, interactions=coded.layout)
-        return ServedFile("vectors and interactions", whole)
-    return shorter_file(alone, backbone, table().shape[1] // table.copies, coded.layout)
-
-
-def shorter_file(
-    alone: RecommenderLayout, backbone: Backbone, width: int, interactions: InteractionLayout
-) -> ServedFile:
-    """Of a model with a table of ``width`` columns per copy: ``alone``, the layout of table and
-    weights, where the backbone reads no graph.
-
-    A model whose vectors come out of the graph is stored as its table and the graph or as its final
-    vectors in float32, whichever is shorter.
-    """
+        return file("vectors and interactions", whole)
+    if isinstance(backbone, RankingRule):
+        return file("interactions", whole) if backbone.reads_graph else file("order", alone)
+    if isinstance(table, VectorTable):
+        return file("vectors", alone, is_table=True)
     if not backbone.reads_graph:
-        return ServedFile("vectors" if backbone.inner_product else "table", alone)
-    whole = ServedFile("table and interactions", replace(alone, interactions=interactions))
-    final_width = backbone.final_width(width, backbone.d_max)
-    length = vector_bytes(alone.n_users, alone.n_users + alone.n_items, final_width)
+        return file("vectors" if backbone.inner_product else "table", alone)
+    columns = backbone.final_width(table().shape[1] // table.copies, backbone.d_max)
+    length = vectors_layout(table.n, columns, 32, model.n_users).byte_report().total
     vectors = replace(alone, table_bytes=length, weights={})
-    return min(
-        ServedFile("vectors", vectors, is_table=True), whole, key=lambda file: file.n_bytes
-    )
-
-
-def vector_bytes(n_users: int, n: int, width: int) -> int:
-    """Length of a file of ``n`` final vectors of ``width`` float32 numbers."""
-    layout = layout_of(np.full(n, width), 32, n_users, by_rank=True)
-    return replace(layout, file_kind="vectors").byte_report().total
+    both = file("vectors", vectors, is_table=True), file("table and interactions", whole)
+    return min(both, key=lambda served: served.n_bytes)
 
 
 def row_order(model: Recommender, interactions: csr_array) -> np.ndarray:
@@ -152,8 +128,7 @@ def coded_in_order(interactions: csr_array, order: np.ndarray) -> CodedInteracti
     """
     n_users, n_items = interactions.shape
     by_user = interactions[order[:n_users]]
-    place = np.empty(n_items, dtype=np.int64)
-    place[order[n_users:] - n_users] = np.arange(n_items)
+    place = np.argsort(order[n_users:])  # of every item: the inverse of the order
     return code_interactions(by_user.indptr, place[by_user.indices], n_items)
 
 
@@ -171,11 +146,6 @@ def _arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
     return {name: weight.detach().cpu().numpy() for name, weight in weights.items()}
 
 
-def without_graph(backbone: type[Backbone], d_max: int) -> Backbone:
-    """A backbone of which only the shapes of weights and the facts are of use."""
-    return backbone(normalized_adjacency(csr_array(np.ones((1, 1)))), 1, d_max, torch.Generator())
-
-
 def table_room(
     backbone: type[Backbone], d_max: int, coded: CodedInteractions, limit: int, *, blended: bool
 ) -> int:
@@ -185,7 +155,8 @@ def table_room(
     reads them or its scores are ``blended``, and for the backbone's weights, as for ``d_max``
     columns.
     """
-    body = without_graph(backbone, d_max)
+    graph = normalized_adjacency(csr_array(np.ones((1, 1))))  # shapes do not depend on it
+    body = backbone(graph, 1, d_max, torch.Generator())
     layout = RecommenderLayout(
         backbone=backbone.name,
         facts=dict.fromkeys(BLENDED_FACTS, LONG_FACT) if blended else body.facts,

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
 from scipy.sparse import csr_array
 
@@ -15,12 +14,12 @@ from bet.packed import (
     Ids,
     float32_layout,
     id_layout,
-    layout_of,
+    vectors_layout,
     write_packed,
     write_pruned,
     write_recommender,
 )
-from bet.serving.layouts import ServedFile, coded_in_order, row_order, served_file, stored_weights
+from bet.serving.layouts import ServedFile, served_file, stored_weights
 from bet.tables import MaskedTable, PrunedTable, VectorTable
 
 
@@ -40,8 +39,8 @@ def write_served(
     anyway. ids: of users and of items, by number, kept in the file. Both count. Raises BetError
     where a number is not finite.
     """
-    file, order = served_file(model, interactions), row_order(model, interactions)
-    coded, in_order = coded_in_order(interactions, order), None
+    file = served_file(model, interactions)
+    order, coded, in_order = file.order, file.coded, None
     if ids is not None:
         names, n_users = [*ids[0], *ids[1]], len(ids[0])
         by_row = [names[entity] for entity in order]
@@ -54,7 +53,7 @@ def write_served(
     with TemporaryDirectory() as folder:
         table = Path(folder) / "table"
         if layout.table_bytes is not None:
-            _write_table(table, model, file, order)
+            _write_table(table, model, file)
         if file.is_table and layout == file.layout:
             with atomic_path(path) as temporary:
                 shutil.copyfile(table, temporary)
@@ -71,16 +70,16 @@ def write_served(
             weights=stored_weights(model, order) if layout.weights else None,
             ids=in_order,
         )
-    return ServedFile(file.form, layout)
+    return replace(file, layout=layout, is_table=False)
 
 
-def _write_table(path: Path, model: Recommender, file: ServedFile, order: np.ndarray) -> None:
-    """The table of ``file``, or the final vectors, rows in ``order``."""
-    table, n_users = model.table, model.n_users
+def _write_table(path: Path, model: Recommender, file: ServedFile) -> None:
+    """The table of ``file``, or the final vectors, rows in its order."""
+    table, n_users, order = model.table, model.n_users, file.order
     if file.is_table and not isinstance(table, VectorTable):
         vectors = model.represent(table()).cpu().numpy()[order]  # (n, D)
-        layout = layout_of(np.full(len(order), vectors.shape[1]), 32, n_users, by_rank=True)
-        write_packed(path, replace(layout, file_kind="vectors"), vectors[:, None])
+        layout = vectors_layout(len(vectors), vectors.shape[1], 32, n_users)
+        write_packed(path, layout, vectors[:, None])
     elif isinstance(table, PrunedTable):
         mask, values = table.mask.cpu().numpy()[order], table.weight.cpu().numpy()[order]
         write_pruned(path, mask, values, n_users=n_users, copies=table.copies)

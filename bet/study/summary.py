@@ -11,7 +11,7 @@ from bet.data import FrequencyOrder, Split
 from bet.errors import BetError
 from bet.packed import Ids
 from bet.search import MethodResult, SearchContext
-from bet.serving import row_order, served_file
+from bet.serving import ServedFile, served_file
 from bet.study import environment, record
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -111,12 +111,18 @@ def _serving(cell: Cell, model: Recommender, fitted: csr_array, ids: Ids) -> rec
     limit = parse_bytes(cell.budget, sum(fitted.shape)) if bounds_serving(cell.budget) else None
     if limit is not None and file.n_bytes > limit:
         raise BetError(f"serving takes {file.n_bytes:,} bytes, above the limit of {limit:,}")
+    return serving_part(file, ids)
+
+
+def serving_part(file: ServedFile, ids: Ids) -> record.Serving:
+    """The bytes of ``file``; ``ids``: of users and of items, by number."""
+    report = file.layout.byte_report()
     return record.Serving(
         form=file.form,
         bytes=file.n_bytes,
-        interactions=file.interaction_bytes,
-        weights=file.weight_bytes,
-        seen_bytes=file.seen_bytes(fitted, row_order(model, fitted)),
+        interactions=report.interactions,
+        weights=report.weights,
+        seen_bytes=file.seen_bytes,
         id_bytes=file.id_bytes(ids),
     )
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bet.actions import Allocation
 from bet.errors import BetError
-from bet.packed import IdLayout, Ids, Layout, layout_of, write_packed
+from bet.packed import IdLayout, Ids, Layout, vectors_layout, write_packed
 from bet.packed.quantizer import fake_quantize
 from bet.tables.masked import MaskedTable
 from bet.tables.straight_through import straight_through
@@ -37,10 +37,9 @@ class VectorSpec:
 
     @property
     def layout(self) -> Layout:
-        """Where every byte of the file is. What kind of file it is, is said here alone."""
-        sizes = np.full(len(self.order), self.columns)
-        layout = layout_of(sizes, self.bits, self.n_users, by_rank=True)
-        return replace(layout, ids=self.ids, file_kind="vectors")
+        """Where every byte of the file is."""
+        layout = vectors_layout(len(self.order), self.columns, self.bits, self.n_users)
+        return replace(layout, ids=self.ids)
 
     @property
     def file_bytes(self) -> int:
