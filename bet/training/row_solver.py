@@ -24,7 +24,7 @@ RowSolver = Callable[[Tensor, Tensor], None]
 PAD = 16  # columns; compiled loops read whole vector registers
 NUMBERS = 2**24  # that torch gathers at once
 _SLOTS = 8  # partial sums of a Gram matrix, whatever the number of threads
-_ROWS = 128  # that a thread takes at a time
+_ROWS = 512  # that a thread takes at a time
 
 
 @dataclass(frozen=True, eq=False)
