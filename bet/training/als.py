@@ -93,8 +93,11 @@ class _AlsRun(Run):
         self._solve(ITEMS, rounded)
         self._solve(USERS, rounded or epoch + 1 == self.total)
         self._write()
+        ends = epoch + 1 == self.total
         for side in (USERS, ITEMS):
-            if not torch.isfinite(self._read(side)).all():
+            # Rounding takes as long as a check: only the last rows are checked as the file has them.
+            rows = self._read(side) if ends else self._unrounded(side)
+            if not torch.isfinite(rows).all():
                 raise BetError(
                     f"least squares diverged in sweep {epoch + 1}: rows are no longer finite with "
                     f"unobserved_weight {self.settings.unobserved_weight:g} and l2 "
@@ -112,6 +115,10 @@ class _AlsRun(Run):
     def _read(self, side: int) -> Tensor:
         """What the file gives back of ``side``: (m, width)."""
         return self.model.table.ego_rows(self.parts[side])
+
+    def _unrounded(self, side: int) -> Tensor:
+        """``side`` before rounding, where that is kept: (m, w)."""
+        return self._read(side)
 
     def loss(self) -> float:
         """The loss of the rounded rows, by interaction."""
@@ -153,6 +160,9 @@ class _RowsRun(_AlsRun):
         assert isinstance(table, MaskedTable)
         for side in sides or (USERS, ITEMS):
             table.set_rows(self.parts[side], self.factors[side][:, : table.width])
+
+    def _unrounded(self, side: int) -> Tensor:
+        return self.factors[side]
 
     def state_dict(self) -> dict:
         return super().state_dict() | {"factors": self.factors}
