@@ -7,7 +7,7 @@ from example_files import write_example
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_served_files import CASES, dense, fitted, normalized, rescored  # noqa: F401, a fixture
+from test_served_files import CASES, dense, fitted, rescored  # noqa: F401, a fixture
 
 import bet
 from bet.data import planted
@@ -130,41 +130,6 @@ def test_the_filter_has_two_ways_to_the_same_scores(served, case):
     histories = Histories(*rule.lists.all())
     compiled, counted = rule.by_loop(histories), rule.by_counting(histories)
     np.testing.assert_allclose(compiled, counted, rtol=1e-4, atol=1e-6 * np.abs(counted).max())
-
-
-def dense_layers(file, adjacency, ego):
-    """Final vectors (n, d) of LightGCN or NGCF by dense products."""
-    outputs, x, weights = [ego], ego, file.weights
-    for layer in range(file.facts["layers"]):
-        near = adjacency @ x
-        if file.backbone == "lightgcn":
-            x = near
-            outputs.append(x)
-            continue
-        message = (near + x) @ weights[f"w_sum_{layer}"] + weights["bias"][layer]
-        message += (near * x) @ weights[f"w_product_{layer}"]
-        x = np.where(message > 0, message, 0.2 * message)
-        outputs.append(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
-    if file.backbone == "lightgcn":
-        return np.mean(outputs, axis=0)
-    return np.concatenate(outputs, axis=1)
-
-
-@pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
-def test_a_new_user_gets_the_vector_of_a_row_that_nobody_reads(served, backbone):
-    """Appended to the graph is a user without an ego row, who reads the items' rows."""
-    model = served((backbone, "sr", "80%"))
-    file, items = model.file, np.array([2, 5, 40])
-    n, n_users = len(model), model.n_users
-    known = dense(file.interactions, model.n_items)
-    adjacency = np.zeros((n + 1, n + 1))
-    adjacency[:n, :n] = normalized(known)
-    adjacency[n, n_users + items] = (len(items) * known.sum(0)[items]) ** -0.5
-    ego = np.concatenate([file.table.rows(range(n))[:, 0], np.zeros((1, file.table.width))])
-    expected = dense_layers(file, adjacency, ego)[n]
-    names = list(file.ids.item_rows)
-    folded = model.fold_in([names[item] for item in items])
-    np.testing.assert_allclose(folded, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_new_user_of_least_squares_gets_the_row_of_a_trained_one(make, split, tmp_path):

@@ -161,7 +161,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", default="movielens-100k")
     parser.add_argument("--part", choices=("validation", "test"), default="test")
     parser.add_argument("--methods", nargs="+", metavar="NAME", help="only those (default: all)")
-    parser.add_argument("--profile", default="default", help="whose settings (default: %(default)s)")
+    parser.add_argument("--profile", default="default", help="whose settings")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     cases = [case for case in CASES if not options.methods or case[1] in options.methods]

@@ -1,6 +1,5 @@
 """Scores that are inner products: vectors in a file, decoded as they are needed."""
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -17,17 +16,31 @@ TINY = 1e-30  # below the length of any vector that is not zero
 
 
 class InnerProductScorer(Scorer):
-    """A profile is a vector, and a score its inner product with an item's."""
+    """A profile is a vector, and a score its inner product with an item's.
 
-    @abstractmethod
+    ``equation``: a new user's vector is its solution, for which the items' vectors are all that is
+    needed.
+    """
+
+    equation: RowEquation
+    items: np.ndarray | None  # vectors of all items (n_items, profile_width), unless they are many
+
+    def decode(self, items: np.ndarray) -> np.ndarray:
+        """Vectors (n, profile_width) float32 of ``items`` (n,) int64, where they are many."""
+        raise NotImplementedError
+
     def item_vectors(self, items: np.ndarray) -> np.ndarray:
         """Vectors (n, profile_width) float32 of ``items`` (n,) int64."""
+        return self.decode(items) if self.items is None else self.items[items]
 
     def item_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """The first item and the vectors of every block of items."""
         step = max(1, BLOCK // max(USERS, self.profile_width))
         for first in range(0, self.n_items, step):
-            yield first, self.item_vectors(np.arange(first, min(first + step, self.n_items)))
+            if self.items is None:
+                yield first, self.decode(np.arange(first, min(first + step, self.n_items)))
+            else:
+                yield first, self.items[first : first + step]
 
     @property
     def users_at_once(self) -> int:
@@ -60,34 +73,6 @@ class InnerProductScorer(Scorer):
     def _item_lengths(self) -> np.ndarray:
         return np.concatenate([lengths(block) for _, block in self.item_blocks()])
 
-
-class VectorScorer(InnerProductScorer):
-    """Rows of a table of one copy: users' first, then items'.
-
-    ``equation``: a new user's vector is its solution, for which the items' vectors are all that is
-    needed.
-    """
-
-    def __init__(self, table: TableFile, equation: RowEquation):
-        self.table, self.equation = table, equation
-        self.n_users, self.n_items = table.n_users, table.n_items
-        self.profile_width = table.width
-
-    def profiles(self, users: np.ndarray) -> np.ndarray:
-        return self.table.rows(users)[:, 0]
-
-    def item_vectors(self, items: np.ndarray) -> np.ndarray:
-        if self._decoded is not None:
-            return self._decoded[items]
-        return self.table.rows(items + self.n_users)[:, 0]
-
-    @cached_property
-    def _decoded(self) -> np.ndarray | None:
-        """All item vectors, where they are few."""
-        if 4 * self.n_items * self.profile_width > MOST_DECODED:
-            return None
-        return np.ascontiguousarray(self.table.rows(np.arange(self.n_users, len(self.table)))[:, 0])
-
     @cached_property
     def _gram(self) -> np.ndarray:
         """V'V (profile_width, profile_width) float64 of the item vectors V."""
@@ -98,6 +83,28 @@ class VectorScorer(InnerProductScorer):
 
     def fold_in(self, histories: Histories) -> np.ndarray:
         return solve_rows(self.equation, self._gram, self.n_items, histories, self.item_vectors)
+
+
+class VectorScorer(InnerProductScorer):
+    """Rows of a table of one copy: users' first, then items'."""
+
+    def __init__(self, table: TableFile, equation: RowEquation):
+        self.table, self.equation = table, equation
+        self.n_users, self.n_items = table.n_users, table.n_items
+        self.profile_width = table.width
+
+    def profiles(self, users: np.ndarray) -> np.ndarray:
+        return self.table.rows(users)[:, 0]
+
+    def decode(self, items: np.ndarray) -> np.ndarray:
+        return self.table.rows(items + self.n_users)[:, 0]
+
+    @cached_property
+    def items(self) -> np.ndarray | None:  # type: ignore[override]
+        """Decoded once."""
+        if 4 * self.n_items * self.profile_width > MOST_DECODED:
+            return None
+        return np.ascontiguousarray(self.decode(np.arange(self.n_items)))
 
 
 def lengths(rows: np.ndarray) -> np.ndarray:
