@@ -1,6 +1,8 @@
 """A table of ragged rows, read: every row has its size and its precision."""
 
+import sys
 from functools import cached_property
+from importlib.util import find_spec
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
 
 BLOCK = 32  # rows, by id, that share an entry of the index
+COMPILED_FROM = 1024  # rows of a look-up; below, importing numba does not pay
 
 
 class PackedFile(TableFile):
@@ -35,7 +38,7 @@ class PackedFile(TableFile):
         self.n_users = self.layout.n_users
         self.copies = self.layout.copies
         self.width = self.layout.width
-        self._steps = container.tensors.get("steps", np.zeros(0, np.float16))
+        self._steps = container.tensors.get("steps", np.frombuffer(b"", np.float16))
         self._check_given_items()
 
     @property
@@ -78,6 +81,42 @@ class PackedFile(TableFile):
         byte, step = (np.cumsum(amount) - amount for amount in sums)
         return byte, step
 
+    def _read(self, numbers: np.ndarray) -> np.ndarray:
+        width, copies = self.width, self.copies
+        if len(numbers) >= COMPILED_FROM and find_spec("numba") and sys.byteorder == "little":
+            flat = self._read_compiled(numbers)
+        else:
+            flat = self._read_by_precision(numbers)
+        return flat.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+
+    def _read_compiled(self, numbers: np.ndarray) -> np.ndarray:
+        """Rows ``numbers`` (k,) by a compiled loop over them: (k, width * copies) float32."""
+        from bet.packed import decode_kernels as kernels
+
+        layout, k = self.layout, len(numbers)
+        kinds = kernels.Kinds(
+            layout.kinds[:, 0] * self.copies,
+            np.ascontiguousarray(layout.kinds[:, 1]),
+            layout.kind_lengths,
+            layout.kind_has_step.astype(np.int64),
+        )
+        places = kernels.Places(*np.empty((3, k), dtype=np.int64))
+        if layout.kinds_by_id is None:
+            kernels.locate_in_runs(numbers, self._runs, kinds, layout.rows_per_step, places)
+        else:
+            kernels.locate_in_blocks(
+                numbers,
+                (BLOCK, *self._blocks),
+                layout.kinds_by_id,
+                kinds=kinds,
+                rows_per_step=layout.rows_per_step,
+                places=places,
+            )
+        flat = np.empty((k, self.width * self.copies), dtype=np.float32)
+        stored, steps = self.container.tensors["rows"], self._steps.view(np.uint16)
+        kernels.decode_rows(places, kinds, stored, steps, flat)
+        return flat
+
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
         layout, k = self.layout, len(self.layout.kinds)
@@ -98,10 +137,10 @@ class PackedFile(TableFile):
             step = step + (layout.kind_has_step[others] & inside).sum(1)
         return row_kinds, byte, step // layout.rows_per_step
 
-    def _read(self, numbers: np.ndarray) -> np.ndarray:
-        layout, width, copies = self.layout, self.width, self.copies
-        stored = self.container.tensors["rows"]
-        out = np.zeros((len(numbers), width * copies), dtype=np.float32)
+    def _read_by_precision(self, numbers: np.ndarray) -> np.ndarray:
+        """As ``_read_compiled``, by numpy over all rows of equal bits."""
+        layout, copies, stored = self.layout, self.copies, self.container.tensors["rows"]
+        out = np.zeros((len(numbers), self.width * copies), dtype=np.float32)
         row_kinds, starts, step_numbers = self._locate(numbers)  # (k,) each
         sizes, precisions = layout.kinds[row_kinds].T
         for bits in BITS:  # at most six rounds, whatever the number of rows
@@ -119,7 +158,7 @@ class PackedFile(TableFile):
             if values.min() < longest:
                 decoded[np.arange(longest) >= values[:, None]] = 0
             out[chosen, :longest] = decoded
-        return out.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+        return out
 
 
 def _stated_layout(container: Container) -> Layout:
