@@ -9,7 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bet.compiled import compiled
+from bet.compiled import compiled, prefetch
+
+AHEAD = 8  # rows: a row comes from the memory while so many others are decoded
 
 
 class Kinds(NamedTuple):
@@ -33,47 +35,58 @@ class Places(NamedTuple):
     step: np.ndarray
 
 
+class Runs(NamedTuple):
+    """Rows in rank order: first row, first byte and first step of every run of rows of a kind, (r,)
+    int64.
+    """
+
+    row: np.ndarray
+    byte: np.ndarray
+    step: np.ndarray
+
+
+class ById(NamedTuple):
+    """Rows by id: ``kinds`` (n,) of the rows; of every block of ``length`` rows first byte and
+    first step, int64.
+    """
+
+    kinds: np.ndarray
+    length: int
+    byte: np.ndarray
+    step: np.ndarray
+
+
 @compiled
 def locate_in_runs(numbers, runs, kinds, rows_per_step, places):
-    """Fill ``places`` of rows ``numbers`` (m,) in rank order; ``runs``: first row, byte and step of
-    every run (r,), int64.
-    """
-    first, byte, step = runs
+    """Fill ``places`` of rows ``numbers`` (m,)."""
     for i in range(len(numbers)):
         number = numbers[i]
-        # The last run that starts at or before the row; empty ones come before it.
-        run, end = 0, len(first)
-        while end - run > 1:
-            middle = (run + end) // 2
-            if first[middle] <= number:
-                run = middle
-            else:
-                end = middle
-        kind = run % len(kinds.bits)
-        into = number - first[run]
+        # The last run that starts at or before the row, without a branch that nobody can foresee.
+        run, left = 0, len(runs.row)
+        while left > 1:
+            half_way = left // 2
+            run += half_way if runs.row[run + half_way] <= number else 0
+            left -= half_way
+        kind, into = run % len(kinds.bits), number - runs.row[run]
         places.kind[i] = kind
-        places.byte[i] = byte[run] + into * kinds.lengths[kind]
-        # As in the numpy road: of a kind without steps this is no step's number, and is not used.
-        places.step[i] = (step[run] + into) // rows_per_step
+        places.byte[i] = runs.byte[run] + into * kinds.lengths[kind]
+        # Of a kind without steps this is the number of another's step, or of none; it is not used.
+        places.step[i] = (runs.step[run] + into) // rows_per_step
 
 
 @compiled
-def locate_in_blocks(numbers, blocks, row_kinds, kinds, rows_per_step, places):
-    """Fill ``places`` of rows ``numbers`` (m,) by id; ``row_kinds`` (n,); ``blocks``: how many rows
-    have a block, first byte and step of each, int64.
-    """
-    block, byte, step = blocks
+def locate_by_id(numbers, rows, kinds, rows_per_step, places):
+    """Fill ``places`` of rows ``numbers`` (m,); ``rows``: ``ById``."""
     for i in range(len(numbers)):
         number = numbers[i]
-        start = number // block
-        before = row_kinds[start * block : number]
-        at, steps = byte[start], step[start]
-        for kind in before:
-            at += kinds.lengths[kind]
-            steps += kinds.steps[kind]
-        places.kind[i] = row_kinds[number]
-        places.byte[i] = at
-        places.step[i] = steps // rows_per_step
+        block = number // rows.length
+        byte, step = rows.byte[block], rows.step[block]
+        for kind in rows.kinds[block * rows.length : number]:
+            byte += kinds.lengths[kind]
+            step += kinds.steps[kind]
+        places.kind[i] = rows.kinds[number]
+        places.byte[i] = byte
+        places.step[i] = step // rows_per_step
 
 
 @compiled
@@ -139,6 +152,9 @@ def decode_rows(places, kinds, stored, steps, out):
     stored (bytes,) uint8 and steps (s,) uint16: as in the file, the bits of float16.
     """
     for i in range(len(out)):
+        later = min(i + AHEAD, len(out) - 1)
+        prefetch(stored, places.byte[later])
+        prefetch(steps, places.step[later])
         kind = places.kind[i]
         count, bits, first = kinds.values[kind], kinds.bits[kind], places.byte[i]
         source = stored[first : first + kinds.lengths[kind]]
@@ -163,5 +179,4 @@ def decode_rows(places, kinds, stored, steps, out):
             as_bytes = row.view(np.uint8)
             for j in range(4 * count):
                 as_bytes[j] = source[j]
-        for j in range(count, out.shape[1]):
-            out[i, j] = np.float32(0)
+        out[i, count:] = np.float32(0)

@@ -3,6 +3,7 @@
 import sys
 from functools import cached_property
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from bet.packed.levels import byte_levels
 from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
+
+if TYPE_CHECKING:
+    from bet.packed.decode_kernels import Kinds
 
 BLOCK = 32  # rows, by id, that share an entry of the index
 COMPILED_FROM = 1024  # rows of a look-up; below, importing numba does not pay
@@ -82,39 +86,39 @@ class PackedFile(TableFile):
         return byte, step
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
-        width, copies = self.width, self.copies
-        if len(numbers) >= COMPILED_FROM and find_spec("numba") and sys.byteorder == "little":
-            flat = self._read_compiled(numbers)
-        else:
-            flat = self._read_by_precision(numbers)
-        return flat.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+        by_loop = len(numbers) >= COMPILED_FROM and self._has_loops
+        flat = self._read_by_loop(numbers) if by_loop else self._read_by_precision(numbers)
+        return flat.reshape(len(numbers), self.width, self.copies).transpose(0, 2, 1)
 
-    def _read_compiled(self, numbers: np.ndarray) -> np.ndarray:
+    @cached_property
+    def _has_loops(self) -> bool:
+        """Whether there are compiled loops here; numba is not imported yet."""
+        return find_spec("numba") is not None and sys.byteorder == "little"
+
+    @cached_property
+    def _loop_kinds(self) -> "Kinds":
+        """What the compiled loops know of the kinds."""
+        from bet.packed.decode_kernels import Kinds
+
+        layout = self.layout
+        values, bits = (layout.kinds * [self.copies, 1]).T.copy()
+        return Kinds(values, bits, layout.kind_lengths, layout.kind_has_step.astype(np.int64))
+
+    def _read_by_loop(self, numbers: np.ndarray) -> np.ndarray:
         """Rows ``numbers`` (k,) by a compiled loop over them: (k, width * copies) float32."""
-        from bet.packed import decode_kernels as kernels
+        from bet.packed import decode_kernels as loops
 
-        layout, k = self.layout, len(numbers)
-        kinds = kernels.Kinds(
-            layout.kinds[:, 0] * self.copies,
-            np.ascontiguousarray(layout.kinds[:, 1]),
-            layout.kind_lengths,
-            layout.kind_has_step.astype(np.int64),
-        )
-        places = kernels.Places(*np.empty((3, k), dtype=np.int64))
+        layout, kinds = self.layout, self._loop_kinds
+        places = loops.Places(*np.empty((3, len(numbers)), dtype=np.int64))
         if layout.kinds_by_id is None:
-            kernels.locate_in_runs(numbers, self._runs, kinds, layout.rows_per_step, places)
+            runs = loops.Runs(*self._runs)
+            loops.locate_in_runs(numbers, runs, kinds, layout.rows_per_step, places)
         else:
-            kernels.locate_in_blocks(
-                numbers,
-                (BLOCK, *self._blocks),
-                layout.kinds_by_id,
-                kinds=kinds,
-                rows_per_step=layout.rows_per_step,
-                places=places,
-            )
-        flat = np.empty((k, self.width * self.copies), dtype=np.float32)
+            by_id = loops.ById(layout.kinds_by_id, BLOCK, *self._blocks)
+            loops.locate_by_id(numbers, by_id, kinds, layout.rows_per_step, places)
+        flat = np.empty((len(numbers), self.width * self.copies), dtype=np.float32)
         stored, steps = self.container.tensors["rows"], self._steps.view(np.uint16)
-        kernels.decode_rows(places, kinds, stored, steps, flat)
+        loops.decode_rows(places, kinds, stored, steps, flat)
         return flat
 
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -138,7 +142,7 @@ class PackedFile(TableFile):
         return row_kinds, byte, step // layout.rows_per_step
 
     def _read_by_precision(self, numbers: np.ndarray) -> np.ndarray:
-        """As ``_read_compiled``, by numpy over all rows of equal bits."""
+        """As ``_read_by_loop``, by numpy over all rows of equal bits."""
         layout, copies, stored = self.layout, self.copies, self.container.tensors["rows"]
         out = np.zeros((len(numbers), self.width * copies), dtype=np.float32)
         row_kinds, starts, step_numbers = self._locate(numbers)  # (k,) each
