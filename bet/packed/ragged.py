@@ -45,7 +45,7 @@ class PackedFile(TableFile):
         self._steps = container.tensors.get("steps", np.frombuffer(b"", np.float16))
         self._check_given_items()
 
-    @property
+    @cached_property
     def n_items(self) -> int:
         return self.layout.n - self.layout.n_users
 

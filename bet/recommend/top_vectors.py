@@ -19,16 +19,14 @@ USERS, ITEMS = 256, 512  # of a product, which then stays in the processor's cac
 RowReader = Callable[[int, int], np.ndarray]
 """First and end of some items -> their vectors, (end - first, d) float32."""
 Seen = tuple[np.ndarray, np.ndarray]
-"""indptr (b + 1,), and items, one user's behind the other's, sorted within a user."""
+"""indptr (b + 1,), and items, one user's behind the other's, sorted and different within a user."""
+Best = tuple[np.ndarray, np.ndarray]
+"""Items (b, k) int64 and their products (b, k) float32."""
 
 
 def top_items(
-    user_vectors: np.ndarray,
-    items: PackedFile,
-    first_row: int,
-    k: int,
-    seen: Seen | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
+    user_vectors: np.ndarray, items: PackedFile, first_row: int, k: int, seen: Seen | None = None
+) -> Best:
     """The ``k`` items with the largest inner products with ``user_vectors`` (b, d) float32, the
     best first: their numbers (b, k) int64 and the products (b, k) float32; equal ones by number.
 
@@ -66,7 +64,7 @@ def top_items(
 
 def top_products(
     user_vectors: np.ndarray, rows: RowReader, n_items: int, k: int, seen: Seen | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> Best:
     """As ``top_items``, of ``n_items`` vectors that ``rows`` gives, block by block.
 
     >>> vectors = np.array([[1], [3], [3]], dtype=np.float32)
@@ -78,8 +76,7 @@ def top_products(
         raise BetError(f"k must lie between 1 and the number of items, {n_items:,}; got {k:,}")
     b = len(user_vectors)
     user_vectors = np.ascontiguousarray(user_vectors, dtype=np.float32)
-    indptr, seen_items = seen if seen is not None else (np.zeros(b + 1), np.zeros(0))
-    indptr, seen_items = indptr.astype(np.int64), seen_items.astype(np.int32, copy=False)
+    indptr, seen_items = _checked(seen, b)
     best = np.full((b, k), -1, dtype=np.int64), np.full((b, k), -np.inf, dtype=np.float32)
     keep, sort = _compiled_loops() if find_spec("numba") else (keep_best, sort_best)
     # Few users share a wide product: otherwise most of the time goes into starting it.
@@ -97,7 +94,24 @@ def top_products(
     return best
 
 
-def keep_best(products: np.ndarray, first: int, seen: Seen, best: Seen) -> None:
+def _checked(seen: Seen | None, b: int) -> Seen:
+    """``seen`` of ``b`` users as int64 and int32, empty lists for None; a compiled loop trusts it.
+    Raises BetError unless it is as it should be.
+    """
+    if seen is None:
+        return np.zeros(b + 1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    indptr, items = (np.asarray(part) for part in seen)
+    if len(indptr) != b + 1 or indptr[0] < 0 or (np.diff(indptr) < 0).any():
+        raise BetError(f"{len(indptr) - 1} lists of seen items for {b} users; give one for each")
+    if indptr[-1] > len(items):
+        raise BetError(f"lists of {indptr[-1]} seen items, but there are {len(items)}")
+    falls = np.flatnonzero(np.diff(items) <= 0) + 1  # places that do not come after the last one
+    if not np.isin(falls[falls < indptr[-1]], indptr).all():
+        raise BetError("seen items must be sorted within a user, each of them once")
+    return indptr.astype(np.int64), items.astype(np.int32, copy=False)
+
+
+def keep_best(products: np.ndarray, first: int, seen: Seen, best: Best) -> None:
     """Replace in ``best``, items and products (b, k), what is below ``products`` (b, m) of items
     ``first``, ``first`` + 1, ..., which come after all that were looked at before.
     """
@@ -124,7 +138,7 @@ def keep_best(products: np.ndarray, first: int, seen: Seen, best: Seen) -> None:
     items[:], scores[:] = candidates[chosen], found[chosen]
 
 
-def sort_best(best: Seen) -> None:
+def sort_best(best: Best) -> None:
     """Nothing is left to do: ``keep_best`` has them sorted."""
 
 
