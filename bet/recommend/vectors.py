@@ -7,10 +7,11 @@ import numpy as np
 
 from bet.packed import TableFile
 from bet.recommend.least_squares import RowEquation, solve_rows
-from bet.recommend.ranking import Histories, RankedRows, leave_out, merge_best, no_items
+from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, Scorer
+from bet.recommend.top_vectors import top_products
 
-USERS = 256  # at once: a product is then fast, and a block of scores small
+USERS = 1024  # whose vectors are held at once; their products are not
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
 TINY = 1e-30  # below the length of any vector that is not zero
 
@@ -33,14 +34,15 @@ class InnerProductScorer(Scorer):
         """Vectors (n, profile_width) float32 of ``items`` (n,) int64."""
         return self.decode(items) if self.items is None else self.items[items]
 
+    def span(self, first: int, end: int) -> np.ndarray:
+        """Vectors (end - first, profile_width) float32 of items ``first`` to ``end`` - 1."""
+        return self.decode(np.arange(first, end)) if self.items is None else self.items[first:end]
+
     def item_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """The first item and the vectors of every block of items."""
-        step = max(1, BLOCK // max(USERS, self.profile_width))
+        step = max(1, BLOCK // max(1, self.profile_width))
         for first in range(0, self.n_items, step):
-            if self.items is None:
-                yield first, self.decode(np.arange(first, min(first + step, self.n_items)))
-            else:
-                yield first, self.items[first : first + step]
+            yield first, self.span(first, min(first + step, self.n_items))
 
     @property
     def users_at_once(self) -> int:
@@ -56,13 +58,8 @@ class InnerProductScorer(Scorer):
         return self.item_vectors(items) @ profile
 
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
-        best = no_items(len(profiles), k)
-        for first, block in self.item_blocks():
-            scores = profiles @ block.T
-            if seen is not None:
-                leave_out(scores, seen, first)
-            best = merge_best(best, scores, first)
-        return best
+        lists = None if seen is None else (seen.indptr, seen.items)
+        return RankedRows(*top_products(profiles, self.span, self.n_items, k, lists))
 
     def similarity(self, item: int) -> np.ndarray:
         """Cosines of the items' vectors."""
