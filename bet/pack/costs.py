@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -9,7 +10,10 @@ from scipy.sparse import csr_array
 from bet.pack.plan import CUTOFFS
 from bet.pack.sources import Vectors
 from bet.pack.top import RunningTop, overlap
-from bet.packed import TableFile
+from bet.pack.write import Side
+from bet.packed import PackedFile, TableFile
+from bet.packed.safetensors_io import open_safetensors
+from bet.packed.table_kinds import view_table
 from bet.progress import progress_bar
 
 ITEMS = 2**14  # that are scored at once
@@ -51,21 +55,19 @@ class Wanted:
 
 
 def measure_costs(
-    opened: TableFile,
-    items: Vectors,
-    place: np.ndarray | None,
-    *,
+    path: Path,
+    sides: tuple[Side, Side],
     users: np.ndarray,
-    user_vectors: tuple[np.ndarray, np.ndarray],
     wanted: Wanted | None = None,
+    *,
     progress: bool = False,
 ) -> Costs:
-    """Compare an ``opened`` file with the ``items`` it was made of, for ``users`` (u,), numbers in
-    their own file.
-
-    place: of every item in the file, as in ``Side``. user_vectors: the float32 vectors and the
-    packed ones, (u, d) and (u, columns).
+    """Compare the file at ``path`` with the vectors of users and of items that it was made of, for
+    ``users`` (u,), numbers in their own file in rising order.
     """
+    items, n_users = sides[1].vectors, sides[0].vectors.n
+    exact_users = rows_at(sides[0].vectors, users)  # (u, d)
+    packed_users = packed_rows(path, sides[0].places_of(users))  # (u, columns)
     tops = [RunningTop(max(CUTOFFS)) for _ in range(2)]
     lists = [RunningTop(RANKED) for _ in range(2)]
     sums, error = np.zeros(2), 0.0  # of scores and of their squares; of squared differences
@@ -74,9 +76,8 @@ def measure_costs(
     with bar:
         for first, values in _pieces(items):
             numbers = first + np.arange(len(values))
-            rows = opened.n_users + (numbers if place is None else place[numbers])
-            decoded = opened.rows(rows)[:, 0]
-            scores = user_vectors[0] @ values.T, user_vectors[1] @ decoded.T  # (u, m) each
+            decoded = packed_rows(path, n_users + sides[1].places_of(numbers))
+            scores = exact_users @ values.T, packed_users @ decoded.T  # (u, m) each
             sums += scores[0].sum(dtype=np.float64), np.square(scores[0]).sum(dtype=np.float64)
             error += float(np.square(scores[1] - scores[0]).sum(dtype=np.float64))
             for top, of_items in zip(tops, scores, strict=True):
@@ -133,12 +134,21 @@ def _ranked(best: RunningTop, positives: csr_array) -> Ranked:
 
 def rows_at(vectors: Vectors, numbers: np.ndarray) -> np.ndarray:
     """Rows ``numbers`` (s,), in rising order, as they stand in their file: (s, d) float32."""
-    kept = []
-    for block in vectors.blocks():
-        end = block.first + len(block.values)
-        inside = numbers[slice(*np.searchsorted(numbers, [block.first, end]))]
-        kept.append(block.values[inside - block.first])
-    return np.concatenate(kept)
+    return np.concatenate([block.among(numbers) for block in vectors.blocks()])
+
+
+def packed_rows(path: Path, rows: np.ndarray) -> np.ndarray:
+    """``rows`` (m,) of the file at ``path``: (m, columns) float32.
+
+    Opened for every call: what was read does not stay with the process.
+    """
+    container = open_safetensors(path, check=False)
+    if container.kind == "recommender":
+        sides = int(container.facts["users"]), int(container.facts["items"])
+        table: TableFile = view_table(path, container.tensors["table"], *sides, check=False)
+    else:
+        table = PackedFile(container)
+    return table.rows(rows)[:, 0]
 
 
 def costs_text(costs: Costs) -> str:

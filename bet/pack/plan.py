@@ -76,9 +76,10 @@ class Room:
         least = self.length(Plan(self.d, (1,), (1.0,), "given"))
         if least > self.limit:
             raise BetError(
-                f"a budget of {budget} leaves {self.limit:,} bytes, below one bit per number: "
-                f"{self.n_users + self.n_items:,} vectors of {self.d} numbers take at least "
-                f"{least:,} bytes; give more, or pack shorter vectors"
+                f"a budget of {budget} leaves {self.limit:,} bytes for vectors, less than one bit "
+                f"per number takes: {self.n_users + self.n_items:,} vectors of {self.d} numbers, "
+                f"with two bytes for the step of each, are {least:,} bytes; give more, or pack "
+                "shorter vectors"
             )
 
     def widest(self, bits: tuple[int, ...], shares: tuple[float, ...]) -> int:

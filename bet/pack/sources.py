@@ -37,6 +37,11 @@ class Block:
     ids: np.ndarray | None = None
     frequency: np.ndarray | None = None
 
+    def among(self, numbers: np.ndarray) -> np.ndarray:
+        """The rows of this block whose number is among ``numbers`` (s,), in rising order."""
+        ends = np.searchsorted(numbers, [self.first, self.first + len(self.values)])
+        return self.values[numbers[slice(*ends)] - self.first]
+
 
 class Vectors(ABC):
     """``n`` vectors of ``d`` numbers of one file, or of a folder of Parquet files."""

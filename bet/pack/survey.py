@@ -41,9 +41,7 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
         for block in vectors.blocks(with_ids=True):
             gram += block.values.T @ block.values
             largest = max(largest, float(np.abs(block.values).max()))
-            end = block.first + len(block.values)
-            inside = sampled[slice(*np.searchsorted(sampled, [block.first, end]))]
-            kept.append(block.values[inside - block.first])
+            kept.append(block.among(sampled))
             if block.ids is not None:
                 ids.append(block.ids)
             if block.frequency is not None:

@@ -24,9 +24,9 @@ class Side:
     to_axes: np.ndarray | None = field(repr=False)
     place: np.ndarray | None = field(repr=False)
 
-    def places(self, first: int, m: int) -> np.ndarray:
-        """The places of ``m`` rows from number ``first`` on, (m,)."""
-        return np.arange(first, first + m) if self.place is None else self.place[first : first + m]
+    def places_of(self, numbers: np.ndarray) -> np.ndarray:
+        """The places of the rows ``numbers`` (m,) of their own file, (m,)."""
+        return numbers if self.place is None else self.place[numbers]
 
 
 def write_vectors(
@@ -94,7 +94,7 @@ def _write_side(
     with progress_bar(label=f"pack {vectors.path.name}", total=vectors.n, shown=progress) as bar:
         for block in vectors.blocks():
             values = block.values if side.to_axes is None else block.values @ side.to_axes
-            places = side.places(block.first, len(values))
+            places = side.places_of(np.arange(block.first, block.first + len(values)))
             kinds = np.searchsorted(ends, places, side="right")
             rows, steps = file.mapped("rows"), file.mapped("steps")
             for kind, bits in enumerate(plan.bits):
