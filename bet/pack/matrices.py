@@ -30,14 +30,14 @@ class MatrixVectors(Vectors):
 
     def blocks(self, with_ids: bool = False) -> Iterator[Block]:
         for first in range(0, self.n, self.block_rows):
-            part = slice(first, first + self.block_rows)
+            part = slice(first, min(first + self.block_rows, self.n))
             # Opened for every block: what was read does not stay with the process.
             if self.path.suffix.lower() == ".npy":
-                values = np.array(_mapped(self.path)[part], dtype=np.float32)
+                values = _mapped(self.path)[part]
             else:
                 with _opened(self.path) as opened:
                     values = opened.get_slice(self._tensor)[part]
-            yield Block(first, self.checked(first, values))
+            yield Block(first, np.array(self.checked(first, values)))
 
 
 def _mapped(path: Path) -> np.ndarray:

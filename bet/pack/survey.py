@@ -16,13 +16,11 @@ Names = np.ndarray
 @dataclass(frozen=True)
 class Survey:
     """``gram`` (d, d) float64, the sum of all outer products; ``sample`` (s, d) float32, rows to
-    try roundings on; ``largest``: the largest absolute number; ``ids`` (n,) and ``frequency`` (n,)
-    where the file has them.
+    try roundings on; ``ids`` (n,) and ``frequency`` (n,) where the file has them.
     """
 
     gram: np.ndarray = field(repr=False)
     sample: np.ndarray = field(repr=False)
-    largest: float
     ids: Names | None = field(repr=False)
     frequency: np.ndarray | None = field(repr=False)
 
@@ -33,14 +31,13 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
     Raises BetError where a number is not finite, a row is of another length, an id is missing or
     stands twice.
     """
-    gram, largest = np.zeros((vectors.d, vectors.d)), 0.0
+    gram = np.zeros((vectors.d, vectors.d))
     kept: list[np.ndarray] = []
     ids: list[np.ndarray] = []
     frequencies: list[np.ndarray] = []
     with progress_bar(label=f"read {label}", total=vectors.n, shown=progress) as bar:
         for block in vectors.blocks(with_ids=True):
             gram += block.values.T @ block.values
-            largest = max(largest, float(np.abs(block.values).max()))
             kept.append(block.among(sampled))
             if block.ids is not None:
                 ids.append(block.ids)
@@ -50,7 +47,6 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
     return Survey(
         gram,
         np.concatenate(kept),
-        largest,
         ids=_different(vectors, np.concatenate(ids)) if ids else None,
         frequency=np.concatenate(frequencies) if frequencies else None,
     )
@@ -72,7 +68,7 @@ def _different(vectors: Vectors, ids: Names) -> Names:
         row = next(row for row, name in enumerate(ids) if name in known or known.add(name))
     first = int(np.flatnonzero(ids == ids[row])[0])
     raise BetError(
-        f"{vectors.path}: id {ids[row]!r} stands in rows {first} and {row} (from 0); every vector "
+        f"{vectors.path}: id {ids[row : row + 1].tolist()[0]!r} stands in rows {first} and {row} (from 0); every vector "
         "needs its own id, remove one"
     )
 
