@@ -233,7 +233,12 @@ def bad_files(folder):
             {},
             r"row 1 \(from 0\) has nan as number 0",
         ),
-        ("nulls", {"id": ids, "x": [1.0, 2.0, None], "y": [1, 2, 3]}, {}, r"row 2 \(from 0\) has nan"),
+        (
+            "nulls",
+            {"id": ids, "x": [1.0, 2.0, None], "y": [1, 2, 3]},
+            {},
+            r"row 2 \(from 0\) has nan",
+        ),
         ("twice", {"id": [7, 9, 7], "v": GOOD}, {}, r"id 7 stands in rows 0 and 2 \(from 0\)"),
         ("text", {"id": ["a", "b", "b"], "v": GOOD}, {}, r"id 'b' stands in rows 1 and 2"),
         ("unnamed", {"id": ["a", None, "b"], "v": GOOD}, {}, r"row 1 \(from 0\) has no id"),

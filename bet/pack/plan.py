@@ -12,14 +12,19 @@ from bet.pack.top import overlap, top_of
 from bet.packed import BITS, IdLayout, Layout
 
 # Bits of the most frequent rows, of the next and of the rest, and the shares of rows.
-MIXED = (((2, 1), (0.5, 0.5)), ((4, 2, 1), (0.1, 0.7, 0.2)), ((4, 2, 1), (0.2, 0.4, 0.4)))
-MIXED += (((8, 4, 2), (0.1, 0.7, 0.2)), ((8, 4, 2), (0.2, 0.4, 0.4)))
+MIXED: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
+    ((2, 1), (0.5, 0.5)),
+    ((4, 2, 1), (0.1, 0.7, 0.2)),
+    ((4, 2, 1), (0.2, 0.4, 0.4)),
+    ((8, 4, 2), (0.1, 0.7, 0.2)),
+    ((8, 4, 2), (0.2, 0.4, 0.4)),
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency and the ``shares``
-    of either side's rows that have them.
+    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency, and ``shares`` of
+    either side's rows that have them.
     """
 
     columns: int
@@ -99,9 +104,11 @@ def plans(room: Room, by_frequency: bool) -> list[Plan]:
     >>> {plan.bits: plan.columns for plan in plans(room, by_frequency=False)}
     {(16,): 3, (32,): 1, (8,): 4, (4,): 8, (2,): 8, (1,): 8}
     """
-    precisions = [((bits,), (1.0,)) for bits in reversed(BITS)]
+    alike: list[tuple[tuple[int, ...], tuple[float, ...]]] = [
+        ((bits,), (1.0,)) for bits in reversed(BITS)
+    ]
     found: list[Plan] = []
-    for bits, shares in [*precisions, *(MIXED if by_frequency else ())]:
+    for bits, shares in [*alike, *(MIXED if by_frequency else ())]:
         columns = room.widest(bits, shares)
         if not columns:
             continue

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from bet.errors import BetError
 from bet.pack.sources import Vectors
@@ -64,12 +65,12 @@ def _different(vectors: Vectors, ids: Names) -> Names:
     elif len(set(ids)) == len(ids):
         return ids
     else:
-        known: set[str] = set()
-        row = next(row for row, name in enumerate(ids) if name in known or known.add(name))
+        row = int(np.flatnonzero(pd.Index(ids).duplicated())[0])
     first = int(np.flatnonzero(ids == ids[row])[0])
+    (name,) = ids[row : row + 1].tolist()
     raise BetError(
-        f"{vectors.path}: id {ids[row : row + 1].tolist()[0]!r} stands in rows {first} and {row} (from 0); every vector "
-        "needs its own id, remove one"
+        f"{vectors.path}: id {name!r} stands in rows {first} and {row} (from 0); every vector needs "
+        "its own id, remove one"
     )
 
 
