@@ -1,6 +1,7 @@
 """Write the file that serves a model."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,13 +32,15 @@ def write_served(
     *,
     with_seen: bool = False,
     ids: Ids | None = None,
+    facts: Mapping[str, float] | None = None,
 ) -> ServedFile:
     """Write the shortest file from which the scores of ``model`` can be computed again; it was
     fitted to ``interactions`` (|U|, |V|) binary CSR.
 
     with_seen: also which items every user has seen, where the interactions are not in the file
-    anyway. ids: of users and of items, by number, kept in the file. Both count. Raises BetError
-    where a number is not finite.
+    anyway. ids: of users and of items, by number, kept in the file. facts: further numbers, of the
+    training, that are kept beside those of the model. All of them count. Raises BetError where a
+    number is not finite.
     """
     file = served_file(model, interactions)
     order, coded, in_order = file.order, file.coded, None
@@ -47,6 +50,7 @@ def write_served(
         in_order = by_row[:n_users], by_row[n_users:]
     layout = replace(
         file.layout,
+        facts={**file.layout.facts, **(facts or {})},
         seen=coded.layout if with_seen and not file.layout.interactions else None,
         ids=id_layout(in_order) if in_order else (),
     )

@@ -1,0 +1,26 @@
+"""How long a call will take, said before it starts: sizes times what a machine of 2024 needs."""
+
+from bet.release.clock import Clock
+from bet.release.task import RANKED, Task
+
+# Seconds on one core per interaction of the training data, each measured on Gowalla, and what a
+# small data set takes anyway.
+ALS_SECONDS, GRADIENT_SECONDS, RULE_SECONDS, LEAST_SECONDS = 6e-4, 2e-3, 2e-4, 20.0
+
+
+def expected_seconds(task: Task, clock: Clock) -> float:
+    """Of the whole call; never more than the clock has."""
+    k = task.data.train.nnz
+    selecting = min(1.0, RANKED / k / 4_000)  # of rules: many interactions have fewer users ranked
+    work = (ALS_SECONDS + GRADIENT_SECONDS + RULE_SECONDS * selecting) * k
+    return min(clock.seconds, LEAST_SECONDS + work)
+
+
+def expected_sentence(task: Task, clock: Clock) -> str:
+    """For the command line, before anything is trained."""
+    minutes = max(1, round(expected_seconds(task, clock) / 60))
+    about = f"about {minutes} minute{'s' * (minutes > 1)}"
+    return (
+        f"{task.interactions!r}, {task.limit:,} bytes to serve: {about}, at most "
+        f"{clock.seconds / 60:g} (--minutes)"
+    )
