@@ -17,7 +17,7 @@ from bet.packed import id_layout, load, write_ids
 from bet.paths import cache_dir
 from bet.progress import announce
 from bet.release.alternatives import alternative
-from bet.release.candidates import FAMILIES, POPULARITY, smallest_bytes, training_facts
+from bet.release.candidates import BLEND, FAMILIES, POPULARITY, smallest_bytes, training_facts
 from bet.release.choice import Choice, choose
 from bet.release.clock import Clock
 from bet.release.estimate import expected_sentence
@@ -134,8 +134,7 @@ def _build(
         BudgetAlternative(limit, (), AGAIN) if earlier else alternative(task, choice, limit, stage)
         for limit in (task.limit // 2, 2 * task.limit)
     )
-    reserve = 3 * simple.measured.seconds  # for the refit
-    ends = min(clock.share(SEARCH), clock.share(1.0) - reserve)
+    ends = min(clock.share(SEARCH), clock.share(1.0) - _refit_seconds(choice))
     chosen, decision, unsearched = _search(task, simple, ends, again=earlier is not None)
     references = (_popularity(task, popular), _untouched(task, popular))
     test = score_on_test(task, chosen.outcome.trained.model.ranker())
@@ -181,6 +180,13 @@ def _search(
     return (searched if decision.accepted else simple), decision, None
 
 
+def _refit_seconds(choice: Choice) -> float:
+    """What the refit may take: twice the interactions, and the numbers of a rule chosen again."""
+    tuned = choice.best.get("filter")
+    again = tuned.measured.seconds if tuned and choice.simple.candidate.family is BLEND else 0.0
+    return 3 * (choice.simple.measured.seconds + again)
+
+
 def _popularity(task: Task, popular: Tried) -> Reference:
     model, measured = popular.outcome.trained.model, popular.measured
     test = score_on_test(task, model.ranker())
@@ -202,11 +208,11 @@ def _untouched(task: Task, popular: Tried) -> Reference:
 
 def _refit(task: Task, chosen: Tried) -> Recommender:
     """The chosen one, fitted to all interactions, for as many epochs; without a deadline."""
-    outcome, everything = chosen.outcome, task.interactions.matrix
+    outcome, everything, what = chosen.outcome, task.interactions.matrix, "all interactions"
+    task.deadline.ends = math.inf
     if outcome.refit is not None:
-        return outcome.refit(everything, "all interactions")
-    context = replace(outcome.context, deadline=math.inf)  # type: ignore[call-arg]
-    return refit(context, outcome.trained, everything, "all interactions")
+        return outcome.refit(everything, what)
+    return refit(outcome.context, outcome.trained, everything, what)
 
 
 def _write(task: Task, file: Path, chosen: Tried, model: Recommender) -> ServedFile:

@@ -166,9 +166,10 @@ class Candidate:
             return workspace.cache / "filters" / self.context.key
         return workspace.folder / self.key
 
-    def train(self, deadline: float) -> MethodResult:
-        """Raises OutOfTime where validation is looked at after ``deadline``."""
-        context = replace(self.context, deadline=deadline).in_folder(self.folder)
+    def train(self, ends: float) -> MethodResult:
+        """Raises OutOfTime where validation is looked at after ``ends``."""
+        self.context.deadline.ends = ends
+        context = self.context.in_folder(self.folder)
         options = {"bits": self.bits} if self.bits else {}
         return self.family.method(context, **options)
 

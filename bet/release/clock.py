@@ -4,7 +4,7 @@ their stage does.
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bet.backbones import Recommender
 from bet.errors import BetError
@@ -44,15 +44,22 @@ class Clock:
         return self.share(1.0) - time.monotonic()
 
 
+@dataclass(eq=False)
+class Deadline:
+    """``ends``: a time of ``time.monotonic``, moved from stage to stage."""
+
+    ends: float = math.inf
+
+
 @dataclass(frozen=True, eq=False)
 class TimedContext(SearchContext):
-    """A context in which nothing looks at validation after ``deadline``, a time of
-    ``time.monotonic``: a training that is still on its way raises OutOfTime.
+    """A context in which nothing looks at validation after ``deadline``: a training that is still
+    on its way raises OutOfTime.
     """
 
-    deadline: float = math.inf
+    deadline: Deadline = field(default_factory=Deadline)
 
     def rank(self, model: Recommender) -> RankingMetrics:
-        if time.monotonic() > self.deadline:
+        if time.monotonic() > self.deadline.ends:
             raise OutOfTime
         return super().rank(model)

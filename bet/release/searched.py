@@ -42,12 +42,12 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
     settings = replace(
         base.context.settings, search=SearchSettings(iterations=iterations, top=TOP)
     )
-    context = replace(base.context, settings=settings, deadline=ends)
+    context = replace(base.context, settings=settings)
     context = context.in_folder(task.workspace.folder / f"search-{base.key}-{iterations}")
     name = f"BET's search over {base.family.words}"
     if task.workspace.progress:
         announce(f"{name}: {iterations} iterations")
-    started = time.monotonic()
+    started, task.deadline.ends = time.monotonic(), ends
     try:
         outcome = bet_bytes(context)
         if base.family is BLEND:

@@ -2,7 +2,7 @@
 fixed.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import Interactions, Split
 from bet.errors import BetError
 from bet.packed import CodedInteractions, IdLayout
-from bet.release.clock import TimedContext
+from bet.release.clock import Deadline, TimedContext
 from bet.search import RunSettings, SearchSettings, TrainingData, Workspace
 from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
@@ -58,6 +58,7 @@ class Task:
     fixed: Fixed
     seed: int
     workspace: Workspace
+    deadline: Deadline = field(default_factory=Deadline)  # of everything that is trained for it
 
     @property
     def validation_share(self) -> float:
@@ -104,6 +105,7 @@ class Task:
             workspace=self.workspace,
             budget=Budget(n * columns, n, columns),
             byte_limit=byte_limit,
+            deadline=self.deadline,
         )
 
     def of_limit(self, limit: int) -> "Task":
