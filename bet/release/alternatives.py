@@ -3,14 +3,15 @@ settings that were best, at the best number of bits and the next.
 """
 
 from collections.abc import Iterable
+from math import inf
 
 from bet.release.candidates import ALS, BLEND, FILTER, KNN, ROWS, VECTORS, Candidate, candidate
-from bet.release.choice import Choice
+from bet.release.choice import Choice, popularity_candidate
 from bet.release.result import BudgetAlternative, Measured
 from bet.release.stage import Stage, Tried
 from bet.release.task import Task
 
-RULES = ("popularity", "filter", "knn")
+RULES = ("filter", "knn")
 
 
 def alternative(task: Task, choice: Choice, limit: int, stage: Stage) -> BudgetAlternative:
@@ -18,16 +19,18 @@ def alternative(task: Task, choice: Choice, limit: int, stage: Stage) -> BudgetA
     simple = choice.simple.measured
     if simple.n_bytes <= limit < task.limit:
         return BudgetAlternative(limit, (), "the same file, which is no longer")
-    fitting = [
+    other, rows = task.of_limit(limit), list[Measured]()
+    Stage(inf, rows, []).best_of([popularity_candidate(other)])
+    rows += [
         tried.measured
         for name, tried in choice.best.items()
         if name in RULES and tried.measured.n_bytes <= limit
     ]
-    other = task.of_limit(limit)
-    trained = _train(other, choice, stage)
-    candidates: tuple[Measured, ...] = (*fitting, *trained)
-    none = None if candidates else "nothing that recommends fits"
-    return BudgetAlternative(limit, candidates, none)
+    rows += _train(other, choice, stage)
+    if simple.n_bytes <= limit and simple.quality >= max(row.quality for row in rows):
+        return BudgetAlternative(limit, (), "the same file; nothing longer that was tried is better")
+    none = None if rows else "nothing that recommends fits"
+    return BudgetAlternative(limit, tuple(rows), none)
 
 
 def _train(task: Task, choice: Choice, stage: Stage) -> list[Measured]:

@@ -35,7 +35,7 @@ from bet.study.output import check_writable, ids_of
 from bet.training import evaluate
 
 AGAIN = "not tried, since an earlier file is refitted"
-ALTERNATIVES, SEARCH = 0.8, 0.9  # when these parts of the time end
+ALTERNATIVES, SEARCH = 0.8, 0.88  # when these parts of the time end
 
 
 def build_table(
@@ -83,6 +83,7 @@ def build_table(
         ids=id_layout(ids) if with_ids else (),
         history=history,
         fixed=fixed or Fixed(),
+        minutes=minutes,
         seed=seed,
         workspace=Workspace(cache_dir(), cache_dir(), device, progress),
     )
@@ -105,7 +106,7 @@ def build_table(
 def _key(task: Task, earlier: Earlier | None) -> str:
     """Names the folder of unfinished work: a call with the same key continues it."""
     what = (task.data.digest, task.split.data_hash, task.limit, task.ids, task.history)
-    more = (asdict(task.fixed), task.seed, task.workspace.device, earlier)
+    more = (asdict(task.fixed), task.minutes, task.seed, task.workspace.device, earlier)
     return hashlib.sha256(repr((*what, *more)).encode()).hexdigest()[:16]
 
 
@@ -129,12 +130,13 @@ def _build(
             "nothing that was trained finds an interaction of validation, so nothing can be "
             "compared; give more interactions"
         )
-    stage = Stage(clock.share(ALTERNATIVES), [], choice.left_out)
+    last = clock.share(1.0) - _refit_seconds(choice)
+    stage = Stage(min(clock.share(ALTERNATIVES), last), [], choice.left_out)
     half, double = (
         BudgetAlternative(limit, (), AGAIN) if earlier else alternative(task, choice, limit, stage)
         for limit in (task.limit // 2, 2 * task.limit)
     )
-    ends = min(clock.share(SEARCH), clock.share(1.0) - _refit_seconds(choice))
+    ends = min(clock.share(SEARCH), last)
     chosen, decision, unsearched = _search(task, simple, ends, again=earlier is not None)
     references = (_popularity(task, popular), _untouched(task, popular))
     test = score_on_test(task, chosen.outcome.trained.model.ranker())
@@ -160,6 +162,7 @@ def _build(
         test=test,
         references=references,
         report=load(file).byte_report(),
+        holds_ids=bool(task.ids),
         holds_history=bool(served.layout.interactions or served.layout.seen),
         example_user=ids_of(task.interactions)[0][0],
     )

@@ -8,13 +8,12 @@ from bet.backbones import Ranker, Recommender
 from bet.data import keep_rows
 from bet.release.gate import GateDecision, safe_select
 from bet.release.stage import Tried
-from bet.release.task import RANKED, Task
+from bet.release.task import Task
 from bet.search import SearchContext
 from bet.seeds import numpy_generator
 from bet.training import evaluate
 
 GATE_METRIC = "ndcg@20"
-LEAST_USERS = 1_000  # that are ranked however many interactions there are
 
 
 def judge(task: Task, simple: Tried, other: Tried) -> GateDecision | None:
@@ -31,7 +30,7 @@ def unseen_users(task: Task, context: SearchContext, model: Recommender) -> np.n
     """
     selected = np.diff(context.selection.indptr) > 0
     others = np.flatnonzero((np.diff(task.data.validation.indptr) > 0) & ~selected)
-    positives = keep_rows(task.data.validation, _some(task, others, "gate", 2 * RANKED))
+    positives = keep_rows(task.data.validation, _some(task, others, "gate", 2))
     device = task.workspace.device
     metrics = evaluate(model.ranker(), positives, [task.data.train], device=device)
     return metrics.values[GATE_METRIC]
@@ -40,14 +39,14 @@ def unseen_users(task: Task, context: SearchContext, model: Recommender) -> np.n
 def score_on_test(task: Task, ranker: Ranker) -> dict[str, float]:
     """Means over the test users, all or as many as take a minute, of a model fitted on train."""
     users = np.flatnonzero(np.diff(task.split.test.indptr))
-    positives = keep_rows(task.split.test, _some(task, users, "test", 20 * RANKED))
+    positives = keep_rows(task.split.test, _some(task, users, "test", 10))
     known, device = [task.split.train, task.split.validation], task.workspace.device
     return evaluate(ranker, positives, known, device=device).means()
 
 
-def _some(task: Task, users: np.ndarray, stream: str, work: int) -> np.ndarray:
-    """``users`` (u,), or a random part whose number times the interactions is at most ``work``."""
-    most = max(LEAST_USERS, work // task.data.train.nnz)
+def _some(task: Task, users: np.ndarray, stream: str, times: int) -> np.ndarray:
+    """``users`` (u,), or a random part where they are more than ``times`` as many as select."""
+    most = task.most_users(times)
     if len(users) <= most:
         return users
     return numpy_generator(task.seed, stream).permutation(users)[:most]

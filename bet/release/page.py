@@ -121,6 +121,7 @@ def _rows(release: TableRelease) -> tuple[Measured, ...]:
 def _candidate_table(release: TableRelease) -> pd.DataFrame:
     n, rows = release.n_users + release.n_items, []
     for measured in _rows(release):
+        settings = [f"{name} {value:g}" for name, value in measured.settings.items()]
         rows.append(
             {
                 "candidate": measured.name + " (chosen)" * (measured == release.chosen),
@@ -128,7 +129,7 @@ def _candidate_table(release: TableRelease) -> pd.DataFrame:
                 "bytes per entity": f"{measured.n_bytes / n:.2f}",
                 "numbers per entity": f"{measured.columns:.1f}",
                 "quality on validation": f"{measured.quality:.4f}",
-                "settings": ", ".join(f"{key} {value:g}" for key, value in measured.settings.items()),
+                "settings": ", ".join(settings),
             }
         )
     return pd.DataFrame(rows)

@@ -82,6 +82,7 @@ class TableRelease:
     test: Mapping[str, float]  # means of the chosen one, before it was refitted on everything
     references: tuple[Reference, ...]  # popularity and an untouched ALS
     report: ByteReport
+    holds_ids: bool
     holds_history: bool
     example_user: str  # one of your ids
 

@@ -28,7 +28,7 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
     """
     base = simple.candidate
     if base.family not in (ALS, ROWS, BLEND):
-        has = "final vectors, which all have the same columns" if base.family.has_table else "no rows"
+        has = "vectors of equal length only" if base.family.has_table else "no rows"
         return None, f"{base.family.words} has {has}"
     assert base.context.byte_limit is not None
     table = simple.outcome.trained.model.table
@@ -42,8 +42,9 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
     settings = replace(
         base.context.settings, search=SearchSettings(iterations=iterations, top=TOP)
     )
-    context = replace(base.context, settings=settings)
-    context = context.in_folder(task.workspace.folder / f"search-{base.key}-{iterations}")
+    context = replace(base.context, settings=settings).in_folder(
+        task.workspace.folder / f"search-{base.key}-{iterations}"
+    )
     name = f"BET's search over {base.family.words}"
     if task.workspace.progress:
         announce(f"{name}: {iterations} iterations")

@@ -34,7 +34,7 @@ def history_sentence(release: TableRelease) -> str:
 
 def ids_sentence(release: TableRelease) -> str:
     """Where the ids are."""
-    if release.report.ids:
+    if release.holds_ids:
         return "The file holds your ids."
     return (
         f"Your ids are in {release.file.name}.ids, which is to stay beside the file and is not "

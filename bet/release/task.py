@@ -16,7 +16,8 @@ from bet.search import RunSettings, SearchSettings, TrainingData, Workspace
 from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
 STEPS_PER_EPOCH = 40  # of BPR, where that makes batches of at least 1,024
-RANKED = 2 * 10**9  # users that select, times interactions
+RANKED = 2 * 10**8  # users that select, times interactions, in a minute of the whole time
+LEAST_USERS = 500  # that are ranked however many interactions there are
 MOST_COLUMNS = 32_767
 
 
@@ -56,16 +57,22 @@ class Task:
     ids: IdLayout
     history: bool
     fixed: Fixed
+    minutes: float
     seed: int
     workspace: Workspace
     deadline: Deadline = field(default_factory=Deadline)  # of everything that is trained for it
 
     @property
     def validation_share(self) -> float:
-        """Of the users: those that select. At most half; the gate needs the others."""
+        """Of the users: those that select. At most half; the gate needs the others. Of many
+        interactions fewer, since a rule takes longer for each.
+        """
         users = int((np.diff(self.data.validation.indptr) > 0).sum())
-        most = max(200, RANKED // self.data.train.nnz)
-        return min(0.5, most / max(1, users))
+        return min(0.5, self.most_users(1) / max(1, users))
+
+    def most_users(self, times: int) -> int:
+        """That are ranked where there is time for ``times`` as many as select."""
+        return max(LEAST_USERS, int(times * self.minutes * RANKED) // self.data.train.nnz)
 
     def first_settings(self, backbone: str) -> FitSettings:
         """What a sweep starts from."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,6 @@ from bet.release.candidates import (
     ROWS,
     VECTORS,
     Candidate,
-    Family,
     candidate,
 )
 from bet.release.choice import Choice, popularity_candidate
@@ -68,9 +68,8 @@ def continue_file(path: Path, more: Interactions) -> tuple[Earlier, Interactions
     users, items = list(ids.user_rows), list(ids.item_rows)
     indptr, columns = file.seen.all()
     rows = np.repeat(np.arange(len(users)), np.diff(indptr))
-    earlier = pd.DataFrame(
-        {"user": np.array(users, dtype=object)[rows], "item": np.array(items, dtype=object)[columns]}
-    )
+    names = np.array(users, dtype=object)[rows], np.array(items, dtype=object)[columns]
+    earlier = pd.DataFrame(dict(zip(("user", "item"), names, strict=True)))
     both = pd.concat([earlier, _pairs(more)], ignore_index=True).drop_duplicates()
     together = from_pairs(more.name, both["user"], both["item"], where=f"{path} and {more.name}")
     return _earlier(file), together
@@ -183,8 +182,9 @@ def _fitted(
 
 def _settings(first: FitSettings, facts: Mapping[str, float]) -> FitSettings:
     """``first`` with the numbers of the earlier training; how long, validation says again."""
-    known = {name: facts[name] for name in (*ALS_FACTS, *BPR_FACTS) if name in facts}
+    known: dict[str, Any] = {
+        name: facts[name] for name in (*ALS_FACTS, *BPR_FACTS) if name in facts and name != "layers"
+    }
     if isinstance(first, TrainSettings):
-        known.pop("layers", None)
-        return replace(first, **known, floor=min(1e-3, known["learning_rate"]))
-    return replace(first, **known)  # type: ignore[type-var]
+        known["floor"] = min(1e-3, known["learning_rate"])
+    return replace(first, **known)
