@@ -19,7 +19,7 @@ from bet.methods.graph_filter import graph_filter
 from bet.methods.popularity import popularity
 from bet.methods.quantized import quantized_context, smallest_file, uniform_packed
 from bet.methods.vectors import rounded_vectors, vector_context
-from bet.packed import RecommenderLayout, most_table_bytes
+from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
 from bet.release.neighbors import NEIGHBORS, item_knn_of, neighbor_shapes
@@ -240,7 +240,11 @@ def smallest_bytes(task: Task, family: Family) -> int:
     settings = task.first_settings(family.backbone)
     context = task.context(family.backbone, settings, family.columns, task.limit)
     bits = family.bits or BLENDED_BITS
-    table = min(smallest_file(context, each, uniform=True) for each in bits)
+    if family is VECTORS:
+        of_column = partial(vectors_layout, task.data.n, 1, n_users=task.data.n_users)
+        table = min(of_column(bits=each).byte_report().total for each in bits)
+    else:
+        table = min(smallest_file(context, each, uniform=True) for each in bits)
     return replace(layout, table_bytes=table).file_bytes
 
 
