@@ -4,6 +4,11 @@ from functools import cache
 
 import numpy as np
 
+# Step over standard deviation of the uniform quantizer with least squared error for a normal
+# variable (Max 1960, Table II; 8 bits: the same minimization).
+FACTOR = {1: 1.596, 2: 0.9957, 4: 0.3352, 8: 0.0308}
+SMALLEST_STEP, LARGEST_STEP = 6e-8, 65504.0  # positive numbers of float16
+
 
 def pack_rows(codes: np.ndarray, bits: int) -> np.ndarray:
     """Codes (m, d) in [0, 2^bits), bits <= 8, as whole bytes per row: (m, ceil(d bits / 8)) uint8.
@@ -13,11 +18,17 @@ def pack_rows(codes: np.ndarray, bits: int) -> np.ndarray:
     >>> [f"{byte:08b}" for byte in pack_rows(np.array([[1, 2, 3]]), 2)[0]]
     ['01101100']
     """
+    codes = codes.astype(np.uint8)
     if bits == 8:
-        return codes.astype(np.uint8)
-    places = np.arange(bits - 1, -1, -1, dtype=np.uint8)
-    digits = codes.astype(np.uint8)[:, :, None] >> places & 1  # (m, d, bits)
-    return np.packbits(digits.reshape(len(codes), -1), axis=1)
+        return codes
+    if bits == 1:
+        return np.packbits(codes, axis=1)
+    per_byte = 8 // bits
+    filled = np.pad(codes, ((0, 0), (0, -codes.shape[1] % per_byte)))
+    packed = filled[:, ::per_byte] << (8 - bits)
+    for place in range(1, per_byte):
+        packed |= filled[:, place::per_byte] << (8 - bits * (place + 1))
+    return packed
 
 
 def unpack_rows(packed: np.ndarray, bits: int) -> np.ndarray:

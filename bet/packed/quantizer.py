@@ -9,10 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# Step over standard deviation of the uniform quantizer with least squared error for a normal
-# variable (Max 1960, Table II; 8 bits: the same minimization).
-FACTOR = {1: 1.596, 2: 0.9957, 4: 0.3352, 8: 0.0308}
-_SMALLEST, _LARGEST = 6e-8, 65504.0  # positive numbers of float16
+from bet.packed.levels import FACTOR, LARGEST_STEP, SMALLEST_STEP
+
 _FACTORS = torch.tensor([FACTOR.get(bits, 0.0) for bits in range(9)])
 
 
@@ -25,7 +23,7 @@ def step_sizes(mean_squares: Tensor, bits: int | Tensor) -> Tensor:
     tensor([3.1914])
     """
     factor = FACTOR[bits] if isinstance(bits, int) else _FACTORS.to(bits.device)[bits]
-    return (factor * mean_squares.sqrt()).clamp(_SMALLEST, _LARGEST).half().float()
+    return (factor * mean_squares.sqrt()).clamp(SMALLEST_STEP, LARGEST_STEP).half().float()
 
 
 def quantize(values: Tensor, step: Tensor, bits: int | Tensor) -> Tensor:
