@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 from benchmarks.speed import comparisons, factors, lookup, scaling, work
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, learned_steps, settings
+from benchmarks.sweeps import interactions, learned_steps, outside, settings
 from benchmarks.sweeps import rank_correlation as nested
+from bet.data import load_dataset, split_interactions
 from bet.packed import load
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -150,3 +151,64 @@ def test_learned_steps_have_the_gradients_of_lsq(capsys):
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split(" | ")[2] for line in lines] == [*learned_steps.STEPS, *learned_steps.STEPS]
     assert all(float(line.split("|")[-2]) > 0 for line in lines)
+
+
+@pytest.fixture
+def als_of_tiny(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    monkeypatch.setattr(outside, "ALPHAS", (1.0, 10.0))
+    monkeypatch.setattr(outside, "L2", (10.0,))
+    return outside.Outside(split_interactions(load_dataset("tiny"), 0), seed=0)
+
+
+def test_als_of_another_library_is_least_squares(als_of_tiny):
+    """After a sweep, items solve (alpha X'X of the user's own + X'X of the others + L2 I) y = ..."""
+    settings = outside.Als(factors=3, alpha=10.0, regularization=2.0)
+    train = als_of_tiny.split.train
+    vectors = outside.fit(train, settings, seed=0)
+    users, items = (v.astype(float) for v in np.split(vectors, [als_of_tiny.n_users]))
+    expected = np.empty_like(items)
+    for item, row in enumerate(train.T.tocsr().toarray()):
+        weights = np.where(row, settings.alpha, 1.0)
+        left = (users.T * weights) @ users + settings.regularization * np.eye(3)
+        expected[item] = np.linalg.solve(left, users.T @ (weights * row))
+    np.testing.assert_allclose(items, expected, atol=0.02 * np.abs(expected).max())
+    np.testing.assert_array_equal(vectors, outside.fit(train, settings, seed=0))
+
+
+def test_als_of_another_library_is_rounded_into_the_bytes(als_of_tiny, monkeypatch):
+    seen, n = [], als_of_tiny.n
+    monkeypatch.setattr(outside, "Outside", lambda split, seed: als_of_tiny)
+
+    def bet(data, split, limit, seed):
+        seen.append((len(data), split.name, limit, seed))
+        return outside.Row(split.name, limit, "bet", 1.0, 0.5, 0.25)
+
+    rows = list(outside.compare("tiny", ["20 B/entity"], 0, bet=bet))
+    untouched, defaults, chosen, _ = rows
+    assert untouched.bytes_per_entity > 4 * outside.DEFAULT_FACTORS
+    assert max(defaults.bytes_per_entity, chosen.bytes_per_entity) <= 20
+    assert 0 < defaults.recall < 1 and 0 < chosen.ndcg < 1
+    assert seen == [(len(load_dataset("tiny")), "tiny", "20 B/entity", 0)]
+    assert "| tiny | 20 B/entity | bet | 1.0 | 0.5000 | 0.2500 |" in outside.table(rows)
+    # One column more would not fit, and what a file gives back is what is ranked.
+    limit = 20 * n
+    columns = outside.most_columns(n, 4, als_of_tiny.n_users, limit)
+    lengths = [outside.vectors_bytes(n, c, 4, als_of_tiny.n_users) for c in (columns, columns + 1)]
+    assert lengths[0] <= limit < lengths[1]
+    monkeypatch.setattr(outside, "fit", None)  # nothing is ranked on validation again
+    best = als_of_tiny.chosen(limit)
+    assert best.factors == columns
+    qualities = [
+        als_of_tiny.qualities(dataclasses.replace(best, alpha=alpha), [4])[4] for alpha in (1, 10)
+    ]
+    assert qualities[outside.ALPHAS.index(best.alpha)] == max(qualities)
+
+
+def test_vectors_go_through_a_file(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(50, 12)).astype(np.float32)
+    read = outside.through_file(vectors, 8, 20, tmp_path)
+    np.testing.assert_allclose(read, vectors, atol=0.05)
+    assert len(np.unique(np.abs(outside.through_file(vectors, 1, 20, tmp_path)[0]))) == 1
+    length = (tmp_path / "vectors.safetensors").stat().st_size
+    assert length == outside.vectors_bytes(50, 12, 1, 20)
