@@ -13,6 +13,7 @@ runs it without a cluster, on two cores of this machine.
 
 import argparse
 import os
+import re
 import shutil
 import sys
 
@@ -95,14 +96,16 @@ def read_pairs(session, options):
     """Distinct pairs, columns ``user`` and ``item``; raises InputError where there are none, where
     a column is missing or of another type, and on an id that is missing.
     """
-    from pyspark.errors import AnalysisException
+    from py4j.protocol import Py4JError
+    from pyspark.errors import PySparkException
     from pyspark.sql import functions as sql
 
     path = options.interactions
     try:
         read = session.read.parquet(path)
-    except AnalysisException as error:
-        raise InputError(f"{path}: not readable Parquet ({error.getCondition()})") from error
+    except (PySparkException, Py4JError) as error:
+        why = re.search(r"\[[A-Z_.]+\][^\n]*", str(error))  # what Spark calls it, in a line
+        raise InputError(f"{path}: not readable; {why[0] if why else error}") from error
     types = dict(read.dtypes)
     for side in SIDES:
         name = getattr(options, f"{side}_column")
@@ -145,13 +148,13 @@ def number_ids(pairs, side):
     return joined.select("id", "frequency", number), n
 
 
-def fit(session, options):
-    """Read, fit and write; returns what was done, in a line."""
+def fit(session, options, work):
+    """Read, fit and write the factors into the folder ``work``; returns how many, in words."""
     from pyspark.ml.recommendation import ALS
     from pyspark.sql import functions as sql
 
     pairs = read_pairs(session, options)
-    session.sparkContext.setCheckpointDir(f"{options.out}/_work")
+    session.sparkContext.setCheckpointDir(f"{work}/checkpoints")
     pairs = pairs.checkpoint()
     numbered, counts = {}, {}
     for side in SIDES:
@@ -181,8 +184,28 @@ def fit(session, options):
         rows = factors.withColumnRenamed("id", f"{side}_number").join(
             numbered[side], f"{side}_number"
         )
-        rows.select("id", "features", "frequency").write.parquet(f"{options.out}/{side}s.parquet")
-    return f"{options.out}: users.parquet and items.parquet of {size}"
+        rows.select("id", "features", "frequency").write.parquet(f"{work}/{side}s.parquet")
+    return size
+
+
+def run(session, options):
+    """Fit, then move the factors into ``options.out``: both are there, or neither. Raises
+    InputError where some are there already.
+    """
+    work = f"{options.out}/_work"
+    for side in SIDES:
+        system, path = folder_of(session, f"{options.out}/{side}s.parquet")
+        if system.exists(path):
+            raise InputError(f"{path.toString()} is there already; name another folder")
+    try:
+        size = fit(session, options, work)
+        for side in SIDES:
+            system, path = folder_of(session, f"{work}/{side}s.parquet")
+            system.rename(path, folder_of(session, options.out)[1])
+    finally:
+        system, path = folder_of(session, work)
+        system.delete(path, True)
+    print(f"{options.out}: users.parquet and items.parquet of {size}")
 
 
 def main(arguments=None):
@@ -192,15 +215,7 @@ def main(arguments=None):
         check_options(options)
         session = start(options)
         try:
-            for side in SIDES:
-                system, path = folder_of(session, f"{options.out}/{side}s.parquet")
-                if system.exists(path):
-                    raise InputError(f"{path.toString()} is there already; name another folder")
-            try:
-                print(fit(session, options))
-            finally:
-                system, work = folder_of(session, f"{options.out}/_work")
-                system.delete(work, True)
+            run(session, options)
         finally:
             session.stop()
     except InputError as error:
