@@ -15,7 +15,7 @@ from example_files import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import bet
+import bet.packed
 from bet.errors import BetError
 from bet.packed import write_ids, write_recommender
 from bet.packed.safetensors_io import with_checksum
@@ -32,7 +32,7 @@ def test_damaged_files_are_refused(tmp_path):
     for content in broken:
         path.write_bytes(content)
         with pytest.raises(BetError, match="save the table again"):
-            bet.load(path)
+            bet.packed.load(path)
 
 
 def sealed(content):
@@ -47,14 +47,14 @@ def test_a_damaged_table_inside_is_refused(tmp_path, kind):
     path = tmp_path / "r"
     report = write_example_recommender(kind, path)
     whole = path.read_bytes()
-    start = whole.index(bet.load(path).container.tensors["table"].tobytes())
+    start = whole.index(bet.packed.load(path).container.tensors["table"].tobytes())
     for i in range(start, start + report.table, 3):
         lying = whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :]
         path.write_bytes(sealed(lying))
         with pytest.raises(BetError, match="save the table again"):
-            bet.load(path)
+            bet.packed.load(path)
         with contextlib.suppress(BetError):
-            bet.load(path, check=False).table.rows(range(5))
+            bet.packed.load(path, check=False).table.rows(range(5))
 
 
 @pytest.mark.parametrize("lists", ["interactions", "seen"])
@@ -66,7 +66,7 @@ def test_damaged_lists_are_refused_or_read(tmp_path, lists):
     for i in range(start, len(whole)):
         path.write_bytes(sealed(whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :]))
         try:
-            _, items = bet.load(path).seen.all()
+            _, items = bet.packed.load(path).seen.all()
         except BetError:
             refused += 1
             continue
@@ -90,7 +90,7 @@ def test_any_number_in_a_header_may_lie(tmp_path_factory, kind, data):
     content = len(lying).to_bytes(8, "little") + lying + whole[length:]
     path.write_bytes(sealed(content))
     with contextlib.suppress(BetError):
-        read = bet.load(path)
+        read = bet.packed.load(path)
         assert read.byte_report().total == len(content)
         assert len(read.seen.all()[1]) == 3
 
@@ -121,7 +121,7 @@ def test_names_and_facts_that_no_writer_gives_are_refused(tmp_path, old, new):
     header += b" " * (-len(header) % 8)
     path.write_bytes(sealed(len(header).to_bytes(8, "little") + header + whole[length:]))
     with pytest.raises(BetError, match="save the table again"):
-        bet.load(path)
+        bet.packed.load(path)
 
 
 def test_a_file_in_a_file_must_be_a_table_of_its_users_and_items(tmp_path):
@@ -144,9 +144,9 @@ def test_a_file_in_a_file_must_be_a_table_of_its_users_and_items(tmp_path):
     inside = (tmp_path / "r").read_bytes()
     write_example_recommender("packed", tmp_path / "o")
     whole = (tmp_path / "o").read_bytes()
-    table = bet.load(tmp_path / "o").container.tensors["table"].tobytes()
+    table = bet.packed.load(tmp_path / "o").container.tensors["table"].tobytes()
     assert len(inside) >= len(table)
     lying = whole.replace(table, inside[: len(table)])
     (tmp_path / "o").write_bytes(sealed(lying))
     with pytest.raises(BetError, match="save the table again"):
-        bet.load(tmp_path / "o")
+        bet.packed.load(tmp_path / "o")

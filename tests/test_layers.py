@@ -16,6 +16,7 @@ LAYERS = [
     {"actions"},
     {"predictor"},
     {"packed"},
+    {"recommend"},
     {"tables"},
     {"backbones"},
     {"serving"},
@@ -89,7 +90,7 @@ def test_light_core_imports_nothing_else(modules):
     assert not set(run.stdout.split()) & NOT_IN_THE_CORE
 
 
-@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.seeds"])
+@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.recommend", "bet.seeds"])
 def test_data_and_actions_need_no_torch(modules):
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from bet import load
 from bet.actions import bounds_serving, parse_bytes
 from bet.backbones import BACKBONES
 from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
+from bet.packed import load
 from bet.packed.table_file import TableFile
 from bet.serving import coded_in_order, row_order, served_file, table_room, write_served
 from bet.study.cell import Cell

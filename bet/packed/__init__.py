@@ -29,6 +29,7 @@ from bet.packed.layout import (
     row_bytes,
     vectors_layout,
 )
+from bet.packed.open_file import OpenFile
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
 from bet.packed.reader import inspect, load
@@ -54,6 +55,7 @@ __all__ = [
     "InteractionLayout",
     "ItemLists",
     "Layout",
+    "OpenFile",
     "PackedBytes",
     "PackedFile",
     "PrunedBytes",

@@ -41,6 +41,7 @@ _END = b"\xff"  # behind every id: no byte of UTF-8
 _FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**20, "pb": 0}]
 # A short file must not unpack into a long text.
 _MOST_RATIO, _LEAST_TEXT = 64, 1024
+_PART = 2**16  # integers that are packed at once
 
 
 def ids_path(table: Path) -> Path:
@@ -90,12 +91,30 @@ def _pack_side(names: list[str]) -> np.ndarray:
     packed = _pack_text(texts)
     numbers = [int(name) for name in names] if all(map(_INTEGER.fullmatch, names)) else []
     if numbers and -(2**63) <= min(numbers) and max(numbers) < 2**63:
-        bits = (max(numbers) - min(numbers)).bit_length()
-        if bits <= MOST_BITS:
-            head = _INTEGER_HEAD.pack(_INTEGERS, bits, min(numbers))
-            offsets = np.array(numbers, dtype=np.int64) - min(numbers)
-            packed = min(head + pack_stream(offsets, bits).tobytes(), packed, key=len)
+        as_integers = integer_id_tensor(np.array(numbers, dtype=np.int64))
+        if as_integers is not None and len(as_integers) < len(packed):
+            return as_integers
     return np.frombuffer(packed, dtype=np.uint8)
+
+
+def integer_id_tensor(numbers: np.ndarray) -> np.ndarray | None:
+    """The bytes of a side whose ids are the different ``numbers`` (n,) int64, n >= 1, (bytes,)
+    uint8; None where they span more than 56 bits.
+
+    For many rows: text is never made of them.
+
+    >>> integer_id_tensor(np.array([7, 12])).tolist()
+    [0, 3, 7, 0, 0, 0, 0, 0, 0, 0, 20]
+    """
+    smallest = int(numbers.min())
+    bits = (int(numbers.max()) - smallest).bit_length()
+    if bits > MOST_BITS:
+        return None
+    head = _INTEGER_HEAD.pack(_INTEGERS, bits, smallest)
+    parts = [np.frombuffer(head, dtype=np.uint8)]
+    for first in range(0, len(numbers), _PART):  # whole bytes, whatever the bits
+        parts.append(pack_stream(numbers[first : first + _PART] - smallest, bits))
+    return np.concatenate(parts)
 
 
 def _pack_text(texts: list[bytes]) -> bytes:
@@ -202,14 +221,23 @@ def write_ids(table: Path, ids: Ids) -> Path:
     """Write the ids of the rows of the file ``table``, in the order of its rows, beside it; their
     path. ``bet.load`` finds them.
     """
+    return write_id_tensors(table, id_tensors(ids), *map(len, ids))
+
+
+def write_id_tensors(
+    table: Path, tensors: Mapping[str, np.ndarray], n_users: int, n_items: int
+) -> Path:
+    """Write ids of so many rows, as ``id_tensors`` makes them, beside the file ``table``; their
+    path.
+    """
     path = ids_path(table)
     facts = {
-        "users": len(ids[0]),
-        "items": len(ids[1]),
+        "users": n_users,
+        "items": n_items,
         # Not "crc": the first "crc" of a header is the file's checksum.
         "table": open_safetensors(table, check=False).checksum,
     }
-    write_safetensors(path, id_tensors(ids), metadata_for("ids", facts))
+    write_safetensors(path, tensors, metadata_for("ids", facts))
     return path
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from bet.errors import BetError
 from bet.packed.byte_report import ByteReport
 from bet.packed.ids import TENSORS, IdMap, ids_inside, ids_path, read_ids
+from bet.packed.nearest import nearest_ids
 from bet.packed.safetensors_io import Container
 
 
@@ -81,12 +82,27 @@ class OpenFile(ABC):
     def _ids_beside(self) -> IdMap | None:
         return read_ids(self.path, (self.container.outer or self.container).checksum)
 
+    def user_rows(self, ids: Iterable[object]) -> list[int]:
+        """Rows of users by your ids; a number and its text are the same id.
+
+        Raises BetError for an unknown id, which names the nearest ones, and without ids.
+        """
+        return self._find(self.ids.user_rows, ids, "user")
+
+    def item_rows(self, ids: Iterable[object]) -> list[int]:
+        """Rows of items, from n_users on, as ``user_rows``."""
+        return self._find(self.ids.item_rows, ids, "item")
+
     def _find(self, row_of: Mapping[str, int], ids: Iterable[object], side: str) -> list[int]:
         if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
             raise BetError(f"give a list of {side} ids, not {ids!r}")
+        names = [str(name) for name in ids]
         try:
-            return [row_of[str(name)] for name in ids]
+            return [row_of[name] for name in names]
         except KeyError as error:
+            (name,) = error.args
+            near = " or ".join(map(repr, nearest_ids(name, row_of)))
             raise BetError(
-                f"{self.path}: unknown {side} {error}; the table has {len(row_of):,} {side}s"
+                f"{self.path}: unknown {side} {name!r}; the file has {len(row_of):,} {side}s"
+                + (f", is it {near}?" if near else "")
             ) from error

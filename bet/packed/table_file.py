@@ -61,11 +61,11 @@ class TableFile(OpenFile):
 
         Raises BetError for an unknown id, or when the table has no ids, inside or beside it.
         """
-        return self.rows(self._find(self.ids.user_rows, ids, "user"))
+        return self.rows(self.user_rows(ids))
 
     def items(self, ids: Iterable[object]) -> np.ndarray:
         """Rows of items by your own ids, as ``users``."""
-        return self.rows(self._find(self.ids.item_rows, ids, "item"))
+        return self.rows(self.item_rows(ids))
 
     def _check_given_items(self) -> None:
         """Raise BetError if the caller said another number of items than the file."""

@@ -1,0 +1,14 @@
+"""Recommendations from a file alone; needs numpy and safetensors, and is faster with numba."""
+
+from bet.recommend.choose import can_score
+from bet.recommend.model import FileRecommender, RankedItems, Recommendations, open_model
+from bet.recommend.ranking import RankedRows
+
+__all__ = [
+    "FileRecommender",
+    "RankedItems",
+    "RankedRows",
+    "Recommendations",
+    "can_score",
+    "open_model",
+]

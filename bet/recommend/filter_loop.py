@@ -1,0 +1,38 @@
+"""The graph filter's compiled loop; imported only where numba is installed."""
+
+import numba
+import numpy as np
+
+
+def _compiled(loop):
+    """``loop``, compiled when it is first called, once per machine where there is a place for that.
+    """
+    try:
+        return numba.njit(nogil=True, cache=True)(loop)
+    except RuntimeError:  # neither beside this file nor in the user's folder
+        return numba.njit(nogil=True)(loop)
+
+
+@_compiled
+def add_up(histories, by_user, by_item, weights, scores):
+    """Add the scores of ``histories`` to ``scores`` (b, n_items), which are zeros.
+
+    Histories, users and items are pairs of indptr and numbers; ``weights`` are those of users
+    (n_users,) and of items (n_items,), float32.
+    """
+    (starts, seen), (row_starts, items), (column_starts, owners) = histories, by_user, by_item
+    of_users, of_items = weights
+    near = np.zeros(len(of_users), dtype=np.float32)
+    for row in range(len(starts) - 1):
+        near[:] = 0  # how near each user is to this one
+        for place in range(starts[row], starts[row + 1]):
+            item = seen[place]
+            for entry in range(column_starts[item], column_starts[item + 1]):
+                near[owners[entry]] += of_items[item]
+        for other in range(len(near)):
+            if near[other] != 0:
+                weight = near[other] * of_users[other]
+                for place in range(row_starts[other], row_starts[other + 1]):
+                    scores[row, items[place]] += weight
+        for item in range(len(of_items)):
+            scores[row, item] *= of_items[item]

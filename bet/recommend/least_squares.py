@@ -1,0 +1,84 @@
+"""The vector of a new user: one solve of the equation that alternating least squares solves for
+every user (Hu et al., ICDM 2008).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from bet.errors import BetError
+from bet.recommend.ranking import Histories
+
+
+@dataclass(frozen=True)
+class RowEquation:
+    """(w0 V'V + sum_i v_i v_i' + ridge I) x = sum_i v_i over a user's items i, with ridge =
+    l2 (|R| + w0 |V|)^exponent for |R| items, as ``AlsSettings`` names them.
+
+    relative: lengths of V's rows are measured by their mean square, for vectors of which nobody
+    said how they were fitted.
+    """
+
+    unobserved_weight: float = 0.01
+    l2: float = 0.1
+    exponent: float = 0.5
+    relative: bool = False
+
+
+FACTS = ("unobserved_weight", "l2", "exponent")
+
+
+def equation_of(facts: Mapping[str, object]) -> RowEquation:
+    """The equation by which the rows of a file were fitted, as its facts state it; the usual one,
+    ``relative``, where they do not.
+
+    Raises BetError where a fact is no finite number of at least 0.
+    """
+    if not any(name in facts for name in FACTS):
+        return RowEquation(relative=True)
+    stated = {name: facts.get(name, getattr(RowEquation, name)) for name in FACTS}
+    for name, value in stated.items():
+        if not isinstance(value, int | float) or not 0 <= value < np.inf:
+            raise BetError(
+                f"{name} = {value!r} in the file is no number of at least 0; write the file again"
+            )
+    return RowEquation(**{name: float(value) for name, value in stated.items()})  # type: ignore[arg-type]
+
+
+def solve_rows(
+    equation: RowEquation,
+    gram: np.ndarray,
+    n_items: int,
+    histories: Histories,
+    vectors_of: Callable[[np.ndarray], np.ndarray],
+) -> np.ndarray:
+    """The solutions (b, d) float32 for ``histories``; zero for a user without items.
+
+    ``gram``: V'V (d, d) of all ``n_items`` vectors, of which ``vectors_of`` gives those of items
+    (n,) as (n, d).
+
+    Items v = (1, 3) in one dimension, both seen: x = (1 + 3) / (0.5 * 10 + 1 + 9 + 1).
+
+    >>> vectors = np.array([[1.0], [3.0]])
+    >>> both = Histories(np.array([0, 2]), np.array([0, 1]))
+    >>> equation = RowEquation(unobserved_weight=0.5, l2=1.0, exponent=0.0)
+    >>> solve_rows(equation, vectors.T @ vectors, 2, both, vectors.__getitem__).tolist()
+    [[0.25]]
+    """
+    d, weight = len(gram), equation.unobserved_weight
+    solutions = np.zeros((len(histories), d), dtype=np.float32)
+    scale = float(np.trace(gram)) / max(1, n_items) if equation.relative else 1.0
+    for row, size in enumerate(histories.sizes):
+        if not size:
+            continue
+        start = histories.indptr[row]
+        vectors = vectors_of(histories.items[start : start + size]).astype(np.float64)  # (m, d)
+        ridge = equation.l2 * (size + weight * n_items) ** equation.exponent * scale
+        left = weight * gram + vectors.T @ vectors
+        left[np.diag_indices(d)] += ridge
+        try:
+            solutions[row] = np.linalg.solve(left, vectors.sum(0))
+        except np.linalg.LinAlgError:  # without a ridge there are many solutions
+            solutions[row] = np.linalg.lstsq(left, vectors.sum(0), rcond=None)[0]
+    return solutions
