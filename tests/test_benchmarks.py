@@ -162,7 +162,7 @@ def als_of_tiny(tmp_path, monkeypatch):
 
 
 def test_als_of_another_library_is_least_squares(als_of_tiny):
-    """After a sweep, items solve (alpha X'X of the user's own + X'X of the others + L2 I) y = ..."""
+    """Items come last: each solves its weighted least squares against the users."""
     settings = outside.Als(factors=3, alpha=10.0, regularization=2.0)
     train = als_of_tiny.split.train
     vectors = outside.fit(train, settings, seed=0)

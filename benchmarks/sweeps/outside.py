@@ -2,10 +2,10 @@
 ``implicit``, rounded to the same bytes. Prints a table.
 
 Both are fitted to the train part of the split, choose on validation and are scored once on test.
-Bytes to serve are the length of a file that gives the scores. *Defaults* are the library's own, with
-as many of its 100 factors as fit. *Chosen* are weight and L2, at the width that 4 bits allow. Bits
-per number, 8, 4, 2 or 1, are chosen last, in both rows. What was ranked on validation is kept in the
-cache and not run again.
+Bytes to serve are the length of a file that gives the scores. *Defaults* are the library's own,
+with as many of its 100 factors as fit. *Chosen* are weight and L2, at the width that 4 bits allow.
+Bits per number, 8, 4, 2 or 1, are chosen last, in both rows. What was ranked on validation is kept
+in the cache and not run again.
 """
 
 import argparse
