@@ -1,22 +1,24 @@
 """``bet.load(path)`` recommends: from the file alone, by plain numpy, what its model would."""
 
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from example_files import write_example
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_served_files import CASES, dense, fitted, rescored  # noqa: F401, a fixture
+from test_served_files import CASES, dense, fitted, normalized, rescored  # noqa: F401, a fixture
 
 import bet
 from bet.data import planted
 from bet.errors import BetError
-from bet.recommend import FileRecommender
+from bet.methods import METHODS
+from bet.packed import TableFile, vectors_layout, write_ids, write_packed
+from bet.recommend import FileRecommender, open_model
 from bet.recommend.ranking import Histories, leave_out, merge_best, no_items, top_k
 from bet.serving import write_served
 from bet.study.output import ids_of
+from bet.training import AlsSettings
 
 
 @pytest.fixture
@@ -119,3 +121,131 @@ def test_top_k_is_exact_whatever_is_equal(scores, data):
         assert ranked.items.dtype == np.int64 and ranked.scores.dtype == np.float32
         assert [[item for item in row if item >= 0] for row in ranked.items.tolist()] == expected
         assert ((ranked.items < 0) == (ranked.scores == -np.inf)).all()
+
+
+@pytest.mark.parametrize("case", [("none", "graph-filter", "none"), ("lightgcn", "blend", 5_000)])
+def test_the_filter_has_two_ways_to_the_same_scores(served, case):
+    model = served(case)
+    rule = getattr(model.scorer, "rule", model.scorer)
+    histories = Histories(*rule.lists.all())
+    compiled, counted = rule.by_loop(histories), rule.by_counting(histories)
+    np.testing.assert_allclose(compiled, counted, rtol=1e-4, atol=1e-6 * np.abs(counted).max())
+
+
+def dense_layers(file, adjacency, ego):
+    """Final vectors (n, d) of LightGCN or NGCF by dense products."""
+    outputs, x, weights = [ego], ego, file.weights
+    for layer in range(file.facts["layers"]):
+        near = adjacency @ x
+        if file.backbone == "lightgcn":
+            x = near
+            outputs.append(x)
+            continue
+        message = (near + x) @ weights[f"w_sum_{layer}"] + weights["bias"][layer]
+        message += (near * x) @ weights[f"w_product_{layer}"]
+        x = np.where(message > 0, message, 0.2 * message)
+        outputs.append(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
+    if file.backbone == "lightgcn":
+        return np.mean(outputs, axis=0)
+    return np.concatenate(outputs, axis=1)
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
+def test_a_new_user_gets_the_vector_of_a_row_that_nobody_reads(served, backbone):
+    """Appended to the graph is a user without an ego row, who reads the items' rows."""
+    model = served((backbone, "sr", "80%"))
+    file, items = model.file, np.array([2, 5, 40])
+    n, n_users = len(model), model.n_users
+    known = dense(file.interactions, model.n_items)
+    adjacency = np.zeros((n + 1, n + 1))
+    adjacency[:n, :n] = normalized(known)
+    adjacency[n, n_users + items] = (len(items) * known.sum(0)[items]) ** -0.5
+    ego = np.concatenate([file.table.rows(range(n))[:, 0], np.zeros((1, file.table.width))])
+    expected = dense_layers(file, adjacency, ego)[n]
+    names = list(file.ids.item_rows)
+    folded = model.fold_in([names[item] for item in items])
+    np.testing.assert_allclose(folded, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_new_user_of_least_squares_gets_the_row_of_a_trained_one(make, split, tmp_path):
+    settings = AlsSettings(sweeps=40, unobserved_weight=0.1, l2=0.2, evaluate_every=40)
+    context = make("ials", "none", training=settings)
+    model = METHODS["full"](context).trained.model
+    stated = {name: getattr(settings, name) for name in ("unobserved_weight", "l2", "exponent")}
+    path = tmp_path / "served"
+    plain = write_served(path, model, split.train, with_seen=True, ids=ids_of(planted()))
+    file = write_served(
+        path, model, split.train, with_seen=True, ids=ids_of(planted()), facts=stated
+    )
+    assert 0 < file.n_bytes - plain.n_bytes < 100 and path.stat().st_size == file.n_bytes
+    opened = bet.load(path)
+    assert opened.file.facts == stated
+    names, users = list(opened.file.ids.item_rows), np.arange(opened.n_users)
+    rows = opened.scorer.profiles(users)
+    seen = Histories(*opened.file.seen.all())
+    folded = opened.scorer.fold_in(seen)
+    np.testing.assert_allclose(folded, rows, atol=0.02 * np.abs(rows).max())
+    one = opened.fold_in([names[item] for item in seen.part(7, 8).items])
+    np.testing.assert_array_equal(one, folded[7])
+    with pytest.raises(BetError, match="a fact cannot be called"):
+        write_served(path, model, split.train, facts={"users": 3})
+    with pytest.raises(BetError, match="cannot be kept in a file"):
+        write_served(path, model, split.train, facts={"l2": float("nan")})
+    assert bet.load(path).file.facts == stated, "what was there is whole"
+
+
+def test_vectors_whose_fit_is_unknown_are_folded_in_whatever_their_scale(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(12, 1, 4)).astype(np.float32)
+    ids = [*"abcd"], [*"01234567"]
+    profiles = []
+    for scale in (1, 100):
+        path = tmp_path / f"v{scale}"
+        write_packed(path, vectors_layout(12, 4, 32, 4), values * np.float32([scale]))
+        write_ids(path, ids)
+        model = bet.load(path)
+        profiles.append(model.recommend_for(["1", 3], k=4))
+    assert profiles[0].items == profiles[1].items
+    np.testing.assert_allclose(profiles[0].scores, profiles[1].scores, rtol=1e-4)
+
+
+def test_what_cannot_be_answered_is_refused_with_a_remedy(served, tmp_path):
+    model = served(("none", "graph-filter", "none"), with_seen=False)
+    user, item = next(iter(model.file.ids.user_rows)), next(iter(model.file.ids.item_rows))
+    assert model.recommend([int(user)], k=1).items == model.recommend([user], k=1).items
+    for k in (0, -1, model.n_items + 1):
+        for ask in (model.recommend, model.recommend_for):
+            with pytest.raises(BetError, match=f"k must be from 1 to the 90 items .*got {k}"):
+                ask([item], k)
+    for k in (2.0, "3", True):
+        with pytest.raises(BetError, match="k must be a whole number"):
+            model.similar_items(item, k)
+    with pytest.raises(BetError, match="unknown user '1190'; the file has 120 users, is it '119'"):
+        model.recommend(["1190"])
+    with pytest.raises(BetError, match="unknown item 'nothing like it'; the file has 90 items$"):
+        model.score(user, ["nothing like it"])
+    with pytest.raises(BetError, match="give a list of user ids, not 'ann'"):
+        model.recommend("ann")
+    for number in (-1, 120):
+        with pytest.raises(BetError, match=f"user {number} does not exist: it has 120 users"):
+            model.recommend_rows([0, number])
+    for numbers in ([0.5], ["1"], [[1]]):
+        with pytest.raises(BetError, match="users are looked up by a list of integers"):
+            model.recommend_rows(numbers)
+    assert model.recommend([], k=3).items == []
+    assert model.recommend_rows([], k=3).items.shape == (0, 3)
+
+
+def test_a_file_without_histories_or_ids_says_what_to_do(tmp_path):
+    write_example("vectors", tmp_path / "v")
+    model = bet.load(tmp_path / "v")
+    assert not model.has_histories and "vectors" in repr(model) and model.shape == (3, 2)
+    with pytest.raises(BetError, match="exclude_seen=False, or write the file with .*histories"):
+        model.recommend_rows([0], k=1)
+    assert model.recommend_rows([0], k=2, exclude_seen=False).items.shape == (1, 2)
+    with pytest.raises(BetError, match="has no ids"):
+        model.recommend(["ann"], k=1, exclude_seen=False)
+    write_example("packed", tmp_path / "t")
+    assert isinstance(bet.load(tmp_path / "t"), TableFile)
+    with pytest.raises(BetError, match="say nothing about how scores follow.*bet table"):
+        open_model(tmp_path / "t")

@@ -17,7 +17,7 @@ from example_files import (
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-import bet
+import bet.packed
 from bet.errors import BetError
 from bet.packed import (
     RecommenderLayout,
@@ -89,7 +89,7 @@ def test_every_part_comes_back_and_the_length_is_known_before(
         ids=ids,
         **({lists: coded} if lists else {}),
     )
-    read = bet.load(folder / "r")
+    read = bet.packed.load(folder / "r")
     assert (folder / "r").stat().st_size == report.total == layout.file_bytes
     assert report == read.byte_report() == layout.byte_report()
     assert (report.table, report.ids > 0) == (len(content or b""), with_ids)
@@ -107,7 +107,7 @@ def test_every_part_comes_back_and_the_length_is_known_before(
     if lists:
         assert [part.tolist() for part in read.seen.all()] == [[0, 2, 3, 3], [0, 1, 1]]
     if kind:
-        by_itself = bet.load(folder / "table", n_items=2)
+        by_itself = bet.packed.load(folder / "table", n_items=2)
         np.testing.assert_array_equal(read.table.rows(range(5)), by_itself.rows(range(5)))
         assert type(read.table) is type(by_itself)
         assert read.table.byte_report() == by_itself.byte_report()
@@ -122,7 +122,7 @@ def test_every_part_comes_back_and_the_length_is_known_before(
 def test_a_table_inside_is_read_in_place(tmp_path):
     for kind in KINDS:
         write_example_recommender(kind, tmp_path / kind)
-        read = bet.load(tmp_path / kind)
+        read = bet.packed.load(tmp_path / kind)
         for tensor in read.table.container.tensors.values():
             assert np.shares_memory(tensor, read.container.content)
 
@@ -152,16 +152,16 @@ def test_the_largest_table_that_fits(limit, users, layers):
 def test_ids_may_be_in_the_file_in_its_table_or_beside_it(tmp_path):
     path = tmp_path / "r"
     write_example_recommender("packed", path)
-    for opened in (bet.load(path), bet.load(path).table):
+    for opened in (bet.packed.load(path), bet.packed.load(path).table):
         with pytest.raises(BetError, match="r has no ids, and there is no r.ids beside it"):
             opened.ids  # noqa: B018
     write_ids(path, (USERS, ITEMS))
-    opened = bet.load(path)
+    opened = bet.packed.load(path)
     assert opened.ids.user_rows == opened.table.ids.user_rows == {"ann": 0, "bob": 1, "ü": 2}
     layout, values = layout_of(np.full(5, 2), 8, 3), np.ones((5, 1, 2), np.float32)
     write_packed(tmp_path / "t", layout, values, (USERS, ITEMS))
     write_recommender(tmp_path / "s", "ncf", {}, n_users=3, n_items=2, table=tmp_path / "t")
-    opened = bet.load(tmp_path / "s")
+    opened = bet.packed.load(tmp_path / "s")
     assert opened.ids.item_rows == opened.table.ids.item_rows == {"tea": 3, "ale": 4}
     with pytest.raises(BetError, match="2 user ids and 2 item ids for 3 users and 2 items"):
         write_example_recommender(None, path, ids=(["a", "b"], ITEMS))
@@ -189,7 +189,7 @@ def test_only_a_recommender_is_opened_as_one(tmp_path):
     write_example_recommender(None, tmp_path / "r")
     assert open_recommender(str(tmp_path / "r")).backbone == "ngcf"
     with pytest.raises(BetError, match="has 2 items, not 3; leave n_items out"):
-        bet.load(tmp_path / "r", n_items=3)
+        bet.packed.load(tmp_path / "r", n_items=3)
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
     facts = {"layers": np.int64(3), "a": np.float64(0.1), "b": np.float32(0.1)}
     weights = {"w": np.arange(6, dtype=np.uint16).reshape(2, 3).T}
     write_recommender(tmp_path / "r", "ncf", facts, n_users=1, n_items=0, weights=weights)
-    read = bet.load(tmp_path / "r")
+    read = bet.packed.load(tmp_path / "r")
     assert repr(dict(read.facts)) == repr({"layers": 3, "a": 0.1, "b": float(np.float32(0.1))})
     np.testing.assert_array_equal(read.weights["w"], weights["w"])
     assert shapes_of(read.weights) == {"w": ("U16", (3, 2))}
@@ -231,8 +231,8 @@ def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path):
 def test_reading_needs_no_torch_or_scipy(tmp_path):
     write_example_recommender("packed", tmp_path / "r", ids=(USERS, ITEMS))
     code = f"""
-import sys, bet
-model = bet.load("{tmp_path}/r")
+import sys, bet.packed
+model = bet.packed.load("{tmp_path}/r")
 model.interactions.all(), model.table.users(["ann"]), model.weights, model.byte_report()
 heavy = set(sys.modules) & {{"torch", "scipy", "numba", "pandas", "pyarrow", "tqdm"}}
 assert not heavy, heavy
@@ -246,4 +246,4 @@ def test_a_file_of_a_million_users_without_interactions_costs_a_bit_for_each(tmp
         tmp_path / "r", "popularity", {}, n_users=10**6, n_items=5, interactions=coded
     )
     assert report.interactions == 125_000
-    assert bet.load(tmp_path / "r").interactions.items_of([999_999])[0].tolist() == [0, 0]
+    assert bet.packed.load(tmp_path / "r").interactions.items_of([999_999])[0].tolist() == [0, 0]

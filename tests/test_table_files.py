@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from example_files import ITEMS, KINDS, USERS, write_example
 
-import bet
 from bet.errors import BetError
 from bet.packed import (
     HashedLayout,
@@ -27,16 +26,16 @@ def test_every_kind_has_one_interface(tmp_path, kind):
     path = tmp_path / "t"
     write_example(kind, path)
     with pytest.raises(BetError, match="no ids.*no t.ids beside it; keep the two files together"):
-        bet.load(path).users(["ann"])
+        load(path).users(["ann"])
     assert write_ids(path, (USERS, ITEMS)) == tmp_path / "t.ids"
-    table = bet.load(str(path))
+    table = load(str(path))
     assert (table.n_users, table.n_items, len(table)) == (3, 2, 5)
     assert (table.copies, table.width) == (1, 4)
     rows = table.rows(range(5))
     assert rows.shape == (5, 1, 4) and rows.dtype == np.float32 and rows.any()
     np.testing.assert_array_equal(table.users(["ü", "ann"]), rows[[2, 0]])
     np.testing.assert_array_equal(table.items(name for name in ["ale"]), rows[[4]])
-    with pytest.raises(BetError, match="unknown user 'tea'; the table has 3 users"):
+    with pytest.raises(BetError, match="unknown user 'tea'; the file has 3 users"):
         table.users(["tea"])
     for wrong in (-1, 5):
         with pytest.raises(BetError, match=f"row {wrong} does not exist: .* rows 0 to 4"):
@@ -44,7 +43,7 @@ def test_every_kind_has_one_interface(tmp_path, kind):
     report = table.byte_report()
     assert report.total == sum(report.parts.values()) == path.stat().st_size
     with pytest.raises(BetError, match="these are the ids of a table; open the table's own file"):
-        bet.load(ids_path(path))
+        load(ids_path(path))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -128,8 +127,9 @@ def test_reading_needs_no_torch(tmp_path):
     code = f"""
 import sys, bet
 assert "numpy" not in sys.modules
+import bet.packed
 for kind in {KINDS}:
-    table = bet.load("{tmp_path}/" + kind)
+    table = bet.packed.load("{tmp_path}/" + kind)
     table.users(["ann"]), table.rows([0, 1]), table.byte_report()
 heavy = set(sys.modules) & {{"torch", "scipy", "pandas", "pyarrow", "tqdm"}}
 assert not heavy, heavy

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bet
+from bet.cli.recommend import add_options as add_recommend_options
 from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -72,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_table(
         command("table", ("table", "table"), "make the best table that fits into a number of bytes")
     )
+    about = "recommend items to users, from a file alone"
+    add_recommend_options(command("recommend", ("recommend", "recommend"), about))
     return parser
 
 

@@ -33,7 +33,7 @@ from bet.packed.open_file import OpenFile
 from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
 from bet.packed.reader import inspect, load
-from bet.packed.recommender import RecommenderLayout, most_table_bytes, write_recommender
+from bet.packed.recommender import Fact, RecommenderLayout, most_table_bytes, write_recommender
 from bet.packed.recommender_file import RecommenderFile, open_recommender
 from bet.packed.safetensors_io import VERSION, metadata_for, shapes_of, write_safetensors
 from bet.packed.table_file import TableFile
@@ -47,6 +47,7 @@ __all__ = [
     "CodebookFile",
     "CodebookLayout",
     "CodedInteractions",
+    "Fact",
     "HashedBytes",
     "HashedFile",
     "HashedLayout",

@@ -1,6 +1,7 @@
 """Write the file that serves a model."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,8 +10,10 @@ import torch
 from scipy.sparse import csr_array
 
 from bet.backbones import Recommender
+from bet.errors import BetError
 from bet.files import atomic_path
 from bet.packed import (
+    Fact,
     Ids,
     float32_layout,
     id_layout,
@@ -31,15 +34,21 @@ def write_served(
     *,
     with_seen: bool = False,
     ids: Ids | None = None,
+    facts: Mapping[str, Fact] | None = None,
 ) -> ServedFile:
     """Write the shortest file from which the scores of ``model`` can be computed again; it was
     fitted to ``interactions`` (|U|, |V|) binary CSR.
 
     with_seen: also which items every user has seen, where the interactions are not in the file
-    anyway. ids: of users and of items, by number, kept in the file. Both count. Raises BetError
-    where a number is not finite.
+    anyway. ids: of users and of items, by number, kept in the file. facts: further words and
+    finite numbers; with ``unobserved_weight``, ``l2`` and ``exponent``, by which vectors were
+    fitted, a reader gives new users theirs (``bet.recommend``). All of them count. Raises BetError
+    where a number is not finite, and for a fact that the model states itself.
     """
     file = served_file(model, interactions)
+    further = dict(facts or {})
+    for name in further.keys() & file.layout.facts.keys():
+        raise BetError(f"the model itself says what {name} is; leave it out of facts")
     order, coded, in_order = file.order, file.coded, None
     if ids is not None:
         names, n_users = [*ids[0], *ids[1]], len(ids[0])
@@ -47,6 +56,7 @@ def write_served(
         in_order = by_row[:n_users], by_row[n_users:]
     layout = replace(
         file.layout,
+        facts={**file.layout.facts, **further},
         seen=coded.layout if with_seen and not file.layout.interactions else None,
         ids=id_layout(in_order) if in_order else (),
     )

@@ -1,0 +1,109 @@
+"""The packed rows of a file as they are: bytes and steps, kind by kind, without decoding them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from bet.errors import BetError
+from bet.packed import PackedFile, RecommenderFile, load
+from bet.packed.lookup import byte_windows
+
+SideName = Literal["users", "items"]
+
+
+@dataclass(frozen=True)
+class StoredRows:
+    """Rows of one side that have ``size`` numbers of ``bits`` each: ``content`` (m, bytes) uint8
+    and ``steps`` (m,) float16, no steps above eight bits.
+
+    ``numbers`` (m,) int64: which rows of the side they are, rising; None: from ``first`` on.
+    """
+
+    size: int
+    bits: int
+    first: int
+    content: np.ndarray = field(repr=False)
+    steps: np.ndarray = field(repr=False)
+    numbers: np.ndarray | None = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.content)
+
+
+def open_packed(path: Path | str) -> PackedFile:
+    """The packed rows of a file, or of the one inside a recommender.
+
+    Raises BetError as ``bet.load``, and where there are none, or several per entity.
+    """
+    opened = load(path)
+    table = opened.table if isinstance(opened, RecommenderFile) else opened
+    if not isinstance(table, PackedFile):
+        has = "no rows" if table is None else f"{table.kind}"
+        raise BetError(
+            f"{path}: has {has}, and only packed rows can be kept packed; take 'bet export --to "
+            "npy', or make a file of vectors"
+        )
+    if table.copies != 1:
+        raise BetError(
+            f"{path}: has {table.copies} rows for every entity, as NCF needs them; an embedding "
+            "has one, make a file of vectors"
+        )
+    return table
+
+
+def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
+    """The rows of a side of a table of one copy, by kind; kinds without rows are left out.
+
+    Two users' rows of two numbers, 32 bits each, are eight bytes:
+
+    >>> layout = layout_of(np.array([2, 2, 1]), 32, n_users=2)
+    >>> written = write_packed(folder / "t", layout, np.ones((3, 1, 2), np.float32))
+    >>> rows, = stored_rows(open_packed(folder / "t"), "users")
+    >>> rows.size, rows.bits, rows.content.shape
+    (2, 32, (2, 8))
+    """
+    layout, number = table.layout, ("users", "items").index(side)
+    if layout.kinds_by_id is not None or layout.rows_per_step > 1:
+        return _by_id(table, number)
+    content = table.container.tensors["rows"]
+    steps = table.container.tensors.get("steps", np.zeros(0, np.float16))
+    counts, k = layout.counts.ravel(), len(layout.kinds)
+    lengths, has_step = np.tile(layout.kind_lengths, 2), np.tile(layout.kind_has_step, 2)
+    first_bytes, first_steps = np.cumsum(counts * lengths), np.cumsum(counts * has_step)
+    found, first = [], 0
+    for run in range(number * k, (number + 1) * k):
+        count = int(counts[run])
+        if count:
+            end, step_end = int(first_bytes[run]), int(first_steps[run])
+            part = content[end - count * int(lengths[run]) : end].reshape(count, -1)
+            of_part = steps[step_end - count * int(has_step[run]) : step_end]
+            size, bits = layout.kinds[run % k].tolist()
+            found.append(StoredRows(size, bits, first, part, of_part, None))
+        first += count
+    return found
+
+
+def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
+    """As above, of rows in any order; takes 16 bytes for each."""
+    layout, n_users = table.layout, table.n_users
+    row_kinds = np.asarray(layout.kind_of_rows())
+    ends = np.cumsum(layout.kind_lengths[row_kinds])
+    has_step = layout.kind_has_step[row_kinds]
+    step_numbers = (np.cumsum(has_step) - has_step) // layout.rows_per_step
+    side = slice(0, n_users) if number == 0 else slice(n_users, layout.n)
+    found = []
+    for kind, (size, bits) in enumerate(layout.kinds.tolist()):
+        members = np.flatnonzero(row_kinds[side] == kind) + (side.start)
+        if len(members):
+            length = int(layout.kind_lengths[kind])
+            content = byte_windows(
+                table.container.tensors["rows"], ends[members] - length, length
+            )
+            steps = np.zeros(0, np.float16)
+            if layout.kind_has_step[kind]:
+                steps = table.container.tensors["steps"][step_numbers[members]]
+            numbers = members - side.start
+            found.append(StoredRows(size, bits, int(numbers[0]), content, steps, numbers))
+    return found
