@@ -184,7 +184,7 @@ def test_als_of_another_library_is_rounded_into_the_bytes(als_of_tiny, monkeypat
         seen.append((len(data), split.name, limit, seed))
         return outside.Row(split.name, limit, "bet", 1.0, 0.5, 0.25)
 
-    rows = list(outside.compare("tiny", ["20 B/entity"], 0, bet=bet))
+    rows = list(outside.compare("tiny", ["20 B/entity"], 0, [bet]))
     untouched, defaults, chosen, _ = rows
     assert untouched.bytes_per_entity > 4 * outside.DEFAULT_FACTORS
     assert max(defaults.bytes_per_entity, chosen.bytes_per_entity) <= 20

@@ -4,8 +4,9 @@
 Both are fitted to the train part of the split, choose on validation and are scored once on test.
 Bytes to serve are the length of a file that gives the scores. *Defaults* are the library's own,
 with as many of its 100 factors as fit. *Chosen* are weight and L2, at the width that 4 bits allow.
-Bits per number, 8, 4, 2 or 1, are chosen last, in both rows. What was ranked on validation is kept
-in the cache and not run again.
+Bits per number, 8, 4, 2 or 1, are chosen last, in both rows. Without histories both files hold
+vectors or what a rule needs; with them the file of ``bet table`` also says what everybody has seen.
+What has finished is kept in the cache and not run again.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -64,6 +66,9 @@ class Row:
     bytes_per_entity: float
     recall: float
     ndcg: float
+
+
+Ours = Callable[[Interactions, Split, str, int], Row]
 
 
 def vectors_bytes(n: int, columns: int, bits: int, n_users: int) -> int:
@@ -176,21 +181,39 @@ def _row(split: Split, limit: str, what: str, length: int, means: dict[str, floa
     return Row(split.name, limit, what, length / n, means["recall@20"], means["ndcg@20"])
 
 
-def of_bet(data: Interactions, split: Split, limit: str, seed: int) -> Row:
-    """What ``bet table`` writes."""
-    n = sum(split.train.shape)
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "table.safetensors"
-        release = build_table(data, parse_bytes(limit, n), file, seed=seed, progress=True)
-        length = file.stat().st_size
-    return _row(split, limit, f"`bet table`: {release.chosen.name}", length, release.test)
+def of_bet(
+    data: Interactions, split: Split, limit: str, seed: int, *, minutes: float, history: bool
+) -> Row:
+    """What ``bet table`` writes, as it scored on test before it was refitted to everything."""
+    n, kind = sum(split.train.shape), "with" if history else "no"
+    size = limit.replace("/", "-").replace(" ", "")
+    name = f"outside-bet-{split.name}-{seed}-{split.data_hash[:8]}-{size}-{minutes:g}-{kind}"
+    path = cache_dir() / "sweep" / f"{name}.json"
+    if not path.is_file():
+        with TemporaryDirectory() as folder:
+            file = Path(folder) / "file.safetensors"
+            release = build_table(
+                data,
+                parse_bytes(limit, n),
+                file,
+                seed=seed,
+                minutes=minutes,
+                history=history,
+                progress=True,
+            )
+            length = file.stat().st_size
+        what = "`bet table`" if history else "`bet table --no-history`"
+        row = _row(split, limit, f"{what}: {release.chosen.name}", length, dict(release.test))
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(asdict(row)))
+    return Row(**json.loads(path.read_text()))
 
 
 def compare(
-    dataset: str, limits: Sequence[str], seed: int, bet: Callable[..., Row] = of_bet
+    dataset: str, limits: Sequence[str], seed: int, of_ours: Sequence[Ours]
 ) -> Iterator[Row]:
     """The library's defaults as they are; then for every limit the defaults and chosen settings
-    rounded to it, and ``bet table``.
+    rounded to it, and what ``of_ours`` give for it.
     """
     data = load_dataset(dataset)
     split = split_interactions(data, seed)
@@ -203,7 +226,8 @@ def compare(
         yield outside.row(limit, "defaults", wide, bits)
         wide, bits = outside.best_bits(outside.chosen(length), length, length)
         yield outside.row(limit, "chosen", wide, bits)
-        yield bet(data, split, limit, seed)
+        for ours in of_ours:
+            yield ours(data, split, limit, seed)
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -224,11 +248,13 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--datasets", nargs="+", default=["movielens-100k", "gowalla"])
     parser.add_argument("--budgets", nargs="+", default=BUDGETS, help="bytes to serve")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=10.0, help="of every `bet table`")
     options = parser.parse_args(arguments)
-    rows = []
+    rows, minutes = [], options.minutes
+    of_ours = [partial(of_bet, minutes=minutes, history=history) for history in (False, True)]
     with fixed_threads():
         for dataset in options.datasets:
-            rows += compare(dataset, options.budgets, options.seed)
+            rows += compare(dataset, options.budgets, options.seed, of_ours)
     print(f"seed {options.seed}, clean, one thread\n\n{table(rows)}")
 
 
