@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import bet
+from bet.cli.export import add_options as add_export_options
+from bet.cli.pack import add_options as add_pack_options
 from bet.cli.recommend import add_options as add_recommend_options
 from bet.errors import BetError
 
@@ -75,6 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     about = "recommend items to users, from a file alone"
     add_recommend_options(command("recommend", ("recommend", "recommend"), about))
+    pack = command("pack", ("pack", "pack"), "put vectors that you have into a number of bytes")
+    add_pack_options(pack)
+    _add_file_options(pack)
+    about = "write the vectors of a file for FAISS, numpy or torch"
+    add_export_options(command("export", ("export", "export"), about))
     return parser
 
 

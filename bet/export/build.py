@@ -12,7 +12,7 @@ from bet.errors import BetError
 from bet.export.rowwise import rowwise, torch_bits
 from bet.export.stored import SideName, open_packed
 from bet.files import atomic_path
-from bet.packed import OpenFile
+from bet.packed import OpenFile, load
 from bet.recommend import open_model
 from bet.recommend.vectors import InnerProductScorer
 
@@ -117,12 +117,10 @@ def _write_torch(path: Path, folder: Path) -> list[Path]:
 
 
 def _write_ids(path: Path, folder: Path) -> list[Path]:
-    file = open_model(path).file
-    try:
-        ids = file.ids
-    except BetError:
+    file = load(path, check=False)
+    if not file.has_ids:
         return []  # rows are called by their numbers
-    written = []
+    ids, written = file.ids, []
     for side, rows in zip(SIDES, (ids.user_rows, ids.item_rows), strict=True):
         out = folder / f"{side.removesuffix('s')}_ids.json"
         with atomic_path(out) as temporary:

@@ -56,14 +56,17 @@ class Options:
 
 @dataclass(frozen=True)
 class Packed:
-    """A file that was written, and what packing cost."""
+    """A file that was written, and what packing cost; ``first_user``: the id of its first row, None
+    without ids.
+    """
 
     path: Path
     limit: int
     plan: Plan
     report: ByteReport
     costs: Costs
-    has_ids: bool
+    n_items: int
+    first_user: str | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,12 @@ class _Rows:
                 return {}
             tensors[TENSORS[side]] = names_tensor(_in_order(names, place), side)
         return tensors
+
+    @property
+    def first_user(self) -> str | None:
+        """Id of the first row of the file."""
+        names, place = self.names[0], self.places[0]
+        return None if names is None else str(names[0 if place is None else np.argmin(place)])
 
     def coded(self) -> CodedInteractions | None:
         """The interactions of the data in the packed order."""
@@ -137,7 +146,9 @@ def pack_vectors(
     if ids and not options.with_ids:
         write_id_tensors(out, ids, users.n, items.n)
     costs = _costs(out, sides, rows, options)
-    return Packed(out, limit, plan, report, costs, has_ids=bool(ids))
+    return Packed(
+        out, limit, plan, report, costs=costs, n_items=items.n, first_user=rows.first_user
+    )
 
 
 def _limit(users: Vectors, items: Vectors, budget: str) -> int:

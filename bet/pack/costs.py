@@ -16,7 +16,7 @@ from bet.packed.safetensors_io import open_safetensors
 from bet.packed.table_kinds import view_table
 from bet.progress import progress_bar
 
-ITEMS = 2**14  # that are scored at once
+SCORES = 2**22  # that are computed at once
 RANKED = 20  # items of a list that is compared with interactions
 
 
@@ -74,7 +74,7 @@ def measure_costs(
     seen = None if wanted is None or wanted.seen is None else wanted.seen[users]
     bar = progress_bar(label="compare", total=items.n, shown=progress)
     with bar:
-        for first, values in _pieces(items):
+        for first, values in _pieces(items, max(1, SCORES // len(users))):
             numbers = first + np.arange(len(values))
             decoded = packed_rows(path, n_users + sides[1].places_of(numbers))
             scores = exact_users @ values.T, packed_users @ decoded.T  # (u, m) each
@@ -104,11 +104,11 @@ def measure_costs(
     )
 
 
-def _pieces(items: Vectors) -> Iterator[tuple[int, np.ndarray]]:
-    """First number and values of consecutive rows, few enough to be scored at once."""
+def _pieces(items: Vectors, most: int) -> Iterator[tuple[int, np.ndarray]]:
+    """First number and values of consecutive rows, at most so many."""
     for block in items.blocks():
-        for start in range(0, len(block.values), ITEMS):
-            yield block.first + start, block.values[start : start + ITEMS]
+        for start in range(0, len(block.values), most):
+            yield block.first + start, block.values[start : start + most]
 
 
 def _pairs(seen: csr_array, first: int, m: int) -> tuple[np.ndarray, np.ndarray]:

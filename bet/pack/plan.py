@@ -78,8 +78,8 @@ class Room:
             raise BetError(
                 f"a budget of {budget} leaves {self.limit:,} bytes for vectors, less than one bit "
                 f"per number takes: {self.n_users + self.n_items:,} vectors of {self.d} numbers, "
-                f"with two bytes for the step of each, are {least:,} bytes; give more, or pack "
-                "shorter vectors"
+                f"with a step of two bytes each and a header, are {least:,} bytes; give more, or "
+                "pack shorter vectors"
             )
 
     def widest(self, bits: tuple[int, ...], shares: tuple[float, ...]) -> int:

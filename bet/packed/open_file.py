@@ -67,6 +67,11 @@ class OpenFile(ABC):
             )
         return ids
 
+    @property
+    def has_ids(self) -> bool:
+        """Whether there are ids, inside or beside; ``ids`` may refuse the latter."""
+        return self._ids_inside is not None or ids_path(self.path).exists()
+
     def _containers(self) -> list[Container]:
         """Those that ids may be in: this file, and the one that holds it."""
         return [self.container, *([self.container.outer] if self.container.outer else [])]
