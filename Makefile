@@ -62,7 +62,7 @@ test: $(READY)
 	@$(PY) .ci/test.py $(JOBS)
 
 $(SPARK)/.stamp: requirements/spark.txt
-	@test -n "$$JAVA_HOME" || command -v java >/dev/null || \
+	@test -n "$${JAVA_HOME-}" || command -v java >/dev/null || \
 	  { echo "make: Spark needs Java: 'apt install openjdk-17-jre-headless' or set JAVA_HOME" >&2; exit 1; }
 	@echo "creating $(SPARK), one to three minutes; 0.5 GB are downloaded"
 	$(if $(ACTIVE),$(PY),$(PYTHON)) -m venv --clear $(SPARK)
