@@ -4,16 +4,16 @@
 Both are fitted to the train part of the split, choose on validation and are scored once on test.
 Bytes to serve are the length of a file that gives the scores. *Defaults* are the library's own,
 with as many of its 100 factors as fit. *Chosen* are weight and L2, at the width that 4 bits allow.
-Bits per number, 8, 4, 2 or 1, are chosen last, in both rows. Without histories both files hold
-vectors or what a rule needs; with them the file of ``bet table`` also says what everybody has seen.
-What has finished is kept in the cache and not run again.
+Bits per number, 8, 4, 2 or 1, are chosen last, in both rows. Files with histories
+also say what everybody has seen: those of ``bet table`` do unless it is told not to, and vectors
+then have the bytes that are left. What has finished is kept in the cache and not run again.
 """
 
 import argparse
 import json
 import sys
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
@@ -27,13 +27,27 @@ from scipy.sparse import csr_array, csr_matrix
 from tqdm import tqdm
 
 from bet.actions import parse_bytes
-from bet.data import Interactions, Split, keep_rows, load_dataset, split_interactions
+from bet.data import (
+    FrequencyOrder,
+    Interactions,
+    Split,
+    keep_rows,
+    load_dataset,
+    split_interactions,
+)
 from bet.files import atomic_path
-from bet.packed import load, vectors_layout, write_packed
+from bet.packed import (
+    RecommenderLayout,
+    load,
+    most_table_bytes,
+    vectors_layout,
+    write_packed,
+)
 from bet.paths import cache_dir
 from bet.process import fixed_threads
 from bet.release.build import build_table
 from bet.seeds import derive, numpy_generator
+from bet.serving import coded_in_order
 from bet.training import evaluate
 
 BUDGETS = ("25.6 B/entity", "51.2 B/entity")
@@ -145,7 +159,7 @@ class Outside:
 
     def chosen(self, limit: int) -> Als:
         """The best weight and L2 on validation, at the width that ``GRID_BITS`` allow."""
-        factors = most_columns(self.n, GRID_BITS, self.n_users, limit)
+        factors = max(1, most_columns(self.n, GRID_BITS, self.n_users, limit))
         grid = [Als(factors, alpha, l2) for alpha, l2 in product(ALPHAS, L2)]
         bar = tqdm(grid, desc="alpha and L2", disable=not sys.stderr.isatty())
         quality = [self.qualities(settings, [GRID_BITS])[GRID_BITS] for settings in bar]
@@ -209,11 +223,24 @@ def of_bet(
     return Row(**json.loads(path.read_text()))
 
 
+def room_beside_histories(data: Interactions, limit: int) -> int:
+    """Bytes that vectors may have in a file of at most ``limit`` with what everybody has seen."""
+    order = FrequencyOrder.of(data.matrix).entities
+    layout = RecommenderLayout(
+        backbone="vectors",
+        n_users=data.n_users,
+        n_items=data.n_items,
+        table_bytes=0,
+        seen=coded_in_order(data.matrix, order).layout,
+    )
+    return most_table_bytes(layout, limit)
+
+
 def compare(
-    dataset: str, limits: Sequence[str], seed: int, of_ours: Sequence[Ours]
+    dataset: str, limits: Sequence[str], seed: int, of_ours: Mapping[bool, Ours]
 ) -> Iterator[Row]:
-    """The library's defaults as they are; then for every limit the defaults and chosen settings
-    rounded to it, and what ``of_ours`` give for it.
+    """The library's defaults as they are; then for every limit the defaults rounded to it, and
+    chosen settings and what ``of_ours`` gives: False, without histories in the file; True, with.
     """
     data = load_dataset(dataset)
     split = split_interactions(data, seed)
@@ -222,11 +249,18 @@ def compare(
     for limit in limits:
         length = parse_bytes(limit, outside.n)
         assert length is not None
-        wide, bits = outside.best_bits(Als(), length, DEFAULT_FACTORS)
-        yield outside.row(limit, "defaults", wide, bits)
-        wide, bits = outside.best_bits(outside.chosen(length), length, length)
-        yield outside.row(limit, "chosen", wide, bits)
-        for ours in of_ours:
+        yield outside.row(limit, "defaults", *outside.best_bits(Als(), length, DEFAULT_FACTORS))
+        for history, ours in of_ours.items():
+            room = room_beside_histories(data, length) if history else length
+            if most_columns(outside.n, 1, outside.n_users, room):
+                wide, bits = outside.best_bits(outside.chosen(room), room, most=room)
+                row = outside.row(limit, "chosen", wide, bits)
+                around = (length - room) / outside.n
+                yield replace(
+                    row,
+                    what=row.what + ", and histories" * history,
+                    bytes_per_entity=row.bytes_per_entity + around,
+                )
             yield ours(data, split, limit, seed)
 
 
@@ -251,7 +285,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="of every `bet table`")
     options = parser.parse_args(arguments)
     rows, minutes = [], options.minutes
-    of_ours = [partial(of_bet, minutes=minutes, history=history) for history in (False, True)]
+    of_ours = {
+        history: partial(of_bet, minutes=minutes, history=history) for history in (False, True)
+    }
     with fixed_threads():
         for dataset in options.datasets:
             rows += compare(dataset, options.budgets, options.seed, of_ours)
