@@ -1,10 +1,11 @@
 # make reproduce   run the study PROFILE (default; smoke, full, paper), make reports/report.html (other
 #                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
+# make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
 # make lab         open JupyterLab with the notebooks
 # make bench       the benchmark table
 # make lint        ruff and mypy
-# make clean       remove the environment, the caches and the results (not reports/)
+# make clean       remove the environments, the caches and the results (not reports/)
 # make lock        for maintainers: renew requirements/lock.txt (needs uv)
 #
 # The first command creates .venv. Variables: PROFILE, JOBS (cells at once, default: all cores), PYTHON
@@ -21,6 +22,7 @@ JOBS    ?= $(shell getconf _NPROCESSORS_ONLN)
 PYTHON  ?= python3.11
 VENV    ?= .venv
 LOCK    := requirements/lock.txt
+SPARK   := .venv-spark
 TORCH   := torch==2.13.0
 
 ifdef ACTIVE
@@ -40,7 +42,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONPATH
 
-.PHONY: help reproduce test lab bench lint clean lock
+.PHONY: help reproduce test test-spark lab bench lint clean lock
 help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
@@ -59,6 +61,17 @@ reproduce: $(READY)
 test: $(READY)
 	@$(PY) .ci/test.py $(JOBS)
 
+$(SPARK)/.stamp: requirements/spark.txt
+	@test -n "$${JAVA_HOME-}" || command -v java >/dev/null || \
+	  { echo "make: Spark needs Java: 'apt install openjdk-17-jre-headless' or set JAVA_HOME" >&2; exit 1; }
+	@echo "creating $(SPARK), one to three minutes; 0.5 GB are downloaded"
+	$(if $(ACTIVE),$(PY),$(PYTHON)) -m venv --clear $(SPARK)
+	@$(SPARK)/bin/python -m pip install -qq --require-hashes -r requirements/spark.txt
+	@touch $@
+
+test-spark: $(READY) $(SPARK)/.stamp
+	@$(PY) workflow/spark/check.py --spark $(SPARK)/bin/python
+
 # With the usual backend, so that figures are shown; root is refused unless it says so.
 lab: $(READY)
 	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir notebooks \
@@ -72,9 +85,11 @@ lint: $(READY)
 	$(PY) -m mypy
 
 clean:
-	rm -rf $(VENV) .cache results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) $(SPARK) .cache results .snakemake .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
+COMPILE := uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -q
 lock:
-	uv pip compile --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	  --no-emit-find-links --custom-compile-command 'make lock' -q requirements/base.in -o $(LOCK)
+	$(COMPILE) requirements/base.in -o $(LOCK)
+	$(COMPILE) -c $(LOCK) requirements/spark.in -o requirements/spark.txt

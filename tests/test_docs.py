@@ -19,7 +19,6 @@ TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
 # What is shown as of today; the changelog also names what is gone.
 SHOWN = [text for page, text in TEXT.items() if page.name != "CHANGELOG.md"]
 CODE = r"^ {4}(.+)$|`([^`\n]+)`"  # a line of a block, or between backticks
-# Of the other branches of the redesign; to be removed with them in place.
 
 
 def anchors(page):
@@ -102,7 +101,7 @@ def test_there_are_commands():
 
 
 def make_targets():
-    matches = [re.match("make ([a-z]+)", line) for line in lines_of_code()]
+    matches = [re.match("make ([a-z-]+)", line) for line in lines_of_code()]
     yield from sorted({match[1] for match in matches if match})
 
 

@@ -77,11 +77,19 @@ def test_every_direct_dependency_is_locked_in_range(lock, direct):
         assert item.specifier.contains(lock[name]), name
 
 
-def test_lock_has_hashes_and_no_address():
-    text = (ROOT / "requirements/lock.txt").read_text()
+@pytest.mark.parametrize("name", ["lock", "spark"])
+def test_lock_has_hashes_and_no_address(name):
+    text = (ROOT / f"requirements/{name}.txt").read_text()
     blocks = re.split(r"\n(?=\S)", text)
     assert all("--hash=sha256:" in block for block in blocks if not block.startswith("#"))
     assert "://" not in text and "-index" not in text and "find-links" not in text
+
+
+def test_spark_is_locked_in_range_with_the_numpy_of_the_lock(lock):
+    spark = requirements(ROOT / "requirements/spark.txt")
+    assert pinned(spark["numpy"]) == lock["numpy"]
+    for name, item in requirements(ROOT / "requirements/spark.in").items():
+        assert item.specifier.contains(pinned(spark[name])), name
 
 
 def test_conda_environment_equals_the_lock(lock, direct, torch_version):

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 import scipy.sparse
 
-from bet.data import load_dataset, read_interactions
+from bet.data import load_dataset, memory, read_interactions
 from bet.errors import BetError
 
 HEAD = "user,item,rating,timestamp\n"
@@ -136,3 +136,23 @@ def test_what_is_no_id_is_named(tmp_path, ids, message):
     pd.DataFrame({"user": ids, "item": [1, 2]}).to_parquet(path)
     with pytest.raises(BetError, match=message):
         read_interactions(path)
+
+
+def test_more_data_than_memory_names_the_road(tmp_path, monkeypatch):
+    path = tmp_path / "data.csv"
+    path.write_text("user,item\n" + "ann,tea\n" * 100)
+    assert 2**20 < memory.available_memory() < 2**50
+    read_interactions(path)
+    told = tmp_path / "meminfo"
+    needed = memory.FACTOR * path.stat().st_size
+    for kilobytes, refused in ((needed // 1024, True), (needed // 1024 + 1, False)):
+        told.write_text(f"MemTotal: 1 kB\nMemAvailable:    {kilobytes} kB\n")
+        monkeypatch.setattr(memory, "_MEMORY", told)
+        if refused:
+            with pytest.raises(BetError, match=r"data.csv: .* on Spark .*docs/scale_out.md"):
+                read_interactions(path)
+        else:
+            read_interactions(path)
+    monkeypatch.setattr(memory, "_MEMORY", tmp_path / "absent")
+    assert memory.available_memory() is None
+    read_interactions(path)

@@ -14,6 +14,7 @@ import pandas as pd
 from bet.data.columns import Columns
 from bet.data.formats import READERS
 from bet.data.interactions import Interactions, binary_matrix, from_pairs
+from bet.data.memory import check_memory
 from bet.errors import BetError
 
 log = logging.getLogger(__name__)
@@ -44,11 +45,12 @@ def read_interactions(
     is only checked: the split does not use it. Ids of text are compared as written (``01`` is not
     ``1``) and become integers when all are integers written the usual way. Ids 0..n-1 without gaps
     of ``.txt`` and ``.npz`` are the indices, without a mapping. Raises BetError, naming file, line
-    or column, and remedy, on anything that cannot be read.
+    or column, and remedy, on anything that cannot be read, or that does not fit into memory.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(part) for part in path]
     if not paths:
         raise BetError("no file to read; give at least one path")
+    check_memory(paths)
     columns = Columns(user, item, rating, timestamp)
     pairs = _concatenate([_read_file(file, columns, minimum_rating is not None) for file in paths])
     name, where = name or paths[0].stem, ", ".join(map(str, paths))
