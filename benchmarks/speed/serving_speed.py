@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -196,13 +195,14 @@ def memory_of_workers(path: Path, asked: int, workers: int) -> list[dict[str, fl
             )
             for _ in range(workers)
         ]
-        peaks = [json.loads(next(iter(process.stdout or ()))) for process in processes]
+        for process in processes:
+            assert process.stdout and process.stdout.readline() == "answered\n"
         measured = []
-        for process, peak in zip(processes, peaks, strict=True):
+        for process in processes:
             assert process.stdin and process.stdout
             process.stdin.write("\n")
             process.stdin.flush()
-            measured.append(peak | json.loads(*islice(process.stdout, 1)))
+            measured.append(json.loads(process.stdout.readline()))
     return measured
 
 

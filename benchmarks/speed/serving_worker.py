@@ -1,11 +1,9 @@
 """``python -m benchmarks.speed.serving_worker FILE USERS K``: a process that serves from a file.
 
-It answers once, prints the largest memory (MB) that took, and for every line that it is sent prints
-its memory now. It needs no torch, as a process that serves does not.
+It answers once, prints a line, and for every line that it is sent prints its memory, on Linux only. It needs no torch, as a process that serves does not.
 """
 
 import json
-import resource
 import sys
 from pathlib import Path
 
@@ -29,19 +27,23 @@ def answer(table: PackedFile, n_users: int, k: int) -> np.ndarray:
 
 
 def memory() -> dict[str, float]:
-    """MB of this process: resident, its share where pages are shared, and its own alone."""
-    path = Path("/proc/self/smaps_rollup")
-    if not path.is_file():
-        resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
-        return {"resident": resident, "share": resident, "private": resident}
-    lines = [line.split() for line in path.read_text().splitlines()[1:]]
-    kilobytes = {line[0].removesuffix(":"): int(line[1]) for line in lines}
+    """MB of this process, on Linux: the peak, what is resident, its share where pages are shared,
+    and what is its own alone.
+    """
+    kilobytes = {}
+    for name in ("status", "smaps_rollup"):
+        for line in Path("/proc/self", name).read_text().splitlines():
+            words = line.split()
+            if words[-1] == "kB":
+                kilobytes[words[0].removesuffix(":")] = int(words[1])
     private = kilobytes["Private_Clean"] + kilobytes["Private_Dirty"]
-    return {
-        "resident": kilobytes["Rss"] * 1.024e-3,
-        "share": kilobytes["Pss"] * 1.024e-3,
-        "private": private * 1.024e-3,
+    counted = {
+        "peak": kilobytes["VmHWM"],
+        "resident": kilobytes["Rss"],
+        "share": kilobytes["Pss"],
+        "private": private,
     }
+    return {name: number * 1.024e-3 for name, number in counted.items()}
 
 
 def main(arguments: list[str]) -> None:
@@ -50,8 +52,7 @@ def main(arguments: list[str]) -> None:
     table = load(path)
     assert isinstance(table, PackedFile)
     answer(table, int(n_users), int(k))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1.024e-3
-    print(json.dumps({"peak": peak}), flush=True)
+    print("answered", flush=True)
     for _ in sys.stdin:
         print(json.dumps(memory()), flush=True)
 
