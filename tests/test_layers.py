@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
-    {"errors", "files", "paths", "process", "progress", "seeds"},
+    {"compiled", "errors", "files", "paths", "process", "progress", "seeds"},
     {"data"},
     {"actions"},
     {"predictor"},
@@ -21,6 +21,8 @@ LAYERS = [
     {"backbones"},
     {"serving"},
     {"training"},
+    {"pack"},
+    {"export"},
     {"search"},
     {"methods"},
     {"study"},
@@ -39,6 +41,7 @@ MOST_POSITIONAL = 5
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 NOT_IN_THE_CORE = {
     "IPython",
+    "faiss",
     "hypothesis",
     "ipykernel",
     "jupyter_client",
@@ -90,8 +93,8 @@ def test_light_core_imports_nothing_else(modules):
     assert not set(run.stdout.split()) & NOT_IN_THE_CORE
 
 
-@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.recommend", "bet.seeds"])
-def test_data_and_actions_need_no_torch(modules):
+@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.recommend", "bet.seeds", "bet.pack", "bet.export"])
+def test_data_actions_and_files_need_no_torch(modules):
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -108,13 +108,13 @@ def test_a_file_that_does_not_recommend_says_so(tmp_path, capsys):
 W = {"w_user": (2, 2), "w_item": (2, 2), "bias": (2,), "a": (2,), "c": (2,)}
 LIES = {
     "unknown": ("bprmf", {}, {}, "install a newer version"),
-    "no interactions": ("graph-filter", {"user_exponent": 1, "item_exponent": 1}, {}, "no interact"),
+    "no interactions": ("graph-filter", {"user_exponent": 1}, {}, "it has no interactions"),
     "no exponent": ("graph-filter", {"user_exponent": 1}, {"interactions"}, "item_exponent must"),
     "a word": ("blend", {"weight": "x"}, {"interactions", "vectors"}, "user_exponent must"),
     "no table": ("ials", {}, {}, "it has no table"),
     "two copies": ("ials", {}, {"copies"}, "its table has 2 copies, not 1"),
     "one copy": ("ncf", {}, {"table"}, "its table has 1 copies, not 2"),
-    "many layers": ("lightgcn", {"layers": 10**9}, {"table", "interactions"}, "layers must be from"),
+    "many layers": ("lightgcn", {"layers": 10**9}, {"table", "interactions"}, "layers must"),
     "below": ("lightgcn", {"layers": -1}, {"table", "interactions"}, "layers must be from"),
     "no layers": ("ngcf", {}, {"table", "interactions"}, "layers must be a finite number"),
     "no weights": ("ngcf", {"layers": 1}, {"table", "interactions"}, "no weights 'bias'"),

@@ -27,25 +27,25 @@ class PackedEmbedding(nn.Module):
     """
 
     ends: Tensor  # (groups,) number of the row behind each group's last, where they stand in order
+    kinds: Tensor  # (n,) group of every row, and
+    places: Tensor  # (n,) its place there, where they do not
 
     def __init__(self, groups: list[StoredRows], n: int, width: int):
         """``groups``: all rows of a side, ``n``, of at most ``width`` numbers."""
         super().__init__()
         self.num_embeddings, self.embedding_dim = n, width
-        self._groups = [_Group(group) for group in groups]
-        for i, group in enumerate(self._groups):
-            self.add_module(f"group_{i}", group)
-        in_order = all(group.numbers is None for group in groups)
-        ends = np.cumsum([len(group) for group in groups]) if in_order else np.zeros(0, np.int64)
+        self.bits = sorted({rows.bits for rows in groups})
+        self.groups = nn.ModuleList(_Group(rows) for rows in groups)
+        in_order = all(rows.numbers is None for rows in groups)
+        ends = np.cumsum([len(rows) for rows in groups]) if in_order else np.zeros(0, np.int64)
         self.register_buffer("ends", torch.from_numpy(ends.astype(np.int64)))
         # Only rows that stand in any order need to be found one by one.
-        kinds, places = np.zeros(0, np.uint8), np.zeros(0, np.int32)
-        if not in_order:
-            kinds, places = np.zeros(n, np.int32), np.zeros(n, np.int32)
-            for i, group in enumerate(groups):
-                numbers = group.first + np.arange(len(group))
-                rows = numbers if group.numbers is None else group.numbers
-                kinds[rows], places[rows] = i, np.arange(len(group))
+        number = np.uint8 if len(groups) <= 256 else np.int32
+        kinds, places = (np.zeros(0 if in_order else n, dtype) for dtype in (number, np.int32))
+        for i, rows in enumerate([] if in_order else groups):
+            here = slice(rows.first, rows.first + len(rows))
+            members = here if rows.numbers is None else rows.numbers
+            kinds[members], places[members] = i, np.arange(len(rows))
         self.register_buffer("kinds", torch.from_numpy(kinds))
         self.register_buffer("places", torch.from_numpy(places))
 
@@ -77,8 +77,8 @@ class PackedEmbedding(nn.Module):
         return out.reshape(*indices.shape, self.embedding_dim)
 
     def _decode(self, flat: Tensor) -> Tensor:
-        if len(self._groups) == 1:
-            return self._padded(self._groups[0](flat))
+        if len(self.groups) == 1:
+            return self._padded(self.groups[0](flat))
         if len(self.ends):
             kinds = torch.bucketize(flat, self.ends, right=True)
             starts = F.pad(self.ends, (1, 0))
@@ -86,7 +86,7 @@ class PackedEmbedding(nn.Module):
         else:
             kinds, places = self.kinds[flat], self.places[flat].long()
         out = torch.zeros(len(flat), self.embedding_dim, device=flat.device)
-        for number, group in enumerate(self._groups):
+        for number, group in enumerate(self.groups):
             chosen = (kinds == number).nonzero()[:, 0]
             if len(chosen):
                 out[chosen] = self._padded(group(places[chosen])).to(out.dtype)
@@ -102,8 +102,7 @@ class PackedEmbedding(nn.Module):
 
     def extra_repr(self) -> str:
         """Rows, numbers, and bits of each."""
-        bits = sorted({group.bits for group in self._groups})
-        return f"{self.num_embeddings}, {self.embedding_dim}, bits={bits}"
+        return f"{self.num_embeddings}, {self.embedding_dim}, bits={self.bits}"
 
 
 class _Group(nn.Module):

@@ -27,7 +27,7 @@ def write_index(
 
     d = scorer.profile_width
     if kind == "flat":
-        index = faiss.IndexFlatIP(d)
+        index: faiss.Index = faiss.IndexFlatIP(d)
     else:
         quantizer = faiss.ScalarQuantizer
         bits = quantizer.QT_8bit if kind == "sq8" else quantizer.QT_4bit

@@ -40,8 +40,8 @@ def rowwise(table: PackedFile, side: SideName) -> np.ndarray:
     >>> layout = layout_of(np.array([2]), 8, n_users=1)
     >>> written = write_packed(folder / "t", layout, np.array([[[3.0, -3.0]]], dtype=np.float32))
     >>> rows = rowwise(load(folder / "t"), "users")
-    >>> rows.shape, rows[0, 2:].view("<f4").round(2).tolist()
-    ((1, 10), [0.09, -11.78])
+    >>> rows.shape, rows[0, 2:].view("<f4").round(2)
+    ((1, 10), array([  0.09, -11.78], dtype=float32))
     """
     bits = torch_bits(table)
     n = table.n_users if side == "users" else table.n_items

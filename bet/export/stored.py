@@ -1,6 +1,6 @@
 """The packed rows of a file as they are: bytes and steps, kind by kind, without decoding them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +26,7 @@ class StoredRows:
     first: int
     content: np.ndarray = field(repr=False)
     steps: np.ndarray = field(repr=False)
-    numbers: np.ndarray | None = field(repr=False)
+    numbers: np.ndarray | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.content)
@@ -54,7 +54,7 @@ def open_packed(path: Path | str) -> PackedFile:
 
 
 def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
-    """The rows of a side of a table of one copy, by kind; kinds without rows are left out.
+    """The rows of a side of a table of one copy, by kind, in the order of their first rows.
 
     Two users' rows of two numbers, 32 bits each, are eight bytes:
 
@@ -80,7 +80,7 @@ def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
             part = content[end - count * int(lengths[run]) : end].reshape(count, -1)
             of_part = steps[step_end - count * int(has_step[run]) : step_end]
             size, bits = layout.kinds[run % k].tolist()
-            found.append(StoredRows(size, bits, first, part, of_part, None))
+            found.append(StoredRows(size, bits, first, content=part, steps=of_part))
         first += count
     return found
 
@@ -95,7 +95,7 @@ def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
     side = slice(0, n_users) if number == 0 else slice(n_users, layout.n)
     found = []
     for kind, (size, bits) in enumerate(layout.kinds.tolist()):
-        members = np.flatnonzero(row_kinds[side] == kind) + (side.start)
+        members = side.start + np.flatnonzero(row_kinds[side] == kind)
         if len(members):
             length = int(layout.kind_lengths[kind])
             content = byte_windows(
@@ -104,6 +104,8 @@ def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
             steps = np.zeros(0, np.float16)
             if layout.kind_has_step[kind]:
                 steps = table.container.tensors["steps"][step_numbers[members]]
-            numbers = members - side.start
-            found.append(StoredRows(size, bits, int(numbers[0]), content, steps, numbers))
-    return found
+            first, numbers = int(members[0]) - side.start, members - side.start
+            in_order = int(members[-1] - members[0]) + 1 == len(members)
+            rows = StoredRows(size, bits, first, content=content, steps=steps)
+            found.append(rows if in_order else replace(rows, numbers=numbers))
+    return sorted(found, key=lambda group: group.first)

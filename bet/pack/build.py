@@ -247,13 +247,7 @@ def _chosen(
 ) -> tuple[Plan, tuple[np.ndarray, np.ndarray]]:
     """The plan that loses least on the rows ``tried``, and both sides' principal axes."""
     principal = principal_axes(surveys[0].gram, surveys[1].gram)
-    by_frequency = rows.places[0] is not None
-    candidates = plans(room, by_frequency, max(found.largest for found in surveys))
-    if not candidates:
-        raise BetError(
-            f"a number of {max(found.largest for found in surveys):g} is too large for fewer than "
-            "32 bits, and float32 does not fit; divide all vectors by a number first"
-        )
+    candidates = plans(room, by_frequency=rows.places[0] is not None)
     if len(candidates) == 1:
         return candidates[0], principal
     ranks = [

@@ -91,12 +91,13 @@ def measure_costs(
             bar.update(len(values))
     pairs = len(users) * items.n
     mean = sums / pairs
+    shared = [overlap(tops[0].items[:, :k], tops[1].items[:, :k]) for k in CUTOFFS]
     qualities: list[Ranked | None] = [None, None]
     if wanted is not None:
         qualities = [_ranked(ranked, wanted.positives[users]) for ranked in lists]
     return Costs(
         len(users),
-        overlaps=tuple(overlap(*(top.items[:, :k] for top in tops)) for k in CUTOFFS),
+        overlaps=tuple(shared),
         squared_error=error / pairs,
         variance=float(mean[1] - mean[0] ** 2),
         exact=qualities[0],

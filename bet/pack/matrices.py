@@ -30,14 +30,14 @@ class MatrixVectors(Vectors):
 
     def blocks(self, with_ids: bool = False) -> Iterator[Block]:
         for first in range(0, self.n, self.block_rows):
-            part = slice(first, first + self.block_rows)
+            part = slice(first, min(first + self.block_rows, self.n))
             # Opened for every block: what was read does not stay with the process.
             if self.path.suffix.lower() == ".npy":
-                values = np.array(_mapped(self.path)[part], dtype=np.float32)
+                values = _mapped(self.path)[part]
             else:
                 with _opened(self.path) as opened:
                     values = opened.get_slice(self._tensor)[part]
-            yield Block(first, self.checked(first, values))
+            yield Block(first, np.array(self.checked(first, values)))
 
 
 def _mapped(path: Path) -> np.ndarray:
@@ -68,13 +68,13 @@ def _opened(path: Path):
 def _tensor(path: Path, name: str | None) -> tuple[str, tuple[int, int]]:
     """Name and shape of the matrix in a safetensors file."""
     with _opened(path) as opened:
-        slices = {key: opened.get_slice(key) for key in opened.keys()}  # noqa: SIM118
+        slices = {key: opened.get_slice(key) for key in opened.keys()}
         shapes = {key: tuple(view.get_shape()) for key, view in slices.items()}
         types = {key: view.get_dtype() for key, view in slices.items()}
     matrices = [key for key, shape in shapes.items() if len(shape) == 2]
     if name is None and len(matrices) == 1:
         name = matrices[0]
-    if name not in matrices:
+    if name is None or name not in matrices:
         asked = "several matrices" if name is None else f"no matrix {name!r}"
         raise BetError(
             f"{path}: {asked}; it has {', '.join(map(repr, matrices)) or 'none'}, name one by "

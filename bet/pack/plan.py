@@ -12,15 +12,19 @@ from bet.pack.top import overlap, top_of
 from bet.packed import BITS, IdLayout, Layout
 
 # Bits of the most frequent rows, of the next and of the rest, and the shares of rows.
-MIXED = (((2, 1), (0.5, 0.5)), ((4, 2, 1), (0.1, 0.7, 0.2)), ((4, 2, 1), (0.2, 0.4, 0.4)))
-MIXED += (((8, 4, 2), (0.1, 0.7, 0.2)), ((8, 4, 2), (0.2, 0.4, 0.4)))
-LARGEST = 60_000.0  # number: those of float16, and so steps, end above
+MIXED: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
+    ((2, 1), (0.5, 0.5)),
+    ((4, 2, 1), (0.1, 0.7, 0.2)),
+    ((4, 2, 1), (0.2, 0.4, 0.4)),
+    ((8, 4, 2), (0.1, 0.7, 0.2)),
+    ((8, 4, 2), (0.2, 0.4, 0.4)),
+)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency and the ``shares``
-    of either side's rows that have them.
+    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency, and the
+    ``shares`` of either side's rows that have them.
     """
 
     columns: int
@@ -92,21 +96,21 @@ class Room:
         return low
 
 
-def plans(room: Room, by_frequency: bool, largest: float) -> list[Plan]:
+def plans(room: Room, by_frequency: bool) -> list[Plan]:
     """Every way that fits: each number of bits with as many columns as there is room for, and,
-    ``by_frequency``, mixtures of bits.
+    ``by_frequency``, mixtures of bits. None where not even a bit per row fits.
 
-    largest: absolute number; above ``LARGEST`` there is no way but float32.
-
-    >>> room = Room(n_users=100, n_items=100, d=8, limit=200 * 8 + 300)
-    >>> [plan.text for plan in plans(room, by_frequency=False, largest=1.0)[:2]]
-    ['8 numbers of 4 bits each; axes: given', '8 numbers of 4 bits each; axes: principal']
+    >>> room = Room(n_users=100, n_items=100, d=8, limit=1_600)
+    >>> {plan.bits: plan.columns for plan in plans(room, by_frequency=False)}
+    {(16,): 3, (32,): 1, (8,): 4, (4,): 8, (2,): 8, (1,): 8}
     """
-    precisions = [((bits,), (1.0,)) for bits in reversed(BITS)]
+    alike: list[tuple[tuple[int, ...], tuple[float, ...]]] = [
+        ((bits,), (1.0,)) for bits in reversed(BITS)
+    ]
     found: list[Plan] = []
-    for bits, shares in [*precisions, *(MIXED if by_frequency else ())]:
+    for bits, shares in [*alike, *(MIXED if by_frequency else ())]:
         columns = room.widest(bits, shares)
-        if not columns or (largest > LARGEST and min(bits) < 32):
+        if not columns:
             continue
         if columns == room.d:
             found.append(Plan(columns, bits, shares, "given"))
@@ -146,7 +150,8 @@ def best_plan(
         maps = maps_of(plan.axes, plan.columns, principal)
         users = rounded(sample.users, sample.user_ranks, plan, maps[0])
         items = rounded(sample.items, sample.item_ranks, plan, maps[1])
-        kept = float(np.mean([overlap(a, b) for a, b in zip(exact, _tops(users @ items.T))]))
+        tops = zip(exact, _tops(users @ items.T), strict=True)
+        kept = float(np.mean([overlap(one, other) for one, other in tops]))
         if kept > most:
             best, most = plan, kept
     assert best is not None

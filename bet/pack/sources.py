@@ -10,6 +10,7 @@ import numpy as np
 from bet.errors import BetError
 
 BLOCK_BYTES = 2**22  # of float32 numbers that are read at once
+LARGEST = 10_000.0  # number of a vector: what is stored as float16 ends at 65,504
 
 
 @dataclass(frozen=True)
@@ -63,19 +64,21 @@ class Vectors(ABC):
 
     def checked(self, first: int, values: np.ndarray) -> np.ndarray:
         """``values`` (m, d) of rows from ``first`` on, as float32; raises BetError where one is not
-        finite.
+        finite or above ``LARGEST``.
         """
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(values, dtype=np.float32)
-        # A sum is finite only if all its numbers are: no array of answers is made.
-        if not np.isfinite(values.sum(dtype=np.float64)):
-            wrong = np.argwhere(~np.isfinite(values))
-            if len(wrong):
-                row, column = wrong[0].tolist()
-                raise BetError(
-                    f"{self.path}: row {first + row} (from 0) has {values[row, column]} as number "
-                    f"{column}; vectors must be finite float32, leave the row out or correct it"
-                )
+        # Comparisons with NaN are false.
+        if not (values.max() <= LARGEST and values.min() >= -LARGEST):
+            row, column = np.argwhere(~(np.abs(values) <= LARGEST))[0].tolist()
+            number = values[row, column]
+            remedy = "leave the row out or correct it"
+            if np.isfinite(number):
+                remedy = "divide all vectors of this side by a number, which changes no ranking"
+            raise BetError(
+                f"{self.path}: row {first + row} (from 0) has {number:g} as number {column}; "
+                f"numbers must be finite and at most {LARGEST:,.0f}, {remedy}"
+            )
         return values
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from bet.errors import BetError
 from bet.pack.sources import Vectors
@@ -16,13 +17,11 @@ Names = np.ndarray
 @dataclass(frozen=True)
 class Survey:
     """``gram`` (d, d) float64, the sum of all outer products; ``sample`` (s, d) float32, rows to
-    try roundings on; ``largest``: the largest absolute number; ``ids`` (n,) and ``frequency`` (n,)
-    where the file has them.
+    try roundings on; ``ids`` (n,) and ``frequency`` (n,) where the file has them.
     """
 
     gram: np.ndarray = field(repr=False)
     sample: np.ndarray = field(repr=False)
-    largest: float
     ids: Names | None = field(repr=False)
     frequency: np.ndarray | None = field(repr=False)
 
@@ -33,14 +32,13 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
     Raises BetError where a number is not finite, a row is of another length, an id is missing or
     stands twice.
     """
-    gram, largest = np.zeros((vectors.d, vectors.d)), 0.0
+    gram = np.zeros((vectors.d, vectors.d))
     kept: list[np.ndarray] = []
     ids: list[np.ndarray] = []
     frequencies: list[np.ndarray] = []
     with progress_bar(label=f"read {label}", total=vectors.n, shown=progress) as bar:
         for block in vectors.blocks(with_ids=True):
             gram += block.values.T @ block.values
-            largest = max(largest, float(np.abs(block.values).max()))
             kept.append(block.among(sampled))
             if block.ids is not None:
                 ids.append(block.ids)
@@ -50,7 +48,6 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
     return Survey(
         gram,
         np.concatenate(kept),
-        largest,
         ids=_different(vectors, np.concatenate(ids)) if ids else None,
         frequency=np.concatenate(frequencies) if frequencies else None,
     )
@@ -68,11 +65,11 @@ def _different(vectors: Vectors, ids: Names) -> Names:
     elif len(set(ids)) == len(ids):
         return ids
     else:
-        known: set[str] = set()
-        row = next(row for row, name in enumerate(ids) if name in known or known.add(name))
+        row = int(np.flatnonzero(pd.Index(ids).duplicated())[0])
     first = int(np.flatnonzero(ids == ids[row])[0])
+    (name,) = ids[row : row + 1].tolist()
     raise BetError(
-        f"{vectors.path}: id {ids[row]!r} stands in rows {first} and {row} (from 0); every vector "
+        f"{vectors.path}: id {name!r} stands in rows {first} and {row} (from 0); every vector "
         "needs its own id, remove one"
     )
 

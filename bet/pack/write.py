@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from bet.errors import BetError
-from bet.pack.encode import encode
+from bet.pack.encode import Encoded, encode
 from bet.pack.plan import Plan
 from bet.pack.sources import Vectors
 from bet.packed import IdLayout, PackedBytes
+from bet.packed.levels import LARGEST_STEP
 from bet.packed.streamed import StreamedFile, streamed_safetensors
 from bet.progress import progress_bar
 
@@ -39,7 +40,7 @@ def write_vectors(
 ) -> PackedBytes:
     """Write the vectors of users and of items as ``plan`` says; the bytes by part.
 
-    ids: tensors of ids to keep in the file. Raises BetError where a number is too large for 16
+    ids: tensors of ids to keep in the file. Raises BetError where a number is too large for its
     bits; nothing is left then.
     """
     ids = ids or {}
@@ -102,7 +103,7 @@ def _write_side(
                 if not len(members):
                     continue
                 encoded = encode(values[members], bits)
-                _check(vectors, values[members], encoded.content, bits)
+                _check(vectors, values[members], encoded, bits)
                 count, length = int(runs.counts[kind]), int(runs.lengths[kind])
                 into = places[members] - (ends[kind] - count)  # among the rows of this kind
                 first = int(runs.first_bytes[kind])
@@ -112,14 +113,15 @@ def _write_side(
             bar.update(len(values))
 
 
-def _check(vectors: Vectors, values: np.ndarray, content: np.ndarray, bits: int) -> None:
-    """Raise BetError where ``values`` or, at 16 bits, what is stored of them is not finite."""
-    if not np.isfinite(values).all() or (bits == 16 and not _halves_are_finite(content)):
+def _check(vectors: Vectors, values: np.ndarray, encoded: Encoded, bits: int) -> None:
+    """Raise BetError where what is stored of ``values`` is too large for its form."""
+    fits = bits == 32
+    if encoded.steps is not None:
+        fits = bool(encoded.steps.max() < LARGEST_STEP)
+    elif bits == 16:
+        fits = bool(np.isfinite(encoded.content.view("<f2")).all())
+    if not fits:
         raise BetError(
-            f"{vectors.path}: numbers too large for {bits} bits, the largest is "
-            f"{np.abs(values).max():g}; divide all vectors by a number first"
+            f"{vectors.path}: numbers of up to {np.abs(values).max():g} are too large for {bits} "
+            "bits; divide all vectors of this side by a number, which changes no ranking"
         )
-
-
-def _halves_are_finite(content: np.ndarray) -> bool:
-    return bool(np.isfinite(content.view("<f2")).all())

@@ -1,0 +1,252 @@
+"""Exports: what other tools read in a fresh process is what the file holds."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from bet.__main__ import main
+from bet.cli.export import FORMS as CLI_FORMS
+from bet.errors import BetError
+from bet.export import FORMS, export
+from bet.export.embedding import PackedEmbedding
+from bet.packed import code_interactions, layout_of, load, write_packed, write_recommender
+from bet.packed.layout import Layout
+
+N_USERS, N_ITEMS, D = 30, 50, 11
+IDS = [f"ü\n{i}" for i in range(N_USERS)], [*range(N_ITEMS)]
+
+
+def write_vectors(path, bits=(4,), by_id=False, kind="vectors", sizes=None):
+    """Vectors of ``bits`` by rank, the same share of rows each."""
+    values = np.random.default_rng(0).standard_normal((N_USERS + N_ITEMS, 1, D)).astype("f4")
+    row_bits = np.concatenate([np.sort(np.resize(bits, n))[::-1] for n in (N_USERS, N_ITEMS)])
+    if by_id:
+        row_bits = np.resize(bits, N_USERS + N_ITEMS)
+    sizes = np.full(len(values), D) if sizes is None else sizes
+    layout = layout_of(sizes, row_bits, N_USERS, by_rank=not by_id)
+    layout = Layout(layout.kinds, layout.counts, layout.kinds_by_id, file_kind=kind)
+    write_packed(path, layout, values, IDS)
+    return load(path).rows(range(N_USERS + N_ITEMS))[:, 0]
+
+
+def fresh(code, *arguments):
+    """What ``code`` prints in a process that has none of this project's modules."""
+    command = [sys.executable, "-c", code + "\nassert 'bet' not in sys.modules", *arguments]
+    run = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={"OMP_NUM_THREADS": "1"}
+    )
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+NUMPY = """
+import json, sys
+import numpy as np
+users, items = (np.load(f"{sys.argv[1]}/{side}.npy") for side in ("users", "items"))
+ids = [json.load(open(f"{sys.argv[1]}/{side}_ids.json", encoding="utf-8"))
+       for side in ("user", "item")]
+print(json.dumps([users.astype(float).tolist(), items.astype(float).tolist(),
+                  [str(users.dtype), str(items.dtype)], ids]))
+"""
+
+
+@pytest.mark.parametrize(("form", "dtype"), [("npy", "float32"), ("npy16", "float16")])
+def test_numpy_reads_the_vectors_and_their_ids(tmp_path, form, dtype):
+    rows = write_vectors(tmp_path / "f.bet", bits=(4, 2))
+    assert main(["export", str(tmp_path / "f.bet"), "--to", form]) == 0
+    users, items, types, ids = fresh(NUMPY, str(tmp_path / f"f-{form}"))
+    assert types == [dtype, dtype] and ids == [IDS[0], [*map(str, IDS[1])]]
+    read = np.concatenate([users, items])
+    np.testing.assert_array_equal(read, rows.astype(dtype).astype(float))
+
+
+FAISS = """
+import json, sys
+import faiss
+import numpy as np
+index = faiss.read_index(f"{sys.argv[1]}/items.faiss")
+users = np.load(f"{sys.argv[1]}/users.npy")
+scores, items = index.search(users, 5)
+print(json.dumps([type(index).__name__, index.metric_type == faiss.METRIC_INNER_PRODUCT,
+                  scores.tolist(), items.tolist()]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("form", "index", "error"),
+    [
+        ("faiss", "IndexFlatIP", 0.0),
+        ("faiss-sq8", "IndexScalarQuantizer", 0.15),
+        ("faiss-sq4", "IndexScalarQuantizer", 1.0),
+    ],
+)
+def test_faiss_finds_what_the_file_recommends(tmp_path, form, index, error):
+    rows = write_vectors(tmp_path / "f.bet")
+    export(tmp_path / "f.bet", form, tmp_path / "out")
+    name, by_product, scores, items = fresh(FAISS, str(tmp_path / "out"))
+    assert (name, by_product) == (index, True)
+    exact = rows[:N_USERS] @ rows[N_USERS:].T
+    best = -np.sort(-exact, axis=1)[:, :5]
+    np.testing.assert_allclose(scores, best, atol=error + 1e-4)
+    if not error:
+        found = np.take_along_axis(exact, np.array(items), 1)
+        np.testing.assert_allclose(found, best, rtol=1e-5)
+
+
+TORCH = """
+import json, sys
+import torch
+from safetensors import safe_open
+with safe_open(f"{sys.argv[1]}/embedding_bags.safetensors", "pt") as opened:
+    facts = opened.metadata()
+    weights = {side: opened.get_tensor(side) for side in ("users", "items")}
+name = "byte" if facts["bits"] == "8" else facts["bits"] + "bit"
+bag = getattr(torch.ops.quantized, f"embedding_bag_{name}_rowwise_offsets")
+rows, n_bytes = {}, {}
+for side, weight in weights.items():
+    n_bytes[side] = weight.shape[1]
+    places = torch.arange(len(weight))
+    rows[side] = bag(weight, places, places)[:, : int(facts["columns"])].tolist()
+both = bag(weights["items"], torch.tensor([3, 1, 4]), torch.tensor([0, 2]))
+print(json.dumps([facts["bits"], n_bytes, rows, both[:, : int(facts["columns"])].tolist()]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("bits", "by_id", "expected", "n_bytes"),
+    [
+        ((1,), False, "2", 3 + 4),
+        ((2,), False, "2", 3 + 4),
+        ((4, 2, 1), False, "4", 6 + 4),
+        ((4, 2, 1), True, "4", 6 + 4),
+        ((8, 4), False, "8", 11 + 8),
+    ],
+)
+def test_torch_reads_the_rows_in_its_quantized_bags(tmp_path, bits, by_id, expected, n_bytes):
+    rows = write_vectors(tmp_path / "f.bet", bits, by_id)
+    export(tmp_path / "f.bet", "torch", tmp_path / "out")
+    stated, lengths, read, both = fresh(TORCH, str(tmp_path / "out"))
+    assert stated == expected and set(lengths.values()) == {n_bytes}
+    read = np.concatenate([read["users"], read["items"]])
+    # The lowest number of a row is a float16.
+    np.testing.assert_allclose(read, rows, atol=2e-3 * np.abs(rows).max())
+    items = rows[N_USERS:]
+    np.testing.assert_allclose(both, [items[3] + items[1], items[4]], atol=1e-2)
+
+
+EMBEDDING = """
+import sys
+import torch
+from bet.export.embedding import PackedEmbedding
+torch.manual_seed(0)
+items = PackedEmbedding.items(sys.argv[1])
+indices = torch.randint(items.num_embeddings, (4, 3))
+dense = torch.nn.Embedding.from_pretrained(torch.load(sys.argv[2], weights_only=True))
+assert torch.equal(items(indices), dense(indices)), "a drop-in"
+"""
+
+
+@pytest.mark.parametrize(
+    ("bits", "by_id"),
+    [((b,), False) for b in (1, 2, 4, 8, 16, 32)]
+    + [((16, 4, 1), False), ((32, 8, 2), True), ((4,), True)],
+)
+def test_a_packed_embedding_gives_the_rows_of_the_file(tmp_path, bits, by_id):
+    path = tmp_path / "f.bet"
+    rows = torch.from_numpy(write_vectors(path, bits, by_id))
+    users, items = PackedEmbedding.users(path), PackedEmbedding.items(path)
+    path.unlink()  # they are in memory
+    indices = torch.randint(N_USERS, (2, 3), generator=torch.Generator().manual_seed(0))
+    assert torch.equal(users(indices), rows[indices])
+    assert torch.equal(users(indices.int()), rows[indices])
+    assert torch.equal(items.dense().weight, rows[N_USERS:])
+    assert users(torch.zeros(0, dtype=torch.long)).shape == (0, D)
+    assert not [*users.parameters()] and users.num_embeddings == N_USERS
+    for wrong in (-1, N_USERS):
+        with pytest.raises(IndexError, match="there are 30 rows"):
+            users(torch.tensor([0, wrong]))
+    # Another file of this layout takes its state; what is kept is about as long as the rows.
+    write_vectors(path, bits, by_id)
+    again = PackedEmbedding.users(path)
+    state = {name: torch.zeros_like(value) for name, value in users.state_dict().items()}
+    again.load_state_dict(state)
+    again.load_state_dict(users.state_dict())
+    assert torch.equal(again(indices), rows[indices])
+    n_bytes = sum(value.numel() * value.element_size() for value in users.state_dict().values())
+    per_row = n_bytes / N_USERS - (9 if by_id and len(bits) > 1 else 1)
+    assert per_row <= np.mean([-(-D * b // 8) + 2 for b in np.resize(bits, N_USERS)])
+
+
+def test_a_packed_embedding_is_a_drop_in_in_a_fresh_process(tmp_path):
+    rows = torch.from_numpy(write_vectors(tmp_path / "f.bet", (4, 1)))
+    torch.save(rows[N_USERS:], tmp_path / "dense.pt")
+    run = subprocess.run(
+        [sys.executable, "-c", EMBEDDING, str(tmp_path / "f.bet"), str(tmp_path / "dense.pt")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+
+
+def test_ragged_rows_and_rows_in_a_recommender_are_kept_packed(tmp_path):
+    sizes = np.arange(N_USERS + N_ITEMS) % D
+    rows = write_vectors(tmp_path / "t", (4,), by_id=True, kind="table", sizes=sizes)
+    items = PackedEmbedding.items(tmp_path / "t")
+    assert torch.equal(items.dense().weight, torch.from_numpy(rows[N_USERS:]))
+    write_vectors(tmp_path / "v")
+    seen = code_interactions(np.arange(N_USERS + 1), np.arange(N_USERS), N_ITEMS)
+    sides = {"n_users": N_USERS, "n_items": N_ITEMS}
+    write_recommender(tmp_path / "r", "vectors", {}, table=tmp_path / "v", seen=seen, **sides)
+    inside, alone = (PackedEmbedding.users(tmp_path / name).dense() for name in ("r", "v"))
+    assert torch.equal(inside.weight, alone.weight)
+    export(tmp_path / "r", "torch", tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "embedding_bags.safetensors",
+        "user_ids.json",
+        "item_ids.json",
+    }
+
+
+def test_what_has_no_such_vectors_is_refused_and_nothing_is_written(tmp_path, capsys, monkeypatch):
+    seen = code_interactions(np.arange(N_USERS + 1), np.arange(N_USERS), N_ITEMS)
+    sides = {"n_users": N_USERS, "n_items": N_ITEMS}
+    write_recommender(tmp_path / "rule", "popularity", {}, seen=seen, **sides)
+    write_vectors(tmp_path / "table", kind="table")
+    write_vectors(tmp_path / "half", bits=(16,))
+    two = np.ones((3, 2, 2), np.float32)
+    write_packed(tmp_path / "two", layout_of(np.full(3, 2), 8, 1, copies=2), two)
+    (tmp_path / "text").write_text("hello")
+    for name, form, message in (
+        ("rule", "npy", "does not score by inner products"),
+        ("rule", "faiss", "does not score by inner products"),
+        ("rule", "torch", "has no rows, and only packed rows"),
+        ("table", "npy", "say nothing about how scores follow"),
+        ("table", "torch", "say nothing about how scores follow"),
+        ("half", "torch", "torch's quantized rows have 2, 4 or 8 bits"),
+        ("two", "torch", "has 2 rows for every entity"),
+        ("text", "npy", "not a readable table file"),
+        ("gone", "npy", "cannot be read"),
+        ("half", "onnx", "cannot export to 'onnx'; known are npy"),
+    ):
+        with pytest.raises(BetError, match=message):
+            export(tmp_path / name, form, tmp_path / "out")
+    monkeypatch.setattr("bet.export.faiss_index.find_spec", lambda name: None)
+    assert main(["export", str(tmp_path / "half"), "--to", "faiss"]) == 1
+    assert "needs faiss-cpu; install it: pip install 'bet[faiss]'" in capsys.readouterr().err
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert set(CLI_FORMS) == set(FORMS)
+
+
+def test_a_number_beyond_float16_is_refused(tmp_path):
+    values = np.full((2, 1, 2), 1e6, np.float32)
+    layout = layout_of(np.full(2, 2), 32, 1, by_rank=True)
+    layout = Layout(layout.kinds, layout.counts, file_kind="vectors")
+    write_packed(tmp_path / "f", layout, values)
+    with pytest.raises(BetError, match="too large for 16 bits; take '--to npy'"):
+        export(tmp_path / "f", "npy16", tmp_path / "out")
+    assert not [*(tmp_path / "out").iterdir()]
