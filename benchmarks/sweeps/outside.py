@@ -16,7 +16,6 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -55,8 +54,7 @@ BITS = (8, 4, 2, 1)
 GRID_BITS = 4  # whose width the grid is tried at
 FLOAT32 = 32
 DEFAULT_FACTORS = 100
-ALPHAS = (1.0, 10.0, 40.0, 100.0)
-L2 = (10.0, 30.0, 100.0, 300.0)
+GRID = {"regularization": (10.0, 30.0, 100.0, 300.0), "alpha": (1.0, 10.0, 40.0, 100.0)}
 VALIDATED = 4000  # users that choices look at, at most
 
 
@@ -68,6 +66,9 @@ class Als:
     alpha: float = 1.0
     regularization: float = 0.01
     iterations: int = 15
+
+
+START = Als(alpha=40.0)  # of the choice
 
 
 @dataclass(frozen=True)
@@ -158,12 +159,18 @@ class Outside:
         return ranked(stored, self.split, part, users)
 
     def chosen(self, limit: int) -> Als:
-        """The best weight and L2 on validation, at the width that ``GRID_BITS`` allow."""
+        """Weight and L2 of ``GRID``, in turn the best on validation until neither changes, at the
+        width that ``GRID_BITS`` allow.
+        """
         factors = max(1, most_columns(self.n, GRID_BITS, self.n_users, limit))
-        grid = [Als(factors, alpha, l2) for alpha, l2 in product(ALPHAS, L2)]
-        bar = tqdm(grid, desc="alpha and L2", disable=not sys.stderr.isatty())
-        quality = [self.qualities(settings, [GRID_BITS])[GRID_BITS] for settings in bar]
-        return grid[int(np.argmax(quality))]
+        best, before = replace(START, factors=factors), None
+        while best != before:
+            before = best
+            for name, values in GRID.items():
+                tried = [replace(best, **{name: value}) for value in values]
+                bar = tqdm(tried, desc=name, disable=not sys.stderr.isatty())
+                best = max(bar, key=lambda als: self.qualities(als, [GRID_BITS])[GRID_BITS])
+        return best
 
     def best_bits(self, settings: Als, limit: int, most: int) -> tuple[Als, int]:
         """The bits that are best on validation, each at the width that fits, at most ``most``."""
@@ -190,7 +197,7 @@ class Outside:
         return _row(self.split, limit, name, length, means)
 
 
-def _row(split: Split, limit: str, what: str, length: int, means: dict[str, float]) -> Row:
+def _row(split: Split, limit: str, what: str, length: int, means: Mapping[str, float]) -> Row:
     n = sum(split.train.shape)
     return Row(split.name, limit, what, length / n, means["recall@20"], means["ndcg@20"])
 
@@ -206,18 +213,11 @@ def of_bet(
     if not path.is_file():
         with TemporaryDirectory() as folder:
             file = Path(folder) / "file.safetensors"
-            release = build_table(
-                data,
-                parse_bytes(limit, n),
-                file,
-                seed=seed,
-                minutes=minutes,
-                history=history,
-                progress=True,
-            )
+            options = {"seed": seed, "minutes": minutes, "history": history}
+            release = build_table(data, parse_bytes(limit, n), file, **options, progress=True)
             length = file.stat().st_size
         what = "`bet table`" if history else "`bet table --no-history`"
-        row = _row(split, limit, f"{what}: {release.chosen.name}", length, dict(release.test))
+        row = _row(split, limit, f"{what}: {release.chosen.name}", length, release.test)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(asdict(row)))
     return Row(**json.loads(path.read_text()))
