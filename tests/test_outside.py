@@ -17,8 +17,8 @@ from bet.study.profiles import PROFILES
 @pytest.fixture
 def als_of_tiny(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
-    monkeypatch.setattr(outside, "GRID", {"regularization": (3.0, 10.0), "alpha": (1.0, 10.0)})
-    monkeypatch.setattr(outside, "START", outside.Als(alpha=10.0))
+    monkeypatch.setattr(outside, "ALPHAS", (1.0, 10.0))
+    monkeypatch.setattr(outside, "L2", (3.0, 10.0))
     return outside.Outside(split_interactions(load_dataset("tiny"), 0), seed=0)
 
 
@@ -73,10 +73,9 @@ def test_als_of_another_library_is_rounded_into_the_bytes(als_of_tiny, monkeypat
     monkeypatch.setattr(outside, "fit", None)  # nothing is ranked on validation again
     best = als_of_tiny.chosen(limit)
     assert best.factors == columns
-    quality = als_of_tiny.qualities(best, [4])[4]
-    for name, values in outside.GRID.items():
-        near = [dataclasses.replace(best, **{name: value}) for value in values]
-        assert quality == max(als_of_tiny.qualities(als, [4])[4] for als in near)
+    grid = [outside.Als(columns, alpha, l2) for alpha in (1, 10) for l2 in (3, 10)]
+    quality = {settings: als_of_tiny.qualities(settings, [4])[4] for settings in grid}
+    assert quality[best] == max(quality.values()) > min(quality.values())
 
 
 def test_vectors_go_through_a_file(tmp_path):

@@ -16,6 +16,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,7 +55,8 @@ BITS = (8, 4, 2, 1)
 GRID_BITS = 4  # whose width the grid is tried at
 FLOAT32 = 32
 DEFAULT_FACTORS = 100
-GRID = {"regularization": (10.0, 30.0, 100.0, 300.0), "alpha": (1.0, 10.0, 40.0, 100.0)}
+ALPHAS = (1.0, 10.0, 40.0, 100.0)
+L2 = (10.0, 30.0, 100.0, 300.0)
 VALIDATED = 4000  # users that choices look at, at most
 
 
@@ -66,9 +68,6 @@ class Als:
     alpha: float = 1.0
     regularization: float = 0.01
     iterations: int = 15
-
-
-START = Als(alpha=40.0)  # of the choice
 
 
 @dataclass(frozen=True)
@@ -159,18 +158,12 @@ class Outside:
         return ranked(stored, self.split, part, users)
 
     def chosen(self, limit: int) -> Als:
-        """Weight and L2 of ``GRID``, in turn the best on validation until neither changes, at the
-        width that ``GRID_BITS`` allow.
-        """
+        """The best weight and L2 on validation, at the width that ``GRID_BITS`` allow."""
         factors = max(1, most_columns(self.n, GRID_BITS, self.n_users, limit))
-        best, before = replace(START, factors=factors), None
-        while best != before:
-            before = best
-            for name, values in GRID.items():
-                tried = [replace(best, **{name: value}) for value in values]
-                bar = tqdm(tried, desc=name, disable=not sys.stderr.isatty())
-                best = max(bar, key=lambda als: self.qualities(als, [GRID_BITS])[GRID_BITS])
-        return best
+        grid = [Als(factors, alpha, l2) for alpha, l2 in product(ALPHAS, L2)]
+        bar = tqdm(grid, desc="alpha and L2", disable=not sys.stderr.isatty())
+        quality = [self.qualities(settings, [GRID_BITS])[GRID_BITS] for settings in bar]
+        return grid[int(np.argmax(quality))]
 
     def best_bits(self, settings: Als, limit: int, most: int) -> tuple[Als, int]:
         """The bits that are best on validation, each at the width that fits, at most ``most``."""
