@@ -1,6 +1,5 @@
 """The comparison with another library's ALS, and what bytes keep: measured on what they say."""
 
-import dataclasses
 import re
 from types import SimpleNamespace
 
