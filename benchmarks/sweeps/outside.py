@@ -190,7 +190,7 @@ class Outside:
         return _row(self.split, limit, name, length, means)
 
 
-def _row(split: Split, limit: str, what: str, length: int, means: dict[str, float]) -> Row:
+def _row(split: Split, limit: str, what: str, length: int, means: Mapping[str, float]) -> Row:
     n = sum(split.train.shape)
     return Row(split.name, limit, what, length / n, means["recall@20"], means["ndcg@20"])
 
@@ -206,18 +206,11 @@ def of_bet(
     if not path.is_file():
         with TemporaryDirectory() as folder:
             file = Path(folder) / "file.safetensors"
-            release = build_table(
-                data,
-                parse_bytes(limit, n),
-                file,
-                seed=seed,
-                minutes=minutes,
-                history=history,
-                progress=True,
-            )
+            options = {"seed": seed, "minutes": minutes, "history": history}
+            release = build_table(data, parse_bytes(limit, n), file, **options, progress=True)
             length = file.stat().st_size
         what = "`bet table`" if history else "`bet table --no-history`"
-        row = _row(split, limit, f"{what}: {release.chosen.name}", length, dict(release.test))
+        row = _row(split, limit, f"{what}: {release.chosen.name}", length, release.test)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(asdict(row)))
     return Row(**json.loads(path.read_text()))

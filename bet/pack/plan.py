@@ -23,8 +23,8 @@ MIXED: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
 
 @dataclass(frozen=True)
 class Plan:
-    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency, and ``shares`` of
-    either side's rows that have them.
+    """``columns`` numbers per row, in ``axes``; ``bits`` of the rows by frequency, and the
+    ``shares`` of either side's rows that have them.
     """
 
     columns: int

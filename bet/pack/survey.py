@@ -69,8 +69,8 @@ def _different(vectors: Vectors, ids: Names) -> Names:
     first = int(np.flatnonzero(ids == ids[row])[0])
     (name,) = ids[row : row + 1].tolist()
     raise BetError(
-        f"{vectors.path}: id {name!r} stands in rows {first} and {row} (from 0); every vector needs "
-        "its own id, remove one"
+        f"{vectors.path}: id {name!r} stands in rows {first} and {row} (from 0); every vector "
+        "needs its own id, remove one"
     )
 
 

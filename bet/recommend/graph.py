@@ -12,7 +12,14 @@ import numpy as np
 from bet.packed import RecommenderFile
 from bet.recommend.interactions import Interactions, negative_power, sum_rows
 from bet.recommend.least_squares import RowEquation
-from bet.recommend.parts import cannot_score, take_lists, take_number, take_table, take_weight
+from bet.recommend.parts import (
+    cannot_score,
+    check_room,
+    take_lists,
+    take_number,
+    take_table,
+    take_weight,
+)
 from bet.recommend.vectors import InnerProductScorer, unit_rows
 
 SLOPE = np.float32(0.2)  # of NGCF's LeakyReLU below 0
@@ -50,14 +57,18 @@ class GraphScorer(InnerProductScorer):
         if not 0 <= self.layers <= MOST_LAYERS:
             raise cannot_score(file, f"layers must be from 0 to {MOST_LAYERS}, it is {self.layers}")
         table = take_table(file, copies=1)
-        self._take_weights(file, table.width)
+        columns = self._take_weights(file, table.width)
+        check_room(file, (self.n_users + self.n_items) * columns)
         self.graph = Graph(Interactions(take_lists(file)))
         ego = table.rows(np.arange(self.n_users + self.n_items))[:, 0]
         self._represent(ego[: self.n_users], ego[self.n_users :])
         self.profile_width = self.users.shape[1]
 
-    def _take_weights(self, file: RecommenderFile, width: int) -> None:
-        """Take what the layers need besides ego rows of ``width`` numbers."""
+    def _take_weights(self, file: RecommenderFile, width: int) -> int:
+        """Take what the layers need besides ego rows of ``width`` numbers; columns of the final
+        vectors.
+        """
+        return width
 
     @abstractmethod
     def _represent(self, users: np.ndarray, items: np.ndarray) -> None:
@@ -84,7 +95,7 @@ class NgcfScorer(GraphScorer):
     al., SIGIR 2019).
     """
 
-    def _take_weights(self, file: RecommenderFile, width: int) -> None:
+    def _take_weights(self, file: RecommenderFile, width: int) -> int:
         self.bias = take_weight(file, "bias", (self.layers, -1))
         units = self.bias.shape[1]
         self.weights = []
@@ -92,6 +103,7 @@ class NgcfScorer(GraphScorer):
             shape = (units if layer else width, units)
             names = f"w_sum_{layer}", f"w_product_{layer}"
             self.weights.append(tuple(take_weight(file, name, shape) for name in names))
+        return width + self.layers * units
 
     def _layer(self, layer: int, x: np.ndarray, near: np.ndarray) -> np.ndarray:
         """The next layer of rows ``x`` (n, d), whose rows of A x are ``near`` (n, d)."""

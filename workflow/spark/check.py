@@ -24,7 +24,7 @@ from bet.study.output import ids_of
 
 KEPT = 0.95  # of Recall@20, at least
 K = 20
-ALS = ["--rank", "32", "--alpha", "4", "--l2", "0.3"]  # the best of six on validation
+ALS = ["--rank", "32", "--alpha", "4", "--l2", "0.3"]  # of six pairs the best on validation
 Lists = Mapping[str, list[str]]  # items by user, ids
 
 
