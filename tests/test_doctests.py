@@ -54,6 +54,8 @@ MODULES = (
     "bet.packed.safetensors_io",
     "bet.packed.writer",
     "bet.predictor.deepsets",
+    "bet.recommend.product_kernels",
+    "bet.recommend.top_vectors",
     "bet.release.gate",
     "bet.search.context",
     "bet.search.fitness",

@@ -148,7 +148,8 @@ class PackedFile(TableFile):
         m, length = len(self) - first_row, int(layout.kind_lengths[kinds[0]])
         stored = self.container.tensors["rows"][byte : byte + m * length].reshape(m, length)
         steps = self._steps[step : step + m].view(np.uint16)
-        return EqualRows(*layout.kinds[kinds[0]].tolist(), stored=stored, steps=steps)
+        size, bits = layout.kinds[kinds[0]].tolist()
+        return EqualRows(size, bits, stored, steps)
 
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""

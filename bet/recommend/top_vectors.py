@@ -1,5 +1,5 @@
-"""The items with the largest inner products, from packed rows: a block of them is decoded, multiplied
-and forgotten.
+"""The items with the largest inner products, from packed rows: a block of them is decoded,
+multiplied and forgotten.
 
 Two roads to the same items: a compiled loop where numba is installed, else numpy. The products are
 numpy's on both.
