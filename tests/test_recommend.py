@@ -14,7 +14,7 @@ from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.packed import TableFile, vectors_layout, write_ids, write_packed
-from bet.recommend import FileRecommender, open_model, ranking
+from bet.recommend import FileRecommender, open_model, ranking, vectors
 from bet.recommend.interactions import histories_of
 from bet.recommend.ranking import Histories, by_loop, by_partition, top_k
 from bet.serving import write_served
@@ -214,3 +214,19 @@ def test_a_file_without_histories_or_ids_says_what_to_do(tmp_path):
     assert isinstance(bet.load(tmp_path / "t"), TableFile)
     with pytest.raises(BetError, match="say nothing about how scores follow.*bet table"):
         open_model(tmp_path / "t")
+
+
+def test_vectors_that_are_not_kept_decoded_give_the_same_items(served, monkeypatch):
+    model = served(("lightgcn", "vectors-int4", 5_000))
+    users = range(model.n_users)
+    kept = model.recommend_rows(users, 20)
+    monkeypatch.setattr(vectors, "MOST_DECODED", 0)
+    again = bet.load(model.file.path)
+    assert again.scorer.items is None and model.scorer.items is not None
+    decoded = again.recommend_rows(users, 20)
+    np.testing.assert_array_equal(decoded.items, kept.items)
+    np.testing.assert_allclose(decoded.scores, kept.scores, rtol=1e-5, atol=1e-6)
+    names = list(model.file.ids.item_rows)
+    for ask in ("similar_items", "recommend_for"):
+        what = names[3] if ask == "similar_items" else names[3:6]
+        assert getattr(again, ask)(what).items == getattr(model, ask)(what).items
