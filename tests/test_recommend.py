@@ -230,3 +230,26 @@ def test_vectors_that_are_not_kept_decoded_give_the_same_items(served, monkeypat
     for ask in ("similar_items", "recommend_for"):
         what = names[3] if ask == "similar_items" else names[3:6]
         assert getattr(again, ask)(what).items == getattr(model, ask)(what).items
+
+
+def cosines(columns):
+    """Of the columns of a dense matrix with each other."""
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
+    return columns.T @ columns
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[14]])
+def test_similar_items_are_near_by_the_cosine(served, case):
+    model = served(case)
+    if case[1] == "graph-filter":
+        known = dense(model.file.interactions, model.n_items)
+        columns = known * known.sum(1, keepdims=True) ** -model.file.facts["user_exponent"]
+    else:
+        columns = model.file.table.rows(range(model.n_users, len(model)))[:, 0].T
+    expected = cosines(columns)
+    similar = [model.scorer.similarity(item) for item in range(model.n_items)]
+    np.testing.assert_allclose(similar, expected, atol=1e-5)
+    names = list(model.file.ids.item_rows)
+    best = model.similar_items(names[3], k=4)
+    order = [item for item in np.argsort(-expected[3], kind="stable") if item != 3]
+    np.testing.assert_allclose(best.scores, expected[3][order[:4]], atol=1e-5)

@@ -8,12 +8,11 @@ import numpy as np
 from bet.packed import PackedFile, TableFile
 from bet.recommend.least_squares import RowEquation, solve_rows
 from bet.recommend.ranking import Histories, RankedRows
-from bet.recommend.scorer import BLOCK, Scorer
+from bet.recommend.scorer import BLOCK, TINY, Scorer
 from bet.recommend.top_vectors import top_items, top_products
 
 USERS = 1024  # whose vectors are held at once; their products are not
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
-TINY = 1e-30  # below the length of any vector that is not zero
 
 
 class InnerProductScorer(Scorer):
