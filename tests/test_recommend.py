@@ -253,3 +253,16 @@ def test_similar_items_are_near_by_the_cosine(served, case):
     best = model.similar_items(names[3], k=4)
     order = [item for item in np.argsort(-expected[3], kind="stable") if item != 3]
     np.testing.assert_allclose(best.scores, expected[3][order[:4]], atol=1e-5)
+
+
+def test_facts_of_the_model_itself_cannot_be_stated_twice(fitted, split, tmp_path):  # noqa: F811
+    model, path = fitted("none", "graph-filter", "none"), tmp_path / "served"
+    with pytest.raises(BetError, match="the model itself says what item_exponent is"):
+        write_served(path, model, split.train, facts={"item_exponent": 0.1})
+    assert not path.exists()
+    vectors_alone = fitted("lightgcn", "vectors-int4", 5_000)
+    bare = write_served(path, vectors_alone, split.train)
+    assert bare.is_table and bet.load(path).file.container.kind == "vectors"
+    told = write_served(path, vectors_alone, split.train, facts={"made_by": "us"})
+    assert not told.is_table and path.stat().st_size == told.n_bytes > bare.n_bytes
+    assert bet.load(path).file.facts == {"layers": 3, "made_by": "us"}
