@@ -30,7 +30,7 @@ from bet.process import fixed_threads
 from bet.recommend.top_vectors import top_items, top_products
 
 K = 20
-BLOCK = 1024  # users of a dense product
+SCORES = 2**25  # of a dense product, which is of as many users as fit
 ROWS, LOOK_UPS = 4096, 32  # rows of a look-up, look-ups that are timed together
 ALONE = 10  # users that are answered one after the other
 SEEN = 25  # items of every user that are left out
@@ -80,11 +80,12 @@ def all_users(vectors: Vectors, asked: int) -> Roads:
     sorted_lists = [np.unique(row) for row in drawn]
     indptr = np.cumsum([0, *map(len, sorted_lists)])
     seen = indptr, np.concatenate(sorted_lists)
+    block = max(1, SCORES // n_items)
     batches = [slice(first, min(first + BATCH, asked)) for first in range(0, asked, BATCH)]
 
     def dense() -> None:
-        for first in range(0, asked, BLOCK):
-            torch.topk(users[first : first + BLOCK] @ vectors.transposed, K)
+        for first in range(0, asked, block):
+            torch.topk(users[first : first + block] @ vectors.transposed, K)
 
     def rows(first: int, end: int) -> np.ndarray:
         return vectors.items[first:end]

@@ -1,6 +1,7 @@
 """``python -m benchmarks.speed.serving_worker FILE USERS K``: a process that serves from a file.
 
-It answers once, prints a line, and for every line that it is sent prints its memory, on Linux only. It needs no torch, as a process that serves does not.
+It answers once, prints a line, and for every line that it is sent prints its memory, on Linux only.
+It needs no torch, as a process that serves does not.
 """
 
 import json

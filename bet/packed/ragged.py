@@ -11,7 +11,7 @@ import numpy as np
 from bet.packed.byte_report import PackedBytes
 from bet.packed.ids import stated_id_layout
 from bet.packed.layout import BITS, Layout
-from bet.packed.levels import byte_levels
+from bet.packed.levels import levels_of
 from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
@@ -148,7 +148,8 @@ class PackedFile(TableFile):
         m, length = len(self) - first_row, int(layout.kind_lengths[kinds[0]])
         stored = self.container.tensors["rows"][byte : byte + m * length].reshape(m, length)
         steps = self._steps[step : step + m].view(np.uint16)
-        return EqualRows(*layout.kinds[kinds[0]].tolist(), stored=stored, steps=steps)
+        size, bits = layout.kinds[kinds[0]].tolist()
+        return EqualRows(size, bits, stored, steps)
 
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
@@ -187,9 +188,12 @@ class PackedFile(TableFile):
                 decoded = raw.view("<f4" if bits == 32 else "<f2").astype(np.float32)
             else:
                 step = self._steps[step_numbers[chosen]].astype(np.float32)
-                decoded = byte_levels(bits).take(raw).view(np.float32)[:, :longest] * step[:, None]
+                decoded = levels_of(raw, bits)[:, :longest]
+                decoded *= step[:, None]
             if values.min() < longest:
                 decoded[np.arange(longest) >= values[:, None]] = 0
+            if decoded.shape == out.shape:
+                return decoded
             out[chosen, :longest] = decoded
         return out
 

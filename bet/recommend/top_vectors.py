@@ -1,5 +1,5 @@
-"""The items with the largest inner products, from packed rows: a block of them is decoded, multiplied
-and forgotten.
+"""The items with the largest inner products, from packed rows: a block of them is decoded,
+multiplied and forgotten.
 
 Two roads to the same items: a compiled loop where numba is installed, else numpy. The products are
 numpy's on both.
@@ -152,27 +152,26 @@ def keep_best(products: np.ndarray, first: int, seen: Seen, best: Best) -> None:
     """Replace in ``best``, items and products (b, k), what is below ``products`` (b, m) of items
     ``first``, ``first`` + 1, ..., which come after all that were looked at before.
     """
-    indptr, seen_items = seen
-    items, scores = best
-    users, places = np.nonzero(products > scores.min(axis=1, keepdims=True))
+    (indptr, seen_items), (items, scores) = seen, best
+    users, places = np.nonzero(products > scores[:, -1:])
     found = products[users, places]
-    candidates = first + places
-    if not len(users):
-        return
-    # A user and an item are one number.
-    count = first + products.shape[1]
-    owners = np.repeat(np.arange(len(products)), np.diff(indptr))
-    listed = seen_items[indptr[0] : indptr[-1]]
-    left = ~np.isin(users * count + candidates, (owners * count + listed)[listed < count])
-    users, candidates, found = users[left], candidates[left], found[left]
-    b, k = items.shape
-    users = np.concatenate([np.repeat(np.arange(b), k), users])
-    candidates = np.concatenate([items.ravel(), candidates])
-    found = np.concatenate([scores.ravel(), found])
-    order = np.lexsort((candidates, -found, users))
-    counts = np.bincount(users, minlength=b)
-    chosen = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]  # (b, k)
-    items[:], scores[:] = candidates[chosen], found[chosen]
+    # A user and an item as one number; the lists are sorted, and so are these.
+    candidates = users << 32 | (first + places)
+    listed = np.repeat(np.arange(len(products)), np.diff(indptr)) << 32
+    listed |= seen_items[indptr[0] : indptr[-1]]
+    if len(listed):
+        nearest = np.minimum(np.searchsorted(listed, candidates), len(listed) - 1)
+        left = listed[nearest] != candidates
+        users, candidates, found = users[left], candidates[left], found[left]
+    changed, users = np.unique(users, return_inverse=True)
+    k = items.shape[1]
+    users = np.concatenate([np.repeat(np.arange(len(changed)), k), users])
+    numbers = np.concatenate([items[changed].ravel(), candidates & (2**32 - 1)])
+    found = np.concatenate([scores[changed].ravel(), found])
+    order = np.lexsort((numbers, -found, users))
+    counts = np.bincount(users, minlength=len(changed))
+    chosen = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]  # (changed, k)
+    items[changed], scores[changed] = numbers[chosen], found[chosen]
 
 
 def sort_best(best: Best) -> None:
