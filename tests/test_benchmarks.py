@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from benchmarks.speed import comparisons, factors, lookup, scaling, work
+from benchmarks.speed import comparisons, factors, lookup, packing, scaling, work
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import interactions, learned_steps, settings
@@ -150,3 +150,11 @@ def test_learned_steps_have_the_gradients_of_lsq(capsys):
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split(" | ")[2] for line in lines] == [*learned_steps.STEPS, *learned_steps.STEPS]
     assert all(float(line.split("|")[-2]) > 0 for line in lines)
+
+
+def test_packing_is_measured_for_every_budget(capsys):
+    packing.main(["--rows", "2000", "--budgets", "40 B/entity", "600 B/entity"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[4:]]
+    assert [row[0] for row in rows] == ["| 2,000"] * 2
+    assert [row[2] for row in rows] == ["40 B/entity", "600 B/entity"]
+    assert all(float(row[4]) > 0 for row in rows) and rows[1][6] == "100.0%"

@@ -262,6 +262,40 @@ def test_interactions_of_strangers_are_left_out_and_of_nobody_refused(tmp_path, 
     assert not (tmp_path / "gone").exists()
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    n=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    d=st.integers(1, 9),
+    form=st.sampled_from(["zero", "equal", "normal", "one row", "tiny"]),
+    share=st.floats(1, 30),
+    with_ids=st.booleans(),
+    seed=st.integers(0, 2**32),
+)
+def test_any_vectors_are_packed_within_any_budget_that_is_met(
+    tmp_path_factory, n, d, form, share, with_ids, seed
+):
+    rng, folder = np.random.default_rng(seed), tmp_path_factory.mktemp("any")
+    sides = [rng.standard_normal((rows, d)).astype(np.float32) for rows in n]
+    for values in sides:
+        factor = {"zero": 0, "one row": np.arange(len(values))[:, None] == 0, "tiny": 1e-30}
+        values *= np.float32(factor.get(form, 1))
+        if form == "equal":
+            values[:] = values[0]
+    opened = saved(folder, sides)
+    least = Plan(d, (1,), (1.0,), "given").layout(*n).byte_report().total
+    budget, out = f"{int(share * least) + 2} B", folder / "out"
+    try:
+        packed = pack_vectors(*opened, budget, out, Options(with_ids=with_ids))
+    except BetError as error:
+        assert with_ids and "less than one bit per number takes" in str(error)
+        return
+    assert out.stat().st_size == packed.report.total <= packed.limit
+    rows = load(out).rows(range(sum(n)))[:, 0]
+    assert np.isfinite(rows).all() and load(out).ids.user_rows["ü0"] == 0
+    if packed.plan.bits == (32,) and packed.plan.axes == "given":
+        np.testing.assert_array_equal(rows, np.concatenate(sides))
+
+
 def test_memory_does_not_grow_with_the_vectors(tmp_path, monkeypatch):
     monkeypatch.setattr(build, "TRIED_USERS", 20)
     monkeypatch.setattr(build, "TRIED_ITEMS", 500)
