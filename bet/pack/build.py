@@ -109,9 +109,10 @@ def pack_vectors(
     """Write ``users`` and ``items`` (n, d) each, whose inner products are scores, to a file of at
     most ``budget`` ("2 GB", "25.6 B/entity"), and measure what that costs.
 
-    Vectors are read block by block, three times, and are never in
-    memory together; only ids and frequencies are, where there are any. Raises BetError for vectors of different lengths, a number that is not finite, an id
-    that stands twice, and a budget below one bit per number.
+    Vectors are read block by block, three times, and are never in memory together; only ids and
+    frequencies are, where there are any. Raises BetError for vectors of different lengths, a number
+    that is not finite, an id that stands twice, and a budget below one bit per number; nothing is
+    left then.
     """
     options = options or Options()
     limit = _limit(users, items, budget)
