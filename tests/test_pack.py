@@ -152,6 +152,29 @@ def test_histories_are_left_out_and_count(tmp_path, both, with_ids):
     assert mine & set(model.recommend([f"ü{user}"], k=k, exclude_seen=False).items[0])
 
 
+@pytest.mark.parametrize("with_seen", [False, True])
+def test_an_interrupted_command_leaves_the_earlier_file_and_its_ids(
+    tmp_path, monkeypatch, both, with_seen
+):
+    users, items = saved(tmp_path / "in", both)
+    out, options = tmp_path / "out", Options(interactions(), with_seen=with_seen)
+    pack_vectors(users, items, "20 B/entity", out, options)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("out*")}
+    blocks = items.blocks
+
+    def broken(with_ids=False):
+        yield from blocks(with_ids)
+        if not with_ids:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(items, "blocks", broken)
+    with pytest.raises(KeyboardInterrupt):
+        pack_vectors(users, items, "30 B/entity", out, options)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("out*")} == before
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "out", "out.ids"}
+    assert bet.load(out).file.ids.user_rows["ü0"] >= 0
+
+
 def test_ids_of_numbers_and_of_text_are_the_same(tmp_path, both):
     users, items = as_arrays(tmp_path, both)
     matrix = interactions().matrix
