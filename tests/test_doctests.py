@@ -55,6 +55,7 @@ MODULES = (
     "bet.packed.writer",
     "bet.predictor.deepsets",
     "bet.release.gate",
+    "bet.release.untouched",
     "bet.search.context",
     "bet.search.fitness",
     "bet.search.loop",

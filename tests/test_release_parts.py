@@ -313,6 +313,16 @@ def test_bad_options_are_refused(tmp_path, capsys, options, message):
     assert not (tmp_path / "t").exists()
 
 
+def test_too_little_memory_names_the_road_to_more(tmp_path, capsys, monkeypatch):
+    def too_many(_):
+        raise MemoryError
+
+    monkeypatch.setattr("bet.cli.table.interactions_of", too_many)
+    command = ["table", "--budget", "1 MB", "--out", str(tmp_path / "t")]
+    assert bet.__main__.main(command) == 1
+    assert "docs/scale_out.md" in capsys.readouterr().err
+
+
 def test_a_clock_has_parts():
     clock = Clock(600.0, started=100.0)
     assert clock.share(0.5) == 400.0 and clock.share(1.0) == 700.0

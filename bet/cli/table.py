@@ -25,6 +25,16 @@ from bet.release.update import Earlier, continue_file, same_bytes
 
 def table(options: argparse.Namespace) -> None:
     """Build the file and print what was written, why, and how to recommend from it."""
+    try:
+        _table(options)
+    except MemoryError as error:
+        raise BetError(
+            "the interactions do not fit into memory; docs/scale_out.md says how to train on many "
+            "machines and pack the vectors with 'bet pack', or keep fewer (--k-core)"
+        ) from error
+
+
+def _table(options: argparse.Namespace) -> None:
     fixed = Fixed(options.epochs, options.learning_rate, options.l2, options.columns)
     interactions, earlier = interactions_of(options), None
     if options.continue_from is not None:
