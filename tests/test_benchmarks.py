@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 from benchmarks.speed import comparisons, factors, lookup, scaling, work
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, learned_steps, settings
+from benchmarks.sweeps import interactions, learned_steps, new_users, settings
 from benchmarks.sweeps import rank_correlation as nested
+from bet.data import evaluable_split, planted
 from bet.packed import load
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -150,3 +151,29 @@ def test_learned_steps_have_the_gradients_of_lsq(capsys):
     lines = capsys.readouterr().out.splitlines()[2:]
     assert [line.split(" | ")[2] for line in lines] == [*learned_steps.STEPS, *learned_steps.STEPS]
     assert all(float(line.split("|")[-2]) > 0 for line in lines)
+
+
+def test_new_users_are_compared_with_the_same_users_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    cases = [("none", "graph-filter", None), ("ials", "uniform-int4", "12.8 B/entity")]
+    text = new_users.compare("tiny", cases, "validation", profile="smoke", seed=0)
+    rows = [line.split(" | ") for line in text.splitlines()[4:]]
+    assert text.startswith("tiny, 12 of 120 users left out") and len(rows) == 2
+    assert all(0 < float(value) <= 1 for row in rows for value in row[2:6])
+    users = new_users.left_out(evaluable_split(planted(), 0), new_users.SHARE)
+    for name, emptied in (("all", False), ("rest", True)):
+        for path in tmp_path.glob(f"new-users/*/{name}.safetensors"):
+            file = load(path)
+            of_users = file.seen.degrees[file.user_rows(users)]
+            assert (of_users == 0).all() if emptied else (of_users > 0).all()
+    monkeypatch.setattr(new_users, "write", None)  # nothing is trained again
+    assert new_users.compare("tiny", cases, "validation", profile="smoke", seed=0) == text
+
+
+def test_quality_of_ranked_items_by_hand():
+    positives = csr_array(np.array([[1, 0, 1, 0, 1], [0, 1, 0, 0, 0]]))
+    ranked = np.array([[0, 1, 2, *[-1] * 17], [1, 0, 2, *[-1] * 17]])
+    quality = new_users.measure(ranked, positives)
+    ideal = 1 + 1 / math.log2(3) + 1 / 2
+    assert quality.recall == pytest.approx((2 / 3 + 1) / 2)
+    assert quality.ndcg == pytest.approx(((1 + 1 / 2) / ideal + 1) / 2)

@@ -7,15 +7,16 @@ from example_files import write_example
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from test_served_files import CASES, dense, fitted, normalized, rescored  # noqa: F401, a fixture
+from test_served_files import CASES, dense, fitted, rescored  # noqa: F401, a fixture
 
 import bet
 from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.packed import TableFile, vectors_layout, write_ids, write_packed
-from bet.recommend import FileRecommender, open_model
-from bet.recommend.ranking import Histories, leave_out, merge_best, no_items, top_k
+from bet.recommend import FileRecommender, open_model, ranking
+from bet.recommend.interactions import histories_of
+from bet.recommend.ranking import Histories, by_loop, by_partition, top_k
 from bet.serving import write_served
 from bet.study.output import ids_of
 from bet.training import AlsSettings
@@ -95,32 +96,31 @@ def test_new_users_and_items_get_recommendations(served, case):
     assert set(alike.items) == set(names) - {names[4]} and (np.diff(alike.scores) <= 0).all()
 
 
-@given(
-    arrays(np.float32, st.tuples(st.integers(1, 4), st.integers(1, 30)), elements=st.sampled_from(
-        [-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan]
-    )),
-    st.data(),
-)
+VALUES = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan])
+SCORES = arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 90)), elements=VALUES)
+
+
+@given(SCORES, st.data())
 def test_top_k_is_exact_whatever_is_equal(scores, data):
     b, n = scores.shape
     k = data.draw(st.integers(1, n))
-    cut = data.draw(st.integers(0, n))
     seen = data.draw(arrays(bool, (b, n)))
-    owners, items = np.nonzero(seen)
-    lists = Histories(np.searchsorted(owners, np.arange(b + 1)), items)
     bad = seen | np.isnan(scores) | (scores == -np.inf)
     expected = sorted_by_score(np.where(bad, -np.inf, scores), bad, k)
-    left = scores.copy()
-    leave_out(left, lists)
-    whole, best = top_k(left, k), no_items(b, k)
-    for first, part in ((0, scores[:, :cut].copy()), (cut, scores[:, cut:].copy())):
-        if part.shape[1]:
-            leave_out(part, lists, first)
-            best = merge_best(best, part, first)
-    for ranked in (whole, best):
+    for road in (by_partition, by_loop):
+        ranked = road(scores.copy(), k, histories_of(seen))
         assert ranked.items.dtype == np.int64 and ranked.scores.dtype == np.float32
-        assert [[item for item in row if item >= 0] for row in ranked.items.tolist()] == expected
+        assert [row[row >= 0].tolist() for row in ranked.items] == expected
         assert ((ranked.items < 0) == (ranked.scores == -np.inf)).all()
+
+
+def test_many_scores_take_the_compiled_loop_to_the_same_items(monkeypatch):
+    scores = np.random.default_rng(0).integers(0, 9, (30, 50)).astype(np.float32)
+    few = top_k(scores, 20)
+    monkeypatch.setattr(ranking, "WORTH_LOADING", 0)
+    many = top_k(scores, 20)
+    np.testing.assert_array_equal(few.items, many.items)
+    np.testing.assert_array_equal(few.scores, many.scores)
 
 
 @pytest.mark.parametrize("case", [("none", "graph-filter", "none"), ("lightgcn", "blend", 5_000)])
@@ -130,41 +130,6 @@ def test_the_filter_has_two_ways_to_the_same_scores(served, case):
     histories = Histories(*rule.lists.all())
     compiled, counted = rule.by_loop(histories), rule.by_counting(histories)
     np.testing.assert_allclose(compiled, counted, rtol=1e-4, atol=1e-6 * np.abs(counted).max())
-
-
-def dense_layers(file, adjacency, ego):
-    """Final vectors (n, d) of LightGCN or NGCF by dense products."""
-    outputs, x, weights = [ego], ego, file.weights
-    for layer in range(file.facts["layers"]):
-        near = adjacency @ x
-        if file.backbone == "lightgcn":
-            x = near
-            outputs.append(x)
-            continue
-        message = (near + x) @ weights[f"w_sum_{layer}"] + weights["bias"][layer]
-        message += (near * x) @ weights[f"w_product_{layer}"]
-        x = np.where(message > 0, message, 0.2 * message)
-        outputs.append(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-12))
-    if file.backbone == "lightgcn":
-        return np.mean(outputs, axis=0)
-    return np.concatenate(outputs, axis=1)
-
-
-@pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
-def test_a_new_user_gets_the_vector_of_a_row_that_nobody_reads(served, backbone):
-    """Appended to the graph is a user without an ego row, who reads the items' rows."""
-    model = served((backbone, "sr", "80%"))
-    file, items = model.file, np.array([2, 5, 40])
-    n, n_users = len(model), model.n_users
-    known = dense(file.interactions, model.n_items)
-    adjacency = np.zeros((n + 1, n + 1))
-    adjacency[:n, :n] = normalized(known)
-    adjacency[n, n_users + items] = (len(items) * known.sum(0)[items]) ** -0.5
-    ego = np.concatenate([file.table.rows(range(n))[:, 0], np.zeros((1, file.table.width))])
-    expected = dense_layers(file, adjacency, ego)[n]
-    names = list(file.ids.item_rows)
-    folded = model.fold_in([names[item] for item in items])
-    np.testing.assert_allclose(folded, expected, rtol=1e-3, atol=1e-5 * np.abs(expected).max())
 
 
 def test_a_new_user_of_least_squares_gets_the_row_of_a_trained_one(make, split, tmp_path):

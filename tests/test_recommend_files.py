@@ -108,13 +108,13 @@ def test_a_file_that_does_not_recommend_says_so(tmp_path, capsys):
 W = {"w_user": (2, 2), "w_item": (2, 2), "bias": (2,), "a": (2,), "c": (2,)}
 LIES = {
     "unknown": ("bprmf", {}, {}, "install a newer version"),
-    "no interactions": ("graph-filter", {"user_exponent": 1, "item_exponent": 1}, {}, "no interact"),
+    "no interactions": ("graph-filter", {"user_exponent": 1}, {}, "it has no interactions"),
     "no exponent": ("graph-filter", {"user_exponent": 1}, {"interactions"}, "item_exponent must"),
     "a word": ("blend", {"weight": "x"}, {"interactions", "vectors"}, "user_exponent must"),
     "no table": ("ials", {}, {}, "it has no table"),
     "two copies": ("ials", {}, {"copies"}, "its table has 2 copies, not 1"),
     "one copy": ("ncf", {}, {"table"}, "its table has 1 copies, not 2"),
-    "many layers": ("lightgcn", {"layers": 10**9}, {"table", "interactions"}, "layers must be from"),
+    "many layers": ("lightgcn", {"layers": 10**9}, {"table", "interactions"}, "layers must"),
     "below": ("lightgcn", {"layers": -1}, {"table", "interactions"}, "layers must be from"),
     "no layers": ("ngcf", {}, {"table", "interactions"}, "layers must be a finite number"),
     "no weights": ("ngcf", {"layers": 1}, {"table", "interactions"}, "no weights 'bias'"),
@@ -143,7 +143,7 @@ def test_weights_of_another_shape_are_refused(tmp_path, wrong):
     write_recommender(
         tmp_path / "r", "ncf", {}, table=table(tmp_path, copies=2), weights=weights, **SIDES
     )
-    with pytest.raises(BetError, match="weights .* of shape"):
+    with pytest.raises(BetError, match="weights .* are float32 of shape"):
         bet.load(tmp_path / "r")
 
 
@@ -163,8 +163,25 @@ def test_neighbors_that_do_not_exist_are_refused(tmp_path, neighbor):
     assert bet.load(tmp_path / "r").recommend_for(["4"], k=3).scores.tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("lists", ["interactions", "seen"])
-def test_any_example_file_opens_or_is_refused(tmp_path, lists):
+@pytest.mark.parametrize("backbone", ["popularity", "graph-filter", "blend"])
+def test_a_short_file_cannot_announce_many_items(tmp_path, backbone):
+    n_items = 2**31 - 1
+    coded = code_interactions(np.array([0, 1]), np.array([n_items - 1]), n_items)
+    facts = {"user_exponent": 0.5, "item_exponent": 0.5, "weight": 1.0}
+    parts = {"n_users": 1, "n_items": n_items, "interactions": coded}
+    write_recommender(tmp_path / "r", backbone, facts, **parts)
+    with pytest.raises(BetError, match="announces 1 users and 2,147,483,647 items"):
+        bet.load(tmp_path / "r")
+
+
+def test_whole_numbers_are_no_weights(tmp_path):
+    weights = {"weights": np.ones((4, 4), dtype=np.uint8)}
+    write_recommender(tmp_path / "r", "ease", {}, interactions=LISTS, weights=weights, **SIDES)
+    with pytest.raises(BetError, match="weights 'weights' are uint8"):
+        bet.load(tmp_path / "r")
+
+
+def test_an_example_without_its_table_is_refused(tmp_path):
     write_example_recommender(None, tmp_path / "r", ids=(USERS, ITEMS))
     with pytest.raises(BetError, match="cannot score as 'ngcf'"):
         bet.load(tmp_path / "r")

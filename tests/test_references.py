@@ -75,7 +75,7 @@ def test_filter_does_without_numba(monkeypatch, split):
     with_numba = rule.block_scores(users)
     module = import_module("bet.methods.graph_filter")
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    monkeypatch.setattr(module, "_loop", None)
+    monkeypatch.setattr(GraphFilter, "by_loop", None)
     monkeypatch.setattr(module, "BLOCK", 7)
     np.testing.assert_allclose(rule.block_scores(users), with_numba, rtol=1e-6)
 

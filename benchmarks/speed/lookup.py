@@ -3,25 +3,26 @@
 
 Every table is written to a file and opened again; "opened" is what the process grew by, the mapped
 pages that the look-ups touched included. Rows are asked for at random, a batch at a time, on one
-thread.
+thread; the tables take turns, and a factor is the median of those of the rounds.
 """
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.speed.measuring import D_MAX, machine, memory_now, seconds
+from benchmarks.speed.measuring import D_MAX, alternating, machine, memory_now
 from bet.packed import layout_of, load, write_packed
 from bet.process import fixed_threads
 
-BATCH, BATCHES = 4096, 8  # rows of a look-up, look-ups that are timed together
+BATCH, BATCHES = 4096, 32  # rows of a look-up, look-ups that are timed together
 # name -> (columns of row i of n, bits per number, rows by rank)
 PACKED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int, bool]] = {
     "packed, 128 columns, float32": (lambda share: np.full(len(share), D_MAX), 32, True),
@@ -44,48 +45,59 @@ def write_table(name: str, n: int, folder: Path) -> Path:
     if not by_rank:
         sizes = np.random.default_rng(0).permutation(sizes)
     values = np.random.default_rng(1).standard_normal((n, 1, sizes.max()), dtype=np.float32)
-    path = folder / "packed"
+    path = folder / name
     write_packed(path, layout_of(sizes, bits, n, by_rank=by_rank), values)
     return path
 
 
 @dataclass(frozen=True)
 class LookUp:
-    """``file``: bytes; ``opened``: MB that the process grew by; ``microseconds``: per batch."""
+    """``file``: bytes; ``opened``: MB that the process grew by; ``microseconds``: per batch, the
+    median; ``factor``: to the first table's, in the same round.
+    """
 
     table: str
     file: int
     opened: float
     microseconds: float
+    factor: float
 
 
 def measure(n: int, repeat: int, folder: Path) -> list[LookUp]:
     """Every table of ``n`` rows, the dense ones first."""
     batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(BATCHES)]
-    measured = []
+    works, sizes = {}, {}
     for dtype in (torch.float32, torch.float16):
-        path = folder / "dense"
+        name = f"nn.Embedding, 128 columns, {str(dtype).removeprefix('torch.')}"
+        path = folder / name
         save_file({"weight": torch.randn(n, D_MAX).to(dtype)}, path)
         before = memory_now()
-        table = torch.nn.Embedding.from_pretrained(load_file(path)["weight"])
-        ids = [torch.from_numpy(batch) for batch in batches]
-        taken = seconds(lambda table=table, ids=ids: [table(batch) for batch in ids], repeat)
-        name = f"nn.Embedding, 128 columns, {str(dtype).removeprefix('torch.')}"
-        measured.append(_look_up(name, path, before, taken))
-        del table
+        dense = torch.nn.Embedding.from_pretrained(load_file(path)["weight"])
+        works[name] = partial(_look_up_all, dense, [torch.from_numpy(batch) for batch in batches])
+        works[name]()
+        sizes[name] = path.stat().st_size, max(0, memory_now() - before)
     for name in PACKED:
         path = write_table(name, n, folder)
         before = memory_now()
-        opened = load(path)
-        taken = seconds(lambda opened=opened: [opened.rows(batch) for batch in batches], repeat)
-        measured.append(_look_up(name, path, before, taken))
-        del opened
-    return measured
+        works[name] = partial(_look_up_all, load(path).rows, batches)
+        works[name]()
+        sizes[name] = path.stat().st_size, max(0, memory_now() - before)
+    taken = alternating(works, repeat)
+    first = taken[next(iter(taken))]
+    return [
+        LookUp(
+            name,
+            *sizes[name],
+            microseconds=1e6 * float(np.median(rounds)) / BATCHES,
+            factor=float(np.median(rounds / first)),
+        )
+        for name, rounds in taken.items()
+    ]
 
 
-def _look_up(name: str, path: Path, before: float, taken: float) -> LookUp:
-    opened = max(0, memory_now() - before)
-    return LookUp(name, path.stat().st_size, opened, 1e6 * taken / BATCHES)
+def _look_up_all(rows: Callable, batches: Sequence) -> None:
+    for batch in batches:
+        rows(batch)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -99,9 +111,8 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"{machine()}; {options.rows:,} rows, batches of {BATCH:,}, median of {options.repeat}\n")
     print("| table | file | opened | a batch | against float32 |\n|---|---|---|---|---|")
     for row in measured:
-        factor = row.microseconds / measured[0].microseconds
         sizes = f"{row.file / 1e6:,.1f} MB | {row.opened:,.1f} MB"
-        print(f"| {row.table} | {sizes} | {row.microseconds:,.0f} us | {factor:.1f}x |")
+        print(f"| {row.table} | {sizes} | {row.microseconds:,.0f} us | {row.factor:.2f}x |")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 import platform
 import resource
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -41,6 +41,20 @@ def seconds(work: Callable[[], object], repeat: int) -> float:
         work()
         taken.append(time.perf_counter() - started)
     return float(np.median(taken))
+
+
+def alternating(works: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, np.ndarray]:
+    """Wall-clock seconds of every work in each of ``repeat`` rounds, (repeat,) by name, after a
+    round that warms up: what slows the machine down for a while slows all of them down.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in works}
+    for turn in range(repeat + 1):
+        for name, work in works.items():
+            started = time.perf_counter()
+            work()
+            if turn:
+                taken[name].append(time.perf_counter() - started)
+    return {name: np.array(rounds) for name, rounds in taken.items()}
 
 
 def memory_now() -> float:

@@ -9,8 +9,8 @@ Two ways to the same numbers: a compiled loop where numba is installed, else sci
 products, which take four times as long. Neither holds more than a block of users.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache, cached_property
+from collections.abc import Sequence
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import product
 
@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from bet.backbones import RankingRule
 from bet.methods._shared.tuning import RuleSettings, tune
+from bet.recommend.interactions import negative_power
 from bet.search import MethodResult, SearchContext
 
 EXPONENTS = (0.2, 0.5, 0.8)  # of both sides, tried first
@@ -77,19 +78,11 @@ class GraphFilter(RankingRule):
 
     def by_loop(self, users: np.ndarray, scores: np.ndarray) -> None:
         """Add up scores of ``users`` (b,) in ``scores`` (b, |V|), which are zeros."""
-        matrices = (self._by_user, self._by_item)
+        from bet.recommend.filter_loop import add_up
+
+        matrices = (self._by_user[users], self._by_user, self._by_item)
         pairs = [(matrix.indptr, matrix.indices) for matrix in matrices]
-        _loop()(users, *pairs, self.weights, scores)
-
-
-def negative_power(frequency: np.ndarray, exponent: float) -> np.ndarray:
-    """``frequency``^-exponent as float32; 0 for a frequency of 0.
-
-    >>> negative_power(np.array([4, 1, 0]), 0.5).tolist()
-    [0.5, 1.0, 0.0]
-    """
-    powers = np.maximum(frequency, 1).astype(np.float64) ** -exponent
-    return np.where(frequency > 0, powers, 0.0).astype(np.float32)
+        add_up(*pairs, self.weights, scores)
 
 
 def graph_filter(context: SearchContext) -> MethodResult:
@@ -115,30 +108,3 @@ def _moved(setting: RuleSettings, of_users: float, of_items: float) -> RuleSetti
         "user_exponent": round(setting["user_exponent"] + of_users, 3),
         "item_exponent": round(setting["item_exponent"] + of_items, 3),
     }
-
-
-@cache
-def _loop() -> Callable[..., None]:
-    import numba
-
-    @numba.njit(nogil=True)
-    def add_up(users, by_user, by_item, weights, scores):
-        (row_starts, items), (column_starts, owners) = by_user, by_item
-        of_users, of_items = weights
-        near = np.zeros(len(of_users), dtype=np.float32)
-        for row in range(len(users)):
-            near[:] = 0  # how near each user is to this one
-            user = users[row]
-            for place in range(row_starts[user], row_starts[user + 1]):
-                item = items[place]
-                for entry in range(column_starts[item], column_starts[item + 1]):
-                    near[owners[entry]] += of_items[item]
-            for other in range(len(near)):
-                if near[other] != 0:
-                    weight = near[other] * of_users[other]
-                    for place in range(row_starts[other], row_starts[other + 1]):
-                        scores[row, items[place]] += weight
-            for item in range(len(of_items)):
-                scores[row, item] *= of_items[item]
-
-    return add_up

@@ -17,8 +17,8 @@ from scipy.sparse import csr_array
 
 from bet.backbones import RankingRule
 from bet.methods._shared.tuning import RuleSettings, tune
-from bet.methods.graph_filter import negative_power
 from bet.packed.safetensors_io import DTYPES, dtype_up_to
+from bet.recommend.interactions import negative_power
 from bet.search import MethodResult, SearchContext
 
 USER_EXPONENTS, ITEM_EXPONENTS = (0.0, 0.5, 1.0), (0.2, 0.35, 0.5)

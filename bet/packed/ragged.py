@@ -1,6 +1,9 @@
 """A table of ragged rows, read: every row has its size and its precision."""
 
+import sys
 from functools import cached_property
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +15,11 @@ from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
 
+if TYPE_CHECKING:
+    from bet.packed.decode_kernels import Kinds
+
 BLOCK = 32  # rows, by id, that share an entry of the index
+COMPILED_FROM = 1024  # rows of a look-up; below, importing numba does not pay
 
 
 class PackedFile(TableFile):
@@ -35,10 +42,10 @@ class PackedFile(TableFile):
         self.n_users = self.layout.n_users
         self.copies = self.layout.copies
         self.width = self.layout.width
-        self._steps = container.tensors.get("steps", np.zeros(0, np.float16))
+        self._steps = container.tensors.get("steps", np.frombuffer(b"", np.float16))
         self._check_given_items()
 
-    @property
+    @cached_property
     def n_items(self) -> int:
         return self.layout.n - self.layout.n_users
 
@@ -78,6 +85,42 @@ class PackedFile(TableFile):
         byte, step = (np.cumsum(amount) - amount for amount in sums)
         return byte, step
 
+    def _read(self, numbers: np.ndarray) -> np.ndarray:
+        by_loop = len(numbers) >= COMPILED_FROM and self._has_loops
+        flat = self._read_by_loop(numbers) if by_loop else self._read_by_precision(numbers)
+        return flat.reshape(len(numbers), self.width, self.copies).transpose(0, 2, 1)
+
+    @cached_property
+    def _has_loops(self) -> bool:
+        """Whether there are compiled loops here; numba is not imported yet."""
+        return find_spec("numba") is not None and sys.byteorder == "little"
+
+    @cached_property
+    def _loop_kinds(self) -> "Kinds":
+        """What the compiled loops know of the kinds."""
+        from bet.packed.decode_kernels import Kinds
+
+        layout = self.layout
+        values, bits = (layout.kinds * [self.copies, 1]).T.copy()
+        return Kinds(values, bits, layout.kind_lengths, layout.kind_has_step.astype(np.int64))
+
+    def _read_by_loop(self, numbers: np.ndarray) -> np.ndarray:
+        """Rows ``numbers`` (k,) by a compiled loop over them: (k, width * copies) float32."""
+        from bet.packed import decode_kernels as loops
+
+        layout, kinds = self.layout, self._loop_kinds
+        places = loops.Places(*np.empty((3, len(numbers)), dtype=np.int64))
+        if layout.kinds_by_id is None:
+            runs = loops.Runs(*self._runs)
+            loops.locate_in_runs(numbers, runs, kinds, layout.rows_per_step, places)
+        else:
+            by_id = loops.ById(layout.kinds_by_id, BLOCK, *self._blocks)
+            loops.locate_by_id(numbers, by_id, kinds, layout.rows_per_step, places)
+        flat = np.empty((len(numbers), self.width * self.copies), dtype=np.float32)
+        stored, steps = self.container.tensors["rows"], self._steps.view(np.uint16)
+        loops.decode_rows(places, kinds, stored, steps, flat)
+        return flat
+
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
         layout, k = self.layout, len(self.layout.kinds)
@@ -98,10 +141,10 @@ class PackedFile(TableFile):
             step = step + (layout.kind_has_step[others] & inside).sum(1)
         return row_kinds, byte, step // layout.rows_per_step
 
-    def _read(self, numbers: np.ndarray) -> np.ndarray:
-        layout, width, copies = self.layout, self.width, self.copies
-        stored = self.container.tensors["rows"]
-        out = np.zeros((len(numbers), width * copies), dtype=np.float32)
+    def _read_by_precision(self, numbers: np.ndarray) -> np.ndarray:
+        """As ``_read_by_loop``, by numpy over all rows of equal bits."""
+        layout, copies, stored = self.layout, self.copies, self.container.tensors["rows"]
+        out = np.zeros((len(numbers), self.width * copies), dtype=np.float32)
         row_kinds, starts, step_numbers = self._locate(numbers)  # (k,) each
         sizes, precisions = layout.kinds[row_kinds].T
         for bits in BITS:  # at most six rounds, whatever the number of rows
@@ -119,7 +162,7 @@ class PackedFile(TableFile):
             if values.min() < longest:
                 decoded[np.arange(longest) >= values[:, None]] = 0
             out[chosen, :longest] = decoded
-        return out.reshape(len(numbers), width, copies).transpose(0, 2, 1)
+        return out
 
 
 def _stated_layout(container: Container) -> Layout:

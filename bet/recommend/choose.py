@@ -8,7 +8,7 @@ from bet.recommend.blend import BlendScorer
 from bet.recommend.graph import LightGcnScorer, NgcfScorer
 from bet.recommend.least_squares import equation_of
 from bet.recommend.ncf import NcfScorer
-from bet.recommend.parts import take_table
+from bet.recommend.parts import check_room, take_table
 from bet.recommend.rules import EaseScorer, GraphFilterScorer, ItemKnnScorer, PopularityScorer
 from bet.recommend.scorer import Scorer
 from bet.recommend.vectors import VectorScorer
@@ -40,6 +40,8 @@ def can_score(file: OpenFile) -> bool:
 
 def scorer_of(file: OpenFile) -> Scorer:
     """The scorer of an open file; raises BetError where it cannot score, or lacks what it takes."""
+    if can_score(file):
+        check_room(file, file.n_users + file.n_items)
     if isinstance(file, RecommenderFile):
         if file.backbone not in SCORERS:
             raise BetError(

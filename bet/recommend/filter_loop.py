@@ -1,19 +1,11 @@
 """The graph filter's compiled loop; imported only where numba is installed."""
 
-import numba
 import numpy as np
 
-
-def _compiled(loop):
-    """``loop``, compiled when it is first called, once per machine where there is a place for that.
-    """
-    try:
-        return numba.njit(nogil=True, cache=True)(loop)
-    except RuntimeError:  # neither beside this file nor in the user's folder
-        return numba.njit(nogil=True)(loop)
+from bet.compiled import compiled
 
 
-@_compiled
+@compiled
 def add_up(histories, by_user, by_item, weights, scores):
     """Add the scores of ``histories`` to ``scores`` (b, n_items), which are zeros.
 

@@ -1,4 +1,9 @@
-"""LightGCN and NGCF from a file: the table is propagated once, then scores are inner products."""
+"""LightGCN and NGCF from a file: the table is propagated once, then scores are inner products.
+
+A new user gets the vector that least squares gives for the items' final vectors, as where only
+those are known: on validation data that was better than the sum of the items' layers, which the
+model has for a user without an ego row.
+"""
 
 from abc import abstractmethod
 
@@ -6,8 +11,15 @@ import numpy as np
 
 from bet.packed import RecommenderFile
 from bet.recommend.interactions import Interactions, negative_power, sum_rows
-from bet.recommend.parts import cannot_score, take_lists, take_number, take_table, take_weight
-from bet.recommend.ranking import Histories
+from bet.recommend.least_squares import RowEquation
+from bet.recommend.parts import (
+    cannot_score,
+    check_room,
+    take_lists,
+    take_number,
+    take_table,
+    take_weight,
+)
 from bet.recommend.vectors import InnerProductScorer, unit_rows
 
 SLOPE = np.float32(0.2)  # of NGCF's LeakyReLU below 0
@@ -32,32 +44,31 @@ class Graph:
         near = sum_rows(self.interactions.by_item, users, self.of_users)
         return near * self.of_items[:, None]
 
-    def near_new_users(self, histories: Histories, items: np.ndarray) -> np.ndarray:
-        """Rows that new users would have, if items kept their numbers of users: (b, d)."""
-        near = sum_rows(histories, items, self.of_items)
-        return near * negative_power(histories.sizes, 0.5)[:, None]
-
 
 class GraphScorer(InnerProductScorer):
-    """Final vectors: ``users`` (n_users, d) and ``items`` (n_items, d)."""
+    """Final vectors ``users`` (n_users, d) and ``items`` (n_items, d) of all."""
 
     users: np.ndarray
     items: np.ndarray
 
     def __init__(self, file: RecommenderFile):
-        self.n_users, self.n_items = file.n_users, file.n_items
+        self.n_users, self.n_items, self.equation = file.n_users, file.n_items, RowEquation()
         self.layers = int(take_number(file, "layers"))
         if not 0 <= self.layers <= MOST_LAYERS:
             raise cannot_score(file, f"layers must be from 0 to {MOST_LAYERS}, it is {self.layers}")
         table = take_table(file, copies=1)
-        self._take_weights(file, table.width)
+        columns = self._take_weights(file, table.width)
+        check_room(file, (self.n_users + self.n_items) * columns)
         self.graph = Graph(Interactions(take_lists(file)))
         ego = table.rows(np.arange(self.n_users + self.n_items))[:, 0]
         self._represent(ego[: self.n_users], ego[self.n_users :])
         self.profile_width = self.users.shape[1]
 
-    def _take_weights(self, file: RecommenderFile, width: int) -> None:
-        """Take what the layers need besides ego rows of ``width`` numbers."""
+    def _take_weights(self, file: RecommenderFile, width: int) -> int:
+        """Take what the layers need besides ego rows of ``width`` numbers; columns of the final
+        vectors.
+        """
+        return width
 
     @abstractmethod
     def _represent(self, users: np.ndarray, items: np.ndarray) -> None:
@@ -66,26 +77,17 @@ class GraphScorer(InnerProductScorer):
     def profiles(self, users: np.ndarray) -> np.ndarray:
         return self.users[users]
 
-    def item_vectors(self, items: np.ndarray) -> np.ndarray:
-        return self.items[items]
-
 
 class LightGcnScorer(GraphScorer):
     """The mean over layers 0 to L of A^l times the ego rows (He et al., SIGIR 2020)."""
 
     def _represent(self, users: np.ndarray, items: np.ndarray) -> None:
         sum_users, sum_items = users.copy(), items.copy()
-        self._read = np.zeros_like(items)  # sum of the items' layers that users read
         for _ in range(self.layers):
-            self._read += items
             users, items = self.graph.near_users(items), self.graph.near_items(users)
             sum_users += users
             sum_items += items
         self.users, self.items = sum_users / (self.layers + 1), sum_items / (self.layers + 1)
-
-    def fold_in(self, histories: Histories) -> np.ndarray:
-        """Their vectors, had they an ego row of zeros, in a graph where nobody reads theirs."""
-        return self.graph.near_new_users(histories, self._read) / np.float32(self.layers + 1)
 
 
 class NgcfScorer(GraphScorer):
@@ -93,7 +95,7 @@ class NgcfScorer(GraphScorer):
     al., SIGIR 2019).
     """
 
-    def _take_weights(self, file: RecommenderFile, width: int) -> None:
+    def _take_weights(self, file: RecommenderFile, width: int) -> int:
         self.bias = take_weight(file, "bias", (self.layers, -1))
         units = self.bias.shape[1]
         self.weights = []
@@ -101,6 +103,7 @@ class NgcfScorer(GraphScorer):
             shape = (units if layer else width, units)
             names = f"w_sum_{layer}", f"w_product_{layer}"
             self.weights.append(tuple(take_weight(file, name, shape) for name in names))
+        return width + self.layers * units
 
     def _layer(self, layer: int, x: np.ndarray, near: np.ndarray) -> np.ndarray:
         """The next layer of rows ``x`` (n, d), whose rows of A x are ``near`` (n, d)."""
@@ -109,24 +112,12 @@ class NgcfScorer(GraphScorer):
         return np.where(messages > 0, messages, SLOPE * messages)
 
     def _represent(self, users: np.ndarray, items: np.ndarray) -> None:
-        self._read = []  # the items' layers that users read
         of_users, of_items = [users], [items]
         for layer in range(self.layers):
-            self._read.append(items)
             near_users, near_items = self.graph.near_users(items), self.graph.near_items(users)
             users = self._layer(layer, users, near_users)
             items = self._layer(layer, items, near_items)
             of_users.append(unit_rows(users))
             of_items.append(unit_rows(items))
-        self._width = of_users[0].shape[1]  # of ego rows
         self.users = np.concatenate(of_users, axis=1)
         self.items = np.concatenate(of_items, axis=1)
-
-    def fold_in(self, histories: Histories) -> np.ndarray:
-        """Their vectors, had they an ego row of zeros, in a graph where nobody reads theirs."""
-        x = np.zeros((len(histories), self._width), dtype=np.float32)
-        outputs = [x]
-        for layer, items in enumerate(self._read):
-            x = self._layer(layer, x, self.graph.near_new_users(histories, items))
-            outputs.append(unit_rows(x))
-        return np.concatenate(outputs, axis=1)

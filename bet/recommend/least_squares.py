@@ -16,34 +16,35 @@ class RowEquation:
     """(w0 V'V + sum_i v_i v_i' + ridge I) x = sum_i v_i over a user's items i, with ridge =
     l2 (|R| + w0 |V|)^exponent for |R| items, as ``AlsSettings`` names them.
 
-    relative: lengths of V's rows are measured by their mean square, for vectors of which nobody
-    said how they were fitted.
+    relative: the ridge is times the mean square length of V's rows, so that the scale of vectors of
+    which nobody said how they were fitted does not matter. The values were chosen on validation
+    data (``python -m benchmarks.sweeps.new_users``).
     """
 
-    unobserved_weight: float = 0.01
-    l2: float = 0.1
+    unobserved_weight: float = 0.03
+    l2: float = 0.5
     exponent: float = 0.5
-    relative: bool = False
+    relative: bool = True
 
 
 FACTS = ("unobserved_weight", "l2", "exponent")
 
 
 def equation_of(facts: Mapping[str, object]) -> RowEquation:
-    """The equation by which the rows of a file were fitted, as its facts state it; the usual one,
-    ``relative``, where they do not.
+    """The equation by which the rows of a file were fitted, where its facts state all of it.
 
     Raises BetError where a fact is no finite number of at least 0.
     """
-    if not any(name in facts for name in FACTS):
-        return RowEquation(relative=True)
-    stated = {name: facts.get(name, getattr(RowEquation, name)) for name in FACTS}
+    stated = {name: facts[name] for name in FACTS if name in facts}
+    numbers = {}
     for name, value in stated.items():
         if not isinstance(value, int | float) or not 0 <= value < np.inf:
             raise BetError(
                 f"{name} = {value!r} in the file is no number of at least 0; write the file again"
             )
-    return RowEquation(**{name: float(value) for name, value in stated.items()})  # type: ignore[arg-type]
+        numbers[name] = float(value)
+    complete = len(numbers) == len(FACTS)
+    return RowEquation(relative=False, **numbers) if complete else RowEquation()
 
 
 def solve_rows(
@@ -62,7 +63,7 @@ def solve_rows(
 
     >>> vectors = np.array([[1.0], [3.0]])
     >>> both = Histories(np.array([0, 2]), np.array([0, 1]))
-    >>> equation = RowEquation(unobserved_weight=0.5, l2=1.0, exponent=0.0)
+    >>> equation = RowEquation(unobserved_weight=0.5, l2=1.0, exponent=0.0, relative=False)
     >>> solve_rows(equation, vectors.T @ vectors, 2, both, vectors.__getitem__).tolist()
     [[0.25]]
     """

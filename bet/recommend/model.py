@@ -14,7 +14,7 @@ from bet.packed import load as open_file
 from bet.packed.lookup import whole_numbers
 from bet.recommend.choose import scorer_of
 from bet.recommend.ranking import Histories, RankedRows, top_k
-from bet.recommend.scorer import Scorer
+from bet.recommend.scorer import BLOCK, Scorer
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class FileRecommender:
                 f"{self.file.path}: user {outside[0]} does not exist: it has {self.n_users:,} "
                 "users, numbered from 0"
             )
-        step = self.scorer.users_at_once
+        step = max(1, min(self.scorer.users_at_once, BLOCK // k))
         parts = [numbers[first : first + step] for first in range(0, len(numbers), step)]
         best = [self._best(part, k, exclude_seen) for part in parts or [numbers]]
         items, scores = (np.concatenate(both) for both in zip(*best, strict=True))

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from bet.packed import RecommenderFile
-from bet.recommend.parts import take_table, take_weight
+from bet.recommend.parts import check_room, take_table, take_weight
 from bet.recommend.ranking import Histories
 from bet.recommend.scorer import BLOCK, Scorer
 from bet.recommend.vectors import unit_rows
@@ -31,6 +31,7 @@ class NcfScorer(Scorer):
         self.bias = take_weight(file, "bias", (self.hidden,))
         self.a = take_weight(file, "a", (self.hidden,)).astype(np.float32)
         self.c = take_weight(file, "c", (width,))
+        check_room(file, self.n_items * (self.hidden + 2 * width))
         rows = table.rows(np.arange(self.n_users, self.n_users + self.n_items))
         self.items_hidden = np.ascontiguousarray(rows[:, 0] @ w_item.T)  # (n_items, hidden)
         self.items_factors = np.ascontiguousarray(rows[:, 1])  # (n_items, width)

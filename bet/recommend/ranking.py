@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.util import find_spec
 
 import numpy as np
 
 from bet.packed.lookup import ranges
+
+WORTH_LOADING = 2**20  # scores; numba takes about a second to load
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,63 +58,53 @@ class RankedRows:
     scores: np.ndarray
 
 
-def top_k(scores: np.ndarray, k: int) -> RankedRows:
-    """The ``k`` largest of every row of ``scores`` (b, n), 1 <= k <= n; what is -inf or no number
-    is not among them.
+def top_k(scores: np.ndarray, k: int, seen: Histories | None = None) -> RankedRows:
+    """The ``k`` largest of every row of ``scores`` (b, n) float32, 1 <= k <= n, without ``seen``
+    items; what is -inf or no number is not among them.
 
-    >>> best = top_k(np.array([[0.5, 2, 0.5, -np.inf], [1, 1, 1, 3]]), k=3)
+    Two roads to the same items: a compiled loop where numba is installed and it is worth loading,
+    else numpy's partition.
+
+    >>> best = top_k(np.array([[0.5, 2, 0.5, -np.inf], [1, 1, 1, 3]], dtype=np.float32), k=3)
     >>> best.items.tolist()
     [[1, 0, 2], [3, 0, 1]]
-    >>> top_k(np.array([[-np.inf, 2]]), k=2).items.tolist()
+    >>> top_k(np.float32([[0, 2]]), 2, Histories(np.array([0, 1]), np.array([0]))).items.tolist()
     [[1, -1]]
     """
-    losses = -np.asarray(scores, dtype=np.float32)  # numpy sorts what is no number behind all else
+    if seen is None:
+        seen = Histories(np.zeros(len(scores) + 1, dtype=np.int64), np.zeros(0, dtype=np.int32))
+    if scores.size < WORTH_LOADING or find_spec("numba") is None:
+        return by_partition(scores, k, seen)
+    return by_loop(scores, k, seen)
+
+
+def by_loop(scores: np.ndarray, k: int, seen: Histories) -> RankedRows:
+    """``top_k`` by a compiled loop that keeps the best so far."""
+    from bet.recommend.top_kernels import keep_best, sort_best
+
+    items = np.full((len(scores), k), -1, dtype=np.int64)
+    best = items, np.full((len(scores), k), -np.inf, dtype=np.float32)
+    lists = seen.indptr.astype(np.int64), seen.items.astype(np.int32, copy=False)
+    keep_best(scores, 0, lists, best)
+    sort_best(best)
+    return RankedRows(*best)
+
+
+def by_partition(scores: np.ndarray, k: int, seen: Histories) -> RankedRows:
+    """``top_k`` by numpy."""
+    losses = -scores  # numpy sorts what is no number behind all else
+    losses[seen.owners, seen.items] = np.inf
     n = losses.shape[1]
-    if k < n:
-        places = np.argpartition(losses, k - 1, axis=1)[:, :k]
-        places.sort(axis=1)
-        worst = np.take_along_axis(losses, places, axis=1).max(axis=1, keepdims=True)
-        # Of items that are as good as the worst chosen one, others may come first.
-        for row in np.flatnonzero((losses <= worst).sum(axis=1) > k):
-            better = np.flatnonzero(losses[row] < worst[row])
-            equal = np.flatnonzero(losses[row] == worst[row])[: k - len(better)]
-            places[row] = np.sort(np.concatenate([better, equal]))
-    else:
-        places = np.broadcast_to(np.arange(n), losses.shape)
+    places = np.argpartition(losses, min(k, n - 1), axis=1)[:, :k]
+    places.sort(axis=1)
+    worst = np.take_along_axis(losses, places, axis=1).max(axis=1, keepdims=True)
+    # Of items that are as good as the worst chosen one, others may come first.
+    for row in np.flatnonzero((losses <= worst).sum(axis=1) > k):
+        better = np.flatnonzero(losses[row] < worst[row])
+        equal = np.flatnonzero(losses[row] == worst[row])[: k - len(better)]
+        places[row] = np.sort(np.concatenate([better, equal]))
     chosen = np.take_along_axis(losses, places, axis=1)
     order = np.argsort(chosen, axis=1, kind="stable")
-    items = np.take_along_axis(places, order, axis=1).astype(np.int64)
-    best = -np.take_along_axis(chosen, order, axis=1)
+    items, best = (np.take_along_axis(part, order, axis=1) for part in (places, -chosen))
     left = best > -np.inf  # false for what is no number
-    return RankedRows(np.where(left, items, -1), np.where(left, best, -np.inf).astype(np.float32))
-
-
-def leave_out(scores: np.ndarray, seen: Histories, first: int = 0) -> None:
-    """Set the scores of ``seen`` items to -inf, in place; ``scores`` (b, n) are those of items
-    ``first`` to ``first`` + n - 1, one row for each list.
-
-    >>> scores = np.zeros((1, 2), dtype=np.float32)
-    >>> leave_out(scores, Histories(np.array([0, 2]), np.array([0, 5])), first=4)
-    >>> scores.tolist()
-    [[0.0, -inf]]
-    """
-    inside = (seen.items >= first) & (seen.items < first + scores.shape[1])
-    scores[seen.owners[inside], seen.items[inside] - first] = -np.inf
-
-
-def no_items(b: int, k: int) -> RankedRows:
-    """Of ``b`` users before any item is looked at."""
-    return RankedRows(np.full((b, k), -1), np.full((b, k), -np.inf, dtype=np.float32))
-
-
-def merge_best(best: RankedRows, scores: np.ndarray, first: int) -> RankedRows:
-    """The k best of ``best`` (b, k), of items before ``first``, and of the ``scores`` (b, n) of
-    items ``first`` to ``first`` + n - 1.
-    """
-    k = best.items.shape[1]
-    new = top_k(scores, min(k, scores.shape[1]))
-    items = np.concatenate([best.items, np.where(new.items < 0, -1, new.items + first)], axis=1)
-    # Earlier items stand first, so that equal scores stay in the order of the items.
-    merged = top_k(np.concatenate([best.scores, new.scores], axis=1), k)
-    taken = np.take_along_axis(items, np.maximum(merged.items, 0), axis=1)
-    return RankedRows(np.where(merged.items < 0, -1, taken), merged.scores)
+    return RankedRows(np.where(left, items, -1), np.where(left, best, np.float32(-np.inf)))

@@ -9,7 +9,7 @@ from bet.errors import BetError
 from bet.packed import RecommenderFile
 from bet.recommend.interactions import Interactions, dense_rows, histories_of, negative_power
 from bet.recommend.parts import cannot_score, take_lists, take_number, take_weight
-from bet.recommend.ranking import Histories
+from bet.recommend.ranking import Histories, RankedRows, top_k
 from bet.recommend.scorer import Scorer
 
 
@@ -57,6 +57,15 @@ class PopularityScorer(Scorer):
 
     def scores(self, profiles: np.ndarray) -> np.ndarray:
         return np.tile(-np.arange(self.n_items, dtype=np.float32), (len(profiles), 1))
+
+    def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
+        longest = 0 if seen is None else int(seen.sizes.max(initial=0))
+        first = np.arange(min(self.n_items, k + longest), dtype=np.float32)  # enough for everybody
+        if seen is not None:
+            left = seen.items < len(first)
+            starts = np.concatenate([[0], np.cumsum(left)])[seen.indptr]
+            seen = Histories(starts, seen.items[left])
+        return top_k(np.tile(-first, (len(profiles), 1)), k, seen)
 
     def similarity(self, item: int) -> np.ndarray:
         raise BetError(
@@ -110,9 +119,9 @@ class ItemKnnScorer(RuleScorer):
 
     def __init__(self, file: RecommenderFile):
         super().__init__(file)
-        neighbors = take_weight(file, "neighbors", (self.n_items, -1))
+        neighbors = take_weight(file, "neighbors", (self.n_items, -1), kind="u")
         weights = take_weight(file, "weights", neighbors.shape)
-        if neighbors.dtype.kind != "u" or neighbors.max(initial=0) >= max(1, self.n_items):
+        if neighbors.max(initial=0) >= max(1, self.n_items):
             raise cannot_score(file, f"a neighbor is none of the {self.n_items:,} items")
         known = np.flatnonzero(weights.ravel() > 0)
         order = known[np.argsort(neighbors.ravel()[known], kind="stable")]

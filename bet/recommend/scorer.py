@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from bet.recommend.ranking import Histories, RankedRows, leave_out, top_k
+from bet.recommend.ranking import Histories, RankedRows, top_k
 
 BLOCK = 2**22  # numbers of scores or of profiles that are held at once
 
@@ -40,10 +40,7 @@ class Scorer(ABC):
 
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
         """The ``k`` best items of every profile, without those in ``seen``."""
-        scores = self.scores(profiles)
-        if seen is not None:
-            leave_out(scores, seen)
-        return top_k(scores, k)
+        return top_k(self.scores(profiles), k, seen)
 
     @property
     def users_at_once(self) -> int:

@@ -1,6 +1,5 @@
 """Scores that are inner products: vectors in a file, decoded as they are needed."""
 
-from abc import abstractmethod
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -8,26 +7,42 @@ import numpy as np
 
 from bet.packed import TableFile
 from bet.recommend.least_squares import RowEquation, solve_rows
-from bet.recommend.ranking import Histories, RankedRows, leave_out, merge_best, no_items
+from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, Scorer
+from bet.recommend.top_vectors import top_products
 
-USERS = 256  # at once: a product is then fast, and a block of scores small
+USERS = 1024  # whose vectors are held at once; their products are not
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
 TINY = 1e-30  # below the length of any vector that is not zero
 
 
 class InnerProductScorer(Scorer):
-    """A profile is a vector, and a score its inner product with an item's."""
+    """A profile is a vector, and a score its inner product with an item's.
 
-    @abstractmethod
+    ``equation``: a new user's vector is its solution, for which the items' vectors are all that is
+    needed.
+    """
+
+    equation: RowEquation
+    items: np.ndarray | None  # vectors of all items (n_items, profile_width), unless they are many
+
+    def decode(self, items: np.ndarray) -> np.ndarray:
+        """Vectors (n, profile_width) float32 of ``items`` (n,) int64, where they are many."""
+        raise NotImplementedError
+
     def item_vectors(self, items: np.ndarray) -> np.ndarray:
         """Vectors (n, profile_width) float32 of ``items`` (n,) int64."""
+        return self.decode(items) if self.items is None else self.items[items]
+
+    def span(self, first: int, end: int) -> np.ndarray:
+        """Vectors (end - first, profile_width) float32 of items ``first`` to ``end`` - 1."""
+        return self.decode(np.arange(first, end)) if self.items is None else self.items[first:end]
 
     def item_blocks(self) -> Iterator[tuple[int, np.ndarray]]:
         """The first item and the vectors of every block of items."""
-        step = max(1, BLOCK // max(USERS, self.profile_width))
+        step = max(1, BLOCK // max(1, self.profile_width))
         for first in range(0, self.n_items, step):
-            yield first, self.item_vectors(np.arange(first, min(first + step, self.n_items)))
+            yield first, self.span(first, min(first + step, self.n_items))
 
     @property
     def users_at_once(self) -> int:
@@ -43,13 +58,8 @@ class InnerProductScorer(Scorer):
         return self.item_vectors(items) @ profile
 
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
-        best = no_items(len(profiles), k)
-        for first, block in self.item_blocks():
-            scores = profiles @ block.T
-            if seen is not None:
-                leave_out(scores, seen, first)
-            best = merge_best(best, scores, first)
-        return best
+        lists = None if seen is None else (seen.indptr, seen.items)
+        return RankedRows(*top_products(profiles, self.span, self.n_items, k, lists))
 
     def similarity(self, item: int) -> np.ndarray:
         """Cosines of the items' vectors."""
@@ -59,34 +69,6 @@ class InnerProductScorer(Scorer):
     @cached_property
     def _item_lengths(self) -> np.ndarray:
         return np.concatenate([lengths(block) for _, block in self.item_blocks()])
-
-
-class VectorScorer(InnerProductScorer):
-    """Rows of a table of one copy: users' first, then items'.
-
-    ``equation``: a new user's vector is its solution, for which the items' vectors are all that is
-    needed.
-    """
-
-    def __init__(self, table: TableFile, equation: RowEquation):
-        self.table, self.equation = table, equation
-        self.n_users, self.n_items = table.n_users, table.n_items
-        self.profile_width = table.width
-
-    def profiles(self, users: np.ndarray) -> np.ndarray:
-        return self.table.rows(users)[:, 0]
-
-    def item_vectors(self, items: np.ndarray) -> np.ndarray:
-        if self._decoded is not None:
-            return self._decoded[items]
-        return self.table.rows(items + self.n_users)[:, 0]
-
-    @cached_property
-    def _decoded(self) -> np.ndarray | None:
-        """All item vectors, where they are few."""
-        if 4 * self.n_items * self.profile_width > MOST_DECODED:
-            return None
-        return np.ascontiguousarray(self.table.rows(np.arange(self.n_users, len(self.table)))[:, 0])
 
     @cached_property
     def _gram(self) -> np.ndarray:
@@ -98,6 +80,28 @@ class VectorScorer(InnerProductScorer):
 
     def fold_in(self, histories: Histories) -> np.ndarray:
         return solve_rows(self.equation, self._gram, self.n_items, histories, self.item_vectors)
+
+
+class VectorScorer(InnerProductScorer):
+    """Rows of a table of one copy: users' first, then items'."""
+
+    def __init__(self, table: TableFile, equation: RowEquation):
+        self.table, self.equation = table, equation
+        self.n_users, self.n_items = table.n_users, table.n_items
+        self.profile_width = table.width
+
+    def profiles(self, users: np.ndarray) -> np.ndarray:
+        return self.table.rows(users)[:, 0]
+
+    def decode(self, items: np.ndarray) -> np.ndarray:
+        return self.table.rows(items + self.n_users)[:, 0]
+
+    @cached_property
+    def items(self) -> np.ndarray | None:  # type: ignore[override]
+        """Decoded once."""
+        if 4 * self.n_items * self.profile_width > MOST_DECODED:
+            return None
+        return np.ascontiguousarray(self.decode(np.arange(self.n_items)))
 
 
 def lengths(rows: np.ndarray) -> np.ndarray:

@@ -5,12 +5,11 @@ vector registers have no remainder. Rows do not depend on what is solved beside 
 numbers with any number of threads.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from bet.compiled import compiled_in_any_order
 
 PAD = 16
 GROUP = 16  # rows that are solved together: they share what is read of the Gram matrix
@@ -18,19 +17,6 @@ CHUNK = 256  # rows whose products are summed in float32 before they join a larg
 
 ZERO = np.float32(0)
 ONE = np.float32(1)
-
-
-def _compiled(loop: Callable) -> Callable:
-    """``loop``, compiled when it is first called, once per machine where there is a place for that.
-
-    Sums may have any order, but NaN and infinity stay what they are: they end the training.
-    """
-    fast = {"reassoc", "contract", "nsz"}
-    compile_later = partial(numba.njit, fastmath=fast, nogil=True, error_model="numpy")
-    try:
-        return compile_later(cache=True)(loop)
-    except RuntimeError:  # neither beside this file nor in the user's folder
-        return compile_later()(loop)
 
 
 class System(NamedTuple):
@@ -50,7 +36,7 @@ class System(NamedTuple):
     steps: int
 
 
-@_compiled
+@compiled_in_any_order
 def add_gram(v, first, last, out):
     """Write V'V of rows first..last of ``v`` (k, w) to the upper triangle of ``out`` (w, w)."""
     width = v.shape[1]
@@ -87,7 +73,7 @@ def add_gram(v, first, last, out):
                 out[i + 1, j + 3] += t3
 
 
-@_compiled
+@compiled_in_any_order
 def times_gram(z, gram, width, out):
     """Write z G to the first ``width`` columns of ``out``; ``z``, ``out``: (GROUP, w)."""
     for j in range(0, width, 4):
@@ -109,7 +95,7 @@ def times_gram(z, gram, width, out):
             out[r + 1, j + 2], out[r + 1, j + 3] = t2, t3
 
 
-@_compiled
+@compiled_in_any_order
 def add_interactions(z, v, items, target, out):
     """Add sum_i (z . v_i - target) v_i over ``items`` (k,) to ``out`` (d,); ``z`` (d,), d columns
     of ``v``.
@@ -140,7 +126,7 @@ def add_interactions(z, v, items, target, out):
             out[k] += s0 * v[a, k]
 
 
-@_compiled
+@compiled_in_any_order
 def dot(a, b):
     """The inner product of two rows."""
     s = ZERO
@@ -149,7 +135,7 @@ def dot(a, b):
     return s
 
 
-@_compiled
+@compiled_in_any_order
 def solve_rows(group, system, x):
     """Move the rows ``group`` (at most GROUP,) of ``x`` (m, w) towards their solutions."""
     v, sizes, ridge = system.v, system.sizes, system.ridge
@@ -197,7 +183,7 @@ def solve_rows(group, system, x):
         x[u, : sizes[u]] = z[r, : sizes[u]]
 
 
-@_compiled
+@compiled_in_any_order
 def solve_all(rows, system, x):
     """``solve_rows`` for ``rows``, a group at a time."""
     for start in range(0, len(rows), GROUP):
