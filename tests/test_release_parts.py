@@ -298,7 +298,6 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
     ("options", "message"),
     [
         (["--budget", "90%"], "needs a budget in bytes"),
-        ([], "say how many bytes the file may have"),
         (["--budget", "1 MB", "--minutes", "0"], "minutes must lie in"),
         (["--budget", "1 MB", "--l2", "-1"], "l2 must be positive"),
         (["--budget", "1 MB", "--no-history", "--continue", "x"], "leave --no-history out"),
