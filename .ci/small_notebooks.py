@@ -13,7 +13,8 @@ from papermill.parameterize import parameterize_notebook
 
 from bet.study.notebook import parameters_of
 
-SMALL = {"dataset": "tiny", "profile": "smoke", "minutes": 0.3}  # instead of the defaults, where there are such
+# Instead of the defaults, where there are such.
+SMALL = {"dataset": "tiny", "profile": "smoke", "minutes": 0.3}
 CONFTEST = """\
 def pytest_collection_modifyitems(items):
     for item in items:

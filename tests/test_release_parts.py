@@ -298,7 +298,6 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
     ("options", "message"),
     [
         (["--budget", "90%"], "needs a budget in bytes"),
-        ([], "say how many bytes the file may have"),
         (["--budget", "1 MB", "--minutes", "0"], "minutes must lie in"),
         (["--budget", "1 MB", "--l2", "-1"], "l2 must be positive"),
         (["--budget", "1 MB", "--no-history", "--continue", "x"], "leave --no-history out"),
@@ -311,6 +310,16 @@ def test_bad_options_are_refused(tmp_path, capsys, options, message):
     assert bet.__main__.main(command) == 1
     assert message in capsys.readouterr().err
     assert not (tmp_path / "t").exists()
+
+
+def test_too_little_memory_names_the_road_to_more(tmp_path, capsys, monkeypatch):
+    def too_many(_):
+        raise MemoryError
+
+    monkeypatch.setattr("bet.cli.table.interactions_of", too_many)
+    command = ["table", "--budget", "1 MB", "--out", str(tmp_path / "t")]
+    assert bet.__main__.main(command) == 1
+    assert "docs/scale_out.md" in capsys.readouterr().err
 
 
 def test_a_clock_has_parts():

@@ -25,6 +25,18 @@ from bet.release.update import Earlier, continue_file, same_bytes
 
 def table(options: argparse.Namespace) -> None:
     """Build the file and print what was written, why, and how to recommend from it."""
+    try:
+        _table(options)
+    except MemoryError as error:
+        raise BetError(
+            "the interactions do not fit into memory; docs/scale_out.md says how to train on many "
+            "machines and pack the vectors with 'bet pack', or keep fewer (--k-core)"
+        ) from error
+
+
+def _table(options: argparse.Namespace) -> None:
+    if options.budget is None and options.continue_from is None:
+        options.parser.error("the following arguments are required: --budget (or --continue)")
     fixed = Fixed(options.epochs, options.learning_rate, options.l2, options.columns)
     interactions, earlier = interactions_of(options), None
     if options.continue_from is not None:
@@ -62,8 +74,7 @@ def table(options: argparse.Namespace) -> None:
 def _limit(budget: str | None, interactions: Interactions, earlier: Earlier | None) -> int:
     """The budget in bytes; without one, what an earlier file takes for more users and items."""
     if budget is None:
-        if earlier is None:
-            raise BetError("say how many bytes the file may have: --budget '2 MB'")
+        assert earlier is not None, "one of them is given"
         return same_bytes(earlier, interactions)
     limit = parse_bytes(budget, interactions.n_users + interactions.n_items)
     if limit is None:

@@ -28,7 +28,7 @@ def alternative(task: Task, choice: Choice, limit: int, stage: Stage) -> BudgetA
     ]
     rows += _train(other, choice, stage)
     if simple.n_bytes <= limit and simple.quality >= max(row.quality for row in rows):
-        return BudgetAlternative(limit, (), "the same file; nothing longer that was tried is better")
+        return BudgetAlternative(limit, (), "the same file; nothing longer was better")
     none = None if rows else "nothing that recommends fits"
     return BudgetAlternative(limit, tuple(rows), none)
 

@@ -22,6 +22,7 @@ from bet.release.sweeps import sweep_als, sweep_lightgcn
 from bet.release.task import Task
 
 # When the stages end, as parts of the whole time; who is ready earlier leaves the rest to others.
+WORTH = 0.05  # of quality, that histories in the file are worth
 GRADIENT_SECONDS = 1.5e-4  # of a training by gradients, per interaction, on one core
 RULES, LEAST_SQUARES, BLENDS, GRADIENTS = 0.2, 0.45, 0.6, 0.75
 
@@ -42,7 +43,8 @@ class Choice:
 def choose(task: Task, clock: Clock) -> Choice:
     """Train the families one after the other and keep the best on validation.
 
-    A file without histories is taken only if users that selection did not see gain from it.
+    A file without histories, which cannot hide what people have seen, is taken only if it is better
+    by ``WORTH`` and users that selection did not see gain from it.
     """
     measured: list[Measured] = []
     left_out: list[str] = []
@@ -115,7 +117,7 @@ def _weigh_histories(
         only = holding or bare
         assert only is not None, "popularity always fits"
         return only, None
-    if bare.quality <= holding.quality:
+    if bare.quality <= (1 + WORTH) * holding.quality:
         return holding, None
     decision = judge(task, holding, bare)
     return (bare if decision and decision.accepted else holding), decision

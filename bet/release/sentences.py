@@ -60,13 +60,21 @@ def _fits(release: TableRelease) -> str:
 
 
 def _histories(release: TableRelease) -> str:
-    decision = release.without_histories
-    if decision is None:
+    decision, chosen = release.without_histories, release.chosen
+    bare = [each for each in release.measured if not each.history and not each.is_searched]
+    if not bare or (decision is None and not chosen.history):
         return ""
+    best = max(bare, key=lambda each: each.quality)
+    if decision is None:
+        change = best.quality / chosen.quality - 1
+        return (
+            f"Without histories (--no-history) the best, {best.name.split(',')[0]}, has validation "
+            f"quality {change:+.1%} against the chosen one."
+        )
     used = "without" if decision.accepted else "with"
     return (
-        f"A file {used} histories is used. {_numbers(decision, 'the best file without them')} It "
-        "is used only if those users gain from it."
+        f"A file {used} histories is used. {_numbers(decision, 'the best without them')} It is "
+        "used only if its validation quality is higher by a twentieth and those users gain from it."
     )
 
 

@@ -95,7 +95,7 @@ class _AlsRun(Run):
         self._write()
         ends = epoch + 1 == self.total
         for side in (USERS, ITEMS):
-            # Rounding takes as long as a check: only the last rows are checked as the file has them.
+            # Rounding takes as long as a check: only the last rows are checked as files have them.
             rows = self._read(side) if ends else self._unrounded(side)
             if not torch.isfinite(rows).all():
                 raise BetError(
