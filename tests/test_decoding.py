@@ -8,6 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bet.packed import BITS, layout_of, load, ragged, write_packed
+from bet.packed.levels import levels_of
 from bet.packed.ragged import PackedFile
 from bet.packed.safetensors_io import open_view
 
@@ -114,3 +115,17 @@ def test_few_rows_are_read_without_numba_and_many_without_it_where_it_is_missing
         ("_read_by_precision", len(many) - 1),
         ("_read_by_precision", len(many)),
     ]
+
+
+def test_equal_rows_are_given_as_they_are_stored(tmp_path):
+    write(tmp_path / "t", [(9, 4)] * 3 + [(5, 2)] * 4, 1, by_rank=True, share=3 / 7, seed=0)
+    table = load(tmp_path / "t")
+    equal = table.equal_rows(4)
+    assert (equal.size, equal.bits, equal.stored.shape, len(equal.steps)) == (5, 2, (3, 2), 3)
+    steps = equal.steps.view(np.float16).astype(np.float32)[:, None]
+    levels = levels_of(equal.stored, 2)[:, :5]
+    np.testing.assert_array_equal(levels * steps, table.rows([4, 5, 6])[:, 0, :5])
+    assert table.equal_rows(2) is None  # a user's row
+    for name, rows in (("f32", [(5, 32)] * 4), ("two", [(5, 4), (5, 4), (5, 2)])):
+        write(tmp_path / name, rows, 1, by_rank=True, share=0.0, seed=0)
+        assert load(tmp_path / name).equal_rows(0) is None

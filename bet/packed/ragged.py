@@ -136,20 +136,19 @@ class PackedFile(TableFile):
 
     def equal_rows(self, first_row: int) -> EqualRows | None:
         """Rows ``first_row`` to the last one as they are stored; None unless they are items of one
-        kind, of at most eight bits, with a step each.
+        kind, of at most eight bits, with a step each, on a machine that stores numbers as the file.
         """
         layout = self.layout
         kinds = np.flatnonzero(layout.counts[1])
-        if first_row < self.n_users or len(kinds) != 1 or layout.rows_per_step != 1:
+        if first_row < self.n_users or len(kinds) != 1 or not layout.kind_has_step[kinds[0]]:
             return None
-        if not layout.kind_has_step[kinds[0]]:
+        if layout.rows_per_step != 1 or sys.byteorder != "little":
             return None
         _, byte, step = (int(part[0]) for part in self._locate(np.array([first_row])))
         m, length = len(self) - first_row, int(layout.kind_lengths[kinds[0]])
         stored = self.container.tensors["rows"][byte : byte + m * length].reshape(m, length)
-        steps = self._steps[step : step + m].view(np.uint16)
         size, bits = layout.kinds[kinds[0]].tolist()
-        return EqualRows(size, bits, stored, steps)
+        return EqualRows(size, bits, stored, self._steps[step : step + m].view(np.uint16))
 
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
