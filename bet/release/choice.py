@@ -4,16 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import inf
 
-from bet.release.candidates import (
-    BLEND,
-    FILTER,
-    KNN,
-    POPULARITY,
-    ROWS,
-    Candidate,
-    candidate,
-)
+from bet.release.candidates import Candidate, candidate
 from bet.release.clock import Clock
+from bet.release.families import BLEND, FILTER, KNN, POPULARITY, ROWS
 from bet.release.gate import GateDecision
 from bet.release.judge import judge
 from bet.release.result import Measured
