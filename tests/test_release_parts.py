@@ -195,5 +195,9 @@ def test_what_the_caller_fixed_is_not_swept(tmp_path):
     for name in ("epochs", "learning_rate", "l2", "columns"):
         with pytest.raises(BetError, match=f"{name} must be positive"):
             Fixed(**{name: 0})
+    odd = Fixed(epochs=1, learning_rate=0.012345678901234567, l2=0.12345678901234567)
+    for limit in (2_000, 2_001, 2_003, 2_007):  # a number of many digits takes them from the rows
+        release = build_table(planted(), limit, tmp_path / "t", fixed=odd)
+        assert (tmp_path / "t").stat().st_size <= release.chosen.n_bytes <= limit
     with pytest.raises(BetError, match="columns must be at most"):
         Fixed(columns=10**6)

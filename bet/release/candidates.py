@@ -17,7 +17,7 @@ from bet.methods.vectors import vector_context
 from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
-from bet.release.families import FILTER, VECTORS, Family
+from bet.release.families import FILTER, VECTORS, Family, training_facts
 from bet.release.neighbors import neighbor_shapes
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
@@ -99,11 +99,12 @@ def candidate(
     history = family.reads_graph or history
     if history and not task.history:
         return None
-    layout = _layout(task, family, history)
+    settings = settings or task.first_settings(family.backbone)
+    layout = _layout(task, family, settings, history)
     room = most_table_bytes(layout, task.limit) if family.has_table else None
     context = task.context(
         family.backbone,
-        settings or task.first_settings(family.backbone),
+        settings,
         columns or task.fixed.columns or family.columns,
         room,
     )
@@ -138,10 +139,10 @@ def changed(
 
 def smallest_bytes(task: Task, family: Family) -> int:
     """Bytes of the smallest file of ``family``, with histories only where scores need them."""
-    layout = _layout(task, family, family.reads_graph)
+    settings = task.first_settings(family.backbone)
+    layout = _layout(task, family, settings, family.reads_graph)
     if not family.has_table:
         return layout.file_bytes
-    settings = task.first_settings(family.backbone)
     context = task.context(family.backbone, settings, family.columns, task.limit)
     bits = family.bits or BLENDED_BITS
     if family is VECTORS:
@@ -152,13 +153,17 @@ def smallest_bytes(task: Task, family: Family) -> int:
     return replace(layout, table_bytes=table).file_bytes
 
 
-def _layout(task: Task, family: Family, history: bool) -> RecommenderLayout:
-    """Of the file, without its table; facts with as many digits as they may have."""
+def _layout(
+    task: Task, family: Family, settings: FitSettings, history: bool
+) -> RecommenderLayout:
+    """Of the file, without its table; facts that are not known yet with as many digits as they may
+    have.
+    """
     coded, n_items = task.coded.layout, task.coded.n_items
     weights: Shapes = neighbor_shapes(n_items, family.neighbors) if family.neighbors else {}
     return RecommenderLayout(
         backbone=family.stored_as,
-        facts=dict.fromkeys(family.facts, LONG_FACT),
+        facts=dict.fromkeys(family.facts, LONG_FACT) | training_facts(settings),
         n_users=task.coded.n_users,
         n_items=n_items,
         interactions=coded if family.reads_graph else None,

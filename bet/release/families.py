@@ -1,6 +1,6 @@
 """The kinds of models that a file may hold, and the methods of ``bet.methods`` that train them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -108,7 +108,7 @@ BLEND = Family(
 FAMILIES = (POPULARITY, FILTER, *KNN, ALS, VECTORS, ROWS, BLEND)
 
 
-def training_facts(settings: FitSettings) -> Mapping[str, float]:
+def training_facts(settings: FitSettings) -> dict[str, float]:
     """What the file keeps of a training, for new users and for a later refit."""
     if isinstance(settings, AlsSettings):
         return {name: getattr(settings, name) for name in ALS_FACTS}
