@@ -5,8 +5,9 @@ settings that were best, at the best number of bits and the next.
 from collections.abc import Iterable
 from math import inf
 
-from bet.release.candidates import ALS, BLEND, FILTER, KNN, ROWS, VECTORS, Candidate, candidate
+from bet.release.candidates import Candidate, candidate
 from bet.release.choice import Choice, popularity_candidate
+from bet.release.families import ALS, BLEND, FILTER, KNN, ROWS, VECTORS
 from bet.release.result import BudgetAlternative, Measured
 from bet.release.stage import Stage, Tried
 from bet.release.task import Task

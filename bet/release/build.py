@@ -17,10 +17,11 @@ from bet.packed import id_layout, load, write_ids
 from bet.paths import cache_dir
 from bet.progress import announce
 from bet.release.alternatives import alternative
-from bet.release.candidates import BLEND, FAMILIES, POPULARITY, smallest_bytes, training_facts
+from bet.release.candidates import smallest_bytes
 from bet.release.choice import Choice, choose
 from bet.release.clock import Clock
 from bet.release.estimate import expected_sentence
+from bet.release.families import BLEND, FAMILIES, POPULARITY, training_facts
 from bet.release.gate import GateDecision
 from bet.release.judge import judge, score_on_test
 from bet.release.result import BudgetAlternative, Reference, TableRelease

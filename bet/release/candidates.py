@@ -1,125 +1,29 @@
-"""What may be written to the file: families of models, each trained by a method of ``bet.methods``
-within the bytes that a file leaves it.
+"""What may be written to the file: a model of a family, with its settings, in the bytes that the
+rest of the file leaves it.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from bet.backbones import NO_BACKBONE
 from bet.errors import BetError
 from bet.methods.blend import BITS as BLENDED_BITS
-from bet.methods.blend import blend
 from bet.methods.fixed import uniform_action
-from bet.methods.graph_filter import graph_filter
-from bet.methods.popularity import popularity
-from bet.methods.quantized import quantized_context, smallest_file, uniform_packed
-from bet.methods.vectors import rounded_vectors, vector_context
+from bet.methods.quantized import quantized_context, smallest_file
+from bet.methods.vectors import vector_context
 from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
-from bet.release.neighbors import NEIGHBORS, item_knn_of, neighbor_shapes
+from bet.release.families import FILTER, VECTORS, Family, training_facts
+from bet.release.neighbors import neighbor_shapes
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
-from bet.serving.layouts import BLENDED_FACTS, LONG_FACT
+from bet.serving.layouts import LONG_FACT
 from bet.tables import PackedSpec, VectorSpec
-from bet.training import AlsSettings, FitSettings, TrainSettings
-
-ALS_FACTS = ("unobserved_weight", "l2", "exponent")  # a new user's vector follows from them
-BPR_FACTS = ("layers", "learning_rate", "l2")
-
-
-@dataclass(frozen=True)
-class Family:
-    """Models of one kind. ``method`` takes a context and, where there is a choice, ``bits``.
-
-    ``stored_as``: the backbone in the file; ``facts``: numbers that stand there. ``reads_graph``:
-    scores need the interactions. ``columns`` at most. ``neighbors``: of every item.
-    """
-
-    name: str
-    words: str
-    method: Callable[..., MethodResult]
-    stored_as: str
-    facts: tuple[str, ...] = ()
-    backbone: str = NO_BACKBONE
-    bits: tuple[int, ...] = ()
-    reads_graph: bool = False
-    columns: int = 1
-    neighbors: int = 0
-
-    @property
-    def has_table(self) -> bool:
-        return self.backbone != NO_BACKBONE
-
-
-POPULARITY = Family("popularity", "popularity", popularity, "popularity")
-FILTER = Family(
-    "filter",
-    "graph filter",
-    graph_filter,
-    "graph-filter",
-    facts=("user_exponent", "item_exponent"),
-    reads_graph=True,
-)
-KNN = tuple(
-    Family(
-        "knn",
-        f"{k} nearest items",
-        partial(item_knn_of, neighbors=k),
-        "item-knn",
-        facts=("user_exponent", "item_exponent", "shrinkage", "neighbors"),
-        reads_graph=True,
-        neighbors=k,
-    )
-    for k in NEIGHBORS
-)
-ALS = Family(
-    "ials",
-    "iALS vectors",
-    uniform_packed,
-    "ials",
-    facts=ALS_FACTS,
-    backbone="ials",
-    bits=(2, 4, 1, 8),
-    columns=256,
-)
-VECTORS = Family(
-    "lightgcn",
-    "LightGCN vectors",
-    rounded_vectors,
-    "lightgcn",
-    facts=BPR_FACTS,
-    backbone="lightgcn",
-    bits=(4, 2, 8, 1),
-    columns=128,
-)
-ROWS = Family(
-    "rows",
-    "LightGCN rows and graph",
-    uniform_packed,
-    "lightgcn",
-    facts=BPR_FACTS,
-    backbone="lightgcn",
-    bits=(2, 4, 1),
-    reads_graph=True,
-    columns=128,
-)
-BLEND = Family(
-    "blend",
-    "blend of graph filter and iALS vectors",
-    blend,
-    "blend",
-    facts=(*BLENDED_FACTS, *ALS_FACTS),
-    backbone="ials",
-    reads_graph=True,
-    columns=256,
-)
-FAMILIES = (POPULARITY, FILTER, *KNN, ALS, VECTORS, ROWS, BLEND)
+from bet.training import FitSettings
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,11 +99,12 @@ def candidate(
     history = family.reads_graph or history
     if history and not task.history:
         return None
-    layout = _layout(task, family, history)
+    settings = settings or task.first_settings(family.backbone)
+    layout = _layout(task, family, settings, history)
     room = most_table_bytes(layout, task.limit) if family.has_table else None
     context = task.context(
         family.backbone,
-        settings or task.first_settings(family.backbone),
+        settings,
         columns or task.fixed.columns or family.columns,
         room,
     )
@@ -234,10 +139,10 @@ def changed(
 
 def smallest_bytes(task: Task, family: Family) -> int:
     """Bytes of the smallest file of ``family``, with histories only where scores need them."""
-    layout = _layout(task, family, family.reads_graph)
+    settings = task.first_settings(family.backbone)
+    layout = _layout(task, family, settings, family.reads_graph)
     if not family.has_table:
         return layout.file_bytes
-    settings = task.first_settings(family.backbone)
     context = task.context(family.backbone, settings, family.columns, task.limit)
     bits = family.bits or BLENDED_BITS
     if family is VECTORS:
@@ -248,13 +153,17 @@ def smallest_bytes(task: Task, family: Family) -> int:
     return replace(layout, table_bytes=table).file_bytes
 
 
-def _layout(task: Task, family: Family, history: bool) -> RecommenderLayout:
-    """Of the file, without its table; facts with as many digits as they may have."""
+def _layout(
+    task: Task, family: Family, settings: FitSettings, history: bool
+) -> RecommenderLayout:
+    """Of the file, without its table; facts that are not known yet with as many digits as they may
+    have.
+    """
     coded, n_items = task.coded.layout, task.coded.n_items
     weights: Shapes = neighbor_shapes(n_items, family.neighbors) if family.neighbors else {}
     return RecommenderLayout(
         backbone=family.stored_as,
-        facts=dict.fromkeys(family.facts, LONG_FACT),
+        facts=dict.fromkeys(family.facts, LONG_FACT) | training_facts(settings),
         n_users=task.coded.n_users,
         n_items=n_items,
         interactions=coded if family.reads_graph else None,
@@ -289,13 +198,3 @@ def _uniform_bytes(context: SearchContext, bits: int) -> int:
     assert isinstance(fitting.table_spec, PackedSpec) and sizes is not None
     layout = fitting.table_spec.layout(sizes, np.full(len(sizes), bits), context.budget.copies)
     return layout.byte_report().total
-
-
-def training_facts(settings: FitSettings) -> Mapping[str, float]:
-    """What the file keeps of a training, for new users and for a later refit."""
-    if isinstance(settings, AlsSettings):
-        return {name: getattr(settings, name) for name in ALS_FACTS}
-    if isinstance(settings, TrainSettings):
-        assert settings.l2 is not None
-        return {"learning_rate": settings.learning_rate, "l2": settings.l2}
-    return {}

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bet.files import atomic_path
+from bet.release.families import FAMILIES
 from bet.release.result import Measured, TableRelease
 from bet.release.sentences import (
     decision_sentence,
@@ -27,41 +28,46 @@ from bet.report.style import use_style
 TEMPLATE = Environment(autoescape=True).from_string(
     Path(__file__).with_name("page.html").read_text(encoding="utf-8")
 )
-MOST_NAMED = 12  # points of the figure, the best
+FAMILY_WORDS = {family.name: family.words for family in FAMILIES} | {
+    "knn": "nearest items",
+    "search": "BET's search",
+}
+FAR_LEFT = 0.1  # of the budget: smaller files are not drawn
 
 
 def plot_quality(release: TableRelease) -> Figure:
-    """Validation quality against bytes to serve; the limit is dotted, references are crosses."""
+    """Validation quality against bytes to serve, a color for every family; hollow: without
+    histories; crosses: what somebody would have without the file.
+    """
     figure, axis = plt.subplots(figsize=(6, 3.6))
     for reference in release.references:
         axis.plot(reference.n_bytes, reference.quality, "x", color="black")
-        _name(axis, reference.name, (reference.n_bytes, reference.quality), "right")
+        away = {"textcoords": "offset points", "fontsize": 6, "ha": "right"}
+        point = (reference.n_bytes, reference.quality)
+        axis.annotate(reference.name, point, (-6, -3), **away)  # type: ignore[arg-type]
     _plot_candidates(axis, release)
     budget = f"the budget, {release.limit:,} bytes"
     axis.axvline(release.limit, color="0.5", linestyle=":", label=budget)
-    axis.plot([], [], "o", color="C3", label=f"chosen: {release.chosen.name}")
     axis.set(xscale="log", xlabel="bytes to serve", ylabel="quality on validation")
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    axis.margins(x=0.5, y=0.15)
-    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
+    axis.margins(x=0.15, y=0.15)
+    figure.legend(loc="outside lower center", ncols=3, fontsize=6)
     return figure
 
 
 def _plot_candidates(axis: Axes, release: TableRelease) -> None:
-    shown = _rows(release)
-    named = sorted(shown, key=lambda measured: -measured.quality)[:MOST_NAMED]
-    for i, measured in enumerate(shown):
-        point = (measured.n_bytes, measured.quality)
-        color, size = ("C3", 8) if measured == release.chosen else ("C0", 5)
-        axis.plot(*point, "s" if measured.is_searched else "o", color=color, ms=size)
-        if measured in named and measured.family != "popularity":
-            # Neighbors are named on different sides.
-            _name(axis, measured.name, point, "left" if i % 2 else "right")
-
-
-def _name(axis: Axes, name: str, point: tuple[float, float], side: str) -> None:
-    away = 6 if side == "left" else -6
-    axis.annotate(name, point, (away, -3), textcoords="offset points", fontsize=5, ha=side)
+    shown = [each for each in _rows(release) if each.n_bytes >= FAR_LEFT * release.limit]
+    for i, family in enumerate(dict.fromkeys(each.family for each in shown)):
+        color = f"C{i % 10}"
+        members = [each for each in shown if each.family == family]
+        for history in (True, False):
+            those = [each for each in members if each.history == history]
+            points = [each.n_bytes for each in those], [each.quality for each in those]
+            axis.plot(*points, "o", color=color, mfc=color if history else "none", ms=5)
+        axis.plot([], [], "o", color=color, ms=5, label=FAMILY_WORDS[family])
+    chosen = release.chosen
+    ring = {"mfc": "none", "color": "black", "label": f"chosen: {chosen.name}"}
+    axis.plot(chosen.n_bytes, chosen.quality, "o", ms=10, **ring)  # type: ignore[arg-type]
 
 
 def write_page(release: TableRelease) -> Path:

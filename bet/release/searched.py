@@ -9,8 +9,8 @@ from bet.backbones import BlendedRecommender, Recommender
 from bet.errors import BetError
 from bet.methods.mixed_precision import bet_bytes
 from bet.progress import announce
-from bet.release.candidates import ALS, BLEND, ROWS
 from bet.release.clock import OutOfTime
+from bet.release.families import ALS, BLEND, ROWS
 from bet.release.result import Measured
 from bet.release.stage import Tried, measure
 from bet.release.task import Task

@@ -123,7 +123,8 @@ def left_out_sentence(release: TableRelease) -> str:
     sentences = []
     if release.left_out:
         sentences.append(
-            f"Not finished in {release.minutes:g} minutes: {'; '.join(release.left_out)}."
+            f"Not finished in {release.minutes:g} minutes, or not with all settings: "
+            f"{'; '.join(release.left_out)}."
         )
     if release.too_large:
         named = [f"{name} ({n_bytes:,})" for name, n_bytes in release.too_large.items()]

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from bet.progress import announce
-from bet.release.candidates import Candidate, training_facts
+from bet.release.candidates import Candidate
 from bet.release.clock import OutOfTime
+from bet.release.families import training_facts
 from bet.release.result import Measured
 from bet.search import MethodResult
 from bet.training import load_state, save_state

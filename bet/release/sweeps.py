@@ -5,7 +5,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from bet.release.candidates import ALS, VECTORS, Candidate, Family, candidate, changed
+from bet.release.candidates import Candidate, candidate, changed
+from bet.release.families import ALS, VECTORS, Family
 from bet.release.stage import Moves, Stage, Tried
 from bet.release.task import Task
 from bet.training import AlsSettings, TrainSettings

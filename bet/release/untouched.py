@@ -23,7 +23,7 @@ def untouched_als(train: csr_array, factors: int = FACTORS) -> Ranker:
 
     >>> train = csr_array(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=np.uint8))
     >>> scores = untouched_als(train, factors=1)(torch.tensor([0, 2]))
-    >>> scores.double().numpy().round(3).tolist()  # the block of 2 x 2, of value 2
+    >>> scores.double().numpy().round(3).tolist()  # one factor, of the block, whose value is 2
     [[0.995, 0.995, 0.0], [0.0, 0.0, 0.0]]
     """
     smaller = min(train.shape)

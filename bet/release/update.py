@@ -17,7 +17,9 @@ from bet.methods._shared.tuning import tune
 from bet.methods.graph_filter import GraphFilter
 from bet.methods.item_knn import ItemKnn
 from bet.packed import PackedFile, RecommenderFile, load
-from bet.release.candidates import (
+from bet.release.candidates import Candidate, candidate
+from bet.release.choice import Choice, popularity_candidate
+from bet.release.families import (
     ALS_FACTS,
     BLEND,
     BPR_FACTS,
@@ -27,10 +29,7 @@ from bet.release.candidates import (
     POPULARITY,
     ROWS,
     VECTORS,
-    Candidate,
-    candidate,
 )
-from bet.release.choice import Choice, popularity_candidate
 from bet.release.stage import Stage
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
