@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from benchmarks.speed import comparisons, factors, lookup, scaling, work
+from benchmarks.speed import comparisons, factors, lookup, packing, scaling, work
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import interactions, learned_steps, new_users, settings
@@ -177,3 +177,11 @@ def test_quality_of_ranked_items_by_hand():
     ideal = 1 + 1 / math.log2(3) + 1 / 2
     assert quality.recall == pytest.approx((2 / 3 + 1) / 2)
     assert quality.ndcg == pytest.approx(((1 + 1 / 2) / ideal + 1) / 2)
+
+
+def test_packing_is_measured_for_every_budget(capsys):
+    packing.main(["--rows", "2000", "--budgets", "40 B/entity", "600 B/entity"])
+    rows = [line.split(" | ") for line in capsys.readouterr().out.splitlines()[4:]]
+    assert [row[0] for row in rows] == ["| 2,000"] * 2
+    assert [row[2] for row in rows] == ["40 B/entity", "600 B/entity"]
+    assert all(float(row[4]) > 0 for row in rows) and rows[1][6] == "100.0%"

@@ -13,8 +13,10 @@ from bet.cli.export import FORMS as CLI_FORMS
 from bet.errors import BetError
 from bet.export import FORMS, export
 from bet.export.embedding import PackedEmbedding
+from bet.methods import METHODS
 from bet.packed import code_interactions, layout_of, load, write_packed, write_recommender
 from bet.packed.layout import Layout
+from bet.serving import write_served
 
 N_USERS, N_ITEMS, D = 30, 50, 11
 IDS = [f"ü\n{i}" for i in range(N_USERS)], [*range(N_ITEMS)]
@@ -62,6 +64,22 @@ def test_numpy_reads_the_vectors_and_their_ids(tmp_path, form, dtype):
     assert types == [dtype, dtype] and ids == [IDS[0], [*map(str, IDS[1])]]
     read = np.concatenate([users, items])
     np.testing.assert_array_equal(read, rows.astype(dtype).astype(float))
+
+
+@pytest.mark.parametrize("form", ["table and interactions", "vectors"])
+def test_a_graph_models_final_vectors_are_exported(make, split, tmp_path, form):
+    """Whether the file has them or its table and the graph."""
+    method = "vectors-int4" if form == "vectors" else "uniform-int2"
+    model = METHODS[method](make("lightgcn", "none", 5_000)).trained.model
+    file = write_served(tmp_path / "f", model, split.train)
+    assert file.form == form
+    export(tmp_path / "f", "npy", tmp_path / "out")
+    users, items = (np.load(tmp_path / "out" / f"{side}.npy") for side in ("users", "items"))
+    n_users = model.n_users
+    rows, columns = file.order[:n_users].copy(), file.order[n_users:] - n_users
+    expected = model.ranker()(torch.from_numpy(rows))[:, columns].numpy()
+    np.testing.assert_allclose(users @ items.T, expected, rtol=1e-4, atol=1e-5)
+    assert not [*(tmp_path / "out").glob("*.json")], "a file without ids"
 
 
 FAISS = """

@@ -93,7 +93,10 @@ def test_light_core_imports_nothing_else(modules):
     assert not set(run.stdout.split()) & NOT_IN_THE_CORE
 
 
-@pytest.mark.parametrize("modules", ["bet.data", "bet.actions", "bet.recommend", "bet.seeds", "bet.pack", "bet.export"])
+@pytest.mark.parametrize(
+    "modules",
+    ["bet.data", "bet.actions", "bet.recommend", "bet.seeds", "bet.pack", "bet.export"],
+)
 def test_data_actions_and_files_need_no_torch(modules):
     code = f"import sys, {modules}; assert 'torch' not in sys.modules"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

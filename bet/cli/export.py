@@ -15,8 +15,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--to",
         required=True,
         choices=FORMS,
-        help="a FAISS index by inner product (exact, or rounded once more to 8 or 4 bits), matrices "
-        "in float32 or float16, or rows for torch's quantized embedding bags",
+        help="a FAISS index by inner product (exact, or rounded once more to 8 or 4 bits), "
+        "matrices in float32 or float16, or rows for torch's quantized embedding bags",
     )
     parser.add_argument(
         "--out", type=Path, metavar="FOLDER", help="where to (default: FILE-TO, beside the file)"

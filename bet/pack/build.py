@@ -10,6 +10,7 @@ from scipy.sparse import csr_array
 from bet.actions import parse_bytes
 from bet.data import FrequencyOrder, Interactions
 from bet.errors import BetError
+from bet.files import atomic_path
 from bet.pack.axes import maps_of, principal_axes
 from bet.pack.costs import Costs, Wanted, measure_costs
 from bet.pack.known import numbered
@@ -109,10 +110,10 @@ def pack_vectors(
     """Write ``users`` and ``items`` (n, d) each, whose inner products are scores, to a file of at
     most ``budget`` ("2 GB", "25.6 B/entity"), and measure what that costs.
 
-    All vectors are read block by block, three times, and are never in memory together; what grows
-    with their number are 8 bytes for an integer id, about 100 for one of text, and 16 for a
-    frequency. Raises BetError for vectors of different lengths, a number that is not finite, an id
-    that stands twice, and a budget below one bit per number.
+    Vectors are read block by block, three times, and are never in memory together; only ids and
+    frequencies are, where there are any. Raises BetError for vectors of different lengths, a number
+    that is not finite, an id that stands twice, and a budget below one bit per number; nothing is
+    left then.
     """
     options = options or Options()
     limit = _limit(users, items, budget)
@@ -133,16 +134,12 @@ def pack_vectors(
     room.check(budget)
     plan, principal = _chosen(room, surveys, rows, tried)
     maps = maps_of(plan.axes, plan.columns, principal)
-    parts = (users, maps[0], rows.places[0]), (items, maps[1], rows.places[1])
-    sides = Side(*parts[0]), Side(*parts[1])
-    # An earlier file's ids must go first: interrupted, none are left rather than another file's.
-    ids_path(out).unlink(missing_ok=True)
-    if around is None:
-        report: ByteReport = write_vectors(out, plan, sides, inside, progress=options.progress)
-    else:
-        assert coded is not None
-        further = inside | {f"seen.{name}": part for name, part in coded.tensors.items()}
-        report = _write_around(out, plan, sides, around, further, progress=options.progress)
+    sides = Side(users, maps[0], rows.places[0]), Side(items, maps[1], rows.places[1])
+    seen = {} if coded is None else {f"seen.{name}": part for name, part in coded.tensors.items()}
+    with atomic_path(out) as temporary:
+        report = _write(temporary, plan, sides, inside | seen, around, progress=options.progress)
+        # Now, so that an earlier file keeps its ids until it goes, and none has another's.
+        ids_path(out).unlink(missing_ok=True)
     if ids and not options.with_ids:
         write_id_tensors(out, ids, users.n, items.n)
     costs = _costs(out, sides, rows, options)
@@ -221,20 +218,24 @@ def _around(
     )
 
 
-def _write_around(
+def _write(
     path: Path,
     plan: Plan,
     sides: tuple[Side, Side],
-    around: RecommenderLayout,
     further: dict[str, np.ndarray],
+    around: RecommenderLayout | None,
     *,
     progress: bool,
 ) -> ByteReport:
-    """Write the vectors and ``further`` tensors into one file; the bytes by part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write the vectors and ``further`` tensors, into a file ``around`` them where there is one;
+    the bytes by part.
+    """
+    if around is None:
+        return write_vectors(path, plan, sides, further, progress=progress)
     with TemporaryDirectory(dir=path.parent) as folder:  # as large as the file itself
         table = Path(folder) / "table"
-        layout = replace(around, table_bytes=write_vectors(table, plan, sides).total)
+        report = write_vectors(table, plan, sides, progress=progress)
+        layout = replace(around, table_bytes=report.total)
         with streamed_safetensors(path, layout.tensors, layout.metadata) as file:
             file.mapped("table")[:] = np.memmap(table, dtype=np.uint8, mode="r")
             for name, content in further.items():

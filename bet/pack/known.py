@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 def numbered(
     data: Interactions, names: tuple[Names | None, Names | None], n_users: int, n_items: int
 ) -> csr_array:
-    """``data`` by the rows of vectors, (n_users, n_items) binary CSR; ``names``: ids of the rows, None where a row's
-    number is its id. An id that is a number here and text there is the same.
+    """``data`` by the rows of vectors, (n_users, n_items) binary CSR; ``names``: ids of the rows,
+    None where a row's number is its id. An id that is a number here and text there is the same.
 
     Pairs with somebody who has no vector are left out, which is logged; raises BetError where none
     is left.

@@ -79,11 +79,12 @@ class Room:
         """Raise BetError where not even a bit per number fits; ``budget``: as it was given."""
         least = self.length(Plan(self.d, (1,), (1.0,), "given"))
         if least > self.limit:
+            n, left = self.n_users + self.n_items, max(0, self.limit)
             raise BetError(
-                f"a budget of {budget} leaves {self.limit:,} bytes for vectors, less than one bit "
-                f"per number takes: {self.n_users + self.n_items:,} vectors of {self.d} numbers, "
-                f"with a step of two bytes each and a header, are {least:,} bytes; give more, or "
-                "pack shorter vectors"
+                f"a budget of {budget} leaves {left:,} bytes for vectors, less than one bit per "
+                f"number takes: {n:,} vectors of {self.d} numbers, with a step of two bytes each "
+                f"and a header, are {least:,} bytes; give more, pack shorter vectors, or keep ids "
+                "and histories out of the file"
             )
 
     def widest(self, bits: tuple[int, ...], shares: tuple[float, ...]) -> int:
