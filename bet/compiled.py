@@ -3,6 +3,7 @@ whoever calls them has a slower road to the same numbers.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numba
 from llvmlite import ir
@@ -23,19 +24,14 @@ def compiled_in_any_order(loop: Callable) -> Callable:
 
 
 def _compiled(loop: Callable, fastmath: bool | set[str]) -> Callable:
-    options = {"fastmath": fastmath, "nogil": True, "error_model": "numpy"}
+    compile_later = partial(numba.njit, fastmath=fastmath, nogil=True, error_model="numpy")
     try:
-        return numba.njit(cache=True, **options)(loop)
+        return compile_later(cache=True)(loop)
     except RuntimeError:  # neither beside this file nor in the user's folder
-        return numba.njit(**options)(loop)
+        return compile_later()(loop)
 
 
-@intrinsic
-def prefetch(typing, array, index):
-    """Ask for ``array[index]`` before it is needed; nothing happens where it does not exist. For
-    compiled loops only.
-    """
-
+def _prefetch(typing, array, index):
     def generate(context, builder, signature, arguments):
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         byte, number = ir.IntType(8).as_pointer(), ir.IntType(32)
@@ -49,3 +45,9 @@ def prefetch(typing, array, index):
         return context.get_dummy_value()
 
     return types.void(array, types.intp), generate
+
+
+prefetch: Callable[..., None] = intrinsic(_prefetch)
+"""Asks the memory for ``array[index]`` before it is needed, in compiled loops; where there is no
+such place nothing happens.
+"""

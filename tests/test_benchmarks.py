@@ -9,7 +9,16 @@ import pytest
 import torch
 from scipy.sparse import csr_array
 
-from benchmarks.speed import comparisons, factors, lookup, packing, scaling, work
+from benchmarks.speed import (
+    comparisons,
+    factors,
+    lookup,
+    packing,
+    scaling,
+    serving_speed,
+    serving_worker,
+    work,
+)
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import interactions, learned_steps, new_users, settings
@@ -87,7 +96,7 @@ def test_scaling_prints_and_draws(tmp_path, capsys):
 
 def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
     measured = lookup.measure(300, 1, tmp_path)
-    assert len(measured) == 2 + len(lookup.PACKED) and all(row.microseconds > 0 for row in measured)
+    assert len(measured) == 3 + len(lookup.PACKED) and all(row.microseconds > 0 for row in measured)
     length = {row.table: row.file for row in measured}
     assert (
         length["packed, 48 columns, int4"]
@@ -101,6 +110,41 @@ def test_look_up_opens_every_table_and_reads_what_was_written(tmp_path, capsys):
         assert columns == sizes_of(np.arange(300) / 300).sum()
     lookup.main(["--rows", "100", "--repeat", "1"])
     assert capsys.readouterr().out.count("\n") == 4 + len(measured)
+
+
+def test_serving_answers_every_road_alike_and_counts_every_process(tmp_path, capsys, monkeypatch):
+    vectors = serving_speed.make_vectors(30, 50, 8, 4, tmp_path / "vectors")
+    given = []
+    for name in ("top_items", "top_products"):
+        kept = getattr(serving_speed, name)
+        monkeypatch.setattr(
+            serving_speed, name, lambda *parts, kept=kept: given.append(kept(*parts)) or given[-1]
+        )
+    timed = serving_speed.measure(vectors, 30, 1)
+    assert all(row.seconds > 0 and row.factor > 0 for row in timed)
+    assert [row.factor for row in timed if row.road.endswith("float32")] == [1.0] * 3
+    # Nearly the same items from four bits as from float32.
+    same_loop, packed = given[0][0], given[1][0]
+    shared = [len(np.intersect1d(*lists)) for lists in zip(same_loop, packed, strict=True)]
+    assert serving_speed.K * 0.8 < np.mean(shared) <= serving_speed.K
+    monkeypatch.setattr(serving_speed, "WORKERS", 2)
+    serving_speed.main(["--users", "30", "--items", "50", "--columns", "8", "--repeat", "1"])
+    text = capsys.readouterr().out
+    for row in timed:
+        assert f"| {row.work} | {row.road} |" in text
+    alone, two = (line.split("|")[1:] for line in text.strip().splitlines()[-2:])
+    assert [alone[0].strip(), two[0].strip()] == ["1", "2"]
+    megabytes = [float(part.removesuffix(" MB ")) for part in alone[1:5]]
+    peak, resident, private, together = megabytes
+    assert peak >= resident >= together >= private > 1
+
+
+def test_a_worker_answers_all_users(tmp_path, monkeypatch):
+    monkeypatch.setattr(serving_worker, "BATCH", 7)
+    table = serving_speed.make_vectors(30, 50, 8, 4, tmp_path / "vectors").table
+    scores = table.rows(range(30))[:, 0] @ table.rows(range(30, 80))[:, 0].T
+    answers = serving_worker.answer(table, 30, 3)
+    assert answers.shape == (30, 3) and answers[:, 0].tolist() == scores.argmax(1).tolist()
 
 
 def test_nested_scores_are_compared_with_fine_tuning(tmp_path):

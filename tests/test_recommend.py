@@ -14,7 +14,7 @@ from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.packed import TableFile, vectors_layout, write_ids, write_packed
-from bet.recommend import FileRecommender, open_model, ranking
+from bet.recommend import FileRecommender, open_model, ranking, vectors
 from bet.recommend.interactions import histories_of
 from bet.recommend.ranking import Histories, by_loop, by_partition, top_k
 from bet.serving import write_served
@@ -214,3 +214,55 @@ def test_a_file_without_histories_or_ids_says_what_to_do(tmp_path):
     assert isinstance(bet.load(tmp_path / "t"), TableFile)
     with pytest.raises(BetError, match="say nothing about how scores follow.*bet table"):
         open_model(tmp_path / "t")
+
+
+def test_vectors_that_are_not_kept_decoded_give_the_same_items(served, monkeypatch):
+    model = served(("lightgcn", "vectors-int4", 5_000))
+    users = range(model.n_users)
+    kept = model.recommend_rows(users, 20)
+    monkeypatch.setattr(vectors, "MOST_DECODED", 0)
+    again = bet.load(model.file.path)
+    assert again.scorer.items is None and model.scorer.items is not None
+    decoded = again.recommend_rows(users, 20)
+    np.testing.assert_array_equal(decoded.items, kept.items)
+    np.testing.assert_allclose(decoded.scores, kept.scores, rtol=1e-5, atol=1e-6)
+    names = list(model.file.ids.item_rows)
+    for ask in ("similar_items", "recommend_for"):
+        what = names[3] if ask == "similar_items" else names[3:6]
+        assert getattr(again, ask)(what).items == getattr(model, ask)(what).items
+
+
+def cosines(columns):
+    """Of the columns of a dense matrix with each other."""
+    columns = columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-12)
+    return columns.T @ columns
+
+
+@pytest.mark.parametrize("case", [CASES[0], CASES[5], CASES[14]])
+def test_similar_items_are_near_by_the_cosine(served, case):
+    model = served(case)
+    if case[1] == "graph-filter":
+        known = dense(model.file.interactions, model.n_items)
+        columns = known * known.sum(1, keepdims=True) ** -model.file.facts["user_exponent"]
+    else:
+        columns = model.file.table.rows(range(model.n_users, len(model)))[:, 0].T
+    expected = cosines(columns)
+    similar = [model.scorer.similarity(item) for item in range(model.n_items)]
+    np.testing.assert_allclose(similar, expected, atol=1e-5)
+    names = list(model.file.ids.item_rows)
+    best = model.similar_items(names[3], k=4)
+    order = [item for item in np.argsort(-expected[3], kind="stable") if item != 3]
+    np.testing.assert_allclose(best.scores, expected[3][order[:4]], atol=1e-5)
+
+
+def test_facts_of_the_model_itself_cannot_be_stated_twice(fitted, split, tmp_path):  # noqa: F811
+    model, path = fitted("none", "graph-filter", "none"), tmp_path / "served"
+    with pytest.raises(BetError, match="the model itself says what item_exponent is"):
+        write_served(path, model, split.train, facts={"item_exponent": 0.1})
+    assert not path.exists()
+    vectors_alone = fitted("lightgcn", "vectors-int4", 5_000)
+    bare = write_served(path, vectors_alone, split.train)
+    assert bare.is_table and bet.load(path).file.container.kind == "vectors"
+    told = write_served(path, vectors_alone, split.train, facts={"made_by": "us"})
+    assert not told.is_table and path.stat().st_size == told.n_bytes > bare.n_bytes
+    assert bet.load(path).file.facts == {"layers": 3, "made_by": "us"}

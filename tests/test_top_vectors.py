@@ -73,15 +73,16 @@ def test_both_roads_sort_as_everything_at_once(b, n, blocks, share, data, seed):
 
 
 @pytest.mark.parametrize("bits", [1, 4, 8, 16, 32])
-def test_rows_of_a_file_give_their_inner_products(tmp_path, road, bits):
+def test_rows_of_a_file_give_their_inner_products(tmp_path, monkeypatch, road, bits):
     rng = np.random.default_rng(bits)
-    n_users, n_items, d, k = 300, 2500, 24, 20
+    n_users, n_items, d, k = 300, 2500, 27, 20  # the last byte is not full
     values = rng.standard_normal((n_users + n_items, 1, d)).astype(np.float32)
     write_packed(tmp_path / "t", vectors_layout(len(values), d, bits, n_users), values)
     table = load(tmp_path / "t")
     users, items = table.rows(range(n_users))[:, 0], table.rows(range(n_users, len(table)))[:, 0]
     seen = [np.sort(rng.choice(n_items, 40, replace=False)) for _ in range(n_users)]
     scores = users.astype(np.float64) @ items.T.astype(np.float64)
+    table_scores = scores.copy()
     for left_out in (None, lists(seen)):
         best, products = top_items(users, table, n_users, k, left_out)
         if left_out is not None:
@@ -90,8 +91,25 @@ def test_rows_of_a_file_give_their_inner_products(tmp_path, road, bits):
         np.testing.assert_allclose(products, -np.sort(-scores, axis=1)[:, :k], rtol=1e-4)
         np.testing.assert_allclose(products, np.take_along_axis(scores, best, axis=1), rtol=1e-4)
         assert all(len(set(user)) == k for user in best.tolist())
-    one = top_items(users[:1], table, n_users, k, lists(seen[:1]))
-    np.testing.assert_allclose(one[1], products[:1], rtol=1e-4)
+    monkeypatch.setattr(top_vectors, "MULTIPLIED", 600)
+    few = top_items(users[:3], table, n_users, k, lists(seen[:3]))
+    np.testing.assert_allclose(few[1], products[:3], rtol=1e-4)
+    np.testing.assert_allclose(few[1], np.take_along_axis(scores[:3], few[0], axis=1), rtol=1e-4)
+    later = top_items(users[:1], table, n_users + 700, 1)[0]  # not all of them
+    assert later == table_scores[0, 700:].argmax()
+
+
+def test_rows_of_several_kinds_are_decoded_for_a_single_user_too(tmp_path, road):
+    rng = np.random.default_rng(0)
+    sizes, bits = rng.integers(0, 9, 60), rng.choice([1, 4, 32], 60)
+    values = rng.standard_normal((60, 1, 9)).astype(np.float32)
+    write_packed(tmp_path / "t", layout_of(sizes, bits, 10), values)
+    table = load(tmp_path / "t")
+    rows = table.rows(range(60))[:, 0]
+    best, products = top_items(rows[:1], table, 10, 5)
+    scores = rows[:1] @ rows[10:].T
+    np.testing.assert_allclose(products, -np.sort(-scores, axis=1)[:, :5], rtol=1e-5)
+    np.testing.assert_allclose(products, np.take_along_axis(scores, best, axis=1), rtol=1e-5)
 
 
 def test_both_roads_are_equal_bit_by_bit(monkeypatch):

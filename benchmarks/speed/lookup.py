@@ -3,7 +3,8 @@
 
 Every table is written to a file and opened again; "opened" is what the process grew by, the mapped
 pages that the look-ups touched included. Rows are asked for at random, a batch at a time, on one
-thread; the tables take turns, and a factor is the median of those of the rounds.
+thread; the tables take turns, and a factor is the median of those of the rounds. The compiled loop
+is loaded before; numba takes some tens of MB of every process that uses it.
 """
 
 import argparse
@@ -31,6 +32,9 @@ PACKED: dict[str, tuple[Callable[[np.ndarray], np.ndarray], int, bool]] = {
     "packed, 2 to 128 columns, int4, by rank": (lambda share: ragged(share), 4, True),
     "packed, 2 to 128 columns, int4, by id": (lambda share: ragged(share), 4, False),
 }
+
+
+WITHOUT_NUMBA = "packed, 128 columns, int8"  # measured by numpy alone, too
 
 
 def ragged(share: np.ndarray) -> np.ndarray:
@@ -67,6 +71,7 @@ def measure(n: int, repeat: int, folder: Path) -> list[LookUp]:
     """Every table of ``n`` rows, the dense ones first."""
     batches = [np.random.default_rng(i).integers(0, n, BATCH) for i in range(BATCHES)]
     works, sizes = {}, {}
+    load(write_table(WITHOUT_NUMBA, BATCH, folder)).rows(np.arange(BATCH))  # loads the loop
     for dtype in (torch.float32, torch.float16):
         name = f"nn.Embedding, 128 columns, {str(dtype).removeprefix('torch.')}"
         path = folder / name
@@ -82,6 +87,11 @@ def measure(n: int, repeat: int, folder: Path) -> list[LookUp]:
         works[name] = partial(_look_up_all, load(path).rows, batches)
         works[name]()
         sizes[name] = path.stat().st_size, max(0, memory_now() - before)
+    by_numpy = load(folder / WITHOUT_NUMBA)
+    by_numpy._has_loops = False
+    name = f"{WITHOUT_NUMBA}, without numba"
+    works[name] = partial(_look_up_all, by_numpy.rows, batches)
+    sizes[name] = sizes[WITHOUT_NUMBA]
     taken = alternating(works, repeat)
     first = taken[next(iter(taken))]
     return [

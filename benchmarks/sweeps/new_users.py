@@ -160,11 +160,16 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--dataset", default="movielens-100k")
     parser.add_argument("--part", choices=("validation", "test"), default="test")
-    parser.add_argument("--methods", nargs="+", metavar="NAME", help="only those (default: all)")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="backbone/method or method (default: all)"
+    )
     parser.add_argument("--profile", default="default", help="whose settings")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
-    cases = [case for case in CASES if not options.methods or case[1] in options.methods]
+    wanted = set(options.only or ())
+    cases = [case for case in CASES if not wanted or {case[1], "/".join(case[:2])} & wanted]
+    if not cases:
+        parser.error(f"none of {', '.join(sorted(wanted))} is a case")
     with fixed_threads():
         print(compare(options.dataset, cases, options.part, options.profile, options.seed))
 

@@ -44,6 +44,20 @@ def unpack_rows(packed: np.ndarray, bits: int) -> np.ndarray:
     return (packed[:, :, None] >> shifts & (2**bits - 1)).reshape(len(packed), -1)
 
 
+def levels_of(packed: np.ndarray, bits: int) -> np.ndarray:
+    """What the codes in ``packed`` (m, bytes) uint8 stand for, in steps, with what fills the last
+    byte: (m, bytes * 8 // bits) float32, a new array.
+
+    >>> levels_of(np.array([[0b01101100]], dtype=np.uint8), 2)
+    array([[-0.5,  0.5,  1.5, -1.5]], dtype=float32)
+    """
+    if bits == 8:  # arithmetic is quicker where a byte is a single number
+        levels = packed.astype(np.float32)
+        levels -= np.float32(127.5)
+        return levels
+    return byte_levels(bits).take(packed).view(np.float32)
+
+
 @cache
 def byte_levels(bits: int) -> np.ndarray:
     """The levels, in steps, that the codes in each of the 256 bytes stand for: (256,) opaque items

@@ -1,6 +1,7 @@
 """A table of ragged rows, read: every row has its size and its precision."""
 
 import sys
+from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ import numpy as np
 from bet.packed.byte_report import PackedBytes
 from bet.packed.ids import stated_id_layout
 from bet.packed.layout import BITS, Layout
-from bet.packed.levels import byte_levels
+from bet.packed.levels import levels_of
 from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
@@ -20,6 +21,18 @@ if TYPE_CHECKING:
 
 BLOCK = 32  # rows, by id, that share an entry of the index
 COMPILED_FROM = 1024  # rows of a look-up; below, importing numba does not pay
+
+
+@dataclass(frozen=True, eq=False)
+class EqualRows:
+    """``stored`` (m, bytes) uint8: rows of ``size`` numbers of ``bits`` each; ``steps`` (m,)
+    uint16, the bits of float16.
+    """
+
+    size: int
+    bits: int
+    stored: np.ndarray
+    steps: np.ndarray
 
 
 class PackedFile(TableFile):
@@ -121,6 +134,23 @@ class PackedFile(TableFile):
         loops.decode_rows(places, kinds, stored, steps, flat)
         return flat
 
+    def equal_rows(self, first_row: int) -> EqualRows | None:
+        """Rows ``first_row`` to the last one as they are stored; None unless they are items of one
+        kind, of at most eight bits, with a step each.
+        """
+        layout = self.layout
+        kinds = np.flatnonzero(layout.counts[1])
+        if first_row < self.n_users or len(kinds) != 1 or layout.rows_per_step != 1:
+            return None
+        if not layout.kind_has_step[kinds[0]]:
+            return None
+        _, byte, step = (int(part[0]) for part in self._locate(np.array([first_row])))
+        m, length = len(self) - first_row, int(layout.kind_lengths[kinds[0]])
+        stored = self.container.tensors["rows"][byte : byte + m * length].reshape(m, length)
+        steps = self._steps[step : step + m].view(np.uint16)
+        size, bits = layout.kinds[kinds[0]].tolist()
+        return EqualRows(size, bits, stored, steps)
+
     def _locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Kind, first byte (of all rows') and number of the step of rows ``numbers``, (k,) each."""
         layout, k = self.layout, len(self.layout.kinds)
@@ -158,9 +188,12 @@ class PackedFile(TableFile):
                 decoded = raw.view("<f4" if bits == 32 else "<f2").astype(np.float32)
             else:
                 step = self._steps[step_numbers[chosen]].astype(np.float32)
-                decoded = byte_levels(bits).take(raw).view(np.float32)[:, :longest] * step[:, None]
+                decoded = levels_of(raw, bits)[:, :longest]
+                decoded *= step[:, None]
             if values.min() < longest:
                 decoded[np.arange(longest) >= values[:, None]] = 0
+            if decoded.shape == out.shape:
+                return decoded
             out[chosen, :longest] = decoded
         return out
 

@@ -157,8 +157,11 @@ class FileRecommender:
         return self.scorer.fold_in(_history(self._items(items)))[0]
 
     def similar_items(self, item: object, k: int = 10) -> RankedItems:
-        """The ``k`` items most like ``item``, by your ids, without itself: the cosine of vectors,
-        or the scores of somebody who has only this item.
+        """The ``k`` items most like ``item``, by your ids, without itself.
+
+        Scores are cosines, of vectors or, for the graph filter, of who has the items; for a blend
+        both, standardized and added as its scores are; for item-knn and ease the scores of somebody
+        who has only this item.
 
         Raises BetError as ``recommend``, and for popularity, which compares no items.
         """

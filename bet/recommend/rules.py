@@ -1,6 +1,7 @@
 """Scores from the interactions, without vectors: a profile is a row of the binary matrix."""
 
 from abc import abstractmethod
+from functools import cached_property
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,7 +11,7 @@ from bet.packed import RecommenderFile
 from bet.recommend.interactions import Interactions, dense_rows, histories_of, negative_power
 from bet.recommend.parts import cannot_score, take_lists, take_number, take_weight
 from bet.recommend.ranking import Histories, RankedRows, top_k
-from bet.recommend.scorer import Scorer
+from bet.recommend.scorer import TINY, Scorer
 
 
 class RuleScorer(Scorer):
@@ -82,6 +83,19 @@ class GraphFilterScorer(RuleScorer):
         a, b = take_number(file, "user_exponent"), take_number(file, "item_exponent")
         self.of_users = negative_power(interactions.user_counts, 2 * a)
         self.of_items = negative_power(interactions.item_counts, b)
+
+    def similarity(self, item: int) -> np.ndarray:
+        """Cosines of the columns of D_u^-a R: how far two items have the same users."""
+        products = super().similarity(item)
+        return products / np.maximum(self._lengths * self._lengths[item], TINY)
+
+    @cached_property
+    def _lengths(self) -> np.ndarray:
+        """Of the columns of N, (n_items,)."""
+        by_user = self.interactions.by_user
+        each = np.repeat(self.of_users, by_user.sizes)
+        squares = np.bincount(by_user.items, each, self.n_items)
+        return (self.of_items * np.sqrt(squares)).astype(np.float32)
 
     def scores_of(self, histories: Histories) -> np.ndarray:
         if find_spec("numba") is None:

@@ -7,6 +7,7 @@ import numpy as np
 from bet.recommend.ranking import Histories, RankedRows, top_k
 
 BLOCK = 2**22  # numbers of scores or of profiles that are held at once
+TINY = 1e-30  # below the length of any vector that is not zero
 
 
 class Scorer(ABC):

@@ -5,15 +5,14 @@ from functools import cached_property
 
 import numpy as np
 
-from bet.packed import TableFile
+from bet.packed import PackedFile, TableFile
 from bet.recommend.least_squares import RowEquation, solve_rows
 from bet.recommend.ranking import Histories, RankedRows
-from bet.recommend.scorer import BLOCK, Scorer
-from bet.recommend.top_vectors import top_products
+from bet.recommend.scorer import BLOCK, TINY, Scorer
+from bet.recommend.top_vectors import top_items, top_products
 
 USERS = 1024  # whose vectors are held at once; their products are not
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
-TINY = 1e-30  # below the length of any vector that is not zero
 
 
 class InnerProductScorer(Scorer):
@@ -95,6 +94,12 @@ class VectorScorer(InnerProductScorer):
 
     def decode(self, items: np.ndarray) -> np.ndarray:
         return self.table.rows(items + self.n_users)[:, 0]
+
+    def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
+        if self.items is not None or not isinstance(self.table, PackedFile):
+            return super().top(profiles, k, seen)
+        lists = None if seen is None else (seen.indptr, seen.items)
+        return RankedRows(*top_items(profiles, self.table, self.n_users, k, lists))
 
     @cached_property
     def items(self) -> np.ndarray | None:  # type: ignore[override]

@@ -1,0 +1,260 @@
+"""``python -m benchmarks.speed.serving_speed``: answers from a packed file of vectors, against the
+same vectors in float32, which are kept in memory.
+
+Vectors and seen items are made up. The roads of a work take turns; a factor is the median of those
+of the rounds. "float32" is torch's product and top k, without leaving items out; "the same loop" is
+the package's, which reads float32 rows instead of packed ones. The last table is about processes
+that serve from one file at the same time.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.speed.measuring import ITEMS, USERS, alternating, machine
+from benchmarks.speed.serving_worker import BATCH
+from bet.packed import load, vectors_layout, write_packed
+from bet.packed.ragged import PackedFile
+from bet.process import fixed_threads
+from bet.recommend.top_vectors import top_items, top_products
+
+K = 20
+SCORES = 2**25  # of a dense product, which is of as many users as fit
+ROWS, LOOK_UPS = 4096, 32  # rows of a look-up, look-ups that are timed together
+ALONE = 10  # users that are answered one after the other
+SEEN = 25  # items of every user that are left out
+WORKERS = 4
+
+Roads = dict[str, Callable[[], object]]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """``seconds`` of the work, the median; ``factor``: to the first road's, in the same round."""
+
+    work: str
+    road: str
+    seconds: float
+    factor: float
+
+
+@dataclass(frozen=True, eq=False)
+class Vectors:
+    """A packed file and what it is compared with: ``users`` (n, d) and ``items`` (m, d) float32;
+    ``transposed`` (d, m), as a product wants them.
+    """
+
+    table: PackedFile
+    users: np.ndarray
+    items: np.ndarray
+    transposed: torch.Tensor
+
+
+def make_vectors(n_users: int, n_items: int, columns: int, bits: int, path: Path) -> Vectors:
+    """Write random vectors to ``path`` and open them."""
+    generator = np.random.default_rng(0)
+    values = generator.standard_normal((n_users + n_items, 1, columns), dtype=np.float32)
+    write_packed(path, vectors_layout(len(values), columns, bits, n_users), values)
+    table = load(path)
+    assert isinstance(table, PackedFile)
+    users, items = values[:n_users, 0], values[n_users:, 0]
+    return Vectors(table, users, items, torch.from_numpy(np.ascontiguousarray(items.T)))
+
+
+def all_users(vectors: Vectors, asked: int) -> Roads:
+    """The best items of the first ``asked`` users, a batch at a time."""
+    table, n_items = vectors.table, len(vectors.items)
+    users = torch.from_numpy(vectors.users[:asked])
+    drawn = np.random.default_rng(1).integers(0, n_items, (BATCH, SEEN))
+    sorted_lists = [np.unique(row) for row in drawn]
+    indptr = np.cumsum([0, *map(len, sorted_lists)])
+    seen = indptr, np.concatenate(sorted_lists)
+    block = max(1, SCORES // n_items)
+    batches = [slice(first, min(first + BATCH, asked)) for first in range(0, asked, BATCH)]
+
+    def dense() -> None:
+        for first in range(0, asked, block):
+            torch.topk(users[first : first + block] @ vectors.transposed, K)
+
+    def rows(first: int, end: int) -> np.ndarray:
+        return vectors.items[first:end]
+
+    def seen_by(batch: slice) -> tuple[np.ndarray, np.ndarray]:
+        return seen[0][: batch.stop - batch.start + 1], seen[1]
+
+    def same_loop() -> None:
+        for batch in batches:
+            top_products(vectors.users[batch], rows, n_items, K, seen_by(batch))
+
+    def packed() -> None:
+        for batch in batches:
+            some = table.rows(np.arange(batch.start, batch.stop))[:, 0]
+            top_items(some, table, table.n_users, K, seen_by(batch))
+
+    return {"float32": dense, "float32, the same loop": same_loop, "packed": packed}
+
+
+def one_user(vectors: Vectors) -> Roads:
+    """The best items of some users, one after the other."""
+    table, users = vectors.table, vectors.users[:ALONE]
+    each = [torch.from_numpy(user[None]) for user in users]
+    numbers = [np.array([number]) for number in range(len(users))]
+
+    def dense() -> None:
+        for user in each:
+            torch.topk(user @ vectors.transposed, K)
+
+    def packed() -> None:
+        for number in numbers:
+            top_items(table.rows(number)[:, 0], table, table.n_users, K)
+
+    roads: Roads = {"float32": dense, "packed": packed}
+    if find_spec("faiss") is not None:
+        roads |= faiss_roads(vectors, users)
+    return roads
+
+
+def faiss_roads(vectors: Vectors, users: np.ndarray) -> Roads:
+    """The same users with FAISS: all inner products in float32, or of numbers of four bits."""
+    import faiss
+
+    faiss.omp_set_num_threads(1)
+    flat = faiss.IndexFlatIP(vectors.items.shape[1])
+    four_bits = faiss.IndexScalarQuantizer(
+        vectors.items.shape[1], faiss.ScalarQuantizer.QT_4bit, faiss.METRIC_INNER_PRODUCT
+    )
+    for index in (flat, four_bits):
+        index.train(vectors.items)
+        index.add(vectors.items)
+
+    def search(index) -> None:
+        for user in users:
+            index.search(user[None], K)
+
+    return {"FAISS, flat": partial(search, flat), "FAISS, SQ4": partial(search, four_bits)}
+
+
+def look_ups(vectors: Vectors) -> Roads:
+    """Rows at random, a batch at a time."""
+    n = len(vectors.table)
+    batches = [np.random.default_rng(i).integers(0, n, ROWS) for i in range(LOOK_UPS)]
+    weight = torch.from_numpy(np.concatenate([vectors.users, vectors.items]))
+    embedding = torch.nn.Embedding.from_pretrained(weight)
+    numbers = [torch.from_numpy(batch) for batch in batches]
+
+    def dense() -> None:
+        for batch in numbers:
+            embedding(batch)
+
+    def packed() -> None:
+        for batch in batches:
+            vectors.table.rows(batch)
+
+    return {"nn.Embedding, float32": dense, "packed": packed}
+
+
+def measure(vectors: Vectors, asked: int, repeat: int) -> list[Timed]:
+    """Every road of every work."""
+    works = {
+        f"top {K} of {asked:,} users": (1, all_users(vectors, asked)),
+        f"top {K} of a user": (ALONE, one_user(vectors)),
+        f"look up {ROWS:,} rows": (LOOK_UPS, look_ups(vectors)),
+    }
+    timed = []
+    for work, (times, roads) in works.items():
+        taken = alternating(roads, repeat)
+        first = next(iter(taken.values()))
+        timed += [
+            Timed(work, road, float(np.median(rounds)) / times, float(np.median(rounds / first)))
+            for road, rounds in taken.items()
+        ]
+    return timed
+
+
+def memory_of_workers(path: Path, asked: int, workers: int) -> list[dict[str, float]]:
+    """MB of each of ``workers`` processes that have answered ``asked`` users, while all are there:
+    peak, resident, share, private.
+    """
+    command = [sys.executable, "-m", "benchmarks.speed.serving_worker", str(path), str(asked)]
+    with ExitStack() as started:
+        processes = [
+            started.enter_context(
+                subprocess.Popen(
+                    [*command, str(K)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+                )
+            )
+            for _ in range(workers)
+        ]
+        for process in processes:
+            assert process.stdout and process.stdout.readline() == "answered\n"
+        measured = []
+        for process in processes:
+            assert process.stdin and process.stdout
+            process.stdin.write("\n")
+            process.stdin.flush()
+            measured.append(json.loads(process.stdout.readline()))
+    return measured
+
+
+def table(timed: list[Timed]) -> str:
+    """Markdown, one line per road."""
+    lines = ["| work | road | time | factor |", "|---|---|---|---|"]
+    for row in timed:
+        time = f"{1e3 * row.seconds:,.2f} ms"
+        lines.append(f"| {row.work} | {row.road} | {time} | {row.factor:.2f} |")
+    return "\n".join(lines)
+
+
+def workers_table(measured: list[list[dict[str, float]]]) -> str:
+    """Markdown, one line per number of processes."""
+    lines = ["| processes | peak of one | resident, one | its own | all together |"]
+    lines.append("|---|---|---|---|---|")
+    for processes in measured:
+        peak, resident, private = (
+            f"{max(process[name] for process in processes):,.0f} MB"
+            for name in ("peak", "resident", "private")
+        )
+        together = f"{sum(process['share'] for process in processes):,.0f} MB"
+        lines.append(f"| {len(processes)} | {peak} | {resident} | {private} | {together} |")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.speed.serving_speed", description=__doc__
+    )
+    parser.add_argument("--users", type=int, default=USERS, help="rows of users; Gowalla's")
+    parser.add_argument("--items", type=int, default=ITEMS, help="rows of items; Gowalla's")
+    parser.add_argument("--asked", type=int, help="users that are answered; default: all")
+    parser.add_argument("--columns", type=int, default=64)
+    parser.add_argument("--bits", type=int, default=4, choices=(1, 2, 4, 8))
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args(arguments)
+    asked = min(options.asked or options.users, options.users)
+    with fixed_threads(), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "vectors")
+        vectors = make_vectors(options.users, options.items, options.columns, options.bits, path)
+        timed = measure(vectors, asked, options.repeat)
+        size = path.stat().st_size / 1e6
+        alone = min(asked, BATCH)
+        memory = [memory_of_workers(path, alone, count) for count in (1, WORKERS)]
+    shape = f"{options.users:,} users, {options.items:,} items, {options.columns} columns"
+    print(f"{machine()}; {shape}, {options.bits} bits, median of {options.repeat}\n")
+    print(f"{table(timed)}\n\nThe file has {size:,.1f} MB, each process answers {alone:,} users:\n")
+    print(workers_table(memory))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
