@@ -74,6 +74,7 @@ MODULES = (
     "bet.recommend.ranking",
     "bet.recommend.top_vectors",
     "bet.release.gate",
+    "bet.release.untouched",
     "bet.search.context",
     "bet.search.fitness",
     "bet.search.loop",

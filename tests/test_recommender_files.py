@@ -173,7 +173,7 @@ def test_an_inspection_names_every_part(tmp_path):
     text = inspect(path)
     assert text.startswith(f"{path}: recommender, 3 users and 2 items\nbackbone ngcf: layers 3, a")
     bits = 8 * report.interactions / 3
-    assert f"interactions: 3, {bits:.2f} bits each" in text
+    assert f"interactions: 3, {bits:.2f} bits each" in text and "holds people's histories" in text
     assert "table: vectors, whose inner products are the scores, rows of 1 to 4 numbers" in text
     for name, length in report.parts.items():
         lines = [line.split() for line in text.splitlines() if line.startswith(f"{name:<13}")]

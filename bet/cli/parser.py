@@ -72,9 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         ("restore", "put a study's committed records back into results/, to continue from them"),
     ):
         _add_study_name(command(name, ("study", name), about))
-    _add_table(
-        command("table", ("table", "table"), "make the best table that fits into a number of bytes")
-    )
+    about = "make the best file that recommends within a number of bytes"
+    _add_table(command("table", ("table", "table"), about))
     about = "recommend items to users, from a file alone"
     add_recommend_options(command("recommend", ("recommend", "recommend"), about))
     pack = command("pack", ("pack", "pack"), "put vectors that you have into a number of bytes")
@@ -99,7 +98,7 @@ def _add_lists(command: Add) -> None:
 
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--data", default="movielens-100k", help=_DATA)
-    _add_backbone_and_seed(run, references=True)
+    _add_backbone_and_seed(run)
     run.add_argument(
         "--budget",
         help="sparsity (0.9, 90%%), parameters (85000), bytes of the table (1.8 MB, 25.6 B/entity) "
@@ -136,25 +135,54 @@ def _add_table(table: argparse.ArgumentParser) -> None:
     table.add_argument("--data", default="movielens-100k", help=_DATA)
     table.add_argument(
         "--budget",
-        required=True,
-        help="bytes that the file may have: '2 MB', '512 KiB', '25.6 B/entity'",
+        help="bytes that all that serves may have: '2 MB', '512 KiB', '25.6 B/entity' (with "
+        "--continue: as many as the earlier file has per user and item)",
     )
     table.add_argument(
         "--out",
         type=Path,
         required=True,
         metavar="FILE",
-        help="the table file; a page about it goes to FILE.html",
+        help="the file that recommends; a page about it goes to FILE.html",
+    )
+    table.add_argument(
+        "--continue",
+        dest="continue_from",
+        type=Path,
+        metavar="FILE",
+        help="refit the model in FILE to its interactions and those of --data",
+    )
+    table.add_argument(
+        "--minutes",
+        type=float,
+        default=10.0,
+        metavar="N",
+        help="that all of it may take; what does not fit in is left out (default: 10)",
+    )
+    table.add_argument(
+        "--no-history",
+        action="store_true",
+        help="a file that does not say what people have seen (default: it does, if that fits)",
     )
     table.add_argument(
         "--with-ids",
         action="store_true",
         help="keep your ids in the file, where they count (default: in a file beside it)",
     )
-    _add_backbone_and_seed(table)
-    _add_profile(table)
+    _add_fixed(table.add_argument_group("settings that are then not swept"))
+    _add_seed(table)
     _add_machine(table)
     _add_file_options(table)
+
+
+def _add_fixed(group: argparse._ArgumentGroup) -> None:
+    for name, kind, about in (
+        ("epochs", int, "at most, sweeps of least squares"),
+        ("learning-rate", float, "of steps along the gradient"),
+        ("l2", float, "the weight of the regularization"),
+        ("columns", int, "numbers per user and item, at most"),
+    ):
+        group.add_argument(f"--{name}", type=kind, metavar="N", help=about)
 
 
 def _add_study(study: argparse.ArgumentParser) -> None:
@@ -202,15 +230,17 @@ def _add_profile(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_backbone_and_seed(parser: argparse.ArgumentParser, references: bool = False) -> None:
-    """``references``: the backbone may be none, and its default depends on the method."""
+def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
+    """The backbone may be none, and its default depends on the method."""
     parser.add_argument(
         "--backbone",
-        default=None if references else "lightgcn",
-        choices=("lightgcn", "ngcf", "ncf", "ials", *(["none"] if references else [])),
-        help="model that reads the table (default: lightgcn"
-        + ("; none for references)" if references else ")"),
+        choices=("lightgcn", "ngcf", "ncf", "ials", "none"),
+        help="model that reads the table (default: lightgcn; none for references)",
     )
+    _add_seed(parser)
+
+
+def _add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="of the split and all else that is random (default: 0)"
     )

@@ -1,48 +1,85 @@
-"""``bet table``: interactions and a number of bytes in, a table file and a page about it out."""
+"""``bet table``: interactions and a number of bytes in, a file that recommends and a page about it
+out.
+"""
 
 import argparse
 
-from bet.actions import bounds_serving, parse_bytes
+from bet.actions import parse_bytes
 from bet.cli.own_data import interactions_of
-from bet.data import DATASETS
+from bet.data import DATASETS, Interactions
 from bet.errors import BetError
 from bet.process import fixed_threads, resolve_device
 from bet.release.build import build_table
-from bet.release.page import decision_sentence, load_lines, serving_sentence, write_page
-from bet.study.profiles import use_profile
+from bet.release.page import write_page
+from bet.release.sentences import (
+    decision_sentence,
+    expectations,
+    history_sentence,
+    left_out_sentence,
+    load_lines,
+    reference_sentence,
+)
+from bet.release.task import Fixed
+from bet.release.update import Earlier, continue_file, same_bytes
 
 
 def table(options: argparse.Namespace) -> None:
-    """Build the table and print what was written and why."""
-    profile = use_profile(options.profile)
-    interactions = interactions_of(options)
-    limit = parse_bytes(options.budget, interactions.n_users + interactions.n_items)
-    if bounds_serving(options.budget):
+    """Build the file and print what was written, why, and how to recommend from it."""
+    try:
+        _table(options)
+    except MemoryError as error:
         raise BetError(
-            f"bet table bounds the table's file, not all that serves it, got {options.budget!r}; "
-            "leave 'to serve' out (the page then says what serving takes), or take 'bet run'"
-        )
-    if limit is None:
-        raise BetError(
-            f"a table file needs a budget in bytes, got {options.budget!r}; for example '2 MB' or "
-            "'25.6 B/entity'"
-        )
+            "the interactions do not fit into memory; docs/scale_out.md says how to train on many "
+            "machines and pack the vectors with 'bet pack', or keep fewer (--k-core)"
+        ) from error
+
+
+def _table(options: argparse.Namespace) -> None:
+    if options.budget is None and options.continue_from is None:
+        options.parser.error("the following arguments are required: --budget (or --continue)")
+    fixed = Fixed(options.epochs, options.learning_rate, options.l2, options.columns)
+    interactions, earlier = interactions_of(options), None
+    if options.continue_from is not None:
+        if options.no_history:
+            raise BetError("--continue reads histories; leave --no-history out")
+        earlier, interactions = continue_file(options.continue_from, interactions)
+    limit = _limit(options.budget, interactions, earlier)
     with fixed_threads(options.threads):
         release = build_table(
             interactions,
             limit,
             options.out,
-            backbone=options.backbone,
-            profile=profile,
+            minutes=options.minutes,
+            history=not options.no_history,
+            with_ids=options.with_ids,
+            fixed=fixed,
+            earlier=earlier,
             seed=options.seed,
             device=resolve_device(options.device),
             progress=True,
             source=None if options.data in DATASETS else options.data,
-            with_ids=options.with_ids,
         )
-    print(
-        f"{options.out}: {release.report.total:,} bytes of at most {limit:,}; {release.chosen.name}"
-    )
-    print(serving_sentence(release))
+    page = write_page(release)
+    total = release.report.total
+    print(f"{options.out}: {total:,} bytes to serve of at most {limit:,}; {release.chosen.name}")
     print(decision_sentence(release))
-    print(f"page {write_page(release)}", load_lines(release), sep="\n")
+    print(reference_sentence(release))
+    print(expectations(release))
+    if release.left_out:
+        print(left_out_sentence(release))
+    print(history_sentence(release))
+    print(f"page {page}", load_lines(release), sep="\n")
+
+
+def _limit(budget: str | None, interactions: Interactions, earlier: Earlier | None) -> int:
+    """The budget in bytes; without one, what an earlier file takes for more users and items."""
+    if budget is None:
+        assert earlier is not None, "one of them is given"
+        return same_bytes(earlier, interactions)
+    limit = parse_bytes(budget, interactions.n_users + interactions.n_items)
+    if limit is None:
+        raise BetError(
+            f"a file needs a budget in bytes, got {budget!r}; for example '2 MB' or "
+            "'25.6 B/entity'"
+        )
+    return limit

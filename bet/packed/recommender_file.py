@@ -85,6 +85,8 @@ class RecommenderFile(OpenFile):
             if lists and layout:
                 bits = 8 * layout.n_bytes / max(1, lists.n_interactions)
                 lines.append(f"{name}: {lists.n_interactions:,}, {bits:.2f} bits each")
+        if self.seen is not None:
+            lines.append("it holds people's histories: which items every user has seen")
         return "\n".join(lines)
 
     def byte_report(self) -> RecommenderBytes:

@@ -1,73 +1,97 @@
-"""What ``build_table`` hands back: the tables it trained, and why one of them was written."""
+"""What ``build_table`` hands back: what it tried, and why one of it was written."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from bet.packed import ByteReport
 from bet.release.gate import GateDecision
-from bet.study.record import Serving
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """A table that was trained on half of the data."""
+class Measured:
+    """A candidate that was trained on half of the data, with one of the settings it was tried with.
 
-    name: str  # "uniform at 4 bits"
-    bits: int  # per number
-    columns: float  # per entity and table, mean
-    file_bytes: int
-    quality: float  # on validation, mean of Recall and NDCG at 5, 10 and 20
+    ``n_bytes``: to serve, at most. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and
+    20. ``columns``: numbers per entity, 0 without vectors.
+    """
+
+    name: str
+    family: str
+    bits: int | None
+    history: bool  # whether its file says what everybody has seen
+    n_bytes: int
+    columns: float
+    quality: float
+    seconds: float
+    settings: Mapping[str, float]
 
     @property
     def is_searched(self) -> bool:
-        return self.name.startswith("searched")
+        return self.family == "search"
 
 
 @dataclass(frozen=True)
 class BudgetAlternative:
-    """What another budget would give: the uniform tables trained for it or, where nothing is to be
-    trained, what would come out ``instead``.
+    """What another budget would give: what was trained for it and fits, or ``instead`` why nothing
+    was.
     """
 
     limit: int  # bytes
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[Measured, ...]
     instead: str | None = None
 
     @property
-    def best(self) -> Candidate | None:
+    def best(self) -> Measured | None:
         """The best on validation; None where nothing was trained."""
         return max(self.candidates, key=lambda candidate: candidate.quality, default=None)
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What somebody would have without this file: bytes to serve, quality on validation, and means
+    over the test users.
+    """
+
+    name: str
+    n_bytes: int
+    quality: float
+    test: Mapping[str, float]
+
+
+@dataclass(frozen=True)
 class TableRelease:
-    """A table file that was written, and why this one."""
+    """A file that was written, and why this one."""
 
     file: Path
-    limit: int  # bytes that the file may have
+    limit: int  # bytes to serve that the file may have
     n_users: int
     n_items: int
-    backbone: str
-    backbone_parameters: int  # of the backbone itself
-    full_bytes: int  # of the full table, float32
-    full_quality: float
-    candidates: tuple[Candidate, ...]  # within the limit, the searched one last
+    minutes: float  # that were allowed
+    seconds: float  # that it took
+    measured: tuple[Measured, ...]  # within the limit, in the order of their training
     half: BudgetAlternative
     double: BudgetAlternative
-    chosen: Candidate
-    decision: GateDecision | None  # None: no searched table was judged
+    simple: Measured  # the best without a search
+    chosen: Measured
+    decision: GateDecision | None  # about the search; None: none was judged
     unsearched: str | None  # why not, in that case
-    test: dict[str, float]  # metrics of the chosen table, before it was refitted on everything
+    without_histories: GateDecision | None  # about a file without them; None: there was no choice
+    left_out: tuple[str, ...]  # for want of time
+    too_large: Mapping[str, int]  # bytes of the smallest file, of what does not fit
+    test: Mapping[str, float]  # means of the chosen one, before it was refitted on everything
+    references: tuple[Reference, ...]  # popularity and an untouched ALS
     report: ByteReport
-    serving: Serving  # what the shortest file that recommends by itself takes
+    holds_ids: bool
+    holds_history: bool
     example_user: str  # one of your ids
 
     @property
-    def all_candidates(self) -> tuple[Candidate, ...]:
-        """Those within the limit, and those for half and double the bytes."""
-        return (*self.candidates, *self.half.candidates, *self.double.candidates)
-
-
-def bits_in_words(bits: int) -> str:
-    """ "1 bit", "4 bits"."""
-    return f"{bits} bit{'s' * (bits > 1)}"
+    def best_by_name(self) -> tuple[Measured, ...]:
+        """Of every candidate the settings that were best, those of the limit first."""
+        best: dict[str, Measured] = {}
+        for measured in self.measured:
+            known = best.get(measured.name)
+            if known is None or measured.quality > known.quality or measured == self.chosen:
+                best[measured.name] = measured
+        return tuple(best.values())

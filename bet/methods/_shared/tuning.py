@@ -70,7 +70,8 @@ def denser(context: SearchContext) -> SearchContext:
     data = context.data
     held = csr_array(data.validation.copy())
     draws = numpy_generator(context.settings.seed, "held out").random(held.nnz)
-    held.data = (draws < HELD_OUT).astype(held.data.dtype)
+    chosen = (draws < HELD_OUT) | (draws == draws.min())  # one at least
+    held.data = chosen.astype(held.data.dtype)
     held.eliminate_zeros()
     train = csr_array((data.train + data.validation - held).astype(data.train.dtype))
     train.eliminate_zeros()

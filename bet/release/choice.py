@@ -1,0 +1,116 @@
+"""The best candidate without a search: every family, each with its sweep, in the time there is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf
+
+from bet.release.candidates import Candidate, candidate
+from bet.release.clock import Clock
+from bet.release.families import BLEND, FILTER, KNN, POPULARITY, ROWS
+from bet.release.gate import GateDecision
+from bet.release.judge import judge
+from bet.release.result import Measured
+from bet.release.stage import Stage, Tried
+from bet.release.sweeps import sweep_als, sweep_lightgcn
+from bet.release.task import Task
+
+# When the stages end, as parts of the whole time; who is ready earlier leaves the rest to others.
+WORTH = 0.05  # of quality, that histories in the file are worth
+GRADIENT_SECONDS = 1.5e-4  # of a training by gradients, per interaction, on one core
+RULES, LEAST_SQUARES, BLENDS, GRADIENTS = 0.2, 0.45, 0.6, 0.75
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """``best``: by family, "als" and "als, without histories" apart. ``without_histories``: what
+    the gate says about a file without them; None: there was no choice.
+    """
+
+    simple: Tried
+    best: Mapping[str, Tried]
+    without_histories: GateDecision | None
+    measured: list[Measured] = field(repr=False)
+    left_out: list[str] = field(repr=False)
+
+
+def choose(task: Task, clock: Clock) -> Choice:
+    """Train the families one after the other and keep the best on validation.
+
+    A file without histories, which cannot hide what people have seen, is taken only if it is better
+    by ``WORTH`` and users that selection did not see gain from it.
+    """
+    measured: list[Measured] = []
+    left_out: list[str] = []
+
+    def stage(part: float) -> Stage:
+        return Stage(clock.share(part), measured, left_out)
+
+    found: dict[str, Tried | None] = {}
+    always = Stage(inf, measured, left_out)
+    found["popularity"] = always.best_of([popularity_candidate(task)])
+    rules = stage(RULES)
+    found["filter"] = rules.best_of([candidate(task, FILTER)])
+    found["knn"] = rules.best_of([_longest_lists(task)])
+    squares = stage(LEAST_SQUARES)
+    found["ials"] = sweep_als(task, squares, history=True)
+    bare = sweep_als(task, squares, history=False, start=found["ials"])
+    found["ials, without histories"] = bare
+    found["blend"] = stage(BLENDS).best_of([_blend(task, found["ials"] or bare)])
+    gradients = stage(GRADIENTS)
+    gradients.slowest = GRADIENT_SECONDS * task.data.train.nnz
+    vectors, rows = _by_gradients(task, gradients, found["ials"], bare)
+    found |= {"lightgcn": vectors, "rows": rows}
+    best = {name: tried for name, tried in found.items() if tried is not None}
+    simple, decision = _weigh_histories(task, best)
+    return Choice(simple, best, decision, measured, left_out)
+
+
+def popularity_candidate(task: Task) -> Candidate | None:
+    """With histories if they fit."""
+    return candidate(task, POPULARITY) or candidate(task, POPULARITY, history=False)
+
+
+def _longest_lists(task: Task) -> Candidate | None:
+    fitting = (candidate(task, family) for family in KNN)
+    return next(filter(None, fitting), None)
+
+
+def _blend(task: Task, vectors: Tried | None) -> Candidate | None:
+    """With the settings that were best for vectors alone."""
+    if vectors is None:
+        return None
+    return candidate(task, BLEND, settings=vectors.candidate.settings)
+
+
+def _by_gradients(
+    task: Task, stage: Stage, with_histories: Tried | None, bare: Tried | None
+) -> tuple[Tried | None, Tried | None]:
+    """LightGCN's final vectors, with histories where iALS was no worse with them; its rows and the
+    graph.
+    """
+    holding = with_histories is not None and (
+        bare is None or with_histories.quality >= bare.quality
+    )
+    vectors = sweep_lightgcn(task, stage, history=holding)
+    settings = vectors.candidate.settings if vectors else None
+    rows = [candidate(task, ROWS, bits, settings=settings) for bits in ROWS.bits]
+    return vectors, stage.best_of(rows)
+
+
+def _weigh_histories(
+    task: Task, best: Mapping[str, Tried]
+) -> tuple[Tried, GateDecision | None]:
+    """The best with histories, unless one without them is better for unseen users."""
+    sides = []
+    for history in (True, False):
+        those = [tried for tried in best.values() if tried.measured.history == history]
+        sides.append(max(those, key=lambda tried: tried.quality, default=None))
+    holding, bare = sides
+    if holding is None or bare is None:
+        only = holding or bare
+        assert only is not None, "popularity always fits"
+        return only, None
+    if bare.quality <= (1 + WORTH) * holding.quality:
+        return holding, None
+    decision = judge(task, holding, bare)
+    return (bare if decision and decision.accepted else holding), decision

@@ -1,0 +1,141 @@
+"""What the page and the last lines say about a file that was written."""
+
+from bet.release.gate import CONFIDENCE, GateDecision
+from bet.release.result import BudgetAlternative, TableRelease
+
+LOAD = """import bet
+model = bet.load({file!r})
+print(model.recommend([{user!r}], k={k}{seen}).items)"""
+MOST_SHOWN = 10  # items in the example
+
+
+def load_lines(release: TableRelease) -> str:
+    """Three lines of Python that recommend from the file, to be pasted as they are."""
+    return LOAD.format(
+        file=str(release.file),
+        user=release.example_user,
+        k=min(MOST_SHOWN, release.n_items),
+        seen="" if release.holds_history else ", exclude_seen=False",
+    )
+
+
+def history_sentence(release: TableRelease) -> str:
+    """Whether the file says what people have seen."""
+    if release.holds_history:
+        return (
+            "The file holds people's histories: which items every user has seen. Keep it as you "
+            "keep your interactions; --no-history writes one without."
+        )
+    return (
+        "The file holds no histories: what users have seen is not left out of their "
+        "recommendations, unless you leave it out yourself."
+    )
+
+
+def ids_sentence(release: TableRelease) -> str:
+    """Where the ids are."""
+    if release.holds_ids:
+        return "The file holds your ids."
+    return (
+        f"Your ids are in {release.file.name}.ids, which is to stay beside the file and is not "
+        "counted; --with-ids keeps them in the file, where they count."
+    )
+
+
+def decision_sentence(release: TableRelease) -> str:
+    """Why this candidate: what fits, whether histories are in the file, whether it is searched."""
+    return " ".join(filter(None, [_fits(release), _histories(release), _searched(release)]))
+
+
+def _fits(release: TableRelease) -> str:
+    if {measured.family for measured in release.measured} != {"popularity"}:
+        return ""
+    if not release.too_large:
+        return "Only popularity was trained."
+    name, n_bytes = min(release.too_large.items(), key=lambda each: each[1])
+    return (
+        f"Only popularity fits into {release.limit:,} bytes, which recommends the same to "
+        f"everybody; the next, {name}, takes {n_bytes:,}."
+    )
+
+
+def _histories(release: TableRelease) -> str:
+    decision, chosen = release.without_histories, release.chosen
+    bare = [each for each in release.measured if not each.history and not each.is_searched]
+    if not bare or (decision is None and not chosen.history):
+        return ""
+    best = max(bare, key=lambda each: each.quality)
+    if decision is None:
+        change = best.quality / chosen.quality - 1
+        return (
+            f"Without histories (--no-history) the best, {best.name.split(',')[0]}, has validation "
+            f"quality {change:+.1%} against the chosen one."
+        )
+    used = "without" if decision.accepted else "with"
+    return (
+        f"A file {used} histories is used. {_numbers(decision, 'the best without them')} It is "
+        "used only if its validation quality is higher by a twentieth and those users gain from it."
+    )
+
+
+def _searched(release: TableRelease) -> str:
+    decision = release.decision
+    if decision is None:
+        return f"No search: {release.unsearched}."
+    used = "searched" if decision.accepted else "simple"
+    return (
+        f"The {used} table is used. {_numbers(decision, 'the searched one')} It is used only if "
+        "those users gain from it."
+    )
+
+
+def _numbers(decision: GateDecision, what: str) -> str:
+    bound = (
+        "too few users for a bound"
+        if decision.bound is None
+        else f"{CONFIDENCE:.0%} lower bound {decision.bound:+.4f}"
+    )
+    return (
+        f"On {decision.users:,} users that the selection never saw, NDCG@20 of {what} minus that "
+        f"of the other is {decision.difference:+.4f} ({bound})."
+    )
+
+
+def expectations(release: TableRelease) -> str:
+    """What half and double the bytes would give, from what was trained for them."""
+    quality = release.chosen.quality
+    half = _expectation("Half", release.half, quality)
+    return f"{half} {_expectation('Double', release.double, quality)}"
+
+
+def _expectation(word: str, alternative: BudgetAlternative, quality: float) -> str:
+    best, outcome = alternative.best, alternative.instead
+    if best is not None:
+        change = f"validation quality {best.quality / quality - 1:+.1%} against the chosen one"
+        outcome = f"{best.name}, {best.n_bytes:,} bytes, {change}"
+    return f"{word} the bytes ({alternative.limit:,}): {outcome}."
+
+
+def left_out_sentence(release: TableRelease) -> str:
+    """What was not trained, or not with all its settings, for want of time, and what does not
+    fit.
+    """
+    sentences = []
+    if release.left_out:
+        sentences.append(
+            f"Not finished in {release.minutes:g} minutes, or not with all settings: "
+            f"{'; '.join(release.left_out)}."
+        )
+    if release.too_large:
+        named = [f"{name} ({n_bytes:,})" for name, n_bytes in release.too_large.items()]
+        sentences.append(f"Too large, with the bytes of the smallest file: {'; '.join(named)}.")
+    return " ".join(sentences)
+
+
+def reference_sentence(release: TableRelease) -> str:
+    """What the file, popularity and an untouched ALS give test users."""
+    parts = [
+        f"{each.name} {each.test['ndcg@20']:.4f} in {each.n_bytes:,} bytes"
+        for each in release.references
+    ]
+    return f"NDCG@20 on test: this file {release.test['ndcg@20']:.4f}; {', '.join(parts)}."

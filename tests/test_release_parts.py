@@ -1,0 +1,203 @@
+"""The parts of ``bet table``: candidates and their bytes, stages of time, what an untouched ALS
+gives.
+"""
+
+import math
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from bet.data import evaluable_split, from_pairs, planted
+from bet.errors import BetError
+from bet.packed import id_layout
+from bet.release.build import build_table
+from bet.release.candidates import candidate, changed, smallest_bytes
+from bet.release.clock import Clock, OutOfTime
+from bet.release.families import ALS, BLEND, FAMILIES, training_facts
+from bet.release.stage import Stage
+from bet.release.task import Fixed, Task
+from bet.release.untouched import untouched_als
+from bet.search import TrainingData, Workspace, refit
+from bet.serving import coded_in_order, write_served
+from bet.study.output import ids_of
+
+FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def task(tmp_path):
+    data = planted()
+    split = evaluable_split(data, 0)
+    training = TrainingData(split.train, split.validation)
+    return Task(
+        interactions=data,
+        split=split,
+        data=training,
+        limit=6_000,
+        coded=coded_in_order(data.matrix, training.order.entities),
+        ids=(),
+        history=True,
+        fixed=FAST,
+        minutes=10.0,
+        seed=0,
+        workspace=Workspace(tmp_path / "work", tmp_path / "work"),
+    )
+
+
+def choices():
+    for family in FAMILIES:
+        for bits in family.bits or (None,):
+            yield pytest.param(family, bits, id=f"{family.words}-{bits}")
+
+
+@pytest.mark.parametrize("with_ids", [False, True])
+@pytest.mark.parametrize(("family", "bits"), list(choices()))
+def test_bytes_are_known_before_training(task, tmp_path, family, bits, with_ids):
+    """No file is longer than was said, and none that was said to fit does not."""
+    data = task.interactions
+    ids = ids_of(data) if with_ids else None
+    task = replace(task, ids=id_layout(ids) if ids else ())
+    made = 0
+    for limit in (1_800, 6_000, 30_000):
+        for history in (True, False):
+            each = candidate(task.of_limit(limit), family, bits, history=history)
+            if each is None:
+                continue
+            made += 1
+            assert each.n_bytes <= limit
+            outcome = each.train(math.inf)
+            if outcome.refit is None:
+                model = refit(outcome.context, outcome.trained, data.matrix, "all")
+            else:
+                model = outcome.refit(data.matrix, "all")
+            served = write_served(
+                tmp_path / "file",
+                model,
+                data.matrix,
+                with_seen=each.history,
+                ids=ids,
+                facts=training_facts(each.settings),
+            )
+            size = (tmp_path / "file").stat().st_size
+            assert size <= each.n_bytes, each.name
+            # Numbers in the header may have fewer digits; lists may be shorter than they could be.
+            assert size >= each.n_bytes - 120 or family is BLEND or family.neighbors
+            assert bool(served.layout.interactions or served.layout.seen) == each.history
+    assert made
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.words)
+def test_the_smallest_file_of_a_family_is_the_smallest(task, family):
+    smallest = smallest_bytes(task, family)
+    bits = family.bits or (None,)
+
+    def fits(limit):
+        return any(candidate(task.of_limit(limit), family, b, history=False) for b in bits)
+
+    assert not fits(smallest - 1)
+    # A list of one size is shorter than that of the smallest table, which is made for several.
+    assert fits(smallest + (60 if family is BLEND else 0))
+
+
+def test_candidates_differ_by_all_that_is_trained_differently(task):
+    base = candidate(task, ALS, 2)
+    others = [
+        candidate(task, ALS, 4),
+        candidate(task, ALS, 2, history=False),
+        changed(task, base, columns=8),
+        changed(task, base, settings=replace(base.settings, l2=0.7)),
+        changed(task.of_limit(5_000), base),
+    ]
+    keys = [each.key for each in (base, *others)]
+    assert len(set(keys)) == len(keys) and changed(task, base).key == base.key
+    assert base.name == "iALS vectors at 2 bits"
+    assert others[1].name == "iALS vectors at 2 bits, without histories"
+
+
+def test_a_stage_trains_what_there_is_time_for(task):
+    stage = Stage(time.monotonic() + 60, [], [])
+    first, second = (candidate(task, ALS, bits) for bits in (2, 4))
+    best = stage.best_of([first, None, second, first])
+    assert [row.name for row in stage.measured] == [first.name, second.name], "each once"
+    assert best.quality == max(row.quality for row in stage.measured)
+    kept = [each.folder.exists() for each in (first, second)]
+    assert kept == [each is best.candidate for each in (first, second)]
+    stage.slowest = 100.0
+    third = candidate(task, ALS, 1)
+    assert stage.best_of([third], best) is best and stage.left_out == [third.name]
+    with pytest.raises(OutOfTime):
+        third.train(time.monotonic() - 1)
+    late = Stage(time.monotonic() - 1, [], [])
+    assert late.best_of([third]) is None and late.left_out == [third.name]
+
+
+def test_a_stage_goes_on_where_it_was_interrupted(task, monkeypatch):
+    def stage():
+        return Stage(math.inf, [], [])
+
+    candidates = [candidate(task, ALS, bits) for bits in (2, 4, 1)]
+    before = stage()
+    best = before.best_of(candidates)
+    again = stage()
+    resumed = again.best_of([best.candidate, *candidates])
+    assert resumed.candidate is best.candidate
+    assert sorted(row.name for row in again.measured) == sorted(row.name for row in before.measured)
+    assert {row.name: row for row in again.measured} == {row.name: row for row in before.measured}
+
+
+def test_an_untouched_als_is_what_its_sweeps_converge_to():
+    """Plain alternating least squares in numpy: every pair weighs the same."""
+    train, k, penalty = planted().matrix, 8, 0.01
+    dense = train.toarray().astype(float)
+    rng = np.random.default_rng(1)
+    items = rng.normal(0, 0.1, (dense.shape[1], k))
+    for _ in range(400):
+        users = np.linalg.solve(items.T @ items + penalty * np.eye(k), items.T @ dense.T).T
+        items = np.linalg.solve(users.T @ users + penalty * np.eye(k), users.T @ dense).T
+    scores = untouched_als(train, factors=k)(torch.arange(dense.shape[0])).numpy()
+    np.testing.assert_allclose(scores, users @ items.T, atol=1e-3)
+    narrow = untouched_als(train[:5], factors=64)(torch.arange(5))
+    assert narrow.shape == (5, dense.shape[1]) and torch.isfinite(narrow).all()
+
+
+def test_a_clock_has_parts():
+    clock = Clock(600.0, started=100.0)
+    assert clock.share(0.5) == 400.0 and clock.share(1.0) == 700.0
+    assert Clock.start(2).left == pytest.approx(120, abs=5)
+
+
+def test_nothing_that_recommends_is_an_error(tmp_path):
+    # Nobody shares anything with anybody, and popularity, all there is time for, finds nothing.
+    users = np.repeat(np.arange(40), 4)
+    alone = from_pairs("alone", pd.Series(users), pd.Series(np.arange(160)))
+    with pytest.raises(BetError, match="finds an interaction of validation"):
+        build_table(alone, 10_000, tmp_path / "t", minutes=1e-6)
+    assert not (tmp_path / "t").exists()
+
+
+def test_what_the_caller_fixed_is_not_swept(tmp_path):
+    fixed = Fixed(epochs=3, learning_rate=0.05, l2=0.2, columns=8)
+    release = build_table(planted(), 8_000, tmp_path / "t", fixed=fixed)
+    tables = [each for each in release.measured if each.columns]
+    assert tables
+    for each in tables:
+        assert each.columns <= 8 and each.settings["epochs"] <= 3 and each.settings["l2"] == 0.2
+        assert each.settings.get("learning_rate", 0.05) == 0.05
+    for name in ("epochs", "learning_rate", "l2", "columns"):
+        with pytest.raises(BetError, match=f"{name} must be positive"):
+            Fixed(**{name: 0})
+    odd = Fixed(epochs=1, learning_rate=0.012345678901234567, l2=0.12345678901234567)
+    for limit in (2_000, 2_001, 2_003, 2_007):  # a number of many digits takes them from the rows
+        release = build_table(planted(), limit, tmp_path / "t", fixed=odd)
+        assert (tmp_path / "t").stat().st_size <= release.chosen.n_bytes <= limit
+    with pytest.raises(BetError, match="columns must be at most"):
+        Fixed(columns=10**6)
