@@ -1,7 +1,9 @@
 """``bet table`` as a command, and an earlier file refitted with more interactions."""
 
+import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,3 +196,31 @@ def test_bad_places_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
         assert bet.__main__.main([*command, str(out)]) == 1
         assert "holds the interactions" in capsys.readouterr().err
     assert data.read_bytes() == before and not file.exists()
+
+
+def test_what_the_readme_says_works_as_written(tmp_path):
+    """Its command on a fresh file, then its three lines in a fresh process."""
+    readme = (Path(__file__).parent.parent / "README.md").read_text()
+    section = readme[readme.index("## Your own data") : readme.index("## Notebooks")]
+    code = [line[4:] for line in section.splitlines() if line.startswith("    ")]
+    (command,) = (line for line in code if line.startswith("bet table "))
+    lines = code[code.index("import bet") :]
+    assert len(lines) == 3
+    users, items = planted().matrix.nonzero()
+    names = ["ann" if u == 0 else f"c{u}" for u in users]
+    rows = [f"{name},p{i}\n" for name, i in zip(names, items, strict=True)]
+    (tmp_path / "ratings.csv").write_text("customer,product\n" + "".join(rows))
+    scripts = str(Path(sys.executable).parent)
+    root = str(Path(bet.__file__).parent.parent)
+    path = {"PATH": f"{scripts}:{os.environ['PATH']}", "PYTHONPATH": root}
+    run = partial(
+        subprocess.run, cwd=tmp_path, env=os.environ | path, capture_output=True, text=True
+    )
+    made = run(["bash", "-c", command])
+    assert made.returncode == 0, made.stderr
+    assert (tmp_path / "shop.safetensors").stat().st_size <= 2_000_000
+    shown = run([sys.executable, "-c", "\n".join(lines)])
+    assert shown.returncode == 0, shown.stderr
+    (recommended,) = eval(shown.stdout)
+    seen = {f"p{i}" for name, i in zip(names, items, strict=True) if name == "ann"}
+    assert len(recommended) == 10 and not seen & set(recommended)

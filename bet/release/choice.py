@@ -17,7 +17,7 @@ from bet.release.task import Task
 # When the stages end, as parts of the whole time; who is ready earlier leaves the rest to others.
 WORTH = 0.05  # of quality, that histories in the file are worth
 GRADIENT_SECONDS = 1.5e-4  # of a training by gradients, per interaction, on one core
-RULES, LEAST_SQUARES, BLENDS, GRADIENTS = 0.2, 0.45, 0.6, 0.75
+RULES, WITH_HISTORIES, WITHOUT, BLENDS, GRADIENTS = 0.2, 0.35, 0.45, 0.65, 0.75
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +51,8 @@ def choose(task: Task, clock: Clock) -> Choice:
     rules = stage(RULES)
     found["filter"] = rules.best_of([candidate(task, FILTER)])
     found["knn"] = rules.best_of([_longest_lists(task)])
-    squares = stage(LEAST_SQUARES)
-    found["ials"] = sweep_als(task, squares, history=True)
-    bare = sweep_als(task, squares, history=False, start=found["ials"])
+    found["ials"] = sweep_als(task, stage(WITH_HISTORIES), history=True)
+    bare = sweep_als(task, stage(WITHOUT), history=False, start=found["ials"])
     found["ials, without histories"] = bare
     found["blend"] = stage(BLENDS).best_of([_blend(task, found["ials"] or bare)])
     gradients = stage(GRADIENTS)

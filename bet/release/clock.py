@@ -38,11 +38,6 @@ class Clock:
         """When ``part`` in [0, 1] of the time is over."""
         return self.started + part * self.seconds
 
-    @property
-    def left(self) -> float:
-        """Seconds until the end, below 0 behind it."""
-        return self.share(1.0) - time.monotonic()
-
 
 @dataclass(eq=False)
 class Deadline:

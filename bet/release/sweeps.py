@@ -13,6 +13,7 @@ from bet.training import AlsSettings, TrainSettings
 
 # w0, l2 and exponent that were good on MovieLens-100K (two) and on Gowalla, which is sparse.
 ALS_STARTS = ((0.1, 0.1, 0.75), (0.1, 0.5, 0.5), (0.016, 0.02, 0.75))
+EXPONENTS = (0.5, 0.75, 1.0)
 SPARSE = 0.01  # share of the pairs
 LEAST_COLUMNS = 4
 
@@ -31,11 +32,13 @@ def sweep_als(
     starts = [changed(task, first, settings=each) for each in _als_starts(task, first, start)]
     vary = partial(_vary, task)
     moves: list[Moves] = [
-        partial(vary, "l2", (1 / 3, 3.0)),
-        partial(vary, "unobserved_weight", (1 / 3, 3.0)),
         partial(_other_bits, task),
         partial(vary, "l2", (1 / 3, 3.0)),
+        partial(vary, "unobserved_weight", (1 / 3, 3.0)),
+        partial(_other_exponents, task),
+        partial(vary, "l2", (1 / 2, 2.0)),
         partial(vary, "unobserved_weight", (1 / 2, 2.0)),
+        partial(_other_bits, task),
         partial(_fewer_columns, task),
         partial(_fewer_columns, task),
         partial(vary, "l2", (0.6, 1.7)),
@@ -93,6 +96,19 @@ def _vary(
         if name == "learning_rate":
             numbers["floor"] = min(value, 1e-3)
         yield changed(task, best, settings=replace(settings, **numbers))
+
+
+def _other_exponents(task: Task, best: Candidate) -> Iterable[Candidate | None]:
+    """With the L2 that regularizes a row of the usual length as much as before."""
+    settings = best.settings
+    assert isinstance(settings, AlsSettings)
+    users, items = task.coded.n_users, task.coded.n_items
+    observed = task.data.train.nnz / (users * items) ** 0.5
+    terms = observed + settings.unobserved_weight * (users * items) ** 0.5
+    for exponent in EXPONENTS:
+        l2 = float(f"{settings.l2 * terms ** (settings.exponent - exponent):.3g}")
+        others = {"exponent": exponent, "l2": task.fixed.l2 or l2}
+        yield changed(task, best, settings=replace(settings, **others))
 
 
 def _other_bits(task: Task, best: Candidate) -> Iterable[Candidate | None]:
