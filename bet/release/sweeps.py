@@ -107,7 +107,7 @@ def _other_exponents(task: Task, best: Candidate) -> Iterable[Candidate | None]:
     terms = observed + settings.unobserved_weight * (users * items) ** 0.5
     for exponent in EXPONENTS:
         l2 = float(f"{settings.l2 * terms ** (settings.exponent - exponent):.3g}")
-        others = {"exponent": exponent, "l2": task.fixed.l2 or l2}
+        others: dict[str, Any] = {"exponent": exponent, "l2": task.fixed.l2 or l2}
         yield changed(task, best, settings=replace(settings, **others))
 
 
