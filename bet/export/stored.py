@@ -72,7 +72,7 @@ def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
     counts, k = layout.counts.ravel(), len(layout.kinds)
     lengths, has_step = np.tile(layout.kind_lengths, 2), np.tile(layout.kind_has_step, 2)
     first_bytes, first_steps = np.cumsum(counts * lengths), np.cumsum(counts * has_step)
-    found, first = [], 0
+    groups, first = [], 0
     for run in range(number * k, (number + 1) * k):
         count = int(counts[run])
         if count:
@@ -80,9 +80,9 @@ def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
             part = content[end - count * int(lengths[run]) : end].reshape(count, -1)
             of_part = steps[step_end - count * int(has_step[run]) : step_end]
             size, bits = layout.kinds[run % k].tolist()
-            found.append(StoredRows(size, bits, first, content=part, steps=of_part))
+            groups.append(StoredRows(size, bits, first, content=part, steps=of_part))
         first += count
-    return found
+    return groups
 
 
 def _by_id(table: PackedFile, number: int) -> list[StoredRows]:

@@ -108,20 +108,20 @@ def plans(room: Room, by_frequency: bool) -> list[Plan]:
     alike: list[tuple[tuple[int, ...], tuple[float, ...]]] = [
         ((bits,), (1.0,)) for bits in reversed(BITS)
     ]
-    found: list[Plan] = []
+    plans: list[Plan] = []
     for bits, shares in [*alike, *(MIXED if by_frequency else ())]:
         columns = room.widest(bits, shares)
         if not columns:
             continue
         if columns == room.d:
-            found.append(Plan(columns, bits, shares, "given"))
+            plans.append(Plan(columns, bits, shares, "given"))
             if min(bits) >= 16:
                 # Further ones would have fewer bits: nothing can be better.
-                return found
-        found.append(Plan(columns, bits, shares, "principal"))
+                return plans
+        plans.append(Plan(columns, bits, shares, "principal"))
         if max(bits) < 16:
-            found.append(Plan(columns, bits, shares, "rotated"))
-    return sorted(found, key=lambda plan: -plan.columns * plan.bits[0])
+            plans.append(Plan(columns, bits, shares, "rotated"))
+    return sorted(plans, key=lambda plan: -plan.columns * plan.bits[0])
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,7 @@ def keep_best(products: np.ndarray, first: int, seen: Seen, best: Best) -> None:
     """
     (indptr, seen_items), (items, scores) = seen, best
     users, places = np.nonzero(products > scores[:, -1:])
-    found = products[users, places]
+    candidate_scores = products[users, places]
     # A user and an item as one number; the lists are sorted, and so are these.
     candidates = users << 32 | (first + places)
     listed = np.repeat(np.arange(len(products)), np.diff(indptr)) << 32
@@ -162,16 +162,16 @@ def keep_best(products: np.ndarray, first: int, seen: Seen, best: Best) -> None:
     if len(listed):
         nearest = np.minimum(np.searchsorted(listed, candidates), len(listed) - 1)
         left = listed[nearest] != candidates
-        users, candidates, found = users[left], candidates[left], found[left]
+        users, candidates, candidate_scores = users[left], candidates[left], candidate_scores[left]
     changed, users = np.unique(users, return_inverse=True)
     k = items.shape[1]
     users = np.concatenate([np.repeat(np.arange(len(changed)), k), users])
     numbers = np.concatenate([items[changed].ravel(), candidates & (2**32 - 1)])
-    found = np.concatenate([scores[changed].ravel(), found])
-    order = np.lexsort((numbers, -found, users))
+    candidate_scores = np.concatenate([scores[changed].ravel(), candidate_scores])
+    order = np.lexsort((numbers, -candidate_scores, users))
     counts = np.bincount(users, minlength=len(changed))
     chosen = order[(np.cumsum(counts) - counts)[:, None] + np.arange(k)]  # (changed, k)
-    items[changed], scores[changed] = numbers[chosen], found[chosen]
+    items[changed], scores[changed] = numbers[chosen], candidate_scores[chosen]
 
 
 def sort_best(best: Best) -> None:

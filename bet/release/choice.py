@@ -45,21 +45,21 @@ def choose(task: Task, clock: Clock) -> Choice:
     def stage(part: float) -> Stage:
         return Stage(clock.share(part), measured, left_out)
 
-    found: dict[str, Tried | None] = {}
+    by_family: dict[str, Tried | None] = {}
     always = Stage(inf, measured, left_out)
-    found["popularity"] = always.best_of([popularity_candidate(task)])
+    by_family["popularity"] = always.best_of([popularity_candidate(task)])
     rules = stage(RULES)
-    found["filter"] = rules.best_of([candidate(task, FILTER)])
-    found["knn"] = rules.best_of([_longest_lists(task)])
-    found["ials"] = sweep_als(task, stage(WITH_HISTORIES), history=True)
-    bare = sweep_als(task, stage(WITHOUT), history=False, start=found["ials"])
-    found["ials, without histories"] = bare
-    found["blend"] = stage(BLENDS).best_of([_blend(task, found["ials"] or bare)])
+    by_family["filter"] = rules.best_of([candidate(task, FILTER)])
+    by_family["knn"] = rules.best_of([_longest_lists(task)])
+    by_family["ials"] = sweep_als(task, stage(WITH_HISTORIES), history=True)
+    bare = sweep_als(task, stage(WITHOUT), history=False, start=by_family["ials"])
+    by_family["ials, without histories"] = bare
+    by_family["blend"] = stage(BLENDS).best_of([_blend(task, by_family["ials"] or bare)])
     gradients = stage(GRADIENTS)
     gradients.slowest = GRADIENT_SECONDS * task.data.train.nnz
-    vectors, rows = _by_gradients(task, gradients, found["ials"], bare)
-    found |= {"lightgcn": vectors, "rows": rows}
-    best = {name: tried for name, tried in found.items() if tried is not None}
+    vectors, rows = _by_gradients(task, gradients, by_family["ials"], bare)
+    by_family |= {"lightgcn": vectors, "rows": rows}
+    best = {name: tried for name, tried in by_family.items() if tried is not None}
     simple, decision = _weigh_histories(task, best)
     return Choice(simple, best, decision, measured, left_out)
 
