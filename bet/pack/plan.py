@@ -108,20 +108,20 @@ def plans(room: Room, by_frequency: bool) -> list[Plan]:
     alike: list[tuple[tuple[int, ...], tuple[float, ...]]] = [
         ((bits,), (1.0,)) for bits in reversed(BITS)
     ]
-    plans: list[Plan] = []
+    possible: list[Plan] = []
     for bits, shares in [*alike, *(MIXED if by_frequency else ())]:
         columns = room.widest(bits, shares)
         if not columns:
             continue
         if columns == room.d:
-            plans.append(Plan(columns, bits, shares, "given"))
+            possible.append(Plan(columns, bits, shares, "given"))
             if min(bits) >= 16:
                 # Further ones would have fewer bits: nothing can be better.
-                return plans
-        plans.append(Plan(columns, bits, shares, "principal"))
+                return possible
+        possible.append(Plan(columns, bits, shares, "principal"))
         if max(bits) < 16:
-            plans.append(Plan(columns, bits, shares, "rotated"))
-    return sorted(plans, key=lambda plan: -plan.columns * plan.bits[0])
+            possible.append(Plan(columns, bits, shares, "rotated"))
+    return sorted(possible, key=lambda plan: -plan.columns * plan.bits[0])
 
 
 @dataclass(frozen=True)
