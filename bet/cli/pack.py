@@ -64,8 +64,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def pack(options: argparse.Namespace) -> None:
     """Pack the vectors; print what was written, what it costs and how it serves."""
+    from bet.data import DATASETS
+    from bet.files import check_writable
     from bet.pack import Columns, Options, costs_text, open_vectors, pack_vectors
+    from bet.packed.ids import SUFFIX
 
+    files = [path for path in (options.data, options.test) if path and path not in DATASETS]
+    inputs = {Path(path): "interactions" for path in files}
+    check_writable(options.out, "the packed file", beside=(SUFFIX,), inputs=inputs)
     users, items = (
         open_vectors(path, Columns(options.id_column, options.frequency_column, vectors))
         for path, vectors in (

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from bet.actions import parse_bytes
 from bet.data import FrequencyOrder, Interactions
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import atomic_path, check_writable
 from bet.pack.axes import maps_of, principal_axes
 from bet.pack.costs import Costs, Wanted, measure_costs
 from bet.pack.known import numbered
@@ -26,7 +26,7 @@ from bet.packed import (
     ids_path,
     most_table_bytes,
 )
-from bet.packed.ids import TENSORS, write_id_tensors
+from bet.packed.ids import SUFFIX, TENSORS, write_id_tensors
 from bet.packed.streamed import streamed_safetensors
 from bet.seeds import numpy_generator
 
@@ -112,10 +112,12 @@ def pack_vectors(
 
     Vectors are read block by block, three times, and are never in memory together; only ids and
     frequencies are, where there are any. Raises BetError for vectors of different lengths, a number
-    that is not finite, an id that stands twice, and a budget below one bit per number; nothing is
-    left then.
+    that is not finite, an id that stands twice, a budget below one bit per number, and an ``out``
+    that cannot be written or holds one of the vectors; nothing is left then.
     """
     options = options or Options()
+    inputs = {users.path: "the users' vectors", items.path: "the items' vectors"}
+    check_writable(out, "the packed file", beside=(SUFFIX,), inputs=inputs)
     limit = _limit(users, items, budget)
     room = Room(users.n, items.n, users.d, limit)
     room.check(budget)
