@@ -102,12 +102,7 @@ def _write_faiss(path: Path, folder: Path, kind: str = "flat") -> list[Path]:
 def _write_torch(path: Path, folder: Path) -> list[Path]:
     """``embedding_bags.safetensors``: users and items, for torch's quantized embedding bags."""
     table = open_packed(path)
-    if table.container.kind != "vectors":
-        open_vectors(path)  # says what is wrong with it, unless a graph model makes other ones
-        raise BetError(
-            f"{path}: its rows are not what is scored, but what the graph is applied to; take "
-            "'--to npy'"
-        )
+    open_vectors(path)  # refuses a table that does not say how scores follow
     out = folder / "embedding_bags.safetensors"
     bits = torch_bits(table)
     metadata = {"bits": str(bits), "columns": str(table.width)}
