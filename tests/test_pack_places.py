@@ -1,9 +1,23 @@
 """Where packed vectors may be written, and whose they are."""
 
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
+from example_vectors import as_arrays, both_sides, interactions
+from safetensors.numpy import save_file
 
+import bet
 from bet.__main__ import main
+from bet.data import Interactions
+from bet.export import export
+from bet.pack import Columns, Options, open_vectors, pack_vectors
+
+
+def of_numbers():
+    """Interactions whose ids are the numbers of the rows."""
+    return Interactions("numbers", interactions().matrix)
 
 
 def test_what_is_read_is_not_overwritten_and_bad_places_are_refused(tmp_path, monkeypatch, capsys):
@@ -35,3 +49,27 @@ def test_what_is_read_is_not_overwritten_and_bad_places_are_refused(tmp_path, mo
         assert message in capsys.readouterr().err, out
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert after == before
+
+
+@pytest.mark.parametrize("form", ["npy", "safetensors"])
+@pytest.mark.parametrize("options", [Options(), Options(with_ids=True), Options(of_numbers())])
+def test_rows_of_a_matrix_are_called_by_their_numbers(tmp_path, form, options):
+    sides = both_sides()
+    if form == "npy":
+        users, items = as_arrays(tmp_path / "in", sides)
+    else:
+        save_file(dict(zip(("u", "i"), sides, strict=True)), tmp_path / "both.safetensors")
+        users, items = (
+            open_vectors(tmp_path / "both.safetensors", Columns(vectors=name)) for name in "ui"
+        )
+    packed = pack_vectors(users, items, "100 B/entity", tmp_path / "out", options)
+    assert packed.first_user == next(iter(bet.load(tmp_path / "out").file.ids.user_rows))
+    best = bet.load(tmp_path / "out").recommend([5], k=7, exclude_seen=False)
+    scores = sides[0][5] @ sides[1].T
+    assert best.items == [[*map(str, np.argsort(-scores)[:7])]]
+    np.testing.assert_allclose(best.scores[0], np.sort(scores)[:-8:-1], rtol=1e-4)
+    export(tmp_path / "out", "npy", tmp_path / "exported")
+    for side, values in zip(("user", "item"), sides, strict=True):
+        ids = json.loads((tmp_path / "exported" / f"{side}_ids.json").read_text())
+        rows = np.load(tmp_path / "exported" / f"{side}s.npy")
+        np.testing.assert_array_equal(rows, values[[*map(int, ids)]])

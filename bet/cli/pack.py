@@ -110,12 +110,9 @@ def _interactions(options: argparse.Namespace, data: str | None) -> "Interaction
 def _load_lines(packed: "Packed", with_seen: bool) -> list[str]:
     """Three lines of Python that recommend."""
     keep = "" if with_seen else ", exclude_seen=False"
-    asked = "recommend_rows([0]"
-    if packed.first_user is not None:
-        asked = f"recommend([{packed.first_user!r}]"
     k = min(10, packed.n_items)
     return [
         "import bet",
         f"model = bet.load({str(packed.path)!r})",
-        f"print(model.{asked}, k={k}{keep}).items)",
+        f"print(model.recommend([{packed.first_user!r}], k={k}{keep}).items)",
     ]

@@ -30,8 +30,8 @@ class Columns:
 @dataclass(frozen=True)
 class Block:
     """Consecutive rows from number ``first`` on: ``values`` (m, d) float32, and, where they were
-    asked for and the file has them, ``ids`` (m,) int64 or text as objects, ``frequency`` (m,)
-    float64.
+    asked for, ``ids`` (m,) int64 or text as objects, and ``frequency`` (m,) float64 of a file that
+    has it.
     """
 
     first: int
