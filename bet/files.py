@@ -42,7 +42,8 @@ def check_writable(
     if not path.name:
         raise BetError(f"cannot write {what} to {str(path)!r}: it is a folder; name a file")
     targets = [path, *(path.with_name(path.name + ending) for ending in beside)]
-    absent = [folder for folder in path.absolute().parents if not folder.exists()]
+    # Unlike Path.exists, os.path.exists raises nothing for a name that is too long.
+    absent = [folder for folder in path.absolute().parents if not os.path.exists(folder)]
     try:
         for target in targets:
             if target.is_dir():

@@ -170,6 +170,23 @@ def test_what_has_no_such_vectors_is_refused_and_nothing_is_written(tmp_path, ca
     assert set(CLI_FORMS) == set(FORMS)
 
 
+def test_a_bad_folder_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    write_vectors(tmp_path / "f.bet")
+    (tmp_path / "taken").write_text("mine")
+    monkeypatch.setattr("bet.export.build.open_vectors", None)
+    command = ["export", str(tmp_path / "f.bet"), "--to", "npy", "--out"]
+    for out, message in (
+        (tmp_path / "taken", f"{tmp_path / 'taken'} is a file; name a folder"),
+        (tmp_path / "taken" / "sub", f"{tmp_path / 'taken'} is a file; name a folder"),
+        (tmp_path / ("x" * 300), "cannot write the export to"),
+    ):
+        assert main([*command, str(out)]) == 1
+        error = capsys.readouterr().err
+        assert message in error and "check the disk" not in error
+    assert {path.name for path in tmp_path.iterdir()} >= {"f.bet", "taken"}
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
+
+
 def test_a_number_beyond_float16_is_refused(tmp_path):
     values = np.full((2, 1, 2), 1e6, np.float32)
     layout = layout_of(np.full(2, 2), 32, 1, by_rank=True)

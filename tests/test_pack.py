@@ -201,7 +201,7 @@ def test_interactions_of_strangers_are_left_out_and_of_nobody_refused(tmp_path, 
     with pytest.raises(BetError, match="no interaction of a user and an item that both have"):
         pack_vectors(users, items, "9 B/entity", tmp_path / "gone", Options(strangers))
     for wrong in ({"test": shifted}, {"with_seen": True}):
-        with pytest.raises(BetError, match="need the data"):
+        with pytest.raises(BetError, match="need the data .* by --data"):
             Options(**wrong)
     assert not (tmp_path / "gone").exists()
 

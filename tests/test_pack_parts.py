@@ -277,7 +277,7 @@ def test_bad_budgets_and_sides_are_refused_before_any_work(tmp_path, monkeypatch
     for sides, budget, message in (
         ((vectors, others), "1 MB", "v.npy has vectors of 24 numbers, .*w.npy of 7"),
         ((vectors, vectors), "90%", "needs a budget in bytes, got '90%'"),
-        ((vectors, vectors), "lots", "cannot read the budget 'lots'"),
+        ((vectors, vectors), "lots", "needs a budget in bytes, got 'lots'"),
         ((vectors, vectors), "2 B/entity", "leaves 120 bytes for vectors, less than one bit per"),
     ):
         with pytest.raises(BetError, match=message):

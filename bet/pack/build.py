@@ -52,7 +52,10 @@ class Options:
 
     def __post_init__(self):
         if self.data is None and (self.test is not None or self.with_seen):
-            raise BetError("seen items and test interactions need the data that vectors are of")
+            raise BetError(
+                "seen items and test interactions need the data that the vectors are of; name it "
+                "by --data"
+            )
 
 
 @dataclass(frozen=True)
@@ -153,7 +156,10 @@ def _limit(users: Vectors, items: Vectors, budget: str) -> int:
             f"{users.path} has vectors of {users.d} numbers, {items.path} of {items.d}; only "
             "vectors of equal length have inner products"
         )
-    limit = parse_bytes(budget, users.n + items.n)
+    try:
+        limit = parse_bytes(budget, users.n + items.n)
+    except BetError:  # offers sparsities, which packing has not
+        limit = None
     if limit is None:
         raise BetError(
             f"packing needs a budget in bytes, got {budget!r}; for example '2 GB' or "
