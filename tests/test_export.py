@@ -7,32 +7,16 @@ import sys
 import numpy as np
 import pytest
 import torch
+from exported import IDS, N_ITEMS, N_USERS, write_vectors
 
 from bet.__main__ import main
 from bet.cli.export import FORMS as CLI_FORMS
 from bet.errors import BetError
 from bet.export import FORMS, export
-from bet.export.embedding import PackedEmbedding
 from bet.methods import METHODS
-from bet.packed import code_interactions, layout_of, load, write_packed, write_recommender
+from bet.packed import code_interactions, layout_of, write_packed, write_recommender
 from bet.packed.layout import Layout
 from bet.serving import write_served
-
-N_USERS, N_ITEMS, D = 30, 50, 11
-IDS = [f"ü\n{i}" for i in range(N_USERS)], [*range(N_ITEMS)]
-
-
-def write_vectors(path, bits=(4,), by_id=False, kind="vectors", sizes=None):
-    """Vectors of ``bits`` by rank, the same share of rows each."""
-    values = np.random.default_rng(0).standard_normal((N_USERS + N_ITEMS, 1, D)).astype("f4")
-    row_bits = np.concatenate([np.sort(np.resize(bits, n))[::-1] for n in (N_USERS, N_ITEMS)])
-    if by_id:
-        row_bits = np.resize(bits, N_USERS + N_ITEMS)
-    sizes = np.full(len(values), D) if sizes is None else sizes
-    layout = layout_of(sizes, row_bits, N_USERS, by_rank=not by_id)
-    layout = Layout(layout.kinds, layout.counts, layout.kinds_by_id, file_kind=kind)
-    write_packed(path, layout, values, IDS)
-    return load(path).rows(range(N_USERS + N_ITEMS))[:, 0]
 
 
 def fresh(code, *arguments):
@@ -156,80 +140,6 @@ def test_torch_reads_the_rows_in_its_quantized_bags(tmp_path, bits, by_id, expec
     np.testing.assert_allclose(both, [items[3] + items[1], items[4]], atol=1e-2)
 
 
-EMBEDDING = """
-import sys
-import torch
-from bet.export.embedding import PackedEmbedding
-torch.manual_seed(0)
-items = PackedEmbedding.items(sys.argv[1])
-indices = torch.randint(items.num_embeddings, (4, 3))
-dense = torch.nn.Embedding.from_pretrained(torch.load(sys.argv[2], weights_only=True))
-assert torch.equal(items(indices), dense(indices)), "a drop-in"
-"""
-
-
-@pytest.mark.parametrize(
-    ("bits", "by_id"),
-    [((b,), False) for b in (1, 2, 4, 8, 16, 32)]
-    + [((16, 4, 1), False), ((32, 8, 2), True), ((4,), True)],
-)
-def test_a_packed_embedding_gives_the_rows_of_the_file(tmp_path, bits, by_id):
-    path = tmp_path / "f.bet"
-    rows = torch.from_numpy(write_vectors(path, bits, by_id))
-    users, items = PackedEmbedding.users(path), PackedEmbedding.items(path)
-    path.unlink()  # they are in memory
-    indices = torch.randint(N_USERS, (2, 3), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(users(indices), rows[indices])
-    assert torch.equal(users(indices.int()), rows[indices])
-    assert torch.equal(items.dense().weight, rows[N_USERS:])
-    assert users(torch.zeros(0, dtype=torch.long)).shape == (0, D)
-    assert not [*users.parameters()] and users.num_embeddings == N_USERS
-    for wrong in (-1, N_USERS):
-        with pytest.raises(IndexError, match="there are 30 rows"):
-            users(torch.tensor([0, wrong]))
-    # Another file of this layout takes its state; what is kept is about as long as the rows.
-    write_vectors(path, bits, by_id)
-    again = PackedEmbedding.users(path)
-    state = {name: torch.zeros_like(value) for name, value in users.state_dict().items()}
-    again.load_state_dict(state)
-    again.load_state_dict(users.state_dict())
-    assert torch.equal(again(indices), rows[indices])
-    n_bytes = sum(value.numel() * value.element_size() for value in users.state_dict().values())
-    per_row = n_bytes / N_USERS - (9 if by_id and len(bits) > 1 else 1)
-    assert per_row <= np.mean([-(-D * b // 8) + 2 for b in np.resize(bits, N_USERS)])
-
-
-def test_a_packed_embedding_is_a_drop_in_in_a_fresh_process(tmp_path):
-    rows = torch.from_numpy(write_vectors(tmp_path / "f.bet", (4, 1)))
-    torch.save(rows[N_USERS:], tmp_path / "dense.pt")
-    run = subprocess.run(
-        [sys.executable, "-c", EMBEDDING, str(tmp_path / "f.bet"), str(tmp_path / "dense.pt")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert run.returncode == 0, run.stderr
-
-
-def test_ragged_rows_and_rows_in_a_recommender_are_kept_packed(tmp_path):
-    sizes = np.arange(N_USERS + N_ITEMS) % D
-    rows = write_vectors(tmp_path / "t", (4,), by_id=True, kind="table", sizes=sizes)
-    items = PackedEmbedding.items(tmp_path / "t")
-    assert torch.equal(items.dense().weight, torch.from_numpy(rows[N_USERS:]))
-    write_vectors(tmp_path / "v")
-    seen = code_interactions(np.arange(N_USERS + 1), np.arange(N_USERS), N_ITEMS)
-    sides = {"n_users": N_USERS, "n_items": N_ITEMS}
-    write_recommender(tmp_path / "r", "vectors", {}, table=tmp_path / "v", seen=seen, **sides)
-    inside, alone = (PackedEmbedding.users(tmp_path / name).dense() for name in ("r", "v"))
-    assert torch.equal(inside.weight, alone.weight)
-    export(tmp_path / "r", "torch", tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {
-        "embedding_bags.safetensors",
-        "user_ids.json",
-        "item_ids.json",
-    }
-
-
 def test_what_has_no_such_vectors_is_refused_and_nothing_is_written(tmp_path, capsys, monkeypatch):
     seen = code_interactions(np.arange(N_USERS + 1), np.arange(N_USERS), N_ITEMS)
     sides = {"n_users": N_USERS, "n_items": N_ITEMS}
@@ -258,6 +168,23 @@ def test_what_has_no_such_vectors_is_refused_and_nothing_is_written(tmp_path, ca
     assert "needs faiss-cpu; install it: pip install 'bet[faiss]'" in capsys.readouterr().err
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
     assert set(CLI_FORMS) == set(FORMS)
+
+
+def test_a_bad_folder_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
+    write_vectors(tmp_path / "f.bet")
+    (tmp_path / "taken").write_text("mine")
+    monkeypatch.setattr("bet.export.build.open_vectors", None)
+    command = ["export", str(tmp_path / "f.bet"), "--to", "npy", "--out"]
+    for out, message in (
+        (tmp_path / "taken", f"{tmp_path / 'taken'} is a file; name a folder"),
+        (tmp_path / "taken" / "sub", f"{tmp_path / 'taken'} is a file; name a folder"),
+        (tmp_path / ("x" * 300), "cannot write the export to"),
+    ):
+        assert main([*command, str(out)]) == 1
+        error = capsys.readouterr().err
+        assert message in error and "check the disk" not in error
+    assert {path.name for path in tmp_path.iterdir()} >= {"f.bet", "taken"}
+    assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
 def test_a_number_beyond_float16_is_refused(tmp_path):

@@ -130,8 +130,8 @@ def test_all_formats_give_the_same_rows(tmp_path, both):
         assert packed.plan.bits == (32,) and packed.costs.overlaps == (1.0, 1.0)
         rows = load(out).rows(np.arange(N_USERS + N_ITEMS))[:, 0]
         np.testing.assert_array_equal(rows, np.concatenate(both))
-        has_ids = number >= 2
-        assert (packed.first_user == "id 0") == has_ids == out.with_name(out.name + ".ids").exists()
+        assert packed.first_user == ("id 0" if number >= 2 else "0")
+        assert out.with_name(out.name + ".ids").exists()
 
 
 @pytest.mark.parametrize("with_ids", [False, True])
@@ -201,7 +201,7 @@ def test_interactions_of_strangers_are_left_out_and_of_nobody_refused(tmp_path, 
     with pytest.raises(BetError, match="no interaction of a user and an item that both have"):
         pack_vectors(users, items, "9 B/entity", tmp_path / "gone", Options(strangers))
     for wrong in ({"test": shifted}, {"with_seen": True}):
-        with pytest.raises(BetError, match="need the data"):
+        with pytest.raises(BetError, match="need the data .* by --data"):
             Options(**wrong)
     assert not (tmp_path / "gone").exists()
 

@@ -173,6 +173,7 @@ def bad_files(folder):
     np.save(folder / "flat.npy", np.ones(5))
     np.save(folder / "text.npy", np.array([["a"]]))
     np.save(folder / "empty.npy", np.ones((0, 4)))
+    np.save(folder / "wide.npy", np.ones((2, 4097), np.float32))
     np.save(folder / "pickle.npy", np.array([[{}]]), allow_pickle=True)
     (folder / "cut.npy").write_bytes((folder / "nan.npy").read_bytes()[:-3])
     (folder / "not.npy").write_bytes(b"hello")
@@ -192,6 +193,7 @@ def bad_files(folder):
     yield "flat.npy", {}, "float64 of shape"
     yield "text.npy", {}, "vectors are a matrix of numbers"
     yield "empty.npy", {}, "0 vectors of 4 numbers"
+    yield "wide.npy", {}, "2 vectors of 4,097 numbers, at most 4,096 .* is the matrix transposed"
     for name in ("pickle.npy", "cut.npy", "not.npy"):
         yield name, {}, "not a readable .npy file"
     yield "nan.npy", {"vectors": "u"}, "without a name; leave 'u' out"
@@ -215,6 +217,7 @@ def bad_files(folder):
             {},
             r"row 1 \(from 0\) has the frequency -2",
         ),
+        ("long", {"id": ids, "v": [[1.0] * 5000] * 3}, {}, "3 vectors of 5,000 numbers, at most"),
         (
             "unequal",
             {"id": ids, "v": pa.array([[1.0, 2.0], [3.0, 4.0], [5.0]], LISTS)},
@@ -274,7 +277,7 @@ def test_bad_budgets_and_sides_are_refused_before_any_work(tmp_path, monkeypatch
     for sides, budget, message in (
         ((vectors, others), "1 MB", "v.npy has vectors of 24 numbers, .*w.npy of 7"),
         ((vectors, vectors), "90%", "needs a budget in bytes, got '90%'"),
-        ((vectors, vectors), "lots", "cannot read the budget 'lots'"),
+        ((vectors, vectors), "lots", "needs a budget in bytes, got 'lots'"),
         ((vectors, vectors), "2 B/entity", "leaves 120 bytes for vectors, less than one bit per"),
     ):
         with pytest.raises(BetError, match=message):

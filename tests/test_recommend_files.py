@@ -17,6 +17,7 @@ from bet.packed import (
     code_interactions,
     layout_of,
     vectors_layout,
+    write_ids,
     write_packed,
     write_recommender,
 )
@@ -95,6 +96,18 @@ def test_the_command_says_what_is_wrong(tmp_path, capsys, arguments, words):
     assert bet.__main__.main(["recommend", str(write_filter(tmp_path / "f")), *arguments]) == 1
     printed = capsys.readouterr()
     assert not printed.out and re.match(f"error: .*{words}", printed.err)
+
+
+@pytest.mark.parametrize("asked", ["--user=0", "--row=0"])
+def test_without_histories_the_command_names_its_option(tmp_path, capsys, asked):
+    table(tmp_path, kind="vectors").rename(tmp_path / "v")
+    write_ids(tmp_path / "v", (range(3), range(4)))
+    command = ["recommend", str(tmp_path / "v"), asked, "-k", "1"]
+    assert bet.__main__.main(command) == 1
+    printed = capsys.readouterr()
+    assert "with --keep-seen" in printed.err and "exclude_seen" not in printed.err
+    assert bet.__main__.main([*command, "--keep-seen"]) == 0
+    assert capsys.readouterr().out.startswith("0\t1\t")
 
 
 def test_a_file_that_does_not_recommend_says_so(tmp_path, capsys):

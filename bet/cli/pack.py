@@ -64,8 +64,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def pack(options: argparse.Namespace) -> None:
     """Pack the vectors; print what was written, what it costs and how it serves."""
+    from bet.data import DATASETS
+    from bet.files import check_writable
     from bet.pack import Columns, Options, costs_text, open_vectors, pack_vectors
+    from bet.packed.ids import SUFFIX
 
+    files = [path for path in (options.data, options.test) if path and path not in DATASETS]
+    inputs = {Path(path): "interactions" for path in files}
+    check_writable(options.out, "the packed file", beside=(SUFFIX,), inputs=inputs)
     users, items = (
         open_vectors(path, Columns(options.id_column, options.frequency_column, vectors))
         for path, vectors in (
@@ -104,12 +110,9 @@ def _interactions(options: argparse.Namespace, data: str | None) -> "Interaction
 def _load_lines(packed: "Packed", with_seen: bool) -> list[str]:
     """Three lines of Python that recommend."""
     keep = "" if with_seen else ", exclude_seen=False"
-    asked = "recommend_rows([0]"
-    if packed.first_user is not None:
-        asked = f"recommend([{packed.first_user!r}]"
     k = min(10, packed.n_items)
     return [
         "import bet",
         f"model = bet.load({str(packed.path)!r})",
-        f"print(model.{asked}, k={k}{keep}).items)",
+        f"print(model.recommend([{packed.first_user!r}], k={k}{keep}).items)",
     ]

@@ -45,6 +45,11 @@ def recommend(options: argparse.Namespace) -> None:
     if options.keep_seen and not (options.user or options.row):
         raise BetError("--keep-seen goes with --user and --row only; leave it out")
     model, k, exclude = open_model(options.file), options.k, not options.keep_seen
+    if exclude and (options.user or options.row) and not model.has_histories:
+        raise BetError(
+            f"{options.file}: does not say which items its users have seen; keep them in the lists "
+            "with --keep-seen, or write the file with its users' histories"
+        )
     if options.user:
         answer = model.recommend(options.user, k, exclude_seen=exclude)
         _print_lists(options.user, answer.items, answer.scores)

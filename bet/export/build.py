@@ -1,6 +1,7 @@
 """A file's vectors in the form of other tools."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,13 @@ from safetensors.numpy import save_file
 from bet.errors import BetError
 from bet.export.rowwise import rowwise, torch_bits
 from bet.export.stored import SideName, open_packed
-from bet.files import atomic_path
+from bet.files import atomic_path, check_writable
 from bet.packed import OpenFile, load
 from bet.recommend import open_model
 from bet.recommend.vectors import InnerProductScorer
 
 ROWS = 2**14  # that are decoded at once
+ID_FILES = ("user_ids.json", "item_ids.json")
 SIDES: tuple[SideName, SideName] = ("users", "items")
 
 
@@ -57,15 +59,24 @@ def export(path: Path | str, form: str, folder: Path) -> list[Path]:
 
     Row u of users and i of items are those of ``recommend_rows``. ``user_ids.json`` and
     ``item_ids.json``, lists of text in the order of the rows, are written where the file has ids.
-    Raises BetError for a file without such vectors.
+    Raises BetError for a file without such vectors, and, before any work, for a ``folder`` that
+    cannot be written to.
     """
     if form not in FORMS:
         raise BetError(f"cannot export to {form!r}; known are {', '.join(FORMS)}")
     path, folder = Path(path), Path(folder)
+    _check_folder(folder)
     write = FORMS[form]
     # Before anything is written, it is known whether there is something to write.
     written = write(path, folder)
     return [*written, *_write_ids(path, folder)]
+
+
+def _check_folder(folder: Path) -> None:
+    for place in (folder.absolute(), *folder.absolute().parents):
+        if os.path.isfile(place):  # no error for a name that is too long
+            raise BetError(f"cannot export to {folder}: {place} is a file; name a folder")
+    check_writable(folder / ID_FILES[1], "the export")
 
 
 def _write_npy(path: Path, folder: Path, dtype: str = "<f4") -> list[Path]:
@@ -102,12 +113,7 @@ def _write_faiss(path: Path, folder: Path, kind: str = "flat") -> list[Path]:
 def _write_torch(path: Path, folder: Path) -> list[Path]:
     """``embedding_bags.safetensors``: users and items, for torch's quantized embedding bags."""
     table = open_packed(path)
-    if table.container.kind != "vectors":
-        open_vectors(path)  # says what is wrong with it, unless a graph model makes other ones
-        raise BetError(
-            f"{path}: its rows are not what is scored, but what the graph is applied to; take "
-            "'--to npy'"
-        )
+    open_vectors(path)  # refuses a table that does not say how scores follow
     out = folder / "embedding_bags.safetensors"
     bits = torch_bits(table)
     metadata = {"bits": str(bits), "columns": str(table.width)}
@@ -121,8 +127,8 @@ def _write_ids(path: Path, folder: Path) -> list[Path]:
     if not file.has_ids:
         return []  # rows are called by their numbers
     ids, written = file.ids, []
-    for side, rows in zip(SIDES, (ids.user_rows, ids.item_rows), strict=True):
-        out = folder / f"{side.removesuffix('s')}_ids.json"
+    for name, rows in zip(ID_FILES, (ids.user_rows, ids.item_rows), strict=True):
+        out = folder / name
         with atomic_path(out) as temporary:
             temporary.write_text(json.dumps([*rows], ensure_ascii=False), encoding="utf-8")
         written.append(out)

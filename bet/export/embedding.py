@@ -51,7 +51,11 @@ class PackedEmbedding(nn.Module):
 
     @classmethod
     def users(cls, path: Path | str) -> "PackedEmbedding":
-        """The users' rows of the file at ``path``; raises BetError where it has no packed rows."""
+        """The users' rows of the file at ``path``.
+
+        Raises BetError where it has no packed rows, and where others are scored: for a graph model,
+        whose final vectors ``bet export --to npy`` writes, and for a blend.
+        """
         return cls._of(path, "users")
 
     @classmethod
@@ -68,8 +72,11 @@ class PackedEmbedding(nn.Module):
     def forward(self, indices: Tensor) -> Tensor:
         """Rows ``indices``, of any shape, int32 or int64: (..., embedding_dim) float32.
 
-        Raises IndexError, as ``nn.Embedding``, for a row that does not exist.
+        Raises as ``nn.Embedding``: IndexError for a row that does not exist, RuntimeError for
+        numbers of another type.
         """
+        if indices.dtype not in (torch.int32, torch.int64):
+            raise RuntimeError(f"indices are int32 or int64, got {indices.dtype}; convert them")
         flat = indices.reshape(-1).long()
         if len(flat) and not 0 <= int(flat.min()) <= int(flat.max()) < self.num_embeddings:
             raise IndexError(f"index out of range: there are {self.num_embeddings} rows")

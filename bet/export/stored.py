@@ -11,6 +11,7 @@ from bet.packed import PackedFile, RecommenderFile, load
 from bet.packed.lookup import byte_windows
 
 SideName = Literal["users", "items"]
+SCORED_AS_THEY_ARE = ("ials", "vectors")  # rows of these backbones, whatever the table's kind
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class StoredRows:
 def open_packed(path: Path | str) -> PackedFile:
     """The packed rows of a file, or of the one inside a recommender.
 
-    Raises BetError as ``bet.load``, and where there are none, or several per entity.
+    Raises BetError as ``bet.load``, where there are none, or several per entity, and for a
+    recommender whose scores are not their inner products: a graph model or a blend.
     """
     opened = load(path)
     table = opened.table if isinstance(opened, RecommenderFile) else opened
@@ -50,7 +52,23 @@ def open_packed(path: Path | str) -> PackedFile:
             f"{path}: has {table.copies} rows for every entity, as NCF needs them; an embedding "
             "has one, make a file of vectors"
         )
+    if isinstance(opened, RecommenderFile):
+        _check_scored(opened, table)
     return table
+
+
+def _check_scored(file: RecommenderFile, table: PackedFile) -> None:
+    """Raise BetError unless the inner products of the rows are the scores of ``file``."""
+    if file.backbone == "blend":
+        raise BetError(
+            f"{file.path}: its rows are only a part of what a blend scores by; serve it with "
+            "bet.load"
+        )
+    if table.container.kind != "vectors" and file.backbone not in SCORED_AS_THEY_ARE:
+        raise BetError(
+            f"{file.path}: its rows are not what is scored, but what the graph is applied to; take "
+            "'bet export --to npy'"
+        )
 
 
 def stored_rows(table: PackedFile, side: SideName) -> list[StoredRows]:
@@ -98,9 +116,7 @@ def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
         members = side.start + np.flatnonzero(row_kinds[side] == kind)
         if len(members):
             length = int(layout.kind_lengths[kind])
-            content = byte_windows(
-                table.container.tensors["rows"], ends[members] - length, length
-            )
+            content = byte_windows(table.container.tensors["rows"], ends[members] - length, length)
             steps = np.zeros(0, np.float16)
             if layout.kind_has_step[kind]:
                 steps = table.container.tensors["steps"][step_numbers[members]]

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from bet.actions import parse_bytes
 from bet.data import FrequencyOrder, Interactions
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import atomic_path, check_writable
 from bet.pack.axes import maps_of, principal_axes
 from bet.pack.costs import Costs, Wanted, measure_costs
 from bet.pack.known import numbered
@@ -26,7 +26,7 @@ from bet.packed import (
     ids_path,
     most_table_bytes,
 )
-from bet.packed.ids import TENSORS, write_id_tensors
+from bet.packed.ids import SUFFIX, TENSORS, write_id_tensors
 from bet.packed.streamed import streamed_safetensors
 from bet.seeds import numpy_generator
 
@@ -52,14 +52,15 @@ class Options:
 
     def __post_init__(self):
         if self.data is None and (self.test is not None or self.with_seen):
-            raise BetError("seen items and test interactions need the data that vectors are of")
+            raise BetError(
+                "seen items and test interactions need the data that the vectors are of; name it "
+                "by --data"
+            )
 
 
 @dataclass(frozen=True)
 class Packed:
-    """A file that was written, and what packing cost; ``first_user``: the id of its first row, None
-    without ids.
-    """
+    """A file that was written, and what packing cost; ``first_user``: the id of its first row."""
 
     path: Path
     limit: int
@@ -67,33 +68,31 @@ class Packed:
     report: ByteReport
     costs: Costs
     n_items: int
-    first_user: str | None
+    first_user: str
 
 
 @dataclass(frozen=True)
 class _Rows:
     """What stands where: ``names`` of rows as they stand in their own file, and their ``place`` in
-    the packed one, of users and of items; None: row numbers, and the same places.
+    the packed one, of users and of items; None: the same places.
     """
 
-    names: tuple[Names | None, Names | None] = field(repr=False)
+    names: tuple[Names, Names] = field(repr=False)
     places: tuple[np.ndarray | None, np.ndarray | None] = field(repr=False)
     matrix: csr_array | None = field(repr=False)  # of the data, by own row
 
     def ids(self) -> dict[str, np.ndarray]:
-        """Tensors of the ids, in the packed order; none without names."""
-        tensors = {}
-        for side, (names, place) in enumerate(zip(self.names, self.places, strict=True)):
-            if names is None:
-                return {}
-            tensors[TENSORS[side]] = names_tensor(_in_order(names, place), side)
-        return tensors
+        """Tensors of the ids, in the packed order."""
+        return {
+            TENSORS[side]: names_tensor(_in_order(names, place), side)
+            for side, (names, place) in enumerate(zip(self.names, self.places, strict=True))
+        }
 
     @property
-    def first_user(self) -> str | None:
+    def first_user(self) -> str:
         """Id of the first row of the file."""
         names, place = self.names[0], self.places[0]
-        return None if names is None else str(names[0 if place is None else np.argmin(place)])
+        return str(names[0 if place is None else np.argmin(place)])
 
     def coded(self) -> CodedInteractions | None:
         """The interactions of the data in the packed order."""
@@ -111,11 +110,13 @@ def pack_vectors(
     most ``budget`` ("2 GB", "25.6 B/entity"), and measure what that costs.
 
     Vectors are read block by block, three times, and are never in memory together; only ids and
-    frequencies are, where there are any. Raises BetError for vectors of different lengths, a number
-    that is not finite, an id that stands twice, and a budget below one bit per number; nothing is
-    left then.
+    frequencies are. Raises BetError for vectors of different lengths, a number
+    that is not finite, an id that stands twice, a budget below one bit per number, and an ``out``
+    that cannot be written or holds one of the vectors; nothing is left then.
     """
     options = options or Options()
+    inputs = {users.path: "the users' vectors", items.path: "the items' vectors"}
+    check_writable(out, "the packed file", beside=(SUFFIX,), inputs=inputs)
     limit = _limit(users, items, budget)
     room = Room(users.n, items.n, users.d, limit)
     room.check(budget)
@@ -124,7 +125,7 @@ def pack_vectors(
         survey(vectors, rows, label=label, progress=options.progress)
         for vectors, rows, label in zip((users, items), tried, ("users", "items"), strict=True)
     ]
-    rows = _rows(surveys, users.n, items.n, options.data)
+    rows = _rows(surveys, options.data)
     ids, coded = rows.ids(), rows.coded() if options.with_seen else None
     inside = ids if options.with_ids else {}
     around = None if coded is None else _around(users.n, items.n, coded, inside)
@@ -140,7 +141,7 @@ def pack_vectors(
         report = _write(temporary, plan, sides, inside | seen, around, progress=options.progress)
         # Now, so that an earlier file keeps its ids until it goes, and none has another's.
         ids_path(out).unlink(missing_ok=True)
-    if ids and not options.with_ids:
+    if not options.with_ids:
         write_id_tensors(out, ids, users.n, items.n)
     costs = _costs(out, sides, rows, options)
     return Packed(
@@ -155,7 +156,10 @@ def _limit(users: Vectors, items: Vectors, budget: str) -> int:
             f"{users.path} has vectors of {users.d} numbers, {items.path} of {items.d}; only "
             "vectors of equal length have inner products"
         )
-    limit = parse_bytes(budget, users.n + items.n)
+    try:
+        limit = parse_bytes(budget, users.n + items.n)
+    except BetError:  # offers sparsities, which packing has not
+        limit = None
     if limit is None:
         raise BetError(
             f"packing needs a budget in bytes, got {budget!r}; for example '2 GB' or "
@@ -172,23 +176,17 @@ def _sampled(n: int, most: int, name: str) -> np.ndarray:
     return np.sort(generator.choice(n, most, replace=False, shuffle=False))
 
 
-def _rows(surveys: list[Survey], n_users: int, n_items: int, data: Interactions | None) -> _Rows:
+def _rows(surveys: list[Survey], data: Interactions | None) -> _Rows:
     """Rows by frequency where both sides' are known, from the data or from the files."""
     names, matrix = (surveys[0].ids, surveys[1].ids), None
     frequencies = surveys[0].frequency, surveys[1].frequency
     if data is not None:
-        matrix = numbered(data, names, n_users, n_items)
+        matrix = numbered(data, names)
         order = FrequencyOrder.of(matrix)
         frequencies = order.user_frequency, order.item_frequency
     places: list[np.ndarray | None] = [None, None]
     if frequencies[0] is not None and frequencies[1] is not None:
         places = [_places(-frequency) for frequency in frequencies if frequency is not None]
-    if any(part is not None for part in (*names, places[0])):
-        # Whose number is whose is no longer said by the order alone.
-        names = tuple(  # type: ignore[assignment]
-            np.arange(n) if known is None else known
-            for known, n in zip(names, (n_users, n_items), strict=True)
-        )
     return _Rows(names, (places[0], places[1]), matrix)
 
 
@@ -264,7 +262,7 @@ def _costs(path: Path, sides: tuple[Side, Side], rows: _Rows, options: Options) 
     n_users, n_items = sides[0].vectors.n, sides[1].vectors.n
     wanted = None
     if options.test is not None:
-        positives = numbered(options.test, rows.names, n_users, n_items)
+        positives = numbered(options.test, rows.names)
         wanted = Wanted(positives, seen=rows.matrix)
     elif rows.matrix is not None:
         wanted = Wanted(rows.matrix, seen=None)

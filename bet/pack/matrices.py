@@ -37,7 +37,8 @@ class MatrixVectors(Vectors):
             else:
                 with _opened(self.path) as opened:
                     values = opened.get_slice(self._tensor)[part]
-            yield Block(first, np.array(self.checked(first, values)))
+            ids = np.arange(part.start, part.stop) if with_ids else None
+            yield Block(first, np.array(self.checked(first, values)), ids)
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 from bet.errors import BetError
 
 BLOCK_BYTES = 2**22  # of float32 numbers that are read at once
+MOST_NUMBERS = 4_096  # of a vector: the square of it is held, several times, as float64
 LARGEST = 10_000.0  # number of a vector: what is stored as float16 ends at 65,504
 
 
@@ -29,8 +30,8 @@ class Columns:
 @dataclass(frozen=True)
 class Block:
     """Consecutive rows from number ``first`` on: ``values`` (m, d) float32, and, where they were
-    asked for and the file has them, ``ids`` (m,) int64 or text as objects, ``frequency`` (m,)
-    float64.
+    asked for, ``ids`` (m,) int64 or text as objects, and ``frequency`` (m,) float64 of a file that
+    has it.
     """
 
     first: int
@@ -104,7 +105,7 @@ def open_vectors(path: str | Path, columns: Columns | None = None) -> Vectors:
     if path.is_dir() or suffix == ".parquet":
         from bet.pack.parquet import ParquetVectors
 
-        return _not_empty(ParquetVectors(path, columns))
+        return _checked_shape(ParquetVectors(path, columns))
     if suffix not in (".npy", ".safetensors"):
         raise BetError(
             f"{path}: unknown extension {path.suffix!r} of vectors; known are .npy, .parquet, "
@@ -112,12 +113,17 @@ def open_vectors(path: str | Path, columns: Columns | None = None) -> Vectors:
         )
     from bet.pack.matrices import MatrixVectors
 
-    return _not_empty(MatrixVectors(path, columns))
+    return _checked_shape(MatrixVectors(path, columns))
 
 
-def _not_empty(vectors: Vectors) -> Vectors:
+def _checked_shape(vectors: Vectors) -> Vectors:
     if not vectors.n or not vectors.d:
         raise BetError(
             f"{vectors.path}: {vectors.n} vectors of {vectors.d} numbers; there must be one of each"
+        )
+    if vectors.d > MOST_NUMBERS:
+        raise BetError(
+            f"{vectors.path}: {vectors.n:,} vectors of {vectors.d:,} numbers, at most "
+            f"{MOST_NUMBERS:,} can be packed; is the matrix transposed? A row is a vector"
         )
     return vectors

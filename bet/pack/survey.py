@@ -17,12 +17,12 @@ Names = np.ndarray
 @dataclass(frozen=True)
 class Survey:
     """``gram`` (d, d) float64, the sum of all outer products; ``sample`` (s, d) float32, rows to
-    try roundings on; ``ids`` (n,) and ``frequency`` (n,) where the file has them.
+    try roundings on; ``ids`` (n,), and ``frequency`` (n,) where the file has it.
     """
 
     gram: np.ndarray = field(repr=False)
     sample: np.ndarray = field(repr=False)
-    ids: Names | None = field(repr=False)
+    ids: Names = field(repr=False)
     frequency: np.ndarray | None = field(repr=False)
 
 
@@ -48,7 +48,7 @@ def survey(vectors: Vectors, sampled: np.ndarray, *, label: str, progress: bool)
     return Survey(
         gram,
         np.concatenate(kept),
-        ids=_different(vectors, np.concatenate(ids)) if ids else None,
+        ids=_different(vectors, np.concatenate(ids)),
         frequency=np.concatenate(frequencies) if frequencies else None,
     )
 

@@ -88,9 +88,7 @@ def _starts(amounts: np.ndarray) -> np.ndarray:
     return np.cumsum(amounts) - amounts
 
 
-def _write_side(
-    file: StreamedFile, plan: Plan, side: Side, runs: _Runs, *, progress: bool
-) -> None:
+def _write_side(file: StreamedFile, plan: Plan, side: Side, runs: _Runs, *, progress: bool) -> None:
     vectors, ends = side.vectors, np.cumsum(runs.counts)
     with progress_bar(label=f"pack {vectors.path.name}", total=vectors.n, shown=progress) as bar:
         for block in vectors.blocks():

@@ -1,13 +1,12 @@
 """The table that a run leaves behind: where it may be written, and what is written beside it."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import torch
 
+from bet import files
 from bet.backbones import Recommender
 from bet.data import Interactions
-from bet.errors import BetError
 from bet.files import atomic_path
 from bet.packed import write_ids
 from bet.tables import QuantizedTable, VectorTable
@@ -21,35 +20,8 @@ def check_writable(path: Path, source: Path | str | None = None) -> None:
 
     source: the file that the interactions came from, which must not be overwritten.
     """
-    path = Path(path)
-    if not path.name:
-        raise BetError(f"cannot write the table to {str(path)!r}: it is a folder; name a file")
-    targets = [path, *(path.with_name(path.name + suffix) for suffix in SIDE_FILES)]
-    absent = [folder for folder in path.absolute().parents if not folder.exists()]
-    try:
-        for target in targets:
-            if target.is_dir():
-                what = "the table to " if target == path else ""
-                raise BetError(f"cannot write {what}{target}: it is a folder; name a file")
-            if source is not None and target.resolve() == Path(source).resolve():
-                raise BetError(f"{target} holds the interactions; name another file for the table")
-        with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
-            temporary.touch()
-            raise _Probed
-    except _Probed:
-        pass
-    except OSError as error:
-        raise BetError(
-            f"cannot write the table to {path} ({error}); choose another file"
-        ) from error
-    finally:
-        for folder in absent:
-            with suppress(OSError):
-                folder.rmdir()
-
-
-class _Probed(Exception):
-    """Leaves ``atomic_path`` without writing."""
+    inputs = {} if source is None else {Path(source): "the interactions"}
+    files.check_writable(path, "the table", beside=SIDE_FILES, inputs=inputs)
 
 
 def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
