@@ -17,7 +17,7 @@ from bet.methods.vectors import vector_context
 from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
-from bet.release.families import FILTER, VECTORS, Family, training_facts
+from bet.release.families import FILTER, ROWS, VECTORS, Family, training_facts
 from bet.release.neighbors import neighbor_shapes
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
@@ -92,12 +92,15 @@ def candidate(
     columns: int | None = None,
     history: bool = True,
 ) -> Candidate | None:
-    """The candidate whose file has at most ``task.limit`` bytes; None where there is none.
+    """The candidate whose file has at most ``task.limit`` bytes; None where there is none, and
+    where it could not be fitted to all interactions.
 
     ``history``: whether the file holds what people have seen, as far as there is a choice.
     """
     history = family.reads_graph or history
     if history and not task.history:
+        return None
+    if family in (VECTORS, ROWS) and not task.has_non_items:
         return None
     settings = settings or task.first_settings(family.backbone)
     layout = _layout(task, family, settings, history)
