@@ -85,6 +85,7 @@ class TableRelease:
     holds_ids: bool
     holds_history: bool
     example_user: str  # one of your ids
+    example_excludes_seen: bool  # what is recommended to that user
 
     @property
     def best_by_name(self) -> tuple[Measured, ...]:

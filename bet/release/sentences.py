@@ -15,7 +15,7 @@ def load_lines(release: TableRelease) -> str:
         file=str(release.file),
         user=release.example_user,
         k=min(MOST_SHOWN, release.n_items),
-        seen="" if release.holds_history else ", exclude_seen=False",
+        seen="" if release.example_excludes_seen else ", exclude_seen=False",
     )
 
 
