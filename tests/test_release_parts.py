@@ -94,7 +94,10 @@ def test_bytes_are_known_before_training(task, tmp_path, family, bits, with_ids)
             size = (tmp_path / "file").stat().st_size
             assert size <= each.n_bytes, each.name
             # Numbers in the header may have fewer digits; lists may be shorter than they could be.
-            assert size >= each.n_bytes - 120 or family is BLEND or family.neighbors
+            trained = each.trained_bytes(outcome.trained.model.table.n_bytes())
+            assert trained <= each.n_bytes and size <= trained
+            assert size >= trained - 120 or family.neighbors
+            assert trained == each.n_bytes or family is BLEND
             assert bool(served.layout.interactions or served.layout.seen) == each.history
     assert made
 

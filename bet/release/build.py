@@ -164,6 +164,11 @@ def _build(
         without_histories=choice.without_histories,
         left_out=tuple(choice.left_out),
         too_large=too_large,
+        chosen_again={
+            name: float(value)
+            for name, value in served.layout.facts.items()
+            if value != chosen.measured.settings.get(name, value)
+        },
         test=test,
         references=references,
         report=load(file).byte_report(),

@@ -28,8 +28,8 @@ from bet.training import FitSettings
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model that may be trained, how, and the bytes that serve it: ``n_bytes`` at most, known
-    before.
+    """A model that may be trained, how, and the ``layout`` of its file, no shorter than it will
+    be: a blend tries several tables, of which this is the longest.
 
     ``history``: its file says what everybody has seen.
     """
@@ -38,7 +38,20 @@ class Candidate:
     bits: int | None
     history: bool
     context: TimedContext
-    n_bytes: int
+    layout: RecommenderLayout
+
+    @property
+    def n_bytes(self) -> int:
+        """To serve, at most; known before it is trained."""
+        return self.layout.file_bytes
+
+    def trained_bytes(self, table_bytes: int) -> int:
+        """To serve with the table that came out, at most: in the header a number may have fewer
+        digits.
+        """
+        if not self.family.has_table:
+            return self.n_bytes
+        return replace(self.layout, table_bytes=table_bytes).file_bytes
 
     @property
     def name(self) -> str:
@@ -118,7 +131,7 @@ def candidate(
             return None
     if layout.file_bytes > task.limit:
         return None
-    return Candidate(family, bits, history, context, layout.file_bytes)
+    return Candidate(family, bits, history, context, layout)
 
 
 def changed(

@@ -12,7 +12,7 @@ from bet.release.gate import GateDecision
 class Measured:
     """A candidate that was trained on half of the data, with one of the settings it was tried with.
 
-    ``n_bytes``: to serve, at most. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and
+    ``n_bytes``: to serve, with the table that was trained. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and
     20. ``columns``: numbers per entity, 0 without vectors.
     """
 
@@ -79,6 +79,7 @@ class TableRelease:
     without_histories: GateDecision | None  # about a file without them; None: there was no choice
     left_out: tuple[str, ...]  # for want of time
     too_large: Mapping[str, int]  # bytes of the smallest file, of what does not fit
+    chosen_again: Mapping[str, float]  # numbers of the file that differ from those of ``chosen``
     test: Mapping[str, float]  # means of the chosen one, before it was refitted on everything
     references: tuple[Reference, ...]  # popularity and an untouched ALS
     report: ByteReport

@@ -116,6 +116,17 @@ def _expectation(word: str, alternative: BudgetAlternative, quality: float) -> s
     return f"{word} the bytes ({alternative.limit:,}): {outcome}."
 
 
+def refit_sentence(release: TableRelease) -> str:
+    """Which numbers of the chosen one are others in the file; empty where none are."""
+    if not release.chosen_again:
+        return ""
+    numbers = ", ".join(f"{name} {value:g}" for name, value in release.chosen_again.items())
+    return (
+        "The numbers of a rule are chosen again when it is fitted to all interactions, which are "
+        f"denser: the file has {numbers}."
+    )
+
+
 def left_out_sentence(release: TableRelease) -> str:
     """What was not trained, or not with all its settings, for want of time, and what does not
     fit.

@@ -117,7 +117,7 @@ def measure(candidate: Candidate, outcome: MethodResult, seconds: float) -> Meas
         family=candidate.family.name,
         bits=candidate.bits,
         history=candidate.history,
-        n_bytes=candidate.n_bytes,
+        n_bytes=candidate.trained_bytes(table.n_bytes()),
         columns=table.n_parameters() / table.n,
         quality=trained.result.quality,
         seconds=seconds,

@@ -1,0 +1,49 @@
+"""What the page and the last lines of ``bet table`` say: the lengths of files that were trained, the
+numbers that the file has, what there was no time for.
+"""
+
+import math
+from dataclasses import replace
+from html import unescape
+
+import pytest
+
+from bet.data import planted
+from bet.packed import load
+from bet.release.build import build_table
+from bet.release.page import write_page
+from bet.release.sentences import refit_sentence
+from bet.release.task import Fixed
+
+FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+
+
+def only(monkeypatch, family):
+    """Let ``family`` be chosen, and nothing be searched."""
+    monkeypatch.setattr(
+        "bet.release.choice._weigh_histories", lambda task, best: (best[family], None)
+    )
+    monkeypatch.setattr("bet.release.build.search", lambda *_: (None, "not here"))
+
+
+@pytest.mark.parametrize("family", ["filter", "blend", "ials"])
+def test_the_page_describes_the_file_that_was_written(tmp_path, monkeypatch, family):
+    """Its length, also of a blend that takes fewer bits than fit, and the numbers in it."""
+    only(monkeypatch, family)
+    release = build_table(planted(), 20_000, tmp_path / "t", fixed=FAST)
+    length = (tmp_path / "t").stat().st_size
+    assert length <= release.chosen.n_bytes <= length + 120
+    assert release.half.best is None or release.half.best.n_bytes <= 10_000
+    shown = {**release.chosen.settings, **release.chosen_again}
+    facts = dict(load(tmp_path / "t").facts)
+    assert facts == {name: shown[name] for name in facts}
+    page = unescape(write_page(release).read_text())
+    again = replace(release, chosen_again={"user_exponent": 0.25})
+    assert "the file has user_exponent 0.25." in refit_sentence(again)
+    assert refit_sentence(release) in page and refit_sentence(replace(release, chosen_again={})) == ""
+    assert bool(release.chosen_again) <= (family != "ials")
