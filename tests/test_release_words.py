@@ -2,7 +2,6 @@
 numbers that the file has, what there was no time for.
 """
 
-import math
 from dataclasses import replace
 from html import unescape
 
@@ -12,7 +11,7 @@ from bet.data import planted
 from bet.packed import load
 from bet.release.build import build_table
 from bet.release.page import write_page
-from bet.release.sentences import refit_sentence
+from bet.release.sentences import expectations, refit_sentence
 from bet.release.task import Fixed
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
@@ -47,3 +46,16 @@ def test_the_page_describes_the_file_that_was_written(tmp_path, monkeypatch, fam
     assert "the file has user_exponent 0.25." in refit_sentence(again)
     assert refit_sentence(release) in page and refit_sentence(replace(release, chosen_again={})) == ""
     assert bool(release.chosen_again) <= (family != "ials")
+
+
+def test_what_there_was_no_time_for_is_not_called_worse(tmp_path, monkeypatch):
+    """Filter and vectors were trained for the budget; for half and double nothing else is."""
+    only(monkeypatch, "filter")
+    with monkeypatch.context() as patch:
+        patch.setattr("bet.release.build.ALTERNATIVES", -1.0)
+        release = build_table(planted(), 6_000, tmp_path / "t", fixed=FAST)
+    assert "Double the bytes (12,000): not known, for want of time" in expectations(release)
+    release = build_table(planted(), 6_000, tmp_path / "t", fixed=FAST)
+    assert not release.double.is_partial and "for want of time" not in expectations(release)
+    some = replace(release, half=replace(release.double, is_partial=True))
+    assert "(not all of it was trained, for want of time)" in expectations(some)

@@ -34,12 +34,13 @@ class Measured:
 @dataclass(frozen=True)
 class BudgetAlternative:
     """What another budget would give: what was trained for it and fits, or ``instead`` why nothing
-    was.
+    was. ``is_partial``: there was no time for some of it.
     """
 
     limit: int  # bytes
     candidates: tuple[Measured, ...]
     instead: str | None = None
+    is_partial: bool = False
 
     @property
     def best(self) -> Measured | None:

@@ -113,7 +113,8 @@ def _expectation(word: str, alternative: BudgetAlternative, quality: float) -> s
     if best is not None:
         change = f"validation quality {best.quality / quality - 1:+.1%} against the chosen one"
         outcome = f"{best.name}, {best.n_bytes:,} bytes, {change}"
-    return f"{word} the bytes ({alternative.limit:,}): {outcome}."
+    partial = " (not all of it was trained, for want of time)" if alternative.is_partial else ""
+    return f"{word} the bytes ({alternative.limit:,}): {outcome}{partial}."
 
 
 def refit_sentence(release: TableRelease) -> str:

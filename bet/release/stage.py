@@ -42,6 +42,9 @@ class Stage:
     slowest: float = 0.0  # seconds of a training so far
     _known: set[str] = field(default_factory=set)  # keys of candidates
 
+    def has_trained(self, candidate: Candidate) -> bool:
+        return candidate.key in self._known
+
     def best_of(
         self, candidates: Iterable[Candidate | None], best: Tried | None = None
     ) -> Tried | None:
