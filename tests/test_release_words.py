@@ -10,8 +10,14 @@ import pytest
 from bet.data import planted
 from bet.packed import load
 from bet.release.build import build_table
+from bet.release.gate import GateDecision
 from bet.release.page import write_page
-from bet.release.sentences import expectations, refit_sentence
+from bet.release.sentences import (
+    decision_sentence,
+    expectations,
+    reference_sentence,
+    refit_sentence,
+)
 from bet.release.task import Fixed
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
@@ -59,3 +65,33 @@ def test_what_there_was_no_time_for_is_not_called_worse(tmp_path, monkeypatch):
     assert not release.double.is_partial and "for want of time" not in expectations(release)
     some = replace(release, half=replace(release.double, is_partial=True))
     assert "(not all of it was trained, for want of time)" in expectations(some)
+
+
+def test_a_file_below_popularity_is_warned_about(tmp_path):
+    release = build_table(planted(), 3_000, tmp_path / "t", fixed=FAST)
+    popular = release.references[0].test["ndcg@20"]
+    worse, equal = (
+        replace(release, test={**release.test, "ndcg@20": popular - gap}) for gap in (0.01, 0.0)
+    )
+    said = "This file is worse than popularity on test"
+    assert said in reference_sentence(worse) and said in write_page(worse).read_text()
+    assert said not in reference_sentence(equal) and said not in write_page(equal).read_text()
+
+
+def test_a_file_without_histories_is_always_offered(tmp_path):
+    """With what it gives and the rule by which it would have been used, also where no users were
+    asked.
+    """
+    release = build_table(planted(), 8_000, tmp_path / "t", fixed=FAST)
+    best = {
+        history: max(each.quality for each in release.measured if each.history == history)
+        for history in (True, False)
+    }
+    offered = f"has validation quality {best[False] / best[True] - 1:+.1%} against the best with"
+    rule = "only if its quality is higher by more than 5% and users that the selection never saw"
+    asked = GateDecision(accepted=False, difference=0.1, bound=-0.1, users=60)
+    for decision in (None, asked, replace(asked, accepted=True)):
+        said = decision_sentence(replace(release, without_histories=decision))
+        assert offered in said and rule in said
+    bare = build_table(planted(), 8_000, tmp_path / "u", fixed=FAST, history=False)
+    assert "--no-history" not in decision_sentence(bare)

@@ -23,6 +23,7 @@ from bet.release.sentences import (
     left_out_sentence,
     load_lines,
     refit_sentence,
+    warning_sentence,
 )
 from bet.report.style import use_style
 
@@ -86,6 +87,7 @@ def write_page(release: TableRelease) -> Path:
         picture=_picture(release),
         expectations=expectations(release),
         candidates=_candidate_table(release).to_html(index=False, border=0),
+        warning=warning_sentence(release),
         refitted=refit_sentence(release),
         left_out=left_out_sentence(release),
         parts=pd.DataFrame([parts]).to_html(index=False, border=0),
