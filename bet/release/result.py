@@ -12,8 +12,9 @@ from bet.release.gate import GateDecision
 class Measured:
     """A candidate that was trained on half of the data, with one of the settings it was tried with.
 
-    ``n_bytes``: to serve, with the table that was trained. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and
-    20. ``columns``: numbers per entity, 0 without vectors.
+    ``n_bytes``: to serve, with the table that was trained; numbers in the header may have fewer
+    digits. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and 20. ``columns``:
+    numbers per entity, 0 without vectors.
     """
 
     name: str

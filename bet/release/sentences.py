@@ -75,8 +75,8 @@ def _histories(release: TableRelease) -> str:
         f"quality {best.quality / holding - 1:+.1%} against the best with them."
     )
     rule = (
-        f"One without is used only if its quality is higher by more than {WORTH:.0%} and users that "
-        "the selection never saw gain from it."
+        f"One without is used only if its quality is higher by more than {WORTH:.0%} and users "
+        "that the selection never saw gain from it."
     )
     if decision is None:
         return f"{offered} {rule}"

@@ -146,9 +146,9 @@ def choose_again(task: Task, earlier: Earlier) -> Choice:
         made = _candidate(task, earlier)
         if made is None and not task.has_non_items:
             raise BetError(
-                f"the {earlier.family} of the earlier file cannot be fitted where everybody has all "
-                f"{task.interactions.n_items:,} items; give all interactions with --data, without "
-                "--continue"
+                f"the {earlier.family} of the earlier file cannot be fitted where everybody has "
+                f"all {task.interactions.n_items:,} items; give all interactions with --data, "
+                "without --continue"
             )
         if made is None:
             raise BetError(
