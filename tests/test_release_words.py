@@ -96,3 +96,10 @@ def test_a_file_without_histories_is_always_offered(tmp_path):
         assert offered in said and rule in said
     bare = build_table(planted(), 8_000, tmp_path / "u", fixed=FAST, history=False)
     assert "--no-history" not in decision_sentence(bare)
+
+
+def test_what_there_was_no_time_for_is_not_called_too_large(tmp_path):
+    release = build_table(planted(), 8_000, tmp_path / "t", fixed=FAST, minutes=1e-6)
+    assert release.too_large and "graph filter" in release.left_out
+    said = decision_sentence(release)
+    assert said.startswith("Only popularity was trained.") and "Only popularity fits" not in said

@@ -51,7 +51,7 @@ def decision_sentence(release: TableRelease) -> str:
 def _fits(release: TableRelease) -> str:
     if {measured.family for measured in release.measured} != {"popularity"}:
         return ""
-    if not release.too_large:
+    if release.left_out or not release.too_large:  # others fit, and there was no time
         return "Only popularity was trained."
     name, n_bytes = min(release.too_large.items(), key=lambda each: each[1])
     return (
