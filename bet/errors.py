@@ -5,6 +5,10 @@ class BetError(ValueError):
     """Bad input; the message names the value, the limit and the remedy."""
 
 
+class UnknownId(BetError):
+    """A user or an item that a file does not have: in a web process, somebody new."""
+
+
 class BudgetNotMet(BetError):
     """A method ended above the budget: a result, and recorded as one."""
 

@@ -12,6 +12,7 @@ from test_readme import section, table_rows
 
 from bet.__main__ import main
 from bet.data import from_pairs
+from bet.errors import UnknownId
 from bet.pack import Options, open_vectors, pack_vectors
 from bet.packed import layout_of, write_packed
 
@@ -57,6 +58,16 @@ def test_every_python_block_runs(shop, capsys):
     best = names["best_items"]("somebody", ["tea", "cup"])
     assert best == names["model"].recommend_for(["tea", "cup"], k=10).items
     assert len(best) == 10 and not {"tea", "cup"} & {*best}
+    # Without histories a known user still gets her own items, and no other error is hidden.
+    options = Options(with_seen=False)
+    vectors = open_vectors("users.parquet"), open_vectors("items.parquet")
+    pack_vectors(*vectors, "100 B/entity", Path("shop.safetensors"), options)
+    (block,) = (block for block in blocks if "def best_items" in block)
+    exec(compile(block, "docs/own_data.md", "exec"), names)
+    own = names["model"].recommend(["ann"], k=10, exclude_seen=False).items[0]
+    assert names["best_items"]("ann", ["tea", "cup"]) == own
+    with pytest.raises(UnknownId, match="unknown item 'coal'"):
+        names["best_items"]("somebody", ["coal"])
 
 
 def test_quality_by_bytes_is_the_measured_one():

@@ -127,7 +127,7 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
     assert any(line.startswith("popularity: quality") for line in said)
     printed = run.stdout.splitlines()
     assert printed[0].startswith(f"{out}: {out.stat().st_size:,} bytes to serve of at most 5,376; ")
-    assert any("popularity" in line and "implicit" in line for line in printed)
+    assert any("popularity" in line and "ALS of default settings, 64 f" in line for line in printed)
     assert (tmp_path / "shop.safetensors.html").is_file()
     pasted = subprocess.run(
         [sys.executable, "-c", "\n".join(printed[-3:])], capture_output=True, text=True
@@ -147,6 +147,8 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
     ("options", "message"),
     [
         (["--budget", "90%"], "needs a budget in bytes"),
+        (["--budget", "none"], "needs a budget in bytes"),
+        (["--budget", "abc"], "needs a budget in bytes, got 'abc'; for example '2 MB'"),
         (["--budget", "1 MB", "--minutes", "0"], "minutes must lie in"),
         (["--budget", "1 MB", "--l2", "-1"], "l2 must be positive"),
         (["--budget", "1 MB", "--no-history", "--continue", "x"], "leave --no-history out"),
@@ -161,12 +163,22 @@ def test_bad_options_are_refused(tmp_path, capsys, options, message):
     assert not (tmp_path / "t").exists()
 
 
+@pytest.mark.parametrize("options", [["--budget", "1 MB"], ["--continue", "shop.safetensors"]])
+def test_whose_interactions_is_always_said(tmp_path, capsys, options):
+    """No dataset is mixed into somebody's file because --data was forgotten."""
+    with pytest.raises(SystemExit) as end:
+        bet.__main__.main(["table", "--out", str(tmp_path / "t"), *options])
+    assert end.value.code == 2
+    assert "the following arguments are required: --data" in capsys.readouterr().err
+    assert not (tmp_path / "t").exists()
+
+
 def test_too_little_memory_names_the_road_to_more(tmp_path, capsys, monkeypatch):
     def too_many(_):
         raise MemoryError
 
     monkeypatch.setattr("bet.cli.table.interactions_of", too_many)
-    command = ["table", "--budget", "1 MB", "--out", str(tmp_path / "t")]
+    command = ["table", "--data", "tiny", "--budget", "1 MB", "--out", str(tmp_path / "t")]
     assert bet.__main__.main(command) == 1
     assert "docs/scale_out.md" in capsys.readouterr().err
 

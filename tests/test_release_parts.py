@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy.sparse import csr_array
 
 import bet
 from bet.data import evaluable_split, from_pairs, planted
@@ -93,7 +94,10 @@ def test_bytes_are_known_before_training(task, tmp_path, family, bits, with_ids)
             size = (tmp_path / "file").stat().st_size
             assert size <= each.n_bytes, each.name
             # Numbers in the header may have fewer digits; lists may be shorter than they could be.
-            assert size >= each.n_bytes - 120 or family is BLEND or family.neighbors
+            trained = each.trained_bytes(outcome.trained.model.table.n_bytes())
+            assert trained <= each.n_bytes and size <= trained
+            assert size >= trained - 120 or family.neighbors
+            assert trained == each.n_bytes or family is BLEND
             assert bool(served.layout.interactions or served.layout.seen) == each.history
     assert made
 
@@ -170,6 +174,42 @@ def test_an_untouched_als_is_what_its_sweeps_converge_to():
     np.testing.assert_allclose(scores, users @ items.T, atol=1e-3)
     narrow = untouched_als(train[:5], factors=64)(torch.arange(5))
     assert narrow.shape == (5, dense.shape[1]) and torch.isfinite(narrow).all()
+    # Of one user the only factor is the row itself, shrunk by the penalty over its length.
+    row = torch.from_numpy(dense[:1])
+    alone = untouched_als(train[:1])(torch.arange(1))
+    np.testing.assert_allclose(alone, row * (1 - penalty / row.norm()), atol=1e-6)
+    one_item = untouched_als(csr_array(train[:1].T))(torch.arange(dense.shape[1]))
+    np.testing.assert_allclose(one_item, alone.T, atol=1e-6)
+
+
+def test_one_user_gets_a_file(tmp_path):
+    data = from_pairs("one", pd.Series(["ann"] * 50), pd.Series(np.arange(50)))
+    release = build_table(data, 20_000, tmp_path / "t", fixed=FAST)
+    untouched = release.references[1]
+    assert untouched.name == "ALS of default settings, 1 float32 factor"
+    assert untouched.n_bytes == 4 * 51
+    # She has everything: there is something to show only with what she has had.
+    assert bet.load(tmp_path / "t").recommend(["ann"], k=9, exclude_seen=False).items[0]
+    assert "exclude_seen=False" in load_lines(release)
+
+
+@pytest.mark.parametrize("lacks", [False, True])
+def test_users_who_have_everything_get_a_file(tmp_path, lacks):
+    """All pairs of 30 users and 30 items, or all but one: gradients need somebody who lacks an
+    item, also once the model is fitted to all interactions.
+    """
+    users, items = np.divmod(np.arange(900 - lacks), 30)
+    data = from_pairs("dense", pd.Series(users), pd.Series(items))
+    release = build_table(data, 20_000, tmp_path / "t", fixed=FAST)
+    assert {"popularity", "ials"} < {each.family for each in release.measured}
+    trained = any("lightgcn" in each.family for each in release.measured)
+    assert trained == lacks
+    printed = load_lines(release)
+    if lacks:
+        assert release.example_user == "29" and release.example_excludes_seen
+        assert bet.load(tmp_path / "t").recommend(["29"], k=10).items == [["29"]]
+    else:
+        assert "exclude_seen=False" in printed
 
 
 def test_a_clock_has_parts():

@@ -15,7 +15,7 @@ from bet.cli.recommend import add_options as add_recommend_options
 from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
-_DATA = "a name that 'bet datasets' lists, or a file of your own (default: %(default)s)"
+_DATA = "a name that 'bet datasets' lists, or a file of your own"
 _PROFILE = "smoke, default, full, paper, or a study file (study.toml)"
 
 
@@ -97,7 +97,8 @@ def _add_lists(command: Add) -> None:
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("--data", default="movielens-100k", help=_DATA)
+    about = f"{_DATA} (default: %(default)s)"
+    run.add_argument("--data", default="movielens-100k", help=about)
     _add_backbone_and_seed(run)
     run.add_argument(
         "--budget",
@@ -132,7 +133,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 
 def _add_table(table: argparse.ArgumentParser) -> None:
-    table.add_argument("--data", default="movielens-100k", help=_DATA)
+    table.add_argument("--data", required=True, help=_DATA)
     table.add_argument(
         "--budget",
         help="bytes that all that serves may have: '2 MB', '512 KiB', '25.6 B/entity' (with "

@@ -37,6 +37,7 @@ def table(options: argparse.Namespace) -> None:
 def _table(options: argparse.Namespace) -> None:
     if options.budget is None and options.continue_from is None:
         options.parser.error("the following arguments are required: --budget (or --continue)")
+    _check_is_bytes(options.budget)
     fixed = Fixed(options.epochs, options.learning_rate, options.l2, options.columns)
     interactions, earlier = interactions_of(options), None
     if options.continue_from is not None:
@@ -77,9 +78,18 @@ def _limit(budget: str | None, interactions: Interactions, earlier: Earlier | No
         assert earlier is not None, "one of them is given"
         return same_bytes(earlier, interactions)
     limit = parse_bytes(budget, interactions.n_users + interactions.n_items)
-    if limit is None:
-        raise BetError(
-            f"a file needs a budget in bytes, got {budget!r}; for example '2 MB' or "
-            "'25.6 B/entity'"
-        )
+    assert limit is not None, "checked before the interactions were read"
     return limit
+
+
+def _check_is_bytes(budget: str | None) -> None:
+    """Raise BetError unless ``budget`` states bytes, or is None."""
+    refused = BetError(
+        f"a file needs a budget in bytes, got {budget!r}; for example '2 MB' or '25.6 B/entity'"
+    )
+    try:
+        limit = parse_bytes(budget, 1)
+    except BetError as error:  # its message offers what other commands take
+        raise refused from error
+    if budget is not None and limit is None:
+        raise refused

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from bet.errors import BetError
+from bet.errors import BetError, UnknownId
 from bet.packed.byte_report import ByteReport
 from bet.packed.ids import TENSORS, IdMap, ids_inside, ids_path, read_ids
 from bet.packed.nearest import nearest_ids
@@ -90,7 +90,8 @@ class OpenFile(ABC):
     def user_rows(self, ids: Iterable[object]) -> list[int]:
         """Rows of users by your ids; a number and its text are the same id.
 
-        Raises BetError for an unknown id, which names the nearest ones, and without ids.
+        Raises UnknownId, a BetError, for an unknown id, which names the nearest ones, and BetError
+        without ids.
         """
         return self._find(self.ids.user_rows, ids, "user")
 
@@ -107,7 +108,7 @@ class OpenFile(ABC):
         except KeyError as error:
             (name,) = error.args
             near = " or ".join(map(repr, nearest_ids(name, row_of)))
-            raise BetError(
+            raise UnknownId(
                 f"{self.path}: unknown {side} {name!r}; the file has {len(row_of):,} {side}s"
                 + (f", is it {near}?" if near else "")
             ) from error

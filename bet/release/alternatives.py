@@ -27,18 +27,22 @@ def alternative(task: Task, choice: Choice, limit: int, stage: Stage) -> BudgetA
         for name, tried in choice.best.items()
         if name in RULES and tried.measured.n_bytes <= limit
     ]
-    rows += _train(other, choice, stage)
+    trained, is_partial = _train(other, choice, stage)
+    rows += trained
     if simple.n_bytes <= limit and simple.quality >= max(row.quality for row in rows):
-        return BudgetAlternative(limit, (), "the same file; nothing longer was better")
+        if is_partial and not any(row.n_bytes > simple.n_bytes for row in trained):
+            return BudgetAlternative(limit, (), "not known, for want of time; give more minutes")
+        return BudgetAlternative(limit, (), "the same file; nothing longer was better", is_partial)
     none = None if rows else "nothing that recommends fits"
-    return BudgetAlternative(limit, tuple(rows), none)
+    return BudgetAlternative(limit, tuple(rows), none, is_partial)
 
 
-def _train(task: Task, choice: Choice, stage: Stage) -> list[Measured]:
-    """Rows of what is trained for the limit of ``task``."""
+def _train(task: Task, choice: Choice, stage: Stage) -> tuple[list[Measured], bool]:
+    """Rows of what is trained for the limit of ``task``; whether time was short for some of it."""
     before = len(stage.measured)
-    stage.best_of(_candidates(task, choice))
-    return stage.measured[before:]
+    candidates = [each for each in _candidates(task, choice) if each is not None]
+    stage.best_of(candidates)
+    return stage.measured[before:], not all(stage.has_trained(each) for each in candidates)
 
 
 def _candidates(task: Task, choice: Choice) -> Iterable[Candidate | None]:

@@ -9,6 +9,8 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from bet.backbones import Recommender
 from bet.data import Interactions, evaluable_split
 from bet.errors import BetError
@@ -28,7 +30,7 @@ from bet.release.result import BudgetAlternative, Reference, TableRelease
 from bet.release.searched import search
 from bet.release.stage import Stage, Tried
 from bet.release.task import Fixed, Task
-from bet.release.untouched import float32_bytes, untouched_als
+from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
 from bet.search import TrainingData, Workspace, refit
 from bet.serving import ServedFile, coded_in_order, served_file, write_served
@@ -143,6 +145,8 @@ def _build(
     test = score_on_test(task, chosen.outcome.trained.model.ranker())
     model = _refit(task, chosen)
     served = _write(task, file, chosen, model)
+    holds_history = bool(served.layout.interactions or served.layout.seen)
+    lacking = np.diff(task.interactions.matrix.indptr) < task.interactions.n_items
     return TableRelease(
         file=file,
         limit=task.limit,
@@ -160,12 +164,18 @@ def _build(
         without_histories=choice.without_histories,
         left_out=tuple(choice.left_out),
         too_large=too_large,
+        chosen_again={
+            name: float(value)
+            for name, value in served.layout.facts.items()
+            if value != chosen.measured.settings.get(name, value)
+        },
         test=test,
         references=references,
         report=load(file).byte_report(),
         holds_ids=bool(task.ids),
-        holds_history=bool(served.layout.interactions or served.layout.seen),
-        example_user=ids_of(task.interactions)[0][0],
+        holds_history=holds_history,
+        example_user=ids_of(task.interactions)[0][int(lacking.argmax())],
+        example_excludes_seen=holds_history and bool(lacking.any()),
     )
 
 
@@ -198,13 +208,14 @@ def _popularity(task: Task, popular: Tried) -> Reference:
 
 
 def _untouched(task: Task, popular: Tried) -> Reference:
-    """What ALS with a library's defaults gives, in float32."""
+    """What ALS of default settings gives, in float32."""
     ranker, context = untouched_als(task.data.train), popular.candidate.context
     device = task.workspace.device
     ranked = evaluate(ranker, context.selection, [task.data.train], device=device)
+    factors = untouched_factors(task.data.train.shape)
     return Reference(
-        "ALS with implicit's defaults, 64 float32 factors",
-        float32_bytes(task.data.n),
+        f"ALS of default settings, {factors} float32 factor{'s' * (factors > 1)}",
+        float32_bytes(task.data.n, factors),
         ranked.means()["quality"],
         score_on_test(task, ranker),
     )

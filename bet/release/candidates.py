@@ -17,7 +17,7 @@ from bet.methods.vectors import vector_context
 from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
-from bet.release.families import FILTER, VECTORS, Family, training_facts
+from bet.release.families import FILTER, ROWS, VECTORS, Family, training_facts
 from bet.release.neighbors import neighbor_shapes
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
@@ -28,8 +28,8 @@ from bet.training import FitSettings
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """A model that may be trained, how, and the bytes that serve it: ``n_bytes`` at most, known
-    before.
+    """A model that may be trained, how, and the ``layout`` of its file, no shorter than it will
+    be: a blend tries several tables, of which this is the longest.
 
     ``history``: its file says what everybody has seen.
     """
@@ -38,7 +38,20 @@ class Candidate:
     bits: int | None
     history: bool
     context: TimedContext
-    n_bytes: int
+    layout: RecommenderLayout
+
+    @property
+    def n_bytes(self) -> int:
+        """To serve, at most; known before it is trained."""
+        return self.layout.file_bytes
+
+    def trained_bytes(self, table_bytes: int) -> int:
+        """To serve with the table that came out, at most: in the header a number may have fewer
+        digits.
+        """
+        if not self.family.has_table:
+            return self.n_bytes
+        return replace(self.layout, table_bytes=table_bytes).file_bytes
 
     @property
     def name(self) -> str:
@@ -92,12 +105,15 @@ def candidate(
     columns: int | None = None,
     history: bool = True,
 ) -> Candidate | None:
-    """The candidate whose file has at most ``task.limit`` bytes; None where there is none.
+    """The candidate whose file has at most ``task.limit`` bytes; None where there is none, and
+    where it could not be fitted to all interactions.
 
     ``history``: whether the file holds what people have seen, as far as there is a choice.
     """
     history = family.reads_graph or history
     if history and not task.history:
+        return None
+    if family in (VECTORS, ROWS) and not task.has_non_items:
         return None
     settings = settings or task.first_settings(family.backbone)
     layout = _layout(task, family, settings, history)
@@ -115,7 +131,7 @@ def candidate(
             return None
     if layout.file_bytes > task.limit:
         return None
-    return Candidate(family, bits, history, context, layout.file_bytes)
+    return Candidate(family, bits, history, context, layout)
 
 
 def changed(

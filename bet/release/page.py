@@ -22,6 +22,8 @@ from bet.release.sentences import (
     ids_sentence,
     left_out_sentence,
     load_lines,
+    refit_sentence,
+    warning_sentence,
 )
 from bet.report.style import use_style
 
@@ -85,6 +87,8 @@ def write_page(release: TableRelease) -> Path:
         picture=_picture(release),
         expectations=expectations(release),
         candidates=_candidate_table(release).to_html(index=False, border=0),
+        warning=warning_sentence(release),
+        refitted=refit_sentence(release),
         left_out=left_out_sentence(release),
         parts=pd.DataFrame([parts]).to_html(index=False, border=0),
     )

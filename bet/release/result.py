@@ -12,8 +12,9 @@ from bet.release.gate import GateDecision
 class Measured:
     """A candidate that was trained on half of the data, with one of the settings it was tried with.
 
-    ``n_bytes``: to serve, at most. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and
-    20. ``columns``: numbers per entity, 0 without vectors.
+    ``n_bytes``: to serve, with the table that was trained; numbers in the header may have fewer
+    digits. ``quality``: on validation, mean of Recall and NDCG at 5, 10 and 20. ``columns``:
+    numbers per entity, 0 without vectors.
     """
 
     name: str
@@ -34,12 +35,13 @@ class Measured:
 @dataclass(frozen=True)
 class BudgetAlternative:
     """What another budget would give: what was trained for it and fits, or ``instead`` why nothing
-    was.
+    was. ``is_partial``: there was no time for some of it.
     """
 
     limit: int  # bytes
     candidates: tuple[Measured, ...]
     instead: str | None = None
+    is_partial: bool = False
 
     @property
     def best(self) -> Measured | None:
@@ -79,12 +81,14 @@ class TableRelease:
     without_histories: GateDecision | None  # about a file without them; None: there was no choice
     left_out: tuple[str, ...]  # for want of time
     too_large: Mapping[str, int]  # bytes of the smallest file, of what does not fit
+    chosen_again: Mapping[str, float]  # numbers of the file that differ from those of ``chosen``
     test: Mapping[str, float]  # means of the chosen one, before it was refitted on everything
     references: tuple[Reference, ...]  # popularity and an untouched ALS
     report: ByteReport
     holds_ids: bool
     holds_history: bool
     example_user: str  # one of your ids
+    example_excludes_seen: bool  # what is recommended to that user
 
     @property
     def best_by_name(self) -> tuple[Measured, ...]:

@@ -57,7 +57,7 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
         return None, TOO_LATE
     except BetError as error:
         return None, f"it is not possible here ({error})"
-    return _tried(task, simple, outcome, name, time.monotonic() - started), None
+    return _tried(simple, outcome, name, time.monotonic() - started), None
 
 
 def _blended(outcome: MethodResult, simple: Tried) -> MethodResult:
@@ -78,16 +78,12 @@ def _blended(outcome: MethodResult, simple: Tried) -> MethodResult:
     return replace(outcome, trained=Trained(model, result), refit=fit_again)
 
 
-def _tried(
-    task: Task, simple: Tried, outcome: MethodResult, name: str, seconds: float
-) -> Tried:
-    base, old, new = simple.candidate, simple.outcome.trained.model, outcome.trained.model
-    n_bytes = base.n_bytes - old.table.n_bytes() + new.table.n_bytes()
+def _tried(simple: Tried, outcome: MethodResult, name: str, seconds: float) -> Tried:
+    base = simple.candidate
     row: Measured = replace(
         measure(base, outcome, seconds),
         name=name + ("" if base.history else ", without histories"),
         family="search",
         bits=None,
-        n_bytes=min(task.limit, n_bytes),
     )
     return Tried(base, outcome, row)

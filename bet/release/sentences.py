@@ -1,5 +1,6 @@
 """What the page and the last lines say about a file that was written."""
 
+from bet.release.choice import WORTH
 from bet.release.gate import CONFIDENCE, GateDecision
 from bet.release.result import BudgetAlternative, TableRelease
 
@@ -15,7 +16,7 @@ def load_lines(release: TableRelease) -> str:
         file=str(release.file),
         user=release.example_user,
         k=min(MOST_SHOWN, release.n_items),
-        seen="" if release.holds_history else ", exclude_seen=False",
+        seen="" if release.example_excludes_seen else ", exclude_seen=False",
     )
 
 
@@ -50,7 +51,7 @@ def decision_sentence(release: TableRelease) -> str:
 def _fits(release: TableRelease) -> str:
     if {measured.family for measured in release.measured} != {"popularity"}:
         return ""
-    if not release.too_large:
+    if release.left_out or not release.too_large:  # others fit, and there was no time
         return "Only popularity was trained."
     name, n_bytes = min(release.too_large.items(), key=lambda each: each[1])
     return (
@@ -61,21 +62,27 @@ def _fits(release: TableRelease) -> str:
 
 def _histories(release: TableRelease) -> str:
     decision, chosen = release.without_histories, release.chosen
-    bare = [each for each in release.measured if not each.history and not each.is_searched]
-    if not bare or (decision is None and not chosen.history):
+    simple = [each for each in release.measured if not each.is_searched]
+    bare = [each for each in simple if not each.history]
+    if decision is None and not chosen.history:  # there was no choice
         return ""
+    if not bare:
+        return "No file without histories was trained (--no-history makes one)."
     best = max(bare, key=lambda each: each.quality)
-    if decision is None:
-        change = best.quality / chosen.quality - 1
-        return (
-            f"Without histories (--no-history) the best, {best.name.split(',')[0]}, has validation "
-            f"quality {change:+.1%} against the chosen one."
-        )
-    used = "without" if decision.accepted else "with"
-    return (
-        f"A file {used} histories is used. {_numbers(decision, 'the best without them')} It is "
-        "used only if its validation quality is higher by a twentieth and those users gain from it."
+    holding = max(each.quality for each in simple if each.history)
+    offered = (
+        f"Without histories (--no-history) the best, {best.name.split(',')[0]}, has validation "
+        f"quality {best.quality / holding - 1:+.1%} against the best with them."
     )
+    rule = (
+        f"One without is used only if its quality is higher by more than {WORTH:.0%} and users "
+        "that the selection never saw gain from it."
+    )
+    if decision is None:
+        return f"{offered} {rule}"
+    used = "without" if decision.accepted else "with"
+    numbers = _numbers(decision, "the best without them")
+    return f"A file {used} histories is used. {offered} {numbers} {rule}"
 
 
 def _searched(release: TableRelease) -> str:
@@ -113,7 +120,19 @@ def _expectation(word: str, alternative: BudgetAlternative, quality: float) -> s
     if best is not None:
         change = f"validation quality {best.quality / quality - 1:+.1%} against the chosen one"
         outcome = f"{best.name}, {best.n_bytes:,} bytes, {change}"
-    return f"{word} the bytes ({alternative.limit:,}): {outcome}."
+    partial = " (not all of it was trained, for want of time)" if alternative.is_partial else ""
+    return f"{word} the bytes ({alternative.limit:,}): {outcome}{partial}."
+
+
+def refit_sentence(release: TableRelease) -> str:
+    """Which numbers of the chosen one are others in the file; empty where none are."""
+    if not release.chosen_again:
+        return ""
+    numbers = ", ".join(f"{name} {value:g}" for name, value in release.chosen_again.items())
+    return (
+        "The numbers of a rule are chosen again when it is fitted to all interactions, which are "
+        f"denser: the file has {numbers}."
+    )
 
 
 def left_out_sentence(release: TableRelease) -> str:
@@ -138,4 +157,17 @@ def reference_sentence(release: TableRelease) -> str:
         f"{each.name} {each.test['ndcg@20']:.4f} in {each.n_bytes:,} bytes"
         for each in release.references
     ]
-    return f"NDCG@20 on test: this file {release.test['ndcg@20']:.4f}; {', '.join(parts)}."
+    scores = f"NDCG@20 on test: this file {release.test['ndcg@20']:.4f}; {', '.join(parts)}."
+    return f"{scores} {warning_sentence(release)}".rstrip()
+
+
+def warning_sentence(release: TableRelease) -> str:
+    """That test users would get more from popularity; empty where they would not."""
+    popularity, ndcg = release.references[0], release.test["ndcg@20"]
+    if ndcg >= popularity.test["ndcg@20"]:
+        return ""
+    return (
+        f"This file is worse than popularity on test (NDCG@20 {ndcg:.4f} against "
+        f"{popularity.test['ndcg@20']:.4f}): recommend what is popular instead, or give more "
+        "interactions."
+    )

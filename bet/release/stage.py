@@ -42,6 +42,9 @@ class Stage:
     slowest: float = 0.0  # seconds of a training so far
     _known: set[str] = field(default_factory=set)  # keys of candidates
 
+    def has_trained(self, candidate: Candidate) -> bool:
+        return candidate.key in self._known
+
     def best_of(
         self, candidates: Iterable[Candidate | None], best: Tried | None = None
     ) -> Tried | None:
@@ -117,7 +120,7 @@ def measure(candidate: Candidate, outcome: MethodResult, seconds: float) -> Meas
         family=candidate.family.name,
         bits=candidate.bits,
         history=candidate.history,
-        n_bytes=candidate.n_bytes,
+        n_bytes=candidate.trained_bytes(table.n_bytes()),
         columns=table.n_parameters() / table.n,
         quality=trained.result.quality,
         seconds=seconds,

@@ -63,6 +63,14 @@ class Task:
     deadline: Deadline = field(default_factory=Deadline)  # of everything that is trained for it
 
     @property
+    def has_non_items(self) -> bool:
+        """Whether somebody lacks an item: else gradients, which compare a user's items with others,
+        cannot fit the final model to all interactions.
+        """
+        matrix = self.interactions.matrix
+        return bool((np.diff(matrix.indptr) < matrix.shape[1]).any())
+
+    @property
     def validation_share(self) -> float:
         """Of the users: those that select. At most half; the gate needs the others. Of many
         interactions fewer, since a rule takes longer for each.

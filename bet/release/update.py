@@ -144,6 +144,12 @@ def choose_again(task: Task, earlier: Earlier) -> Choice:
     best = {"popularity": popular}
     if earlier.family != POPULARITY.name:
         made = _candidate(task, earlier)
+        if made is None and not task.has_non_items:
+            raise BetError(
+                f"the {earlier.family} of the earlier file cannot be fitted where everybody has "
+                f"all {task.interactions.n_items:,} items; give all interactions with --data, "
+                "without --continue"
+            )
         if made is None:
             raise BetError(
                 f"the {earlier.family} of the earlier file and all interactions do not fit into "
