@@ -110,9 +110,8 @@ def answer():
     """The sentences of README's answer, from the tables of the reports."""
     rule, full = served("graph-filter"), served("full", "lightgcn")
     blend = served("blend", "lightgcn", "51.2 B/entity to serve")
-    elsewhere = served("graph-filter", dataset="yelp2018"), served(
-        "full", "lightgcn", dataset="yelp2018"
-    )
+    yelp = "yelp2018"
+    elsewhere = served("graph-filter", dataset=yelp), served("full", "lightgcn", dataset=yelp)
     for simple, trained in ((rule, full), elsewhere):
         assert simple[0] > trained[0] and float(simple[1]) < float(trained[1])
     fitting = read("full", "best_to_serve").set_index("at most").loc[25.6]
@@ -124,7 +123,7 @@ def answer():
     pairs, _, behind_best, _, clearly_behind_best = counts("best on validation")
     assert behind_best == pairs
     _, _, behind_rule, _, clearly_behind_rule = counts("tuned rule")
-    (yelp, yelp_paper), (bet, paper) = (beside(dataset) for dataset in ("yelp2018", "gowalla"))
+    (ours, theirs), (bet, paper) = (beside(dataset) for dataset in (yelp, "gowalla"))
     return [
         f"a Recall@20 of {rule[0]} in {rule[1]} bytes per entity",
         f"the full LightGCN has {full[0]} in {full[1]}.",
@@ -141,8 +140,7 @@ def answer():
         f"below its best competitor's in all {pairs} pairs of backbone and budget (significantly "
         f"in {clearly_behind_best}) and below the tuned power law's in {behind_rule} "
         f"(significantly in {clearly_behind_rule}).",
-        f"our BET has a Recall@20 of {yelp} at 80, 90 and 95 % sparsity; the paper reports "
-        f"{yelp_paper}.",
+        f"BET has a Recall@20 of {ours} at 80, 90 and 95 % sparsity; the paper reports {theirs}.",
         f"On Gowalla: {bet}; {paper}.",
     ]
 
@@ -233,8 +231,8 @@ def test_gowalla_bytes_to_serve_are_the_reports():
     expected = []
     for _, row in data[alone | data["budget"].str.endswith("to serve")].iterrows():
         numbers = [printed(row[name]) for name in ("recall@20", "ndcg@20")]
-        size = f"{row['bytes to serve per entity']:.1f}"
-        expected.append([f"`{row['method']}`", row["backbone"], row["holds"], size, *numbers])
+        names = [f"`{row['method']}`", row["backbone"], row["holds"]]
+        expected.append([*names, f"{row['bytes to serve per entity']:.1f}", *numbers])
     assert table_rows(section(RESULTS, "Gowalla: the same bytes to serve")) == expected
 
 
@@ -254,9 +252,8 @@ def beside_rows(protocol, backbone, methods, dataset="gowalla"):
     numbers = published(protocol, backbone, dataset)
     for method in methods:
         row = [f"`{method}`"]
-        for budget in BUDGETS:
-            key = (method, "none" if method == "full" else budget)
-            for value in numbers.loc[key]:
+        for budget in BUDGETS if method != "full" else ["none"] * len(BUDGETS):
+            for value in numbers.loc[method, budget]:
                 row.append("" if pd.isna(value) else printed(value))
         yield row
 
