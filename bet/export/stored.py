@@ -111,7 +111,7 @@ def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
     has_step = layout.kind_has_step[row_kinds]
     step_numbers = (np.cumsum(has_step) - has_step) // layout.rows_per_step
     side = slice(0, n_users) if number == 0 else slice(n_users, layout.n)
-    found = []
+    groups = []
     for kind, (size, bits) in enumerate(layout.kinds.tolist()):
         members = side.start + np.flatnonzero(row_kinds[side] == kind)
         if len(members):
@@ -123,5 +123,5 @@ def _by_id(table: PackedFile, number: int) -> list[StoredRows]:
             first, numbers = int(members[0]) - side.start, members - side.start
             in_order = int(members[-1] - members[0]) + 1 == len(members)
             rows = StoredRows(size, bits, first, content=content, steps=steps)
-            found.append(rows if in_order else replace(rows, numbers=numbers))
-    return sorted(found, key=lambda group: group.first)
+            groups.append(rows if in_order else replace(rows, numbers=numbers))
+    return sorted(groups, key=lambda group: group.first)

@@ -15,7 +15,7 @@ from bet.backbones import Recommender
 from bet.data import Interactions, evaluable_split
 from bet.errors import BetError
 from bet.files import locked
-from bet.packed import id_layout, load, write_ids
+from bet.packed import id_layout, ids_path, load, write_ids
 from bet.paths import cache_dir
 from bet.progress import announce
 from bet.release.alternatives import alternative
@@ -33,7 +33,7 @@ from bet.release.task import Fixed, Task
 from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
 from bet.search import TrainingData, Workspace, refit
-from bet.serving import ServedFile, coded_in_order, served_file, write_served
+from bet.serving import ServedFile, coded_in_order, write_served
 from bet.study.output import check_writable, ids_of
 from bet.training import evaluate
 
@@ -234,16 +234,13 @@ def _write(task: Task, file: Path, chosen: Tried, model: Recommender) -> ServedF
     """Write ``model``; its ids into the file or beside it, histories where they fit."""
     everything, ids = task.interactions.matrix, ids_of(task.interactions)
     facts = training_facts(chosen.candidate.settings)
-    alone = served_file(model, everything)
-    with_seen = chosen.candidate.history and not alone.layout.interactions
-    beside = file.with_name(file.name + ".ids")
     # Those of an earlier file must go first: interrupted, none are left, not another file's.
-    beside.unlink(missing_ok=True)
+    ids_path(file).unlink(missing_ok=True)
     served = write_served(
         file,
         model,
         everything,
-        with_seen=with_seen,
+        with_seen=chosen.candidate.history,
         ids=ids if task.ids else None,
         facts=facts,
     )
