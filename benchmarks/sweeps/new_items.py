@@ -35,7 +35,6 @@ CASES = (
     ("lightgcn", "uniform-int2", BYTES),
     ("ngcf", "uniform-int2", BYTES),
     ("ials", "blend", BYTES),
-    ("lightgcn", "blend", BYTES),
 )
 
 
