@@ -33,12 +33,12 @@ def fit_map(solutions: np.ndarray, vectors: np.ndarray) -> ItemMap:
     """The ridge regression of the ``vectors`` (n, d) of known items, n > 0, on their ``solutions``
     (n, d).
 
-    Solutions 1 and 3 of vectors 0 and 4.2, around means of 2 and 2.1: the slope is
-    (1 * 2.1 + 1 * 2.1) / (1 + 1 + 0.1 * 2).
+    Solutions 1 and 3 of vectors 0 and 4.4, around means of 2 and 2.2: the slope is
+    (1 * 2.2 + 1 * 2.2) / (1 + 1 + 0.1 * 2), and the mean of one is the mean of the other.
 
-    >>> fitted = fit_map(np.array([[1.0], [3.0]]), np.array([[0.0], [4.2]]))
-    >>> fitted.slopes.round(3).tolist(), fitted(np.array([[2.0]])).round(3).tolist()
-    ([[1.909]], [[2.1]])
+    >>> fitted = fit_map(np.array([[1.0], [3.0]]), np.array([[0.0], [4.4]]))
+    >>> fitted.slopes.round(6).tolist(), round(fitted(np.array([[2.0]])).item(), 3)
+    ([[2.0]], 2.2)
     """
     x, y = solutions.astype(np.float64), vectors.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
