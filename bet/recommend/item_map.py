@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bet.recommend.least_squares import RowEquation
+from bet.recommend.scorer import TINY
 
 # Chosen on validation data (``python -m benchmarks.sweeps.new_items``).
 ITEM_EQUATION = RowEquation(unobserved_weight=0.1)
@@ -43,6 +44,6 @@ def fit_map(solutions: np.ndarray, vectors: np.ndarray) -> ItemMap:
     x, y = solutions.astype(np.float64), vectors.astype(np.float64)
     x_mean, y_mean = x.mean(0), y.mean(0)
     gram = (x - x_mean).T @ (x - x_mean)
-    ridge = RIDGE * max(np.trace(gram) / max(1, len(gram)), np.finfo(float).tiny)
+    ridge = RIDGE * max(np.trace(gram) / max(1, len(gram)), TINY)
     slopes = np.linalg.solve(gram + ridge * np.eye(len(gram)), (x - x_mean).T @ (y - y_mean))
     return ItemMap(y_mean - x_mean @ slopes, slopes)
