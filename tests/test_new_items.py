@@ -84,6 +84,13 @@ def test_vectors_of_another_fit_are_mapped_among_the_known_items(tmp_path, scale
         np.testing.assert_allclose(vector, expected, rtol=2e-3, atol=1e-3 * scale)
 
 
+def test_where_one_item_is_known_a_new_one_is_like_it(tmp_path):
+    indptr = np.array([0, *[1] * 10])
+    lists = code_interactions(indptr, np.array([6]), n_items=8)
+    values, model = random_vectors(tmp_path, facts={}, lists=lists)
+    np.testing.assert_allclose(model.fold_in_item(["c", "d"]), values[16], rtol=1e-5)
+
+
 def test_many_users_are_added_in_blocks(tmp_path, monkeypatch):
     _, model = random_vectors(tmp_path)
     at_once = model.fold_in_item(USERS)
