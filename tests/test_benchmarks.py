@@ -21,10 +21,11 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, learned_steps, new_users, settings
+from benchmarks.sweeps import interactions, learned_steps, new_items, new_users, settings
 from benchmarks.sweeps import rank_correlation as nested
 from bet.data import evaluable_split, planted
 from bet.packed import load
+from bet.recommend import open_model
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 
@@ -212,6 +213,35 @@ def test_new_users_are_compared_with_the_same_users_trained(tmp_path, monkeypatc
             assert (of_users == 0).all() if emptied else (of_users > 0).all()
     monkeypatch.setattr(new_users, "write", None)  # nothing is trained again
     assert new_users.compare("tiny", cases, "validation", profile="smoke", seed=0) == text
+
+
+def test_new_items_are_compared_with_the_same_items_trained(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    cases = [("none", "graph-filter", None), ("ials", "uniform-int4", "12.8 B/entity")]
+    text = new_items.compare("tiny", cases, "validation", profile="smoke", seed=0)
+    rows = [line.split(" | ") for line in text.splitlines()[4:]]
+    assert text.startswith("tiny, 9 of 90 items left out, hits on validation") and len(rows) == 2
+    assert all(0 < float(value) <= 1 for row in rows for value in row[2:6] + row[7:9])
+    split = evaluable_split(planted(), 0)
+    new = new_items.left_out(split, new_items.SHARE)
+    for path in tmp_path.glob("new-items/*/rest.safetensors"):
+        model = open_model(path)
+        assert not set(model.file.ids.item_rows) & {str(item) for item in new}
+        # Known items stand where the file has them, new ones by their scores, train items nowhere.
+        users, train = np.arange(5), split.train.toarray()
+        best = new_items.best_items(model, users, split.train, new)
+        for user, items in zip(users.tolist(), best, strict=True):
+            scores = np.zeros(90)
+            for item in range(90):
+                if item in new:
+                    had_by = np.flatnonzero(train[:, item])
+                    (scores[item],) = model.score_new_item(had_by, [user])
+                else:
+                    (scores[item],) = model.score(user, [item])
+            scores[train[user] > 0] = -np.inf
+            np.testing.assert_allclose(scores[items], -np.sort(-scores)[: len(items)], rtol=1e-4)
+    monkeypatch.setattr(new_items, "write", None)  # nothing is trained again
+    assert new_items.compare("tiny", cases, "validation", profile="smoke", seed=0) == text
 
 
 def test_quality_of_ranked_items_by_hand():

@@ -58,6 +58,8 @@ def test_every_python_block_runs(shop, capsys):
     best = names["best_items"]("somebody", ["tea", "cup"])
     assert best == names["model"].recommend_for(["tea", "cup"], k=10).items
     assert len(best) == 10 and not {"tea", "cup"} & {*best}
+    best_users = names["model"].users_for(["ann", "user 3"], k=18)
+    assert set(best_users.users) == set(USERS) - {"ann", "user 3"}
     # Without histories a known user still gets her own items, and no other error is hidden.
     options = Options(with_seen=False)
     vectors = open_vectors("users.parquet"), open_vectors("items.parquet")
@@ -68,6 +70,12 @@ def test_every_python_block_runs(shop, capsys):
     assert names["best_items"]("ann", ["tea", "cup"]) == own
     with pytest.raises(UnknownId, match="unknown item 'coal'"):
         names["best_items"]("somebody", ["coal"])
+
+
+def test_the_share_that_new_items_keep_is_the_measured_one():
+    benchmarks = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    kept = [float(row[-1].rstrip("%")) for row in table_rows(section(benchmarks, "New items"))]
+    assert f"[{min(kept):.0f} to {max(kept):.0f} %](../benchmarks/README.md#new-items)" in PAGE
 
 
 def test_quality_by_bytes_is_the_measured_one():

@@ -70,8 +70,16 @@ def without(matrix: csr_array, users: np.ndarray) -> csr_array:
     return keep_rows(matrix, np.setdiff1d(np.arange(matrix.shape[0]), users))
 
 
-def write(case: tuple[str, str, str | None], split: Split, path: Path, profile: str) -> None:
-    """Fit ``case`` to the train part and write the file that serves it; ids are the numbers."""
+def write(
+    case: tuple[str, str, str | None],
+    split: Split,
+    path: Path,
+    profile: str,
+    items: np.ndarray | None = None,
+) -> None:
+    """Fit ``case`` to the train part and write the file that serves it; ids are the numbers, of
+    items those in ``items`` where the split has not all of the data's.
+    """
     backbone, method, budget = case
     cell = Cell(split.name, backbone, budget or "none", method, seed=split.seed, profile=profile)
     context = cell_context(cell, split).in_folder(path.with_suffix(".work"))
@@ -81,7 +89,8 @@ def write(case: tuple[str, str, str | None], split: Split, path: Path, profile: 
         names = ("unobserved_weight", "l2", "exponent")
         facts = {name: getattr(settings, name) for name in names}
     n_users, n_items = split.train.shape
-    ids = [str(user) for user in range(n_users)], [str(item) for item in range(n_items)]
+    numbers = np.arange(n_items) if items is None else items
+    ids = [str(user) for user in range(n_users)], [str(item) for item in numbers]
     write_served(path, model, split.train, with_seen=True, ids=ids, facts=facts)
 
 

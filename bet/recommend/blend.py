@@ -17,7 +17,8 @@ class BlendScorer(Scorer):
     def __init__(self, file: RecommenderFile):
         self.n_users, self.n_items = file.n_users, file.n_items
         self.rule = GraphFilterScorer(file)
-        self.vectors = VectorScorer(take_table(file, copies=1), equation_of(file.facts))
+        equation = equation_of(file.facts)
+        self.vectors = VectorScorer(take_table(file, copies=1), equation, self.rule.lists)
         self.weight = np.float32(take_number(file, "weight"))
         self.profile_width = self.vectors.profile_width + self.rule.profile_width
 
@@ -26,6 +27,19 @@ class BlendScorer(Scorer):
 
     def fold_in(self, histories: Histories) -> np.ndarray:
         return np.hstack([self.vectors.fold_in(histories), self.rule.fold_in(histories)])
+
+    def fold_in_item(self, users: np.ndarray) -> np.ndarray:
+        return np.concatenate([self.vectors.fold_in_item(users), self.rule.fold_in_item(users)])
+
+    def new_item_scores(self, vector: np.ndarray, users: np.ndarray) -> np.ndarray:
+        """Both parts stand among the user's scores of known items."""
+        of_vectors, of_rule = np.split(vector, [self.vectors.profile_width])
+        total = np.zeros(len(users), dtype=np.float32)
+        for part, own, weight in ((self.rule, of_rule, 1), (self.vectors, of_vectors, self.weight)):
+            means, deviations = spread(part.scores(part.profiles(users)))
+            new = part.new_item_scores(own, users)
+            total += weight * (new - means[:, 0]) / deviations[:, 0]
+        return total
 
     def scores(self, profiles: np.ndarray) -> np.ndarray:
         vectors, rows = np.split(profiles, [self.vectors.profile_width], axis=1)
@@ -44,6 +58,12 @@ def standardize(scores: np.ndarray) -> np.ndarray:
     >>> standardize(np.array([[1.0, 3.0], [2.0, 2.0]])).tolist()
     [[-1.0, 1.0], [0.0, 0.0]]
     """
-    centered = scores - scores.mean(1, keepdims=True)
-    deviations = np.sqrt(np.square(centered).mean(1, keepdims=True))
-    return centered / np.where(deviations > 0, deviations, 1)
+    means, deviations = spread(scores)
+    return (scores - means) / deviations
+
+
+def spread(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means and deviations (b, 1) of the rows of ``scores`` (b, n); 1 where all are equal."""
+    means = scores.mean(1, keepdims=True)
+    deviations = np.sqrt(np.square(scores - means).mean(1, keepdims=True))
+    return means, np.where(deviations > 0, deviations, 1)

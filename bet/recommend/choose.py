@@ -15,7 +15,7 @@ from bet.recommend.vectors import VectorScorer
 
 
 def _vectors(file: RecommenderFile) -> Scorer:
-    return VectorScorer(take_table(file, copies=1), equation_of(file.facts))
+    return VectorScorer(take_table(file, copies=1), equation_of(file.facts), file.seen)
 
 
 SCORERS: dict[str, Callable[[RecommenderFile], Scorer]] = {
@@ -52,7 +52,7 @@ def scorer_of(file: OpenFile) -> Scorer:
         final = file.table is not None and file.table.container.kind == "vectors"
         return (_vectors if final and file.backbone != "blend" else SCORERS[file.backbone])(file)
     if isinstance(file, TableFile) and can_score(file):
-        return VectorScorer(file, equation_of({}))
+        return VectorScorer(file, equation_of({}), None)
     raise BetError(
         f"{file.path}: holds {file.kind}, which say nothing about how scores follow from them; "
         "make a file that recommends with 'bet table' or bet.serving.write_served"

@@ -59,7 +59,8 @@ class GraphScorer(InnerProductScorer):
         table = take_table(file, copies=1)
         columns = self._take_weights(file, table.width)
         check_room(file, (self.n_users + self.n_items) * columns)
-        self.graph = Graph(Interactions(take_lists(file)))
+        self.lists = take_lists(file)
+        self.graph = Graph(Interactions(self.lists))
         ego = table.rows(np.arange(self.n_users + self.n_items))[:, 0]
         self._represent(ego[: self.n_users], ego[self.n_users :])
         self.profile_width = self.users.shape[1]

@@ -1,5 +1,5 @@
-"""The vector of a new user: one solve of the equation that alternating least squares solves for
-every user (Hu et al., ICDM 2008).
+"""The vector of a new user or item: one solve of the equation that alternating least squares solves
+for every one (Hu et al., ICDM 2008).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,8 @@ from bet.recommend.ranking import Histories
 @dataclass(frozen=True)
 class RowEquation:
     """(w0 V'V + sum_i v_i v_i' + ridge I) x = sum_i v_i over a user's items i, with ridge =
-    l2 (|R| + w0 |V|)^exponent for |R| items, as ``AlsSettings`` names them.
+    l2 (|R| + w0 |V|)^exponent for |R| items, as ``AlsSettings`` names them. An item's vector solves
+    the same over its users, with their vectors as V.
 
     relative: the ridge is times the mean square length of V's rows, so that the scale of vectors of
     which nobody said how they were fitted does not matter. The values were chosen on validation
@@ -27,6 +28,7 @@ class RowEquation:
     relative: bool = True
 
 
+AT_ONCE = 2**14  # vectors that are held: a new item may have all users
 FACTS = ("unobserved_weight", "l2", "exponent")
 
 
@@ -50,14 +52,14 @@ def equation_of(facts: Mapping[str, object]) -> RowEquation:
 def solve_rows(
     equation: RowEquation,
     gram: np.ndarray,
-    n_items: int,
+    n_others: int,
     histories: Histories,
     vectors_of: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
-    """The solutions (b, d) float32 for ``histories``; zero for a user without items.
+    """The solutions (b, d) float32 for ``histories``, of users or of items; zero for an empty one.
 
-    ``gram``: V'V (d, d) of all ``n_items`` vectors, of which ``vectors_of`` gives those of items
-    (n,) as (n, d).
+    ``gram``: V'V (d, d) of all ``n_others`` vectors of the other side, of which ``vectors_of``
+    gives those of numbers (n,) as (n, d).
 
     Items v = (1, 3) in one dimension, both seen: x = (1 + 3) / (0.5 * 10 + 1 + 9 + 1).
 
@@ -69,17 +71,20 @@ def solve_rows(
     """
     d, weight = len(gram), equation.unobserved_weight
     solutions = np.zeros((len(histories), d), dtype=np.float32)
-    scale = float(np.trace(gram)) / max(1, n_items) if equation.relative else 1.0
+    scale = float(np.trace(gram)) / max(1, n_others) if equation.relative else 1.0
     for row, size in enumerate(histories.sizes):
         if not size:
             continue
-        start = histories.indptr[row]
-        vectors = vectors_of(histories.items[start : start + size]).astype(np.float64)  # (m, d)
-        ridge = equation.l2 * (size + weight * n_items) ** equation.exponent * scale
-        left = weight * gram + vectors.T @ vectors
+        ridge = equation.l2 * (size + weight * n_others) ** equation.exponent * scale
+        left, right = weight * gram, np.zeros(d)
         left[np.diag_indices(d)] += ridge
+        others = histories.part(row, row + 1).items
+        for first in range(0, size, AT_ONCE):
+            vectors = vectors_of(others[first : first + AT_ONCE]).astype(np.float64)  # (m, d)
+            left += vectors.T @ vectors
+            right += vectors.sum(0)
         try:
-            solutions[row] = np.linalg.solve(left, vectors.sum(0))
+            solutions[row] = np.linalg.solve(left, right)
         except np.linalg.LinAlgError:  # without a ridge there are many solutions
-            solutions[row] = np.linalg.lstsq(left, vectors.sum(0), rcond=None)[0]
+            solutions[row] = np.linalg.lstsq(left, right, rcond=None)[0]
     return solutions

@@ -1,4 +1,5 @@
-"""A file that recommends: the best items for users that it knows, for new ones, and beside items.
+"""A file that recommends: the best items for users that it knows, for new ones, and beside items;
+the best users for a new item.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,6 +35,16 @@ class RankedItems:
     """
 
     items: list[str]
+    scores: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RankedUsers:
+    """The users that an item suits best: ``users``, your ids, the best first, and ``scores`` (k,)
+    float32.
+    """
+
+    users: list[str]
     scores: np.ndarray
 
 
@@ -108,7 +119,7 @@ class FileRecommender:
 
         Users and items are numbered as in the file, each from 0. Raises BetError as ``recommend``.
         """
-        self._check_k(k)
+        self._check_k(k, self.n_items)
         numbers = whole_numbers(users, "users")
         outside = numbers[(numbers < 0) | (numbers >= self.n_users)]
         if len(outside):
@@ -142,7 +153,7 @@ class FileRecommender:
         Without items the order is that of the file's items where nothing is known about anybody.
         Raises BetError as ``recommend``.
         """
-        self._check_k(k)
+        self._check_k(k, self.n_items)
         history = _history(self._items(items))
         best = self.scorer.top(self.scorer.fold_in(history), k, history)
         return self._ranked(best)
@@ -156,6 +167,51 @@ class FileRecommender:
         """
         return self.scorer.fold_in(_history(self._items(items)))[0]
 
+    def fold_in_item(self, users: Iterable[object]) -> np.ndarray:
+        """The vector of a new item that ``users`` have had, by your ids: (p,) float32.
+
+        Where scores are inner products it is the item's vector, on the scale of the others; for the
+        graph filter, what each known item of a user adds to the score; for a blend both, the vector
+        first. Raises BetError for an unknown id, for popularity, item-knn, ease and ncf, which have
+        no place for new items, and for vectors beside which stands neither how they were fitted nor
+        what users have had.
+        """
+        return self._item_vector(self._different_users(users))
+
+    def score_new_item(self, had_by: Iterable[object], users: Iterable[object]) -> np.ndarray:
+        """The scores for ``users`` of a new item that ``had_by`` have had, by your ids: (n,)
+        float32, comparable with those that ``score`` gives each of them. Raises BetError as
+        ``fold_in_item``.
+        """
+        return self._new_item_scores(self._different_users(had_by), self._users(users))
+
+    def users_for(self, had_by: Iterable[object], k: int = 10) -> RankedUsers:
+        """The ``k`` users with the highest scores of a new item that ``had_by`` have had, by your
+        ids; these are left out, and equal scores stand in the order of the file's users.
+
+        Raises BetError as ``fold_in_item`` and for k outside 1 to n_users.
+        """
+        self._check_k(k, self.n_users, "users")
+        had = self._different_users(had_by)
+        scores = self._new_item_scores(had, np.arange(self.n_users))
+        best = top_k(scores[None], k, Histories(np.array([0, len(had)]), had))
+        numbers = best.items[0][best.items[0] >= 0]
+        names = list(self.file.ids.user_rows)
+        users = [names[number] for number in numbers.tolist()]
+        return RankedUsers(users, best.scores[0, : len(users)])
+
+    def _item_vector(self, had: np.ndarray) -> np.ndarray:
+        try:
+            return self.scorer.fold_in_item(had)
+        except NotImplementedError as reason:
+            raise BetError(f"{self.file.path}: {reason}") from None
+
+    def _new_item_scores(self, had: np.ndarray, users: np.ndarray) -> np.ndarray:
+        vector, step = self._item_vector(had), self.scorer.users_at_once
+        parts = [users[first : first + step] for first in range(0, len(users), step)]
+        scores = [self.scorer.new_item_scores(vector, part) for part in parts]
+        return np.concatenate([np.zeros(0, dtype=np.float32), *scores])
+
     def similar_items(self, item: object, k: int = 10) -> RankedItems:
         """The ``k`` items most like ``item``, by your ids, without itself.
 
@@ -165,7 +221,7 @@ class FileRecommender:
 
         Raises BetError as ``recommend``, and for popularity, which compares no items.
         """
-        self._check_k(k)
+        self._check_k(k, self.n_items)
         (number,) = self._items([item])
         similarity = np.array(self.scorer.similarity(number), dtype=np.float32)
         similarity[number] = -np.inf
@@ -183,6 +239,9 @@ class FileRecommender:
     def _users(self, ids: Iterable[object]) -> np.ndarray:
         return np.array(self.file.user_rows(ids), dtype=np.int64)
 
+    def _different_users(self, ids: Iterable[object]) -> np.ndarray:
+        return np.unique(self._users(ids))
+
     def _items(self, ids: Iterable[object]) -> np.ndarray:
         return np.array(self.file.item_rows(ids), dtype=np.int64) - self.n_users
 
@@ -198,11 +257,11 @@ class FileRecommender:
     def _item_names(self) -> list[str]:
         return list(self.file.ids.item_rows)  # in the order of the rows
 
-    def _check_k(self, k: int) -> None:
+    def _check_k(self, k: int, most: int, side: str = "items") -> None:
         if isinstance(k, bool) or not isinstance(k, int | np.integer):
             raise BetError(f"k must be a whole number, got {k!r}")
-        if not 1 <= k <= self.n_items:
-            raise BetError(f"k must be from 1 to the {self.n_items:,} items of the file, got {k}")
+        if not 1 <= k <= most:
+            raise BetError(f"k must be from 1 to the {most:,} {side} of the file, got {k}")
 
 
 def _history(items: np.ndarray) -> Histories:

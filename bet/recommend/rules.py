@@ -8,7 +8,13 @@ import numpy as np
 
 from bet.errors import BetError
 from bet.packed import RecommenderFile
-from bet.recommend.interactions import Interactions, dense_rows, histories_of, negative_power
+from bet.recommend.interactions import (
+    Interactions,
+    dense_rows,
+    histories_of,
+    negative_power,
+    sum_rows,
+)
 from bet.recommend.parts import cannot_score, take_lists, take_number, take_weight
 from bet.recommend.ranking import Histories, RankedRows, top_k
 from bet.recommend.scorer import TINY, Scorer
@@ -83,6 +89,19 @@ class GraphFilterScorer(RuleScorer):
         a, b = take_number(file, "user_exponent"), take_number(file, "item_exponent")
         self.of_users = negative_power(interactions.user_counts, 2 * a)
         self.of_items = negative_power(interactions.item_counts, b)
+        self.item_exponent = b
+
+    def fold_in_item(self, users: np.ndarray) -> np.ndarray:
+        """What each item of a profile adds to the score; a known item that the same ``users`` have
+        gets the same.
+        """
+        theirs = self.interactions.by_user.take(users)
+        each = np.repeat(self.of_users[users], theirs.sizes)
+        near = np.bincount(theirs.items, each, self.n_items) * self.of_items
+        return (near * negative_power(np.array([len(users)]), self.item_exponent)).astype("f4")
+
+    def new_item_scores(self, vector: np.ndarray, users: np.ndarray) -> np.ndarray:
+        return sum_rows(Histories(*self.lists.items_of(users)), vector[:, None])[:, 0]
 
     def similarity(self, item: int) -> np.ndarray:
         """Cosines of the columns of D_u^-a R: how far two items have the same users."""

@@ -31,6 +31,19 @@ class Scorer(ABC):
     def scores(self, profiles: np.ndarray) -> np.ndarray:
         """Scores (b, n_items) float32 of all items, a new array."""
 
+    def fold_in_item(self, users: np.ndarray) -> np.ndarray:
+        """The vector (profile_width,) float32 of a new item that ``users`` (m,), ascending, have
+        had; raises NotImplementedError with the reason where new items have none.
+        """
+        raise NotImplementedError(
+            "it has no place for new items; files of vectors, of lightgcn and ngcf, of the graph "
+            "filter and blends of it have"
+        )
+
+    def new_item_scores(self, vector: np.ndarray, users: np.ndarray) -> np.ndarray:
+        """Scores (n,) float32 for known ``users`` (n,) of a new item with this ``vector``."""
+        return self.profiles(users) @ vector
+
     @abstractmethod
     def similarity(self, item: int) -> np.ndarray:
         """How near every item is to ``item``: (n_items,) float32."""

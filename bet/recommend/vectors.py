@@ -5,7 +5,9 @@ from functools import cached_property
 
 import numpy as np
 
-from bet.packed import PackedFile, TableFile
+from bet.packed import ItemLists, PackedFile, TableFile
+from bet.recommend.interactions import Interactions
+from bet.recommend.item_map import ITEM_EQUATION, MOST_ITEMS, ItemMap, fit_map
 from bet.recommend.least_squares import RowEquation, solve_rows
 from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, TINY, Scorer
@@ -19,10 +21,12 @@ class InnerProductScorer(Scorer):
     """A profile is a vector, and a score its inner product with an item's.
 
     ``equation``: a new user's vector is its solution, for which the items' vectors are all that is
-    needed.
+    needed, and a new item's with the users' vectors. Where vectors were fitted in another way, or
+    nobody said how, the users' ``lists`` take a new item's among the others (``ItemMap``).
     """
 
     equation: RowEquation
+    lists: ItemLists | None
     items: np.ndarray | None  # vectors of all items (n_items, profile_width), unless they are many
 
     def decode(self, items: np.ndarray) -> np.ndarray:
@@ -80,12 +84,45 @@ class InnerProductScorer(Scorer):
     def fold_in(self, histories: Histories) -> np.ndarray:
         return solve_rows(self.equation, self._gram, self.n_items, histories, self.item_vectors)
 
+    @cached_property
+    def _user_gram(self) -> np.ndarray:
+        """U'U (profile_width, profile_width) float64 of the users' vectors U."""
+        gram = np.zeros((self.profile_width, self.profile_width))
+        step = max(1, BLOCK // max(1, self.profile_width))
+        for first in range(0, self.n_users, step):
+            block = self.profiles(np.arange(first, min(first + step, self.n_users)))
+            gram += block.T @ block
+        return gram
+
+    def fold_in_item(self, users: np.ndarray) -> np.ndarray:
+        solution = self._solve_items(Histories(np.array([0, len(users)]), users))
+        return (self._item_map(solution) if self.equation.relative else solution)[0]
+
+    def _solve_items(self, histories: Histories) -> np.ndarray:
+        """Solutions (b, profile_width) float32 for items that these users have had."""
+        equation = ITEM_EQUATION if self.equation.relative else self.equation
+        return solve_rows(equation, self._user_gram, self.n_users, histories, self.profiles)
+
+    @cached_property
+    def _item_map(self) -> ItemMap:
+        if self.lists is None:
+            raise NotImplementedError(
+                "nothing in it says on which scale a new item's scores are; write it with the "
+                "histories of its users"
+            )
+        by_item = Interactions(self.lists).by_item
+        items = np.flatnonzero(by_item.sizes)
+        if not len(items):
+            raise NotImplementedError("nobody in it has had anything, so no item can be compared")
+        items = items[:: -(-len(items) // MOST_ITEMS)]
+        return fit_map(self._solve_items(by_item.take(items)), self.item_vectors(items))
+
 
 class VectorScorer(InnerProductScorer):
     """Rows of a table of one copy: users' first, then items'."""
 
-    def __init__(self, table: TableFile, equation: RowEquation):
-        self.table, self.equation = table, equation
+    def __init__(self, table: TableFile, equation: RowEquation, lists: ItemLists | None):
+        self.table, self.equation, self.lists = table, equation, lists
         self.n_users, self.n_items = table.n_users, table.n_items
         self.profile_width = table.width
 
