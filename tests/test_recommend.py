@@ -1,5 +1,7 @@
 """``bet.load(path)`` recommends: from the file alone, by plain numpy, what its model would."""
 
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -10,13 +12,22 @@ from hypothesis.extra.numpy import arrays
 from test_served_files import CASES, dense, fitted, rescored  # noqa: F401, a fixture
 
 import bet
+from bet import lazy_loops
 from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
-from bet.packed import TableFile, vectors_layout, write_ids, write_packed
-from bet.recommend import FileRecommender, open_model, ranking, vectors
+from bet.packed import (
+    TableFile,
+    code_interactions,
+    vectors_layout,
+    write_ids,
+    write_packed,
+    write_recommender,
+)
+from bet.recommend import FileRecommender, open_model, top, vectors
 from bet.recommend.interactions import histories_of
-from bet.recommend.ranking import Histories, by_loop, by_partition, top_k
+from bet.recommend.ranking import Histories
+from bet.recommend.top import LOOPS, top_k
 from bet.serving import write_served
 from bet.study.output import ids_of
 from bet.training import AlsSettings
@@ -100,27 +111,59 @@ VALUES = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan])
 SCORES = arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 90)), elements=VALUES)
 
 
-@given(SCORES, st.data())
-def test_top_k_is_exact_whatever_is_equal(scores, data):
+@given(SCORES, st.sampled_from([1, 3, 32]), st.data())
+def test_top_k_is_exact_whatever_is_equal(scores, group, data):
     b, n = scores.shape
     k = data.draw(st.integers(1, n))
     seen = data.draw(arrays(bool, (b, n)))
     bad = seen | np.isnan(scores) | (scores == -np.inf)
     expected = sorted_by_score(np.where(bad, -np.inf, scores), bad, k)
-    for road in (by_partition, by_loop):
-        ranked = road(scores.copy(), k, histories_of(seen))
+    for worth in (0, np.inf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LOOPS, "worth", worth)
+            patch.setattr(top, "GROUP", group)
+            ranked = top_k(scores, k, histories_of(seen))
         assert ranked.items.dtype == np.int64 and ranked.scores.dtype == np.float32
         assert [row[row >= 0].tolist() for row in ranked.items] == expected
         assert ((ranked.items < 0) == (ranked.scores == -np.inf)).all()
 
 
-def test_many_scores_take_the_compiled_loop_to_the_same_items(monkeypatch):
-    scores = np.random.default_rng(0).integers(0, 9, (30, 50)).astype(np.float32)
-    few = top_k(scores, 20)
-    monkeypatch.setattr(ranking, "WORTH_LOADING", 0)
-    many = top_k(scores, 20)
-    np.testing.assert_array_equal(few.items, many.items)
-    np.testing.assert_array_equal(few.scores, many.scores)
+def test_loops_are_loaded_once_it_pays(monkeypatch):
+    for numba in (None, "numba"):
+        monkeypatch.setattr(lazy_loops, "find_spec", lambda name, numba=numba: numba)
+        loops = lazy_loops.LazyLoops(worth=10)
+        assert [loops.pay(work) for work in (9, 0, 1, 0)] == [
+            False,
+            False,
+            bool(numba),
+            bool(numba),
+        ]
+
+
+def test_a_first_answer_does_not_wait_for_numba(tmp_path):
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((4000, 1, 8)).astype(np.float32)
+    write_packed(tmp_path / "vectors", vectors_layout(4000, 8, 4, n_users=1000), values)
+    lists = code_interactions(np.arange(1001), rng.integers(0, 3000, 1000), n_items=3000)
+    exponents = {"user_exponent": 0.5, "item_exponent": 0.3}
+    for name, facts, table in (
+        ("ials", {}, tmp_path / "vectors"),
+        ("graph-filter", exponents, None),
+        ("blend", exponents | {"weight": 1.0}, tmp_path / "vectors"),
+    ):
+        parts = {"interactions": lists, "table": table, "n_users": 1000, "n_items": 3000}
+        write_recommender(tmp_path / name, name, facts, **parts)
+    code = """if True:
+        import sys, bet
+        for path in sys.argv[1:]:
+            items = bet.load(path).recommend_rows([0, 1], 3, exclude_seen=False).items
+            assert (items >= 0).all()
+        print({"numba", "torch"} & set(sys.modules))"""
+    paths = [str(path) for path in tmp_path.iterdir()]
+    run = subprocess.run(
+        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=False
+    )
+    assert len(paths) == 4 and run.stdout == "set()\n", run.stderr
 
 
 @pytest.mark.parametrize("case", [("none", "graph-filter", "none"), ("lightgcn", "blend", 5_000)])
@@ -128,8 +171,7 @@ def test_the_filter_has_two_ways_to_the_same_scores(served, case):
     model = served(case)
     rule = getattr(model.scorer, "rule", model.scorer)
     histories = Histories(*rule.lists.all())
-    compiled, counted = rule.by_loop(histories), rule.by_counting(histories)
-    np.testing.assert_allclose(compiled, counted, rtol=1e-4, atol=1e-6 * np.abs(counted).max())
+    np.testing.assert_array_equal(rule.by_loop(histories), rule.by_counting(histories))
 
 
 def test_a_new_user_of_least_squares_gets_the_row_of_a_trained_one(make, split, tmp_path):

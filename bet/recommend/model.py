@@ -1,5 +1,4 @@
-"""A file that recommends: the best items for users that it knows, for new ones, and beside items.
-"""
+"""A file that recommends: the best items for users it knows, for new ones, and beside items."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from bet.packed import OpenFile, RecommenderFile
 from bet.packed import load as open_file
 from bet.packed.lookup import whole_numbers
 from bet.recommend.choose import scorer_of
-from bet.recommend.ranking import Histories, RankedRows, top_k
+from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, Scorer
+from bet.recommend.top import top_k
 
 
 @dataclass(frozen=True, eq=False)

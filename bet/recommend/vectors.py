@@ -9,7 +9,7 @@ from bet.packed import PackedFile, TableFile
 from bet.recommend.least_squares import RowEquation, solve_rows
 from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, TINY, Scorer
-from bet.recommend.top_vectors import top_items, top_products
+from bet.recommend.top_vectors import FEW, top_items, top_products
 
 USERS = 1024  # whose vectors are held at once; their products are not
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
@@ -57,8 +57,9 @@ class InnerProductScorer(Scorer):
         return self.item_vectors(items) @ profile
 
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
-        lists = None if seen is None else (seen.indptr, seen.items)
-        return RankedRows(*top_products(profiles, self.span, self.n_items, k, lists))
+        if self.items is not None and len(profiles) <= FEW:
+            return super().top(profiles, k, seen)  # blocks would only cost
+        return top_products(profiles, self.span, self.n_items, k, seen)
 
     def similarity(self, item: int) -> np.ndarray:
         """Cosines of the items' vectors."""
@@ -98,8 +99,7 @@ class VectorScorer(InnerProductScorer):
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
         if self.items is not None or not isinstance(self.table, PackedFile):
             return super().top(profiles, k, seen)
-        lists = None if seen is None else (seen.indptr, seen.items)
-        return RankedRows(*top_items(profiles, self.table, self.n_users, k, lists))
+        return top_items(profiles, self.table, self.n_users, k, seen)
 
     @cached_property
     def items(self) -> np.ndarray | None:  # type: ignore[override]
