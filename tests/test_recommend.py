@@ -1,8 +1,5 @@
 """``bet.load(path)`` recommends: from the file alone, by plain numpy, what its model would."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from example_files import write_example
@@ -12,18 +9,10 @@ from hypothesis.extra.numpy import arrays
 from test_served_files import CASES, dense, fitted, rescored  # noqa: F401, a fixture
 
 import bet
-from bet import lazy_loops
 from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
-from bet.packed import (
-    TableFile,
-    code_interactions,
-    vectors_layout,
-    write_ids,
-    write_packed,
-    write_recommender,
-)
+from bet.packed import TableFile, vectors_layout, write_ids, write_packed
 from bet.recommend import FileRecommender, open_model, top, vectors
 from bet.recommend.interactions import histories_of
 from bet.recommend.ranking import Histories
@@ -128,44 +117,6 @@ def test_top_k_is_exact_whatever_is_equal(scores, group, data):
         assert ((ranked.items < 0) == (ranked.scores == -np.inf)).all()
 
 
-def test_loops_are_loaded_once_it_pays(monkeypatch):
-    for numba in (None, "numba"):
-        monkeypatch.setattr(lazy_loops, "find_spec", lambda name, numba=numba: numba)
-        loops = lazy_loops.LazyLoops(worth=10)
-        assert [loops.pay(work) for work in (9, 0, 1, 0)] == [
-            False,
-            False,
-            bool(numba),
-            bool(numba),
-        ]
-
-
-def test_a_first_answer_does_not_wait_for_numba(tmp_path):
-    rng = np.random.default_rng(0)
-    values = rng.standard_normal((4000, 1, 8)).astype(np.float32)
-    write_packed(tmp_path / "vectors", vectors_layout(4000, 8, 4, n_users=1000), values)
-    lists = code_interactions(np.arange(1001), rng.integers(0, 3000, 1000), n_items=3000)
-    exponents = {"user_exponent": 0.5, "item_exponent": 0.3}
-    for name, facts, table in (
-        ("ials", {}, tmp_path / "vectors"),
-        ("graph-filter", exponents, None),
-        ("blend", exponents | {"weight": 1.0}, tmp_path / "vectors"),
-    ):
-        parts = {"interactions": lists, "table": table, "n_users": 1000, "n_items": 3000}
-        write_recommender(tmp_path / name, name, facts, **parts)
-    code = """if True:
-        import sys, bet
-        for path in sys.argv[1:]:
-            items = bet.load(path).recommend_rows([0, 1], 3, exclude_seen=False).items
-            assert (items >= 0).all()
-        print({"numba", "torch"} & set(sys.modules))"""
-    paths = [str(path) for path in tmp_path.iterdir()]
-    run = subprocess.run(
-        [sys.executable, "-c", code, *paths], capture_output=True, text=True, check=False
-    )
-    assert len(paths) == 4 and run.stdout == "set()\n", run.stderr
-
-
 @pytest.mark.parametrize("case", [("none", "graph-filter", "none"), ("lightgcn", "blend", 5_000)])
 def test_the_filter_has_two_ways_to_the_same_scores(served, case):
     model = served(case)
@@ -261,7 +212,10 @@ def test_a_file_without_histories_or_ids_says_what_to_do(tmp_path):
 def test_vectors_that_are_not_kept_decoded_give_the_same_items(served, monkeypatch):
     model = served(("lightgcn", "vectors-int4", 5_000))
     users = range(model.n_users)
+    monkeypatch.setattr(vectors, "AT_ONCE", 7)
     kept = model.recommend_rows(users, 20)
+    rows = model.file.table.rows(np.arange(model.n_users, len(model)))[:, 0]
+    np.testing.assert_array_equal(model.scorer.items, rows)
     monkeypatch.setattr(vectors, "MOST_DECODED", 0)
     again = bet.load(model.file.path)
     assert again.scorer.items is None and model.scorer.items is not None

@@ -12,6 +12,7 @@ from bet.recommend.scorer import BLOCK, TINY, Scorer
 from bet.recommend.top_vectors import FEW, top_items, top_products
 
 USERS = 1024  # whose vectors are held at once; their products are not
+AT_ONCE = 2**13  # items that are decoded together; their bytes and numbers stay near the processor
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
 
 
@@ -106,7 +107,11 @@ class VectorScorer(InnerProductScorer):
         """Decoded once."""
         if 4 * self.n_items * self.profile_width > MOST_DECODED:
             return None
-        return np.ascontiguousarray(self.decode(np.arange(self.n_items)))
+        vectors = np.empty((self.n_items, self.profile_width), dtype=np.float32)
+        for first in range(0, self.n_items, AT_ONCE):
+            part = vectors[first : first + AT_ONCE]
+            part[:] = self.decode(np.arange(first, first + len(part)))
+        return vectors
 
 
 def lengths(rows: np.ndarray) -> np.ndarray:
