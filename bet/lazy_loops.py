@@ -1,5 +1,6 @@
 """When compiled loops are worth loading: numpy has a road to the same numbers beside them."""
 
+from functools import cached_property
 from importlib.util import find_spec
 
 
@@ -24,4 +25,8 @@ class LazyLoops:
     def pay(self, work: int) -> bool:
         """Count ``work``, which is about to be done; whether the loops are to do it."""
         self._asked += work
-        return self._asked >= self.worth and find_spec("numba") is not None
+        return self._asked >= self.worth and self._are_there
+
+    @cached_property
+    def _are_there(self) -> bool:
+        return find_spec("numba") is not None
