@@ -124,8 +124,13 @@ def test_serving_answers_every_road_alike_and_counts_every_process(tmp_path, cap
     timed = serving_speed.measure(vectors, 30, 1)
     assert all(row.seconds > 0 and row.factor > 0 for row in timed)
     assert [row.factor for row in timed if row.road.endswith("float32")] == [1.0] * 3
+    assert [row.road for row in timed][-3:] == [
+        "import numpy",
+        "packed, a user",
+        "packed, 30 users",
+    ]
     # Nearly the same items from four bits as from float32.
-    same_loop, packed = given[0][0], given[1][0]
+    same_loop, packed = given[0].items, given[1].items
     shared = [len(np.intersect1d(*lists)) for lists in zip(same_loop, packed, strict=True)]
     assert serving_speed.K * 0.8 < np.mean(shared) <= serving_speed.K
     monkeypatch.setattr(serving_speed, "WORKERS", 2)

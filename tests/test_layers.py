@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
-    {"compiled", "errors", "files", "paths", "process", "progress", "seeds"},
+    {"compiled", "errors", "files", "lazy_loops", "paths", "process", "progress", "seeds"},
     {"data"},
     {"actions"},
     {"predictor"},

@@ -1,6 +1,5 @@
 """``bet.load(path)`` recommends: from the file alone, by plain numpy, what its model would."""
 
-
 import numpy as np
 import pytest
 from example_files import write_example
@@ -14,9 +13,10 @@ from bet.data import planted
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.packed import TableFile, vectors_layout, write_ids, write_packed
-from bet.recommend import FileRecommender, open_model, ranking, vectors
+from bet.recommend import FileRecommender, open_model, top, vectors
 from bet.recommend.interactions import histories_of
-from bet.recommend.ranking import Histories, by_loop, by_partition, top_k
+from bet.recommend.ranking import Histories
+from bet.recommend.top import LOOPS, top_k
 from bet.serving import write_served
 from bet.study.output import ids_of
 from bet.training import AlsSettings
@@ -100,27 +100,21 @@ VALUES = st.sampled_from([-np.inf, -1.0, -0.0, 0.0, 0.5, 2.0, np.nan])
 SCORES = arrays(np.float32, st.tuples(st.integers(0, 4), st.integers(1, 90)), elements=VALUES)
 
 
-@given(SCORES, st.data())
-def test_top_k_is_exact_whatever_is_equal(scores, data):
+@given(SCORES, st.sampled_from([1, 3, 32]), st.data())
+def test_top_k_is_exact_whatever_is_equal(scores, group, data):
     b, n = scores.shape
     k = data.draw(st.integers(1, n))
     seen = data.draw(arrays(bool, (b, n)))
     bad = seen | np.isnan(scores) | (scores == -np.inf)
     expected = sorted_by_score(np.where(bad, -np.inf, scores), bad, k)
-    for road in (by_partition, by_loop):
-        ranked = road(scores.copy(), k, histories_of(seen))
+    for worth in (0, np.inf):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LOOPS, "worth", worth)
+            patch.setattr(top, "GROUP", group)
+            ranked = top_k(scores, k, histories_of(seen))
         assert ranked.items.dtype == np.int64 and ranked.scores.dtype == np.float32
         assert [row[row >= 0].tolist() for row in ranked.items] == expected
         assert ((ranked.items < 0) == (ranked.scores == -np.inf)).all()
-
-
-def test_many_scores_take_the_compiled_loop_to_the_same_items(monkeypatch):
-    scores = np.random.default_rng(0).integers(0, 9, (30, 50)).astype(np.float32)
-    few = top_k(scores, 20)
-    monkeypatch.setattr(ranking, "WORTH_LOADING", 0)
-    many = top_k(scores, 20)
-    np.testing.assert_array_equal(few.items, many.items)
-    np.testing.assert_array_equal(few.scores, many.scores)
 
 
 @pytest.mark.parametrize("case", [("none", "graph-filter", "none"), ("lightgcn", "blend", 5_000)])
@@ -128,8 +122,7 @@ def test_the_filter_has_two_ways_to_the_same_scores(served, case):
     model = served(case)
     rule = getattr(model.scorer, "rule", model.scorer)
     histories = Histories(*rule.lists.all())
-    compiled, counted = rule.by_loop(histories), rule.by_counting(histories)
-    np.testing.assert_allclose(compiled, counted, rtol=1e-4, atol=1e-6 * np.abs(counted).max())
+    np.testing.assert_array_equal(rule.by_loop(histories), rule.by_counting(histories))
 
 
 def test_a_new_user_of_least_squares_gets_the_row_of_a_trained_one(make, split, tmp_path):
@@ -219,7 +212,10 @@ def test_a_file_without_histories_or_ids_says_what_to_do(tmp_path):
 def test_vectors_that_are_not_kept_decoded_give_the_same_items(served, monkeypatch):
     model = served(("lightgcn", "vectors-int4", 5_000))
     users = range(model.n_users)
+    monkeypatch.setattr(vectors, "AT_ONCE", 7)
     kept = model.recommend_rows(users, 20)
+    rows = model.file.table.rows(np.arange(model.n_users, len(model)))[:, 0]
+    np.testing.assert_array_equal(model.scorer.items, rows)
     monkeypatch.setattr(vectors, "MOST_DECODED", 0)
     again = bet.load(model.file.path)
     assert again.scorer.items is None and model.scorer.items is not None

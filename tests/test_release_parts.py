@@ -16,8 +16,10 @@ import bet
 from bet.data import evaluable_split, from_pairs, planted
 from bet.errors import BetError
 from bet.packed import id_layout
+from bet.release.alternatives import alternative
 from bet.release.build import build_table
 from bet.release.candidates import candidate, changed, smallest_bytes
+from bet.release.choice import Choice, popularity_candidate
 from bet.release.clock import Clock, OutOfTime
 from bet.release.families import ALS, BLEND, FAMILIES, training_facts
 from bet.release.page import write_page
@@ -264,3 +266,17 @@ def test_a_handful_of_interactions_is_enough(tmp_path, shape):
     (items,) = model.recommend([release.example_user], k=shown, **exclude).items
     assert len(items) <= shown
     assert write_page(release).is_file()
+
+
+def test_rules_that_were_trained_for_half_the_bytes_count_for_double_too(task):
+    """Where there was no time for them within the budget itself."""
+    popular = Stage(math.inf, [], []).best_of([popularity_candidate(task)])
+    choice = Choice(popular, {"popularity": popular}, None, [], [])
+    stage = Stage(math.inf, [], [])
+    few, more, most = (
+        alternative(task, choice, limit, stage).candidates for limit in (10_000, 10_100, 40_000)
+    )
+    assert [row.family for row in few] == ["popularity", "filter", "knn"]
+    assert more == few
+    # For most bytes there are longer lists of nearest items; the filter is the same.
+    assert [row for row in most if row in few] == list(few[:2]) and len(most) == 3

@@ -1,7 +1,5 @@
 """The best items from packed rows: both roads and a sort of everything give the same."""
 
-from importlib.util import find_spec
-
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -9,7 +7,8 @@ from hypothesis import strategies as st
 
 from bet.errors import BetError
 from bet.packed import layout_of, load, vectors_layout, write_packed
-from bet.recommend import top_vectors
+from bet.recommend import top, top_vectors
+from bet.recommend.ranking import Histories
 from bet.recommend.top_vectors import top_items, top_products
 
 
@@ -24,8 +23,9 @@ def sorted_at_once(scores, k, seen):
 
 
 def lists(seen):
-    """indptr and items of sorted ``seen`` lists."""
-    return np.cumsum([0, *map(len, seen)]), np.array([i for user in seen for i in user], np.int32)
+    """The sorted lists ``seen``."""
+    items = np.array([i for user in seen for i in user], np.int32)
+    return Histories(np.cumsum([0, *map(len, seen)]), items)
 
 
 def reader(items):
@@ -38,7 +38,9 @@ def road(request, monkeypatch):
     """Both roads, whether numba is installed or not."""
     if request.param == "compiled":
         pytest.importorskip("numba")
+        monkeypatch.setattr(top.LOOPS, "worth", 0)
     else:
+        monkeypatch.setattr(top.LOOPS, "worth", np.inf)
         monkeypatch.setattr(top_vectors, "find_spec", lambda name: None)
     return request.param
 
@@ -60,12 +62,14 @@ def test_both_roads_sort_as_everything_at_once(b, n, blocks, share, data, seed):
     users, items = (rng.integers(-2, 3, (m, 2)).astype(np.float32) for m in (b, n))
     seen = [np.flatnonzero(rng.random(n) < share * rng.random()) for _ in range(b)]
     expected = sorted_at_once(users @ items.T, k, seen)
-    for numba in (None, find_spec("numba")):
+    for worth in (0, np.inf):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(top_vectors, "find_spec", lambda name, numba=numba: numba)
+            patch.setattr(top.LOOPS, "worth", worth)
+            patch.setattr(top, "GROUP", 2)
             for name, value in zip(("DECODED", "USERS", "ITEMS"), blocks, strict=True):
                 patch.setattr(top_vectors, name, value)
-            best, products = top_products(users, reader(items), n, k, lists(seen))
+            ranked = top_products(users, reader(items), n, k, lists(seen))
+        best, products = ranked.items, ranked.scores
         np.testing.assert_array_equal(best, expected)
         assert best.dtype == np.int64 and products.dtype == np.float32
         taken = np.take_along_axis(users @ items.T, np.maximum(best, 0), axis=1)
@@ -84,7 +88,8 @@ def test_rows_of_a_file_give_their_inner_products(tmp_path, monkeypatch, road, b
     scores = users.astype(np.float64) @ items.T.astype(np.float64)
     table_scores = scores.copy()
     for left_out in (None, lists(seen)):
-        best, products = top_items(users, table, n_users, k, left_out)
+        ranked = top_items(users, table, n_users, k, left_out)
+        best, products = ranked.items, ranked.scores
         if left_out is not None:
             np.put_along_axis(scores, np.stack(seen), -np.inf, axis=1)
         # Sums are rounded differently: the scores are those of a sort, each item has its own.
@@ -93,9 +98,10 @@ def test_rows_of_a_file_give_their_inner_products(tmp_path, monkeypatch, road, b
         assert all(len(set(user)) == k for user in best.tolist())
     monkeypatch.setattr(top_vectors, "MULTIPLIED", 600)
     few = top_items(users[:3], table, n_users, k, lists(seen[:3]))
-    np.testing.assert_allclose(few[1], products[:3], rtol=1e-4)
-    np.testing.assert_allclose(few[1], np.take_along_axis(scores[:3], few[0], axis=1), rtol=1e-4)
-    later = top_items(users[:1], table, n_users + 700, 1)[0]  # not all of them
+    np.testing.assert_allclose(few.scores, products[:3], rtol=1e-4)
+    expected = np.take_along_axis(scores[:3], few.items, axis=1)
+    np.testing.assert_allclose(few.scores, expected, rtol=1e-4)
+    later = top_items(users[:1], table, n_users + 700, 1).items  # not all of them
     assert later == table_scores[0, 700:].argmax()
 
 
@@ -106,10 +112,11 @@ def test_rows_of_several_kinds_are_decoded_for_a_single_user_too(tmp_path, road)
     write_packed(tmp_path / "t", layout_of(sizes, bits, 10), values)
     table = load(tmp_path / "t")
     rows = table.rows(range(60))[:, 0]
-    best, products = top_items(rows[:1], table, 10, 5)
+    best = top_items(rows[:1], table, 10, 5)
     scores = rows[:1] @ rows[10:].T
-    np.testing.assert_allclose(products, -np.sort(-scores, axis=1)[:, :5], rtol=1e-5)
-    np.testing.assert_allclose(products, np.take_along_axis(scores, best, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(best.scores, -np.sort(-scores, axis=1)[:, :5], rtol=1e-5)
+    expected = np.take_along_axis(scores, best.items, axis=1)
+    np.testing.assert_allclose(best.scores, expected, rtol=1e-5)
 
 
 def test_both_roads_are_equal_bit_by_bit(monkeypatch):
@@ -118,18 +125,19 @@ def test_both_roads_are_equal_bit_by_bit(monkeypatch):
     users, items = (rng.standard_normal((m, 16)).astype(np.float32) for m in (600, 6000))
     items[5000:5900] = items[100:1000]  # ties far apart
     seen = lists([np.sort(rng.choice(6000, 100, replace=False)) for _ in users])
+    monkeypatch.setattr(top.LOOPS, "worth", 0)
     compiled = top_products(users, reader(items), 6000, 50, seen)
-    monkeypatch.setattr(top_vectors, "find_spec", lambda name: None)
+    monkeypatch.setattr(top.LOOPS, "worth", np.inf)
     by_numpy = top_products(users, reader(items), 6000, 50, seen)
-    for one, other in zip(compiled, by_numpy, strict=True):
-        assert one.tobytes() == other.tobytes()
+    assert compiled.items.tobytes() == by_numpy.items.tobytes()
+    assert compiled.scores.tobytes() == by_numpy.scores.tobytes()
 
 
 def test_what_is_no_number_is_never_among_the_best(road):
     items = np.array([[np.nan], [1], [-np.inf], [2]], dtype=np.float32)
-    best, products = top_products(np.ones((1, 1), np.float32), reader(items), 4, 4)
-    assert best.tolist() == [[3, 1, -1, -1]]
-    assert products.tolist() == [[2, 1, -np.inf, -np.inf]]
+    best = top_products(np.ones((1, 1), np.float32), reader(items), 4, 4)
+    assert best.items.tolist() == [[3, 1, -1, -1]]
+    assert best.scores.tolist() == [[2, 1, -np.inf, -np.inf]]
 
 
 def test_what_does_not_fit_is_refused(tmp_path):
@@ -151,5 +159,5 @@ def test_what_does_not_fit_is_refused(tmp_path):
         ([0, 2, 2], [1, 1], "each of them once"),
     ):
         with pytest.raises(BetError, match=words):
-            top_items(users, table, 2, 1, (np.array(indptr), np.array(items)))
-    assert top_items(users[:0], table, 2, 3)[0].shape == (0, 3)
+            top_items(users, table, 2, 1, Histories(np.array(indptr), np.array(items)))
+    assert top_items(users[:0], table, 2, 3).items.shape == (0, 3)

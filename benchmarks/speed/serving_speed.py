@@ -3,8 +3,10 @@ same vectors in float32, which are kept in memory.
 
 Vectors and seen items are made up. The roads of a work take turns; a factor is the median of those
 of the rounds. "float32" is torch's product and top k, without leaving items out; "the same loop" is
-the package's, which reads float32 rows instead of packed ones. The last table is about processes
-that serve from one file at the same time.
+the package's, which reads float32 rows instead of packed ones. A user alone is asked of
+``bet.load``, which decodes the items of a file of moderate length once, and of the rows as they are
+stored. A first answer is that of a fresh process, timed from its start to its end. The last table
+is about processes that serve from one file at the same time.
 """
 
 import argparse
@@ -26,8 +28,12 @@ import torch
 from benchmarks.speed.measuring import ITEMS, USERS, alternating, machine
 from benchmarks.speed.serving_worker import BATCH
 from bet.packed import load, vectors_layout, write_packed
+from bet.packed.ragged import LOOPS as look_up_loops
 from bet.packed.ragged import PackedFile
 from bet.process import fixed_threads
+from bet.recommend import FileRecommender
+from bet.recommend.ranking import Histories
+from bet.recommend.top import LOOPS as top_loops
 from bet.recommend.top_vectors import top_items, top_products
 
 K = 20
@@ -80,7 +86,7 @@ def all_users(vectors: Vectors, asked: int) -> Roads:
     drawn = np.random.default_rng(1).integers(0, n_items, (BATCH, SEEN))
     sorted_lists = [np.unique(row) for row in drawn]
     indptr = np.cumsum([0, *map(len, sorted_lists)])
-    seen = indptr, np.concatenate(sorted_lists)
+    seen = Histories(indptr, np.concatenate(sorted_lists))
     block = max(1, SCORES // n_items)
     batches = [slice(first, min(first + BATCH, asked)) for first in range(0, asked, BATCH)]
 
@@ -91,8 +97,8 @@ def all_users(vectors: Vectors, asked: int) -> Roads:
     def rows(first: int, end: int) -> np.ndarray:
         return vectors.items[first:end]
 
-    def seen_by(batch: slice) -> tuple[np.ndarray, np.ndarray]:
-        return seen[0][: batch.stop - batch.start + 1], seen[1]
+    def seen_by(batch: slice) -> Histories:
+        return seen.part(0, batch.stop - batch.start)
 
     def same_loop() -> None:
         for batch in batches:
@@ -116,11 +122,17 @@ def one_user(vectors: Vectors) -> Roads:
         for user in each:
             torch.topk(user @ vectors.transposed, K)
 
+    model = FileRecommender(table)
+
     def packed() -> None:
+        for number in numbers:
+            model.recommend_rows(number, K, exclude_seen=False)
+
+    def as_stored() -> None:
         for number in numbers:
             top_items(table.rows(number)[:, 0], table, table.n_users, K)
 
-    roads: Roads = {"float32": dense, "packed": packed}
+    roads: Roads = {"float32": dense, "packed": packed, "packed, as stored": as_stored}
     if find_spec("faiss") is not None:
         roads |= faiss_roads(vectors, users)
     return roads
@@ -165,12 +177,39 @@ def look_ups(vectors: Vectors) -> Roads:
     return {"nn.Embedding, float32": dense, "packed": packed}
 
 
+FIRST = """
+import sys, bet
+path, n_users, k = sys.argv[1:]
+bet.load(path).recommend_rows(range(int(n_users)), int(k), exclude_seen=False)
+"""
+
+
+def first_answers(vectors: Vectors, asked: int) -> Roads:
+    """A fresh process: nothing but numpy, the best items of a user, and of a batch."""
+
+    def run(*arguments: str) -> None:
+        subprocess.run([sys.executable, "-c", *arguments], check=True)
+
+    def ask(users: int) -> Callable[[], object]:
+        return partial(run, FIRST, str(vectors.table.path), str(users), str(K))
+
+    many = min(asked, BATCH)
+    return {
+        "import numpy": partial(run, "import numpy"),
+        "packed, a user": ask(1),
+        f"packed, {many:,} users": ask(many),
+    }
+
+
 def measure(vectors: Vectors, asked: int, repeat: int) -> list[Timed]:
-    """Every road of every work."""
+    """Every road of every work, first answers apart in a process that has answered many."""
+    for loops in (look_up_loops, top_loops):
+        loops.pay(loops.worth)
     works = {
         f"top {K} of {asked:,} users": (1, all_users(vectors, asked)),
         f"top {K} of a user": (ALONE, one_user(vectors)),
         f"look up {ROWS:,} rows": (LOOK_UPS, look_ups(vectors)),
+        "first answer": (1, first_answers(vectors, asked)),
     }
     timed = []
     for work, (times, roads) in works.items():

@@ -23,7 +23,7 @@ def answer(table: PackedFile, n_users: int, k: int) -> np.ndarray:
     for first in range(0, n_users, BATCH):
         end = min(first + BATCH, n_users)
         users = table.rows(np.arange(first, end))[:, 0]
-        best[first:end] = top_items(users, table, table.n_users, k)[0]
+        best[first:end] = top_items(users, table, table.n_users, k).items
     return best
 
 

@@ -7,14 +7,15 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_array
 
-from bet.pack.plan import CUTOFFS
+from bet.pack.plan import CUTOFFS, overlap
 from bet.pack.sources import Vectors
-from bet.pack.top import RunningTop, overlap
 from bet.pack.write import Side
 from bet.packed import PackedFile, TableFile
 from bet.packed.safetensors_io import open_safetensors
 from bet.packed.table_kinds import view_table
 from bet.progress import progress_bar
+from bet.recommend.ranking import Histories, RankedRows
+from bet.recommend.top import RunningTop
 
 SCORES = 2**22  # that are computed at once
 RANKED = 20  # items of a list that is compared with interactions
@@ -68,10 +69,11 @@ def measure_costs(
     items, n_users = sides[1].vectors, sides[0].vectors.n
     exact_users = rows_at(sides[0].vectors, users)  # (u, d)
     packed_users = packed_rows(path, sides[0].places_of(users))  # (u, columns)
-    tops = [RunningTop(max(CUTOFFS)) for _ in range(2)]
-    lists = [RunningTop(RANKED) for _ in range(2)]
+    # Of the float32 vectors and of the packed ones.
+    tops = [RunningTop(len(users), items.n, min(max(CUTOFFS), items.n)) for _ in range(2)]
+    seen = None if wanted is None or wanted.seen is None else _histories(wanted.seen[users])
+    lists = [RunningTop(len(users), items.n, min(RANKED, items.n), seen) for _ in range(2)]
     sums, error = np.zeros(2), 0.0  # of scores and of their squares; of squared differences
-    seen = None if wanted is None or wanted.seen is None else wanted.seen[users]
     bar = progress_bar(label="compare", total=items.n, shown=progress)
     with bar:
         for first, values in _pieces(items, max(1, SCORES // len(users))):
@@ -83,18 +85,16 @@ def measure_costs(
             for top, of_items in zip(tops, scores, strict=True):
                 top.add(of_items, first)
             if wanted is not None:
-                hidden = None if seen is None else _pairs(seen, first, len(values))
                 for ranked, of_items in zip(lists, scores, strict=True):
-                    if hidden is not None:
-                        of_items[hidden] = -np.inf
                     ranked.add(of_items, first)
             bar.update(len(values))
     pairs = len(users) * items.n
     mean = sums / pairs
-    shared = [overlap(tops[0].items[:, :k], tops[1].items[:, :k]) for k in CUTOFFS]
+    best = [top.ranked().items for top in tops]
+    shared = [overlap(best[0][:, :k], best[1][:, :k]) for k in CUTOFFS]
     qualities: list[Ranked | None] = [None, None]
     if wanted is not None:
-        qualities = [_ranked(ranked, wanted.positives[users]) for ranked in lists]
+        qualities = [_ranked(ranked.ranked(), wanted.positives[users]) for ranked in lists]
     return Costs(
         len(users),
         overlaps=tuple(shared),
@@ -112,14 +112,13 @@ def _pieces(items: Vectors, most: int) -> Iterator[tuple[int, np.ndarray]]:
             yield block.first + start, block.values[start : start + most]
 
 
-def _pairs(seen: csr_array, first: int, m: int) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column of every seen item among the ``m`` from ``first`` on."""
-    inside = (seen.indices >= first) & (seen.indices < first + m)
-    rows = np.repeat(np.arange(seen.shape[0]), np.diff(seen.indptr))
-    return rows[inside], seen.indices[inside] - first
+def _histories(seen: csr_array) -> Histories:
+    """The items of every row."""
+    seen.sort_indices()
+    return Histories(seen.indptr, seen.indices)
 
 
-def _ranked(best: RunningTop, positives: csr_array) -> Ranked:
+def _ranked(best: RankedRows, positives: csr_array) -> Ranked:
     """How well the lists of users find their ``positives`` (u, n_items)."""
     # Torch, which this needs, is not imported to pack vectors without interactions.
     from bet.training.ranking import RankingMetrics

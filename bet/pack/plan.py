@@ -8,8 +8,8 @@ import numpy as np
 from bet.errors import BetError
 from bet.pack.axes import Axes, maps_of
 from bet.pack.encode import decode, encode
-from bet.pack.top import overlap, top_of
 from bet.packed import BITS, IdLayout, Layout
+from bet.recommend.top import top_k
 
 # Bits of the most frequent rows, of the next and of the rest, and the shares of rows.
 MIXED: tuple[tuple[tuple[int, ...], tuple[float, ...]], ...] = (
@@ -160,8 +160,18 @@ def best_plan(
 
 
 def _tops(scores: np.ndarray) -> Sequence[np.ndarray]:
-    best = top_of(scores, max(CUTOFFS))
+    best = top_k(scores, min(max(CUTOFFS), scores.shape[1])).items
     return [best[:, :k] for k in CUTOFFS]
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of items that two lists of every user, (b, k) each, have in common; their mean.
+
+    >>> overlap(np.array([[1, 2]]), np.array([[2, 3]]))
+    0.5
+    """
+    both = np.sort(np.concatenate([one, other], axis=1), axis=1)
+    return float((both[:, 1:] == both[:, :-1]).sum() / one.size)
 
 
 def rounded(

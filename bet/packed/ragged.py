@@ -3,11 +3,11 @@
 import sys
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bet.lazy_loops import LazyLoops
 from bet.packed.byte_report import PackedBytes
 from bet.packed.ids import stated_id_layout
 from bet.packed.layout import BITS, Layout
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from bet.packed.decode_kernels import Kinds
 
 BLOCK = 32  # rows, by id, that share an entry of the index
-COMPILED_FROM = 1024  # rows of a look-up; below, importing numba does not pay
+LOOPS = LazyLoops(worth=2**20)  # rows
+FEW = 1024  # rows of a look-up, which numpy reads as fast as a loop
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,14 +100,11 @@ class PackedFile(TableFile):
         return byte, step
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
-        by_loop = len(numbers) >= COMPILED_FROM and self._has_loops
+        # The loops read numbers as they stand in the file, which is little-endian.
+        can_loop = len(numbers) >= FEW and sys.byteorder == "little"
+        by_loop = can_loop and LOOPS.pay(len(numbers))
         flat = self._read_by_loop(numbers) if by_loop else self._read_by_precision(numbers)
         return flat.reshape(len(numbers), self.width, self.copies).transpose(0, 2, 1)
-
-    @cached_property
-    def _has_loops(self) -> bool:
-        """Whether there are compiled loops here; numba is not imported yet."""
-        return find_spec("numba") is not None and sys.byteorder == "little"
 
     @cached_property
     def _loop_kinds(self) -> "Kinds":

@@ -7,14 +7,15 @@ from bet.compiled import compiled
 
 @compiled
 def add_up(histories, by_user, by_item, weights, scores):
-    """Add the scores of ``histories`` to ``scores`` (b, n_items), which are zeros.
+    """Add the scores of ``histories`` to ``scores`` (b, n_items), which are zeros; sums are of
+    their type.
 
     Histories, users and items are pairs of indptr and numbers; ``weights`` are those of users
     (n_users,) and of items (n_items,), float32.
     """
     (starts, seen), (row_starts, items), (column_starts, owners) = histories, by_user, by_item
     of_users, of_items = weights
-    near = np.zeros(len(of_users), dtype=np.float32)
+    near = np.zeros(len(of_users), dtype=scores.dtype)
     for row in range(len(starts) - 1):
         near[:] = 0  # how near each user is to this one
         for place in range(starts[row], starts[row + 1]):

@@ -14,8 +14,9 @@ from bet.packed import OpenFile, RecommenderFile
 from bet.packed import load as open_file
 from bet.packed.lookup import whole_numbers
 from bet.recommend.choose import scorer_of
-from bet.recommend.ranking import Histories, RankedRows, top_k
+from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, Scorer
+from bet.recommend.top import top_k
 
 
 @dataclass(frozen=True, eq=False)

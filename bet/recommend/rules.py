@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from functools import cached_property
-from importlib.util import find_spec
 
 import numpy as np
 
 from bet.errors import BetError
+from bet.lazy_loops import LazyLoops
 from bet.packed import RecommenderFile
 from bet.recommend.interactions import (
     Interactions,
@@ -16,8 +16,11 @@ from bet.recommend.interactions import (
     sum_rows,
 )
 from bet.recommend.parts import cannot_score, take_lists, take_number, take_weight
-from bet.recommend.ranking import Histories, RankedRows, top_k
+from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import TINY, Scorer
+from bet.recommend.top import top_k
+
+LOOPS = LazyLoops(worth=128)  # users
 
 
 class RuleScorer(Scorer):
@@ -117,9 +120,9 @@ class GraphFilterScorer(RuleScorer):
         return (self.of_items * np.sqrt(squares)).astype(np.float32)
 
     def scores_of(self, histories: Histories) -> np.ndarray:
-        if find_spec("numba") is None:
-            return self.by_counting(histories)
-        return self.by_loop(histories)
+        if LOOPS.pay(len(histories)):
+            return self.by_loop(histories)
+        return self.by_counting(histories)
 
     def by_counting(self, histories: Histories) -> np.ndarray:
         """Scores by weighted counts, a user at a time."""
@@ -137,14 +140,14 @@ class GraphFilterScorer(RuleScorer):
         return scores
 
     def by_loop(self, histories: Histories) -> np.ndarray:
-        """The same by a compiled loop."""
+        """The same numbers by a compiled loop."""
         from bet.recommend.filter_loop import add_up
 
-        scores = np.zeros((len(histories), self.n_items), dtype=np.float32)
+        scores = np.zeros((len(histories), self.n_items))  # float64, as numpy counts
         lists = (histories, self.interactions.by_user, self.interactions.by_item)
         pairs = [(part.indptr, part.items) for part in lists]
         add_up(*pairs, (self.of_users, self.of_items), scores)
-        return scores
+        return scores.astype(np.float32)
 
 
 class ItemKnnScorer(RuleScorer):

@@ -4,7 +4,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from bet.recommend.ranking import Histories, RankedRows, top_k
+from bet.recommend.ranking import Histories, RankedRows
+from bet.recommend.top import top_k
 
 BLOCK = 2**22  # numbers of scores or of profiles that are held at once
 TINY = 1e-30  # below the length of any vector that is not zero

@@ -11,9 +11,10 @@ from bet.recommend.item_map import ITEM_EQUATION, MOST_ITEMS, ItemMap, fit_map
 from bet.recommend.least_squares import RowEquation, solve_rows
 from bet.recommend.ranking import Histories, RankedRows
 from bet.recommend.scorer import BLOCK, TINY, Scorer
-from bet.recommend.top_vectors import top_items, top_products
+from bet.recommend.top_vectors import FEW, top_items, top_products
 
 USERS = 1024  # whose vectors are held at once; their products are not
+AT_ONCE = 2**13  # items that are decoded together; their bytes and numbers stay near the processor
 MOST_DECODED = 2**27  # bytes of item vectors that are kept; more are decoded block by block
 
 
@@ -61,8 +62,9 @@ class InnerProductScorer(Scorer):
         return self.item_vectors(items) @ profile
 
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
-        lists = None if seen is None else (seen.indptr, seen.items)
-        return RankedRows(*top_products(profiles, self.span, self.n_items, k, lists))
+        if self.items is not None and len(profiles) <= FEW:
+            return super().top(profiles, k, seen)  # blocks would only cost
+        return top_products(profiles, self.span, self.n_items, k, seen)
 
     def similarity(self, item: int) -> np.ndarray:
         """Cosines of the items' vectors."""
@@ -135,15 +137,18 @@ class VectorScorer(InnerProductScorer):
     def top(self, profiles: np.ndarray, k: int, seen: Histories | None) -> RankedRows:
         if self.items is not None or not isinstance(self.table, PackedFile):
             return super().top(profiles, k, seen)
-        lists = None if seen is None else (seen.indptr, seen.items)
-        return RankedRows(*top_items(profiles, self.table, self.n_users, k, lists))
+        return top_items(profiles, self.table, self.n_users, k, seen)
 
     @cached_property
     def items(self) -> np.ndarray | None:  # type: ignore[override]
         """Decoded once."""
         if 4 * self.n_items * self.profile_width > MOST_DECODED:
             return None
-        return np.ascontiguousarray(self.decode(np.arange(self.n_items)))
+        vectors = np.empty((self.n_items, self.profile_width), dtype=np.float32)
+        for first in range(0, self.n_items, AT_ONCE):
+            part = vectors[first : first + AT_ONCE]
+            part[:] = self.decode(np.arange(first, first + len(part)))
+        return vectors
 
 
 def lengths(rows: np.ndarray) -> np.ndarray:

@@ -41,8 +41,12 @@ def _train(task: Task, choice: Choice, stage: Stage) -> tuple[list[Measured], bo
     """Rows of what is trained for the limit of ``task``; whether time was short for some of it."""
     before = len(stage.measured)
     candidates = [each for each in _candidates(task, choice) if each is not None]
+    # What was trained for another limit and is the same for this one, as rules are.
+    known = {each.name for each in candidates if stage.has_trained(each)}
+    rows = [row for row in stage.measured if row.name in known and row.family in RULES]
     stage.best_of(candidates)
-    return stage.measured[before:], not all(stage.has_trained(each) for each in candidates)
+    is_partial = not all(stage.has_trained(each) for each in candidates)
+    return rows + stage.measured[before:], is_partial
 
 
 def _candidates(task: Task, choice: Choice) -> Iterable[Candidate | None]:
@@ -68,9 +72,5 @@ def _at_bits(task: Task, tried: Tried, history: bool) -> Iterable[Candidate | No
     fewer = task.limit < base.n_bytes
     for bits in (base.bits, base.bits // 2 if fewer else base.bits * 2):
         if bits in ALS.bits:
-            made = candidate(
-                task, base.family, bits, settings=base.settings, history=history
-            )
-            yield made or candidate(
-                task, base.family, bits, settings=base.settings, history=False
-            )
+            made = candidate(task, base.family, bits, settings=base.settings, history=history)
+            yield made or candidate(task, base.family, bits, settings=base.settings, history=False)
