@@ -4,6 +4,7 @@ them.
 
 from types import SimpleNamespace
 
+import hypothesis
 import msgspec
 import pytest
 from made_up import noisy_study, only_cells, sized_study
@@ -15,6 +16,10 @@ from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData,
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings
+
+# Machines are busy: no test of properties has a time limit.
+hypothesis.settings.register_profile("bet", deadline=None)
+hypothesis.settings.load_profile("bet")
 
 TRAINING = TrainSettings(
     256, 0.03, "cosine", max_epochs=2, evaluate_every=1, patience=2, init_std=0.1
