@@ -205,9 +205,7 @@ def test_an_interrupted_call_continues_to_the_same_file(tmp_path, monkeypatch):
     assert not (tmp_path / "t").exists()
     trained = []
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "bet.release.candidates.Candidate.train", counting(trained), raising=True
-        )
+        patch.setattr("bet.release.candidates.Candidate.train", counting(trained), raising=True)
         continued = build(4_000, tmp_path / "t")
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "another"))
     whole = build(4_000, tmp_path / "u")
@@ -272,9 +270,7 @@ def test_ids_of_any_characters_are_safe(tmp_path):
         pd.Series([f"<i>{i}</i>" for i in items]),
     )
     for with_ids in (False, True):
-        release = build_table(
-            hostile, 9_000, tmp_path / "<t>.x", fixed=FAST, with_ids=with_ids
-        )
+        release = build_table(hostile, 9_000, tmp_path / "<t>.x", fixed=FAST, with_ids=with_ids)
         page = write_page(release).read_text()
         assert "<script" not in page and "<t>" not in page
         model = bet.load(release.file)

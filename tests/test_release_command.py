@@ -37,9 +37,7 @@ def halves():
     users, items = matrix.nonzero()
     names = np.array([f"u{u}" for u in users]), np.array([f"i{i}" for i in items])
     old = (users < 80) & (items < 80)
-    return [
-        from_pairs("old", *(pd.Series(side[part]) for side in names)) for part in (old, ~old)
-    ]
+    return [from_pairs("old", *(pd.Series(side[part]) for side in names)) for part in (old, ~old)]
 
 
 EVERY = ["popularity", "filter", "knn", "ials", "lightgcn", "rows", "blend"]
@@ -53,6 +51,7 @@ def test_an_earlier_file_is_refitted_with_more(tmp_path, monkeypatch, family):
         return best[family], None
 
     monkeypatch.setattr("bet.release.choice._weigh_histories", only)
+
     def holding(task, stage, *, history):
         return sweep_lightgcn(task, stage, history=True)
 

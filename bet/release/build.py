@@ -15,7 +15,7 @@ from bet.backbones import Recommender
 from bet.data import Interactions, evaluable_split
 from bet.errors import BetError
 from bet.files import locked
-from bet.packed import id_layout, ids_path, load, write_ids
+from bet.packed import id_layout, ids_path, load
 from bet.paths import cache_dir
 from bet.progress import announce
 from bet.release.alternatives import alternative
@@ -33,8 +33,8 @@ from bet.release.task import Fixed, Task
 from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
 from bet.search import TrainingData, Workspace, refit
-from bet.serving import ServedFile, coded_in_order, write_served
-from bet.study.output import check_writable, ids_of
+from bet.serving import ServedFile, coded_in_order
+from bet.study.output import check_writable, ids_of, write_recommending
 from bet.training import evaluate
 
 AGAIN = "not tried, since an earlier file is refitted"
@@ -232,27 +232,21 @@ def _refit(task: Task, chosen: Tried) -> Recommender:
 
 def _write(task: Task, file: Path, chosen: Tried, model: Recommender) -> ServedFile:
     """Write ``model``; its ids into the file or beside it, histories where they fit."""
-    everything, ids = task.interactions.matrix, ids_of(task.interactions)
-    facts = training_facts(chosen.candidate.settings)
-    # Those of an earlier file must go first: interrupted, none are left, not another file's.
-    ids_path(file).unlink(missing_ok=True)
-    served = write_served(
+    served = write_recommending(
         file,
         model,
-        everything,
+        task.interactions.matrix,
+        ids_of(task.interactions),
+        ids_inside=bool(task.ids),
         with_seen=chosen.candidate.history,
-        ids=ids if task.ids else None,
-        facts=facts,
+        facts=training_facts(chosen.candidate.settings),
     )
     if file.stat().st_size > task.limit:
         n_bytes = file.stat().st_size
-        file.unlink()
+        for each in (file, ids_path(file)):
+            each.unlink(missing_ok=True)
         raise BetError(
             f"the file came out as {n_bytes:,} bytes, above the limit of {task.limit:,}; please "
             "report it"
         )
-    if not task.ids:
-        names, n_users = [*ids[0], *ids[1]], len(ids[0])
-        in_order = [names[entity] for entity in served.order]
-        write_ids(file, (in_order[:n_users], in_order[n_users:]))
     return served
