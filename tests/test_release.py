@@ -106,7 +106,7 @@ def check_choice(release):
 def test_every_family_is_tried_where_there_is_room(tmp_path):
     release = build(60_000, tmp_path / "t")
     assert {each.family for each in release.measured} >= {
-        "popularity", "filter", "knn", "ials", "blend", "lightgcn", "rows",
+        "popularity", "filter", "knn", "ials", "blend", "lightgcn", "rows", "graph-blend",
     }  # fmt: skip
     bits = {each.bits for each in release.measured if each.family == "ials"}
     assert bits == {1, 2, 4, 8}

@@ -12,6 +12,7 @@ from bet.search import SearchContext
 from bet.training import RankingMetrics
 
 MOST_MINUTES = 60 * 24 * 30
+LATEST = 0.92  # of the time, when the file's model is fitted: test and writing take the rest
 
 
 class OutOfTime(Exception):
@@ -33,6 +34,11 @@ class Clock:
                 f"minutes must lie in (0, {MOST_MINUTES}], got {minutes:g}; 10 are usual"
             )
         return cls(60 * minutes, time.monotonic())
+
+    @property
+    def latest(self) -> float:
+        """When the model must have been fitted to all interactions."""
+        return self.share(LATEST)
 
     def share(self, part: float) -> float:
         """When ``part`` in [0, 1] of the time is over."""

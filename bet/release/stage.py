@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from bet.progress import announce
 from bet.release.candidates import Candidate
@@ -29,16 +30,31 @@ class Tried:
     def quality(self) -> float:
         return self.measured.quality
 
+    @property
+    def refit_seconds(self) -> float:
+        """That the fit to all interactions takes, about: a training without its looks at
+        validation takes longer by their number; a rule, whose numbers are chosen again, by its
+        square, since there are more near users, each with more items.
+        """
+        result, growth = self.outcome.trained.result, self.candidate.growth
+        tuning = self.outcome.seconds.search or 0.0
+        return growth * (result.seconds - result.evaluating) + growth**2 * tuning
+
 
 @dataclass(eq=False)
 class Stage:
     """``ends``: a time of ``time.monotonic``. ``measured`` and ``left_out`` are added to: what was
     trained, and the names of what there was no time for.
+
+    ``latest``: when everything that is trained must also have been fitted to all interactions, of
+    which ``reserved`` seconds do not follow from its training.
     """
 
     ends: float
     measured: list[Measured]
     left_out: list[str]
+    latest: float = inf
+    reserved: float = 0.0
     slowest: float = 0.0  # seconds of a training so far
     _known: set[str] = field(default_factory=set)  # keys of candidates
 
@@ -50,8 +66,9 @@ class Stage:
     ) -> Tried | None:
         """The best on validation of ``best`` and ``candidates``, the earlier among equals.
 
-        Only the best stays in memory and on disk. No candidate is trained twice, or begun when the
-        longest training so far would not end in time.
+        Only the best stays in memory and on disk. No candidate is trained twice, or begun when one
+        that takes as long as the longest so far would not end in time, its fit to all interactions
+        included.
         """
         for candidate in candidates:
             if candidate is None or candidate.key in self._known:
@@ -74,10 +91,18 @@ class Stage:
             best = self.best_of(move(best.candidate), best)
         return best
 
+    def training_ends(self, candidate: Candidate, started: float) -> float:
+        """When a training that begins at ``started`` must end, so that the fit to all interactions,
+        which takes so many times as long, can follow.
+        """
+        times = candidate.growth if candidate.family.has_table else candidate.growth**2
+        return min(self.ends, (self.latest - self.reserved + times * started) / (1 + times))
+
     def _try(self, candidate: Candidate, best: Tried | None) -> Tried | None:
         """None where it is not finished, or known from an interrupted call to be no better."""
         started = time.monotonic()
-        if started + self.slowest > self.ends:
+        ends = self.training_ends(candidate, started)
+        if started + self.slowest > ends:
             self._leave_out(candidate)
             return None
         path = candidate.context.workspace.folder / f"{candidate.key}.outcome"
@@ -86,7 +111,7 @@ class Stage:
             self._note(candidate, Measured(**earlier))
             return None
         try:
-            outcome = candidate.train(self.ends)
+            outcome = candidate.train(ends)
         except OutOfTime:
             self._leave_out(candidate)
             return None
