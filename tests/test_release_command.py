@@ -127,6 +127,7 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
     printed = run.stdout.splitlines()
     assert printed[0].startswith(f"{out}: {out.stat().st_size:,} bytes to serve of at most 5,376; ")
     assert any("popularity" in line and "ALS of default settings, 64 f" in line for line in printed)
+    assert any(line.startswith("It took ") and "of the 10 minutes" in line for line in printed)
     assert (tmp_path / "shop.safetensors.html").is_file()
     pasted = subprocess.run(
         [sys.executable, "-c", "\n".join(printed[-3:])], capture_output=True, text=True

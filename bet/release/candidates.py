@@ -144,7 +144,7 @@ def candidate(
             return None
     if layout.file_bytes > task.limit:
         return None
-    return Candidate(family, bits, history, context, layout, task.growth)
+    return Candidate(family, bits, history, context, layout, growth=task.growth)
 
 
 def changed(

@@ -35,7 +35,12 @@ class Choice:
 
 
 def choose(task: Task, clock: Clock) -> Choice:
-    """Train the families one after the other and keep the best on validation.
+    """Train the families one after the other and keep the best on validation, of those that can
+    still be fitted to all interactions.
+
+    Families need no gate. They are few, and the users that did not select are as many as those that
+    did: they would repeat the comparison with the same noise. The gate is for a search, which looks
+    at hundreds of actions and may find what suits the users that select by chance.
 
     A file without histories, which cannot hide what people have seen, is taken only if it is better
     by ``WORTH`` and users that selection did not see gain from it.
