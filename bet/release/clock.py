@@ -12,7 +12,7 @@ from bet.search import SearchContext
 from bet.training import RankingMetrics
 
 MOST_MINUTES = 60 * 24 * 30
-LATEST = 0.92  # of the time, when the file's model is fitted: test and writing take the rest
+CLOSING = 0.08  # of the time, at least, for the score on test and the writing
 
 
 class OutOfTime(Exception):
@@ -21,10 +21,13 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class Clock:
-    """``seconds`` from ``started`` on, a time of ``time.monotonic``."""
+    """``seconds`` from ``started`` on, a time of ``time.monotonic``; ``closing``: seconds that the
+    end takes, a score on test and the writing, as far as is known.
+    """
 
     seconds: float
     started: float
+    closing: float = 0.0
 
     @classmethod
     def start(cls, minutes: float) -> "Clock":
@@ -38,7 +41,7 @@ class Clock:
     @property
     def latest(self) -> float:
         """When the model must have been fitted to all interactions."""
-        return self.share(LATEST)
+        return self.share(1.0) - max(self.closing, CLOSING * self.seconds)
 
     def share(self, part: float) -> float:
         """When ``part`` in [0, 1] of the time is over."""
