@@ -247,7 +247,9 @@ def test_interrupted_writing_never_leaves_ids_of_another_file(tmp_path, monkeypa
     build(4_000, file)
     assert {path.name for path in tmp_path.glob("table*")} == {"table", "table.ids"}
     with monkeypatch.context() as patch:
-        patch.setattr(module, "write_served", lambda *_, **__: (_ for _ in ()).throw(OSError))
+        patch.setattr(
+            "bet.study.output.write_served", lambda *_, **__: (_ for _ in ()).throw(OSError)
+        )
         with pytest.raises(OSError):
             build(3_000, file)
     assert {path.name for path in tmp_path.glob("table*")} == {"table"}
