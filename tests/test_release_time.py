@@ -12,7 +12,7 @@ from bet.release import choice, clock, searched, stage
 from bet.release.build import build_table
 from bet.release.candidates import Candidate, candidate
 from bet.release.clock import Clock, OutOfTime
-from bet.release.families import ALS, FILTER, GRAPH_BLEND, VECTORS
+from bet.release.families import ALS, BLEND, FILTER, GRAPH_BLEND, VECTORS
 from bet.release.sentences import left_out_sentence, time_sentence
 from bet.release.stage import Stage
 from bet.release.task import Fixed
@@ -90,12 +90,11 @@ def test_a_winner_that_cannot_be_refitted_is_not_chosen(now):
 
 def test_a_training_leaves_the_time_that_its_refit_takes(task):
     limited = Stage(math.inf, [], [], latest=100.0)
-    vectors, rule = candidate(task, ALS, 2), candidate(task, FILTER)
-    vectors, rule = (replace(each, growth=2.0) for each in (vectors, rule))
+    vectors = replace(candidate(task, ALS, 2), growth=2.0)
     assert limited.training_ends(vectors, 10.0) == 40.0  # 30 seconds, and twice as many
-    assert limited.training_ends(rule, 10.0) == 28.0  # 18 seconds, and four times as many
-    limited.reserved = 30.0
-    assert limited.training_ends(vectors, 10.0) == 30.0
+    blend = candidate(task, BLEND, settings=vectors.settings)
+    limited.of_parts = 30.0
+    assert limited.training_ends(blend, 10.0) == 70.0  # whose parts take the rest
     limited.ends = 20.0
     assert limited.training_ends(vectors, 10.0) == 20.0
     assert Stage(math.inf, [], []).training_ends(vectors, 10.0) == math.inf
@@ -110,7 +109,7 @@ def test_a_refit_is_expected_to_take_its_training_without_looks_at_validation(ta
     assert tried.refit_seconds == pytest.approx(expected)
     rule = Stage(math.inf, [], []).best_of([candidate(task, FILTER)])
     tuning = rule.outcome.seconds.search
-    assert tuning > 0 and rule.refit_seconds > task.growth**2 * tuning
+    assert tuning > 0 and rule.refit_seconds > task.growth * tuning
 
 
 @pytest.mark.parametrize("history", [True, False])
@@ -133,4 +132,3 @@ def test_lightgcn_is_trained_once_for_both_where_its_vectors_fit(task, monkeypat
     assert (model.table is vectors.outcome.trained.model.table) == history
     assert (made.vectors is vectors.outcome) == history
     assert blended.measured.n_bytes <= made.n_bytes
-    assert everything.reserved == (vectors.refit_seconds if history else 0)

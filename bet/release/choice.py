@@ -60,16 +60,19 @@ def choose(task: Task, clock: Clock) -> Choice:
     by_family["ials"] = sweep_als(task, stage(WITH_HISTORIES), history=True)
     bare = sweep_als(task, stage(WITHOUT), history=False, start=by_family["ials"])
     by_family["ials, without histories"] = bare
-    blends, tuned = stage(BLENDS), by_family["filter"]
-    blends.reserved = tuned.refit_seconds if tuned else 0.0
-    by_family["blend"] = blends.best_of([_blend(task, by_family["ials"] or bare)])
+    tuned = by_family["filter"]
+    of_filter = tuned.refit_seconds if tuned else inf  # not finished in time, and no blend with it
+    if als := by_family["ials"] or bare:
+        blends = stage(BLENDS)
+        blends.of_parts = of_filter + als.refit_seconds
+        by_family["blend"] = blends.best_of([_blend(task, als)])
     gradients = stage(GRADIENTS)
     gradients.slowest = GRADIENT_SECONDS * task.data.train.nnz
     vectors, rows = _by_gradients(task, gradients, by_family["ials"], bare)
     by_family |= {"lightgcn": vectors, "rows": rows}
     if vectors is not None:
         last = stage(GRAPH_BLENDS)
-        last.reserved = blends.reserved
+        last.of_parts = of_filter + vectors.refit_seconds
         by_family["graph-blend"] = _try_graph_blend(task, last, vectors)
     best = {name: tried for name, tried in by_family.items() if tried is not None}
     simple, decision = _weigh_histories(task, _that_can_be_refitted(best, clock, left_out))
@@ -100,10 +103,8 @@ def _longest_lists(task: Task) -> Candidate | None:
     return next(filter(None, fitting), None)
 
 
-def _blend(task: Task, vectors: Tried | None) -> Candidate | None:
+def _blend(task: Task, vectors: Tried) -> Candidate | None:
     """With the settings that were best for vectors alone."""
-    if vectors is None:
-        return None
     return candidate(task, BLEND, settings=vectors.candidate.settings)
 
 
@@ -119,7 +120,6 @@ def _try_graph_blend(task: Task, stage: Stage, vectors: Tried) -> Tried | None:
     if table.n_bytes() <= made.context.byte_limit:
         layout = replace(made.layout, table_bytes=table.n_bytes())
         made = replace(made, vectors=vectors.outcome, layout=layout)
-        stage.reserved += vectors.refit_seconds
     else:
         stage.slowest = vectors.measured.seconds
     return stage.best_of([made])

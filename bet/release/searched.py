@@ -11,7 +11,7 @@ from bet.progress import announce
 from bet.release.clock import OutOfTime
 from bet.release.families import ALS, BLEND, ROWS
 from bet.release.result import Measured
-from bet.release.stage import Tried, measure
+from bet.release.stage import Tried, measure, training_seconds
 from bet.release.task import Task
 from bet.search import MethodResult, SearchSettings, Trained
 
@@ -75,6 +75,7 @@ def _tried(simple: Tried, outcome: MethodResult, name: str, seconds: float) -> T
         family="search",
         bits=None,
     )
-    # What a refit chooses again is what it is for the simple one: the numbers of a blend's filter.
-    chosen_again = replace(outcome.seconds, search=simple.outcome.seconds.search)
-    return Tried(base, replace(outcome, seconds=chosen_again), row)
+    refit_seconds = base.growth * training_seconds(outcome)
+    if base.family is BLEND:
+        refit_seconds += simple.refit_seconds  # at most: its filter
+    return Tried(base, outcome, row, refit_seconds)

@@ -9,7 +9,7 @@ from math import inf
 from bet.progress import announce
 from bet.release.candidates import Candidate
 from bet.release.clock import OutOfTime
-from bet.release.families import training_facts
+from bet.release.families import BLENDS, training_facts
 from bet.release.result import Measured
 from bet.search import MethodResult
 from bet.training import load_state, save_state
@@ -20,25 +20,18 @@ Moves = Callable[[Candidate], Iterable[Candidate | None]]
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A candidate, the model that came out, and the row that it has in the report."""
+    """A candidate, the model that came out, the row that it has in the report, and what its fit to
+    all interactions takes, about.
+    """
 
     candidate: Candidate
     outcome: MethodResult
     measured: Measured
+    refit_seconds: float
 
     @property
     def quality(self) -> float:
         return self.measured.quality
-
-    @property
-    def refit_seconds(self) -> float:
-        """That the fit to all interactions takes, about: a training without its looks at
-        validation takes longer by their number; a rule, whose numbers are chosen again, by its
-        square, since there are more near users, each with more items.
-        """
-        result, growth = self.outcome.trained.result, self.candidate.growth
-        tuning = self.outcome.seconds.search or 0.0
-        return growth * (result.seconds - result.evaluating) + growth**2 * tuning
 
 
 @dataclass(eq=False)
@@ -46,15 +39,15 @@ class Stage:
     """``ends``: a time of ``time.monotonic``. ``measured`` and ``left_out`` are added to: what was
     trained, and the names of what there was no time for.
 
-    ``latest``: when everything that is trained must also have been fitted to all interactions, of
-    which ``reserved`` seconds do not follow from its training.
+    ``latest``: when everything that is trained must also have been fitted to all interactions;
+    ``of_parts``: seconds that this takes for the parts of a blend.
     """
 
     ends: float
     measured: list[Measured]
     left_out: list[str]
     latest: float = inf
-    reserved: float = 0.0
+    of_parts: float = 0.0
     slowest: float = 0.0  # seconds of a training so far
     _known: set[str] = field(default_factory=set)  # keys of candidates
 
@@ -93,10 +86,12 @@ class Stage:
 
     def training_ends(self, candidate: Candidate, started: float) -> float:
         """When a training that begins at ``started`` must end, so that the fit to all interactions,
-        which takes so many times as long, can follow.
+        which takes ``growth`` times as long, can follow.
         """
-        times = candidate.growth if candidate.family.has_table else candidate.growth**2
-        return min(self.ends, (self.latest - self.reserved + times * started) / (1 + times))
+        if candidate.family in BLENDS:
+            return min(self.ends, self.latest - self.of_parts)
+        times = candidate.growth
+        return min(self.ends, (self.latest + times * started) / (1 + times))
 
     def _try(self, candidate: Candidate, best: Tried | None) -> Tried | None:
         """None where it is not finished, or known from an interrupted call to be no better."""
@@ -119,7 +114,11 @@ class Stage:
         measured = measure(candidate, outcome, seconds)
         save_state(path, candidate.key, {**vars(measured), "settings": dict(measured.settings)})
         self._note(candidate, measured)
-        return Tried(candidate, outcome, measured)
+        again = outcome.seconds.search or 0.0  # a rule's numbers are chosen again
+        refit_seconds = candidate.growth * (again + training_seconds(outcome))
+        if candidate.family in BLENDS:
+            refit_seconds = self.of_parts
+        return Tried(candidate, outcome, measured, refit_seconds)
 
     def _note(self, candidate: Candidate, measured: Measured) -> None:
         self._known.add(candidate.key)
@@ -132,6 +131,11 @@ class Stage:
         if candidate.name not in self.left_out:
             self.left_out.append(candidate.name)
         _forget(candidate)
+
+
+def training_seconds(outcome: MethodResult) -> float:
+    """Of the training that led to ``outcome``, without its looks at validation."""
+    return outcome.trained.result.seconds - outcome.trained.result.evaluating
 
 
 def measure(candidate: Candidate, outcome: MethodResult, seconds: float) -> Measured:
