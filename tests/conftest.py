@@ -11,8 +11,10 @@ from made_up import noisy_study, only_cells, sized_study
 
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, NO_BACKBONE
-from bet.data import planted, split_interactions
+from bet.data import evaluable_split, planted, split_interactions
+from bet.release.task import Fixed, Task
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
+from bet.serving import coded_in_order
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings
@@ -115,3 +117,24 @@ def sized(search_record, monkeypatch):
         return results
 
     return make
+
+
+@pytest.fixture
+def task(tmp_path):
+    """What ``bet table`` makes a file from: the planted interactions, 6,000 bytes, no sweeps."""
+    data = planted()
+    split = evaluable_split(data, 0)
+    training = TrainingData(split.train, split.validation)
+    return Task(
+        interactions=data,
+        split=split,
+        data=training,
+        limit=6_000,
+        coded=coded_in_order(data.matrix, training.order.entities),
+        ids=(),
+        history=True,
+        fixed=Fixed(epochs=2, learning_rate=0.03, l2=0.3),
+        minutes=10.0,
+        seed=0,
+        workspace=Workspace(tmp_path / "work", tmp_path / "work"),
+    )

@@ -129,8 +129,9 @@ def test_a_coded_cell_runs_under_both_protocols(tmp_path, monkeypatch, backbone,
         file = tmp_path / f"{protocol}.safetensors"
         record = run_cell(
             Cell("tiny", backbone, "20 B/entity", method, protocol=protocol, profile="smoke"),
-            table=file,
+            file=file,
         )
-        assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes
+        assert record.size.bytes <= record.size.limit_bytes
+        assert file.stat().st_size == record.serving.bytes
         assert record.size.bits == 16 and len(record.trials) == 2
-        assert load(file).copies == BACKBONES[backbone].copies
+        assert load(file).table.copies == BACKBONES[backbone].copies

@@ -187,6 +187,18 @@ def test_a_bad_folder_is_refused_before_any_work(tmp_path, monkeypatch, capsys):
     assert not [path for path in tmp_path.iterdir() if path.is_dir()]
 
 
+@pytest.mark.parametrize("name", ["users.npy", "items.faiss", "item_ids.json"])
+def test_a_file_is_not_overwritten_by_its_own_export(tmp_path, capsys, name):
+    write_vectors(tmp_path / name)
+    (tmp_path / "link").symlink_to(tmp_path)
+    before = (tmp_path / name).read_bytes()
+    for out in (tmp_path, tmp_path / "link"):
+        assert main(["export", str(tmp_path / name), "--to", "npy", "--out", str(out)]) == 1
+        assert f"{name} holds the vectors; write the export somewhere" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == before
+    assert {path.name for path in tmp_path.iterdir()} == {name, "link"}
+
+
 def test_a_number_beyond_float16_is_refused(tmp_path):
     values = np.full((2, 1, 2), 1e6, np.float32)
     layout = layout_of(np.full(2, 2), 32, 1, by_rank=True)

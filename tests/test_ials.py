@@ -224,7 +224,8 @@ def test_a_cell_runs_from_data_to_record(tmp_path, monkeypatch, protocol):
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
     cell = Cell("tiny", "ials", "12.8 B/entity", "uniform-int2", protocol=protocol, profile="smoke")
-    record = run_cell(cell, table=tmp_path / "t")
-    assert (tmp_path / "t").stat().st_size == record.size.bytes <= record.size.limit_bytes
+    record = run_cell(cell, file=tmp_path / "t")
+    assert record.size.bytes <= record.size.limit_bytes
+    assert (tmp_path / "t").stat().st_size == record.serving.bytes
     assert record.size.backbone_parameters == 0 and record.size.tables == 1
     assert record.settings.training["sweeps"] == 4 and len(record.learning_curve) == 2

@@ -14,7 +14,7 @@ from bet.__main__ import main
 from bet.data import from_pairs
 from bet.errors import UnknownId
 from bet.pack import Options, open_vectors, pack_vectors
-from bet.packed import layout_of, write_packed
+from bet.packed import layout_of, write_packed, write_recommender
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "own_data.md").read_text(encoding="utf-8")
@@ -31,7 +31,7 @@ def python_blocks():
 
 @pytest.fixture
 def shop(tmp_path, monkeypatch):
-    """A folder with a file that recommends and a table of rows, in which the page's code runs."""
+    """A folder with a file that recommends and a table in one, in which the page's code runs."""
     monkeypatch.chdir(tmp_path)
     draws = np.random.default_rng(0)
     for side, names in (("users", USERS), ("items", ITEMS)):
@@ -43,7 +43,9 @@ def shop(tmp_path, monkeypatch):
     options = Options(data=data, with_seen=True)
     pack_vectors(*vectors, "100 B/entity", Path("shop.safetensors"), options)
     layout = layout_of(np.full(50, 4), 8, n_users=20)
-    write_packed(Path("out.safetensors"), layout, draws.normal(size=(50, 1, 4)), (USERS, ITEMS))
+    write_packed(Path("rows"), layout, draws.normal(size=(50, 1, 4)))
+    sides = {"n_users": 20, "n_items": 30, "ids": (USERS, ITEMS)}
+    write_recommender(Path("out.safetensors"), "ials", {}, table=Path("rows"), **sides)
 
 
 def test_every_python_block_runs(shop, capsys):

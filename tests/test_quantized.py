@@ -222,11 +222,13 @@ def test_a_cell_writes_a_file_within_its_bytes_whose_rows_are_named(
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
     file = tmp_path / "table.safetensors"
     cell = Cell("tiny", "ncf", "20 B/entity", "bet-int8", protocol=protocol, profile="smoke")
-    record = run_cell(cell, table=file)
+    record = run_cell(cell, file=file)
     n = record.data.users + record.data.items
-    assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes == 20 * n
+    assert record.size.bytes <= record.size.limit_bytes == 20 * n
+    assert file.stat().st_size == record.serving.bytes
     assert record.size.bits == 8 and record.size.limit is None
-    packed, data = load(file), planted()
+    packed, data = load(file).table, planted()
+    assert packed.byte_report().total == record.size.bytes
     rows_of = packed.ids
     assert len(packed) == n and list(rows_of.user_rows.values()) == list(range(packed.n_users))
     assert list(rows_of.item_rows.values()) == list(range(packed.n_users, n))

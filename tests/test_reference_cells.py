@@ -82,7 +82,7 @@ def test_a_reference_runs_as_a_notebook(folders):
         (["--method", "su", "--backbone", "none"], "'su' with backbone 'none': references (pop"),
         (["--method", "ease", "--budget", "90%"], "method 'ease' with budget '90%': full, pop"),
         (["--method", "su", "--budget", "none"], "method 'su' with budget 'none'"),
-        (["--method", "ease", "--out", "x.bet"], "cannot write x.bet: ease has no table; leave"),
+        (["--method", "ease", "--with-seen"], "--with-seen goes with --out only; leave"),
     ],
 )
 def test_what_a_reference_cannot_have_is_said_before_any_work(

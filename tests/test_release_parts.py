@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_array
 
 import bet
-from bet.data import evaluable_split, from_pairs, planted
+from bet.data import from_pairs, planted
 from bet.errors import BetError
 from bet.packed import id_layout
 from bet.release.alternatives import alternative
@@ -25,10 +25,10 @@ from bet.release.families import ALS, BLEND, FAMILIES, training_facts
 from bet.release.page import write_page
 from bet.release.sentences import load_lines
 from bet.release.stage import Stage
-from bet.release.task import Fixed, Task
+from bet.release.task import Fixed
 from bet.release.untouched import untouched_als
-from bet.search import TrainingData, Workspace, refit
-from bet.serving import coded_in_order, write_served
+from bet.search import refit
+from bet.serving import write_served
 from bet.study.output import ids_of
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
@@ -37,26 +37,6 @@ FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def task(tmp_path):
-    data = planted()
-    split = evaluable_split(data, 0)
-    training = TrainingData(split.train, split.validation)
-    return Task(
-        interactions=data,
-        split=split,
-        data=training,
-        limit=6_000,
-        coded=coded_in_order(data.matrix, training.order.entities),
-        ids=(),
-        history=True,
-        fixed=FAST,
-        minutes=10.0,
-        seed=0,
-        workspace=Workspace(tmp_path / "work", tmp_path / "work"),
-    )
 
 
 def choices():

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import bet.__main__
-from bet.data import load_dataset, planted, split_interactions
+from bet.data import planted, split_interactions
 from bet.errors import BetError
 from bet.search import Trained, loop
 from bet.study.cell import Cell
@@ -221,28 +221,6 @@ def test_own_files_and_budgets_have_names_of_their_own(tmp_path):
         for budget in ("80%", "80")
     }
     assert len(ids) == 6
-
-
-def test_saved_table_keeps_the_ids_of_its_rows(folders, tmp_path):
-    file, table = tmp_path / "ratings.csv", tmp_path / "out" / "table.bet"
-    data = planted()
-    users, items = data.matrix.nonzero()
-    file.write_text(
-        "user,item\n" + "".join(f"u{u},i{i}\n" for u, i in zip(users, items, strict=True))
-    )
-    interactions = load_dataset(str(file))
-    record = run_cell(
-        Cell(str(file), "ncf", "80%", "su", profile="smoke"), interactions=interactions, table=table
-    )
-    saved = bet.load(table)
-    assert (saved.n_users, saved.n_items) == (interactions.n_users, interactions.n_items)
-    assert saved.byte_report().total == table.stat().st_size == record.size.bytes
-    in_order = saved.rows(range(len(saved)))
-    np.testing.assert_array_equal(saved.users(interactions.user_ids), in_order[: saved.n_users])
-    np.testing.assert_array_equal(saved.items(interactions.item_ids), in_order[saved.n_users :])
-    assert (table.with_name("table.bet.ids")).is_file()
-    weights = torch.load(table.with_name("table.bet.backbone.pt"), weights_only=True)
-    assert sum(weight.numel() for weight in weights.values()) == record.size.backbone_parameters > 0
 
 
 def test_a_worthless_full_model_is_refused(folders, monkeypatch):

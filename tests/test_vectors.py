@@ -16,11 +16,10 @@ from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.quantized import uniform_packed
 from bet.methods.vectors import rounded_vectors, vector_context
-from bet.packed import id_layout, load
+from bet.packed import load
 from bet.search import check_table, initialize_recommender, refit
 from bet.seeds import torch_generator
 from bet.study.cell import Cell
-from bet.study.output import ids_of, save_table
 from bet.study.run import run_cell
 from bet.tables import VectorTable
 from bet.training import BprSampler, bpr_loss, evaluate, loop, train
@@ -154,24 +153,7 @@ def test_vectors_of_another_model_or_of_the_table_alone_are_not_saved(make, tmp_
     for refused in (table.as_stored, lambda vectors: table.save_vectors(tmp_path / "v", vectors)):
         with pytest.raises(BetError, match="do not fill a file of"):
             refused(short)
-    whole = torch.zeros(table.n, table.spec.columns)
-    with pytest.raises(BetError, match="a file without ids cannot be saved otherwise"):
-        table.save_vectors(tmp_path / "v", whole, ids_of(planted()))
     assert not (tmp_path / "v").exists()
-
-
-def test_ids_in_the_file_count_and_name_the_rows(make, tmp_path):
-    ids = ids_of(planted())
-    context = replace(make("ngcf", limit=4_000), id_layout=id_layout(ids))
-    outcome = rounded_vectors(context, 2)
-    path, model = tmp_path / "v", outcome.trained.model
-    save_table(path, model, planted())
-    assert path.stat().st_size == model.table.n_bytes() <= 4_000
-    # Neither weights nor ids lie beside it: it serves alone.
-    assert [file.name for file in tmp_path.iterdir() if file.is_file()] == ["v"]
-    with torch.no_grad():
-        expected = model.represent(model.table())[:3].numpy()
-    np.testing.assert_array_equal(load(path).users(ids[0][:3])[:, 0], expected)
 
 
 def test_an_interrupted_training_continues_to_the_same_file(make, tmp_path, monkeypatch):
@@ -217,7 +199,7 @@ def test_a_cell_writes_the_file_that_its_record_tells_of(tmp_path, monkeypatch, 
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
     file, cell = tmp_path / "out" / "v", Cell("tiny", "ngcf", "20 B/entity", "vectors-int4")
-    record = run_cell(replace(cell, protocol=protocol, profile="smoke"), table=file)
+    record = run_cell(replace(cell, protocol=protocol, profile="smoke"), file=file)
     n = record.data.users + record.data.items
     assert file.stat().st_size == record.size.bytes <= record.size.limit_bytes == 20 * n
     assert (record.size.bits, record.size.parameters) == (4, n * 4 * record.size.width)

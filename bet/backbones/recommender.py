@@ -10,8 +10,7 @@ from torch import Tensor, nn
 from bet.actions import Allocation
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
-from bet.packed import Ids
-from bet.tables import MaskedTable, PrunedTable, QuantizedTable, Table, VectorTable
+from bet.tables import MaskedTable, PrunedTable, Table, VectorTable
 
 
 class Recommender(nn.Module):
@@ -47,15 +46,13 @@ class Recommender(nn.Module):
         return self.backbone.ranker(self.represent(self.table()))
 
     @torch.no_grad()
-    def save_table(self, path: Path, ids: Ids | None = None) -> None:
+    def save_table(self, path: Path) -> None:
         """Write the file whose length is ``table.n_bytes()``: rows of the table or, of a
-        ``VectorTable``, final vectors. ``ids``: as the table takes them.
+        ``VectorTable``, final vectors.
         """
         table = self.table
         if isinstance(table, VectorTable):
-            table.save_vectors(path, self.backbone.represent(table()), ids)
-        elif isinstance(table, QuantizedTable):
-            table.save(path, ids)
+            table.save_vectors(path, self.backbone.represent(table()))
         else:
             table.save(path)
 

@@ -127,7 +127,16 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         help="run notebooks/cell.ipynb for it and keep the executed copy",
     )
     run.add_argument(
-        "--out", type=Path, metavar="FILE", help="also save the trained table (default: no)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="also write the file that recommends, with all that its model needs (default: no)",
+    )
+    run.add_argument(
+        "--with-seen",
+        action="store_true",
+        help="with --out: it also says what users have had, in further bytes, where its model does "
+        "not need that anyway (default: no)",
     )
     _add_file_options(run)
 

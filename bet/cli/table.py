@@ -18,6 +18,7 @@ from bet.release.sentences import (
     left_out_sentence,
     load_lines,
     reference_sentence,
+    time_sentence,
 )
 from bet.release.task import Fixed
 from bet.release.update import Earlier, continue_file, same_bytes
@@ -68,7 +69,7 @@ def _table(options: argparse.Namespace) -> None:
     print(expectations(release))
     if release.left_out:
         print(left_out_sentence(release))
-    print(history_sentence(release))
+    print(history_sentence(release), time_sentence(release), sep="\n")
     print(f"page {page}", load_lines(release), sep="\n")
 
 

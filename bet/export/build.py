@@ -19,6 +19,7 @@ from bet.recommend.vectors import InnerProductScorer
 
 ROWS = 2**14  # that are decoded at once
 ID_FILES = ("user_ids.json", "item_ids.json")
+NAMES = (*ID_FILES, "users.npy", "items.npy", "items.faiss", "embedding_bags.safetensors")
 SIDES: tuple[SideName, SideName] = ("users", "items")
 
 
@@ -60,23 +61,24 @@ def export(path: Path | str, form: str, folder: Path) -> list[Path]:
     Row u of users and i of items are those of ``recommend_rows``. ``user_ids.json`` and
     ``item_ids.json``, lists of text in the order of the rows, are written where the file has ids.
     Raises BetError for a file without such vectors, and, before any work, for a ``folder`` that
-    cannot be written to.
+    cannot be written to, or in which ``path`` itself would be overwritten.
     """
     if form not in FORMS:
         raise BetError(f"cannot export to {form!r}; known are {', '.join(FORMS)}")
     path, folder = Path(path), Path(folder)
-    _check_folder(folder)
+    _check_folder(path, folder)
     write = FORMS[form]
     # Before anything is written, it is known whether there is something to write.
     written = write(path, folder)
     return [*written, *_write_ids(path, folder)]
 
 
-def _check_folder(folder: Path) -> None:
+def _check_folder(path: Path, folder: Path) -> None:
     for place in (folder.absolute(), *folder.absolute().parents):
         if os.path.isfile(place):  # no error for a name that is too long
             raise BetError(f"cannot export to {folder}: {place} is a file; name a folder")
-    check_writable(folder / ID_FILES[1], "the export")
+    for name in NAMES:  # the vectors may lie there under such a name
+        check_writable(folder / name, "the export", inputs={path: "the vectors"})
 
 
 def _write_npy(path: Path, folder: Path, dtype: str = "<f4") -> list[Path]:

@@ -3,7 +3,7 @@ interactions alone get wrong, and take few bytes for it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from scipy.sparse import csr_array
@@ -49,9 +49,7 @@ def blend(context: SearchContext) -> MethodResult:
             f"blend adds scores of vectors, {context.settings.backbone!r} has none; take lightgcn, "
             "ngcf or ials"
         )
-    filtered = _tuned_filter(context)
-    rule = filtered.trained.model.backbone
-    assert isinstance(rule, GraphFilter)
+    filtered = tuned_filter(context)
     vectors, refused = {}, None
     for bits in BITS:
         try:
@@ -63,6 +61,27 @@ def blend(context: SearchContext) -> MethodResult:
     if not vectors:
         assert refused is not None
         raise refused
+    return _best_blend(context, filtered, vectors)
+
+
+def blend_vectors(
+    context: SearchContext, bits: int, vectors: MethodResult | None = None
+) -> MethodResult:
+    """The tuned graph filter and ``vectors`` of ``bits`` per number, with the best of six weights;
+    None: the final vectors that fill ``context.byte_limit``, trained here.
+    """
+    filtered = tuned_filter(context)
+    return _best_blend(context, filtered, {bits: vectors or _train_vectors(context, bits)})
+
+
+def _best_blend(
+    context: SearchContext, filtered: MethodResult, vectors: Mapping[int, MethodResult]
+) -> MethodResult:
+    """Of ``vectors`` by bits per number those that blend best with weight 1, with the best
+    weight.
+    """
+    rule = filtered.trained.model.backbone
+    assert isinstance(rule, GraphFilter)
     started = time.perf_counter()
     trials = [_tried(context, rule, vectors[bits], bits, 1.0) for bits in vectors]
     bits = max(trials, key=lambda trial: trial.quality).bits
@@ -70,15 +89,6 @@ def blend(context: SearchContext) -> MethodResult:
     best = max(trials, key=lambda trial: trial.quality)
     chosen = vectors[bits]
     model = BlendedRecommender(chosen.trained.model, rule, best.weight)
-
-    def fit_again(interactions: csr_array, what: str) -> Recommender:
-        assert filtered.refit is not None
-        with locked(filtered.context.workspace.folder):
-            fitted = filtered.refit(interactions, what).backbone
-        assert isinstance(fitted, GraphFilter)
-        again = refit(chosen.context, chosen.trained, interactions, what)
-        return BlendedRecommender(again, fitted, best.weight).to(model.device)
-
     seconds = [filtered.seconds.search or 0.0, time.perf_counter() - started]
     return MethodResult(
         Trained(model, replace(chosen.trained.result, quality=best.quality)),
@@ -89,11 +99,29 @@ def blend(context: SearchContext) -> MethodResult:
         ),
         Effort(trainings=len(vectors), evaluations=filtered.effort.evaluations + len(trials)),
         trials=tuple(vars(trial) for trial in trials),
-        refit=fit_again,
+        refit=blend_refit(filtered, chosen, best.weight),
     )
 
 
-def _tuned_filter(context: SearchContext) -> MethodResult:
+def blend_refit(
+    filtered: MethodResult, vectors: MethodResult, weight: float
+) -> Callable[[csr_array, str], Recommender]:
+    """Fits the tuned filter, whose numbers are chosen again, and ``vectors`` to other interactions;
+    the second argument names them in a progress bar.
+    """
+
+    def fit_again(interactions: csr_array, what: str) -> Recommender:
+        assert filtered.refit is not None
+        with locked(filtered.context.workspace.folder):
+            rule = filtered.refit(interactions, what).backbone
+        assert isinstance(rule, GraphFilter)
+        again = refit(vectors.context, vectors.trained, interactions, what)
+        return BlendedRecommender(again, rule, weight).to(again.device)
+
+    return fit_again
+
+
+def tuned_filter(context: SearchContext) -> MethodResult:
     """The filter, tuned once for all blends of the same data and seed: its evaluations lie in the
     shared cache.
     """
@@ -101,12 +129,9 @@ def _tuned_filter(context: SearchContext) -> MethodResult:
     share = context.settings.training.validation_share
     shared = replace(
         context,
-        settings=replace(
-            context.settings, backbone=NO_BACKBONE, training=ReferenceSettings(share)
-        ),
+        settings=replace(context.settings, backbone=NO_BACKBONE, training=ReferenceSettings(share)),
         budget=Budget(budget.n, budget.n, d_max=1),  # that of a table does not matter here
         byte_limit=None,
-        id_layout=(),
     )
     folder = workspace.cache / "filters" / shared.key
     with locked(folder):  # of blends that start together the first one tunes

@@ -74,5 +74,4 @@ def _table_spec(context: SearchContext, space: PrecisionSpace) -> PackedSpec:
         order=order.entities,
         kinds=kinds,
         n_listed=min(N_LISTED, len(kinds)),
-        ids=context.id_layout,
     )

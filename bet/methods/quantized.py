@@ -71,7 +71,6 @@ def quantized_context(context: SearchContext, bits: int, uniform: bool = False) 
         order=order.entities,
         kinds=kinds,
         n_listed=len(kinds),
-        ids=context.id_layout,
     )
     return replace(context, budget=columns, table_spec=spec)
 
@@ -119,7 +118,7 @@ def _fitting_bytes(context: SearchContext, bits: int, sizes: tuple[int, ...], li
 def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody: int) -> Layout:
     """The layout of a file that lists ``sizes``, where all rows have ``everybody`` columns."""
     budget, kinds = context.budget, np.array([(size, bits) for size in sizes])
-    layout = layout_of(
+    return layout_of(
         np.full(budget.n, everybody),
         bits,
         context.data.n_users,
@@ -127,4 +126,3 @@ def _layout(context: SearchContext, bits: int, sizes: tuple[int, ...], everybody
         by_rank=True,
         kinds=kinds,
     )
-    return replace(layout, ids=context.id_layout)

@@ -50,7 +50,7 @@ def vector_context(context: SearchContext, bits: int) -> SearchContext:
     def spec(width: int) -> VectorSpec:
         # NGCF's layers are d_max units wide: the model of embedding size w has d_max = w.
         columns, order = backbone.final_width(width, d_max=width), context.data.order
-        return VectorSpec(bits, columns, order.n_users, order.entities, context.id_layout)
+        return VectorSpec(bits, columns, order.n_users, order.entities)
 
     # The length of the file never falls with the width.
     widths = range(1, budget.d_max + 1)

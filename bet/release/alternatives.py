@@ -7,7 +7,7 @@ from math import inf
 
 from bet.release.candidates import Candidate, candidate
 from bet.release.choice import Choice, popularity_candidate
-from bet.release.families import ALS, BLEND, FILTER, KNN, ROWS, VECTORS
+from bet.release.families import ALS, BLEND, BY_GRADIENTS, FILTER, KNN
 from bet.release.result import BudgetAlternative, Measured
 from bet.release.stage import Stage, Tried
 from bet.release.task import Task
@@ -60,9 +60,8 @@ def _candidates(task: Task, choice: Choice) -> Iterable[Candidate | None]:
     if vectors is not None:
         yield from _at_bits(task, vectors, history)
         yield candidate(task, BLEND, settings=vectors.candidate.settings)
-    for name, family in (("lightgcn", VECTORS), ("rows", ROWS)):
-        if choice.simple.candidate.family is family:
-            yield from _at_bits(task, best[name], history)
+    if choice.simple.candidate.family in BY_GRADIENTS:
+        yield from _at_bits(task, choice.simple, history)
 
 
 def _at_bits(task: Task, tried: Tried, history: bool) -> Iterable[Candidate | None]:

@@ -15,26 +15,26 @@ from bet.backbones import Recommender
 from bet.data import Interactions, evaluable_split
 from bet.errors import BetError
 from bet.files import locked
-from bet.packed import id_layout, ids_path, load, write_ids
+from bet.packed import id_layout, ids_path, load
 from bet.paths import cache_dir
 from bet.progress import announce
 from bet.release.alternatives import alternative
 from bet.release.candidates import smallest_bytes
-from bet.release.choice import Choice, choose
+from bet.release.choice import choose, popularity_candidate
 from bet.release.clock import Clock
 from bet.release.estimate import expected_sentence
-from bet.release.families import BLEND, FAMILIES, POPULARITY, training_facts
+from bet.release.families import FAMILIES, POPULARITY, training_facts
 from bet.release.gate import GateDecision
 from bet.release.judge import judge, score_on_test
 from bet.release.result import BudgetAlternative, Reference, TableRelease
-from bet.release.searched import search
+from bet.release.searched import TOO_LATE, search
 from bet.release.stage import Stage, Tried
 from bet.release.task import Fixed, Task
 from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
 from bet.search import TrainingData, Workspace, refit
-from bet.serving import ServedFile, coded_in_order, write_served
-from bet.study.output import check_writable, ids_of
+from bet.serving import ServedFile, coded_in_order
+from bet.study.output import check_writable, ids_of, write_recommending
 from bet.training import evaluate
 
 AGAIN = "not tried, since an earlier file is refitted"
@@ -63,10 +63,11 @@ def build_table(
     what has no histories, is used only if the other users gain from it. The chosen one is scored
     once on test, then refitted to all interactions. Interrupted, the same call continues.
 
-    ``minutes`` bound the trainings; the refit of the chosen one, about twice its training, is
-    the end of it. ``history``: whether the file may say what people have seen. ``with_ids``: it
-    holds your ids, which count; else they are in ``FILE.ids``. ``fixed``: settings that are not
-    swept. ``earlier``: a file to refit, instead of everything else. ``source``: the file that the
+    ``minutes`` bound all of it: what is trained or chosen leaves the time in which it is likely
+    fitted to all interactions, scored and written. Only popularity is always made. ``history``:
+    whether the file may say what people have seen. ``with_ids``: it holds your ids, which count;
+    else they are in ``FILE.ids``. ``fixed``: settings that are not swept. ``earlier``: a file to
+    refit, instead of everything else, however long that takes. ``source``: the file that the
     interactions came from, which is not overwritten. Raises BetError, with the smallest possible
     file, when ``limit`` is too small, and on a file that cannot be written.
 
@@ -126,6 +127,7 @@ def _too_large(task: Task) -> dict[str, int]:
 def _build(
     task: Task, clock: Clock, file: Path, too_large: dict[str, int], earlier: Earlier | None
 ) -> TableRelease:
+    untouched, clock = _untouched(task, clock)
     choice = choose_again(task, earlier) if earlier else choose(task, clock)
     simple, popular = choice.simple, choice.best["popularity"]
     if not simple.quality > 0:
@@ -133,15 +135,16 @@ def _build(
             "nothing that was trained finds an interaction of validation, so nothing can be "
             "compared; give more interactions"
         )
-    last = clock.share(1.0) - _refit_seconds(choice)
+    last = clock.latest - simple.refit_seconds
     stage = Stage(min(clock.share(ALTERNATIVES), last), [], choice.left_out)
     half, double = (
         BudgetAlternative(limit, (), AGAIN) if earlier else alternative(task, choice, limit, stage)
         for limit in (task.limit // 2, 2 * task.limit)
     )
-    ends = min(clock.share(SEARCH), last)
-    chosen, decision, unsearched = _search(task, simple, ends, again=earlier is not None)
-    references = (_popularity(task, popular), _untouched(task, popular))
+    chosen, decision, unsearched = (
+        (simple, None, AGAIN) if earlier else _search(task, clock, simple)
+    )
+    references = (_popularity(task, popular), untouched)
     test = score_on_test(task, chosen.outcome.trained.model.ranker())
     model = _refit(task, chosen)
     served = _write(task, file, chosen, model)
@@ -180,25 +183,19 @@ def _build(
 
 
 def _search(
-    task: Task, simple: Tried, ends: float, *, again: bool
+    task: Task, clock: Clock, simple: Tried
 ) -> tuple[Tried, GateDecision | None, str | None]:
     """What is used, what the gate says about the searched one, or why there is none."""
-    if again:
-        return simple, None, AGAIN
+    ends = min(clock.share(SEARCH), clock.latest - simple.refit_seconds)
     searched, unsearched = search(task, simple, ends)
     if searched is None:
         return simple, None, unsearched
+    if time.monotonic() + searched.refit_seconds > clock.latest:
+        return simple, None, TOO_LATE
     decision = judge(task, simple, searched)
     if decision is None:
         return simple, None, "no validation user is left to judge it"
     return (searched if decision.accepted else simple), decision, None
-
-
-def _refit_seconds(choice: Choice) -> float:
-    """What the refit may take: twice the interactions, and the numbers of a rule chosen again."""
-    tuned = choice.best.get("filter")
-    again = tuned.measured.seconds if tuned and choice.simple.candidate.family is BLEND else 0.0
-    return 3 * (choice.simple.measured.seconds + again)
 
 
 def _popularity(task: Task, popular: Tried) -> Reference:
@@ -207,18 +204,25 @@ def _popularity(task: Task, popular: Tried) -> Reference:
     return Reference("popularity", measured.n_bytes, measured.quality, test)
 
 
-def _untouched(task: Task, popular: Tried) -> Reference:
-    """What ALS of default settings gives, in float32."""
-    ranker, context = untouched_als(task.data.train), popular.candidate.context
-    device = task.workspace.device
+def _untouched(task: Task, clock: Clock) -> tuple[Reference, Clock]:
+    """What ALS of default settings gives, in float32; the clock, which now knows how long such a
+    score on test and the preparation took: the end, a score and the writing, takes about as long.
+    """
+    started, device = time.monotonic(), task.workspace.device
+    ranker = untouched_als(task.data.train)
+    before = clock.started + time.monotonic() - started
+    simplest = popularity_candidate(task)
+    assert simplest is not None, "it fits, or the limit was refused"
+    context = simplest.context
     ranked = evaluate(ranker, context.selection, [task.data.train], device=device)
     factors = untouched_factors(task.data.train.shape)
-    return Reference(
+    reference = Reference(
         f"ALS of default settings, {factors} float32 factor{'s' * (factors > 1)}",
         float32_bytes(task.data.n, factors),
         ranked.means()["quality"],
         score_on_test(task, ranker),
     )
+    return reference, replace(clock, closing=time.monotonic() - before)
 
 
 def _refit(task: Task, chosen: Tried) -> Recommender:
@@ -232,27 +236,21 @@ def _refit(task: Task, chosen: Tried) -> Recommender:
 
 def _write(task: Task, file: Path, chosen: Tried, model: Recommender) -> ServedFile:
     """Write ``model``; its ids into the file or beside it, histories where they fit."""
-    everything, ids = task.interactions.matrix, ids_of(task.interactions)
-    facts = training_facts(chosen.candidate.settings)
-    # Those of an earlier file must go first: interrupted, none are left, not another file's.
-    ids_path(file).unlink(missing_ok=True)
-    served = write_served(
+    served = write_recommending(
         file,
         model,
-        everything,
+        task.interactions.matrix,
+        ids_of(task.interactions),
+        ids_inside=bool(task.ids),
         with_seen=chosen.candidate.history,
-        ids=ids if task.ids else None,
-        facts=facts,
+        facts=training_facts(chosen.candidate.settings),
     )
     if file.stat().st_size > task.limit:
         n_bytes = file.stat().st_size
-        file.unlink()
+        for each in (file, ids_path(file)):
+            each.unlink(missing_ok=True)
         raise BetError(
             f"the file came out as {n_bytes:,} bytes, above the limit of {task.limit:,}; please "
             "report it"
         )
-    if not task.ids:
-        names, n_users = [*ids[0], *ids[1]], len(ids[0])
-        in_order = [names[entity] for entity in served.order]
-        write_ids(file, (in_order[:n_users], in_order[n_users:]))
     return served

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,13 @@ from bet.methods.vectors import vector_context
 from bet.packed import RecommenderLayout, most_table_bytes, vectors_layout
 from bet.packed.safetensors_io import Shapes
 from bet.release.clock import TimedContext
-from bet.release.families import FILTER, ROWS, VECTORS, Family, training_facts
+from bet.release.families import (
+    BY_GRADIENTS,
+    FILTER,
+    FINAL_VECTORS,
+    Family,
+    training_facts,
+)
 from bet.release.neighbors import neighbor_shapes
 from bet.release.task import Task
 from bet.search import MethodResult, SearchContext
@@ -31,7 +38,9 @@ class Candidate:
     """A model that may be trained, how, and the ``layout`` of its file, no shorter than it will
     be: a blend tries several tables, of which this is the longest.
 
-    ``history``: its file says what everybody has seen.
+    ``history``: its file says what everybody has seen. ``growth``: how many times the interactions
+    that it is trained on it is fitted to in the end. ``vectors``: those of a blend, where they were
+    trained already.
     """
 
     family: Family
@@ -39,6 +48,8 @@ class Candidate:
     history: bool
     context: TimedContext
     layout: RecommenderLayout
+    growth: float
+    vectors: MethodResult | None = None
 
     @property
     def n_bytes(self) -> int:
@@ -87,7 +98,9 @@ class Candidate:
         """Raises OutOfTime where validation is looked at after ``ends``."""
         self.context.deadline.ends = ends
         context = self.context.in_folder(self.folder)
-        options = {"bits": self.bits} if self.bits else {}
+        options: dict[str, Any] = {"bits": self.bits} if self.bits else {}
+        if self.vectors is not None:
+            options["vectors"] = self.vectors
         return self.family.method(context, **options)
 
 
@@ -113,7 +126,7 @@ def candidate(
     history = family.reads_graph or history
     if history and not task.history:
         return None
-    if family in (VECTORS, ROWS) and not task.has_non_items:
+    if family in BY_GRADIENTS and not task.has_non_items:
         return None
     settings = settings or task.first_settings(family.backbone)
     layout = _layout(task, family, settings, history)
@@ -131,7 +144,7 @@ def candidate(
             return None
     if layout.file_bytes > task.limit:
         return None
-    return Candidate(family, bits, history, context, layout)
+    return Candidate(family, bits, history, context, layout, growth=task.growth)
 
 
 def changed(
@@ -161,7 +174,7 @@ def smallest_bytes(task: Task, family: Family) -> int:
         return layout.file_bytes
     context = task.context(family.backbone, settings, family.columns, task.limit)
     bits = family.bits or BLENDED_BITS
-    if family is VECTORS:
+    if family in FINAL_VECTORS:
         of_column = partial(vectors_layout, task.data.n, 1, n_users=task.data.n_users)
         table = min(of_column(bits=each).byte_report().total for each in bits)
     else:
@@ -169,9 +182,7 @@ def smallest_bytes(task: Task, family: Family) -> int:
     return replace(layout, table_bytes=table).file_bytes
 
 
-def _layout(
-    task: Task, family: Family, settings: FitSettings, history: bool
-) -> RecommenderLayout:
+def _layout(task: Task, family: Family, settings: FitSettings, history: bool) -> RecommenderLayout:
     """Of the file, without its table; facts that are not known yet with as many digits as they may
     have.
     """
@@ -201,7 +212,7 @@ def _table_bytes(family: Family, context: SearchContext, bits: int | None) -> in
         if not sizes:
             raise refused
         return max(sizes)
-    if family is not VECTORS:
+    if family not in FINAL_VECTORS:
         return _uniform_bytes(context, bits)
     spec = vector_context(context, bits).table_spec
     assert isinstance(spec, VectorSpec)

@@ -12,6 +12,7 @@ from bet.search import SearchContext
 from bet.training import RankingMetrics
 
 MOST_MINUTES = 60 * 24 * 30
+CLOSING = 0.08  # of the time, at least, for the score on test and the writing
 
 
 class OutOfTime(Exception):
@@ -20,10 +21,13 @@ class OutOfTime(Exception):
 
 @dataclass(frozen=True)
 class Clock:
-    """``seconds`` from ``started`` on, a time of ``time.monotonic``."""
+    """``seconds`` from ``started`` on, a time of ``time.monotonic``; ``closing``: seconds that the
+    end takes, a score on test and the writing, as far as is known.
+    """
 
     seconds: float
     started: float
+    closing: float = 0.0
 
     @classmethod
     def start(cls, minutes: float) -> "Clock":
@@ -33,6 +37,11 @@ class Clock:
                 f"minutes must lie in (0, {MOST_MINUTES}], got {minutes:g}; 10 are usual"
             )
         return cls(60 * minutes, time.monotonic())
+
+    @property
+    def latest(self) -> float:
+        """When the model must have been fitted to all interactions."""
+        return self.share(1.0) - max(self.closing, CLOSING * self.seconds)
 
     def share(self, part: float) -> float:
         """When ``part`` in [0, 1] of the time is over."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bet.backbones import NO_BACKBONE
-from bet.methods.blend import blend
+from bet.methods.blend import blend, blend_vectors
 from bet.methods.graph_filter import graph_filter
 from bet.methods.popularity import popularity
 from bet.methods.quantized import uniform_packed
@@ -16,7 +16,8 @@ from bet.serving.layouts import BLENDED_FACTS
 from bet.training import AlsSettings, FitSettings, TrainSettings
 
 ALS_FACTS = ("unobserved_weight", "l2", "exponent")  # a new user's vector follows from them
-BPR_FACTS = ("layers", "learning_rate", "l2")
+STEP_FACTS = ("learning_rate", "l2")
+BPR_FACTS = ("layers", *STEP_FACTS)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,21 @@ BLEND = Family(
     reads_graph=True,
     columns=256,
 )
-FAMILIES = (POPULARITY, FILTER, *KNN, ALS, VECTORS, ROWS, BLEND)
+GRAPH_BLEND = Family(
+    "graph-blend",
+    "blend of graph filter and LightGCN vectors",
+    blend_vectors,
+    "blend",
+    facts=(*BLENDED_FACTS, *STEP_FACTS),
+    backbone="lightgcn",
+    bits=VECTORS.bits,
+    reads_graph=True,
+    columns=128,
+)
+FAMILIES = (POPULARITY, FILTER, *KNN, ALS, VECTORS, ROWS, BLEND, GRAPH_BLEND)
+BLENDS = (BLEND, GRAPH_BLEND)
+BY_GRADIENTS = (VECTORS, ROWS, GRAPH_BLEND)
+FINAL_VECTORS = (VECTORS, GRAPH_BLEND)  # whose table holds what comes out of the graph
 
 
 def training_facts(settings: FitSettings) -> dict[str, float]:
@@ -113,6 +128,5 @@ def training_facts(settings: FitSettings) -> dict[str, float]:
     if isinstance(settings, AlsSettings):
         return {name: getattr(settings, name) for name in ALS_FACTS}
     if isinstance(settings, TrainSettings):
-        assert settings.l2 is not None
-        return {"learning_rate": settings.learning_rate, "l2": settings.l2}
+        return {name: getattr(settings, name) for name in STEP_FACTS}
     return {}

@@ -3,18 +3,17 @@
 import time
 from dataclasses import replace
 
-from scipy.sparse import csr_array
-
-from bet.backbones import BlendedRecommender, Recommender
+from bet.backbones import BlendedRecommender
 from bet.errors import BetError
+from bet.methods.blend import blend_refit, tuned_filter
 from bet.methods.mixed_precision import bet_bytes
 from bet.progress import announce
 from bet.release.clock import OutOfTime
 from bet.release.families import ALS, BLEND, ROWS
 from bet.release.result import Measured
-from bet.release.stage import Tried, measure
+from bet.release.stage import Tried, measure, training_seconds
 from bet.release.task import Task
-from bet.search import MethodResult, SearchSettings, Trained, refit
+from bet.search import MethodResult, SearchSettings, Trained
 
 MOST_ITERATIONS, LEAST_ITERATIONS, TOP = 10, 3, 3
 TOO_LATE = "no time was left for one; give more minutes"
@@ -39,9 +38,7 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
     iterations = min(MOST_ITERATIONS, int((ends - time.monotonic()) / (1.5 * seconds)) - 3)
     if iterations < LEAST_ITERATIONS:
         return None, TOO_LATE
-    settings = replace(
-        base.context.settings, search=SearchSettings(iterations=iterations, top=TOP)
-    )
+    settings = replace(base.context.settings, search=SearchSettings(iterations=iterations, top=TOP))
     context = replace(base.context, settings=settings).in_folder(
         task.workspace.folder / f"search-{base.key}-{iterations}"
     )
@@ -62,19 +59,11 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
 
 def _blended(outcome: MethodResult, simple: Tried) -> MethodResult:
     """The searched rows with the filter and the weight of ``simple``."""
-    blended, refit_simple = simple.outcome.trained.model, simple.outcome.refit
-    assert isinstance(blended, BlendedRecommender) and refit_simple is not None
-    weight = blended.weight
-    model = BlendedRecommender(outcome.trained.model, blended.rule, weight)
-    quality = outcome.context.quality(model)
-
-    def fit_again(interactions: csr_array, what: str) -> Recommender:
-        whole = refit_simple(interactions, what)  # for its filter
-        assert isinstance(whole, BlendedRecommender)
-        again = refit(outcome.context, outcome.trained, interactions, what)
-        return BlendedRecommender(again, whole.rule, weight)
-
-    result = replace(outcome.trained.result, quality=quality)
+    blended = simple.outcome.trained.model
+    assert isinstance(blended, BlendedRecommender)
+    model = BlendedRecommender(outcome.trained.model, blended.rule, blended.weight)
+    result = replace(outcome.trained.result, quality=outcome.context.quality(model))
+    fit_again = blend_refit(tuned_filter(simple.candidate.context), outcome, blended.weight)
     return replace(outcome, trained=Trained(model, result), refit=fit_again)
 
 
@@ -86,4 +75,7 @@ def _tried(simple: Tried, outcome: MethodResult, name: str, seconds: float) -> T
         family="search",
         bits=None,
     )
-    return Tried(base, outcome, row)
+    refit_seconds = base.growth * training_seconds(outcome)
+    if base.family is BLEND:
+        refit_seconds += simple.refit_seconds  # at most: its filter
+    return Tried(base, outcome, row, refit_seconds)

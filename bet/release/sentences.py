@@ -151,6 +151,11 @@ def left_out_sentence(release: TableRelease) -> str:
     return " ".join(sentences)
 
 
+def time_sentence(release: TableRelease) -> str:
+    """How long it took, beside what was given."""
+    return f"It took {release.seconds / 60:.1f} of the {release.minutes:g} minutes given."
+
+
 def reference_sentence(release: TableRelease) -> str:
     """What the file, popularity and an untouched ALS give test users."""
     parts = [

@@ -4,11 +4,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 from bet.progress import announce
 from bet.release.candidates import Candidate
 from bet.release.clock import OutOfTime
-from bet.release.families import training_facts
+from bet.release.families import BLENDS, training_facts
 from bet.release.result import Measured
 from bet.search import MethodResult
 from bet.training import load_state, save_state
@@ -19,11 +20,14 @@ Moves = Callable[[Candidate], Iterable[Candidate | None]]
 
 @dataclass(frozen=True, eq=False)
 class Tried:
-    """A candidate, the model that came out, and the row that it has in the report."""
+    """A candidate, the model that came out, the row that it has in the report, and what its fit to
+    all interactions takes, about.
+    """
 
     candidate: Candidate
     outcome: MethodResult
     measured: Measured
+    refit_seconds: float
 
     @property
     def quality(self) -> float:
@@ -34,11 +38,16 @@ class Tried:
 class Stage:
     """``ends``: a time of ``time.monotonic``. ``measured`` and ``left_out`` are added to: what was
     trained, and the names of what there was no time for.
+
+    ``latest``: when everything that is trained must also have been fitted to all interactions;
+    ``of_parts``: seconds that this takes for the parts of a blend.
     """
 
     ends: float
     measured: list[Measured]
     left_out: list[str]
+    latest: float = inf
+    of_parts: float = 0.0
     slowest: float = 0.0  # seconds of a training so far
     _known: set[str] = field(default_factory=set)  # keys of candidates
 
@@ -50,8 +59,9 @@ class Stage:
     ) -> Tried | None:
         """The best on validation of ``best`` and ``candidates``, the earlier among equals.
 
-        Only the best stays in memory and on disk. No candidate is trained twice, or begun when the
-        longest training so far would not end in time.
+        Only the best stays in memory and on disk. No candidate is trained twice, or begun when one
+        that takes as long as the longest so far would not end in time, its fit to all interactions
+        included.
         """
         for candidate in candidates:
             if candidate is None or candidate.key in self._known:
@@ -74,10 +84,20 @@ class Stage:
             best = self.best_of(move(best.candidate), best)
         return best
 
+    def training_ends(self, candidate: Candidate, started: float) -> float:
+        """When a training that begins at ``started`` must end, so that the fit to all interactions,
+        which takes ``growth`` times as long, can follow.
+        """
+        if candidate.family in BLENDS:
+            return min(self.ends, self.latest - self.of_parts)
+        times = candidate.growth
+        return min(self.ends, (self.latest + times * started) / (1 + times))
+
     def _try(self, candidate: Candidate, best: Tried | None) -> Tried | None:
         """None where it is not finished, or known from an interrupted call to be no better."""
         started = time.monotonic()
-        if started + self.slowest > self.ends:
+        ends = self.training_ends(candidate, started)
+        if started + self.slowest > ends:
             self._leave_out(candidate)
             return None
         path = candidate.context.workspace.folder / f"{candidate.key}.outcome"
@@ -86,7 +106,7 @@ class Stage:
             self._note(candidate, Measured(**earlier))
             return None
         try:
-            outcome = candidate.train(self.ends)
+            outcome = candidate.train(ends)
         except OutOfTime:
             self._leave_out(candidate)
             return None
@@ -94,7 +114,11 @@ class Stage:
         measured = measure(candidate, outcome, seconds)
         save_state(path, candidate.key, {**vars(measured), "settings": dict(measured.settings)})
         self._note(candidate, measured)
-        return Tried(candidate, outcome, measured)
+        again = outcome.seconds.search or 0.0  # a rule's numbers are chosen again
+        refit_seconds = candidate.growth * (again + training_seconds(outcome))
+        if candidate.family in BLENDS:
+            refit_seconds = self.of_parts
+        return Tried(candidate, outcome, measured, refit_seconds)
 
     def _note(self, candidate: Candidate, measured: Measured) -> None:
         self._known.add(candidate.key)
@@ -107,6 +131,11 @@ class Stage:
         if candidate.name not in self.left_out:
             self.left_out.append(candidate.name)
         _forget(candidate)
+
+
+def training_seconds(outcome: MethodResult) -> float:
+    """Of the training that led to ``outcome``, without its looks at validation."""
+    return outcome.trained.result.seconds - outcome.trained.result.evaluating
 
 
 def measure(candidate: Candidate, outcome: MethodResult, seconds: float) -> Measured:

@@ -63,6 +63,11 @@ class Task:
     deadline: Deadline = field(default_factory=Deadline)  # of everything that is trained for it
 
     @property
+    def growth(self) -> float:
+        """How many times the interactions of train the file is fitted to."""
+        return self.interactions.matrix.nnz / self.data.train.nnz
+
+    @property
     def has_non_items(self) -> bool:
         """Whether somebody lacks an item: else gradients, which compare a user's items with others,
         cannot fit the final model to all interactions.

@@ -25,6 +25,7 @@ from bet.release.families import (
     BPR_FACTS,
     FAMILIES,
     FILTER,
+    GRAPH_BLEND,
     KNN,
     POPULARITY,
     ROWS,
@@ -114,6 +115,9 @@ def _earlier(file: RecommenderFile) -> Earlier:
 def _family_of(file: RecommenderFile) -> str:
     if file.backbone == "lightgcn":
         return ROWS.name if file.interactions else VECTORS.name
+    if file.backbone == "blend":
+        final = file.table is not None and file.table.container.kind == "vectors"
+        return GRAPH_BLEND.name if final else BLEND.name
     for family in FAMILIES:
         if family.stored_as == file.backbone:
             return family.name

@@ -14,7 +14,6 @@ from bet.actions import Allocation, Budget
 from bet.backbones import Graph, Recommender, normalized_adjacency
 from bet.data import FrequencyOrder, keep_rows, matrix_digest
 from bet.errors import BetError
-from bet.packed import IdLayout
 from bet.seeds import numpy_generator
 from bet.tables import MaskedTable, Table, TableSpec
 from bet.training import (
@@ -170,8 +169,7 @@ class SearchContext:
     """What a method is called with.
 
     ``budget``: of columns. ``byte_limit``: of the file, for methods that meet a number of bytes.
-    ``table_spec``: what sort of table is trained, None for float32 rows. ``id_layout``: of the id
-    mapping in the file, if it has any.
+    ``table_spec``: what sort of table is trained, None for float32 rows.
 
     Without its budget a context has room for two users and three items of four columns:
 
@@ -192,7 +190,6 @@ class SearchContext:
     budget: Budget
     byte_limit: int | None = None
     table_spec: TableSpec | None = None
-    id_layout: IdLayout = ()
 
     @property
     def make_table(self) -> Callable[..., Table]:

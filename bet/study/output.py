@@ -1,22 +1,22 @@
-"""The table that a run leaves behind: where it may be written, and what is written beside it."""
+"""The file that a run leaves behind: where it may be written, and the ids that belong to it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-import torch
+from scipy.sparse import csr_array
 
 from bet import files
 from bet.backbones import Recommender
 from bet.data import Interactions
-from bet.files import atomic_path
-from bet.packed import write_ids
-from bet.tables import QuantizedTable, VectorTable
+from bet.packed import Fact, Ids, ids_path, write_ids
+from bet.serving import ServedFile, write_served
 
-SIDE_FILES = (".ids", ".backbone.pt", ".html")  # of a table, behind its name
+SIDE_FILES = (".ids", ".html")  # of a file, behind its name
 
 
 def check_writable(path: Path, source: Path | str | None = None) -> None:
-    """Raise BetError, before any work, unless a table can be written to ``path`` and what belongs
-    to it beside it.
+    """Raise BetError, before any work, unless a file can be written to ``path`` and what belongs to
+    it beside it.
 
     source: the file that the interactions came from, which must not be overwritten.
     """
@@ -35,27 +35,31 @@ def ids_of(interactions: Interactions) -> tuple[list[str], list[str]]:
     )
 
 
-def save_table(path: Path, model: Recommender, interactions: Interactions) -> None:
-    """Write the model's table and, beside it, the ids of its rows and the backbone's own weights,
-    if it has any and they are needed: final vectors need none.
-
-    A table that was made for a file with ids takes them into it instead.
+def write_recommending(
+    path: Path,
+    model: Recommender,
+    interactions: csr_array,
+    ids: Ids,
+    *,
+    ids_inside: bool = False,
+    with_seen: bool = False,
+    facts: Mapping[str, Fact] | None = None,
+) -> ServedFile:
+    """Write the file that serves ``model``, as ``write_served``, with ``ids`` of users and items,
+    by number, in it or beside it (``FILE.ids``).
     """
-    users, items = ids_of(interactions)
-    names = [*users, *items]
-    in_order = [names[entity] for entity in model.table.file_order]
-    ids = in_order[: len(users)], in_order[len(users) :]
-    ids_file, weights_file, _ = (path.with_name(path.name + suffix) for suffix in SIDE_FILES)
-    # An earlier table's must go first: interrupted, a table without ids is left, not one with
-    # another table's.
-    for side_file in (ids_file, weights_file):
-        side_file.unlink(missing_ok=True)
-    table = model.table
-    if isinstance(table, QuantizedTable | VectorTable) and table.spec.ids:
-        model.save_table(path, ids)
-    else:
-        model.save_table(path)
-        write_ids(path, ids)
-    if model.backbone.n_parameters() and not isinstance(table, VectorTable):
-        with atomic_path(weights_file) as temporary:
-            torch.save(model.backbone.state_dict(), temporary)
+    # Those of an earlier file must go first: interrupted, none are left, not another file's.
+    ids_path(path).unlink(missing_ok=True)
+    served = write_served(
+        path,
+        model,
+        interactions,
+        with_seen=with_seen,
+        ids=ids if ids_inside else None,
+        facts=facts,
+    )
+    if not ids_inside:
+        names, n_users = [*ids[0], *ids[1]], len(ids[0])
+        in_order = [names[entity] for entity in served.order]
+        write_ids(path, (in_order[:n_users], in_order[n_users:]))
+    return served

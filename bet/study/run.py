@@ -9,14 +9,14 @@ from pathlib import Path
 
 from bet.backbones import Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
-from bet.errors import BetError, BudgetNotMet
+from bet.errors import BudgetNotMet
 from bet.files import locked
-from bet.methods import METHODS, REFERENCES
+from bet.methods import METHODS
 from bet.process import fixed_threads, resolve_device
 from bet.search import MethodResult, SearchContext, check_table, refit
 from bet.study.cell import Cell
 from bet.study.environment import commit
-from bet.study.output import check_writable, ids_of, save_table
+from bet.study.output import check_writable, ids_of, write_recommending
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
 from bet.study.record import (
@@ -37,34 +37,30 @@ def run_cell(
     interactions: Interactions | None = None,
     device: str = "auto",
     progress: bool = False,
-    table: Path | None = None,
+    file: Path | None = None,
+    with_seen: bool = False,
     threads: int = 1,
 ) -> Record:
     """Run the cell and return its record. A finished record with the same settings and data is
     returned as it is.
 
     interactions: what was read from ``cell.dataset``, if it is your own file; None loads it by
-    name. table: also save the trained table to this file, which needs the model and so runs the
-    cell even if its record exists; beside it the ids of its rows (``.ids``) and, where the
-    backbone has weights of its own, those (``.backbone.pt``). threads: of the CPU; one is right
-    where other cells run beside it, and rounding differs with another number. Writes
-    ``results/<profile>/<id>.json`` and, before it, what every test user got as Parquet
-    (``per_user.py``) beside it. Raises BetError, before any work, for the table of a reference,
-    which has none; BudgetNotMet when the method ends above the budget, and ``<id>.unreached`` says
-    with how much.
+    name. file: also write what serves the model to this file, as long as the record's
+    ``serving.bytes``; that needs the model and so runs the cell even if its record exists. Your ids
+    are beside it (``.ids``). with_seen: it also says, in further bytes, what every user has had in
+    the interactions that the model was fitted to, where its scores do not need them anyway.
+    threads: of the CPU; one is right where other cells run beside it, and rounding differs with
+    another number. Writes ``results/<profile>/<id>.json`` and, before it, what every test user got
+    as Parquet (``per_user.py``) beside it. Raises BudgetNotMet when the method ends above the
+    budget, and ``<id>.unreached`` says with how much.
     """
     started = time.perf_counter()
-    if table is not None and cell.method in REFERENCES:
-        raise BetError(
-            f"cannot write {table}: {cell.method} has no table; leave --out out, or take a method "
-            f"with a table (all but {', '.join(REFERENCES)})"
-        )
     interactions = load_dataset(cell.dataset) if interactions is None else interactions
-    if table is None and (record := _finished(cell, interactions)) is not None:
+    if file is None and (record := _finished(cell, interactions)) is not None:
         return record
-    if table is not None:
-        # Before any work: a table that cannot be written is not worth an hour of training.
-        check_writable(table, None if cell.dataset in DATASETS else cell.dataset)
+    if file is not None:
+        # Before any work: a file that cannot be written is not worth an hour of training.
+        check_writable(file, None if cell.dataset in DATASETS else cell.dataset)
 
     with fixed_threads(threads):
         split = evaluable_split(interactions, cell.seed)
@@ -82,8 +78,9 @@ def run_cell(
             cell, split, outcome, model=model, ranked=ranked, seconds=seconds, ids=ids
         )
 
-    if table is not None:
-        save_table(table, model, interactions)
+    if file is not None:
+        fitted = fitted_interactions(cell, split)
+        write_recommending(file, model, fitted, ids, with_seen=with_seen)
     write_record(record_path(cell), record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
     if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):

@@ -1,6 +1,6 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bet.actions import Allocation
 from bet.errors import BetError
-from bet.packed import IdLayout, Ids, Layout, layout_of, write_packed
+from bet.packed import Layout, layout_of, write_packed
 from bet.packed.quantizer import fake_quantize
 from bet.tables.masked import MaskedTable
 from bet.tables.straight_through import straight_through, to_half
@@ -23,8 +23,7 @@ class PackedSpec:
     that rows may have.
 
     bits: per number; None: rows differ. n_listed: how many kinds a file lists, whichever its rows
-    have, so that its length does not depend on them. ids: the layout of the id mapping in the file;
-    empty without.
+    have, so that its length does not depend on them.
     """
 
     bits: int | None
@@ -32,7 +31,6 @@ class PackedSpec:
     order: np.ndarray = field(repr=False)
     kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
     n_listed: int
-    ids: IdLayout = ()
 
     def table(self, allocation: Allocation, **options) -> "QuantizedTable":
         """A table for such a file."""
@@ -49,10 +47,9 @@ class PackedSpec:
         while len(used) < self.n_listed:
             used.add(others.pop(0))
         kinds = np.array([kind for kind in self.kinds if kind in used])
-        layout = layout_of(
+        return layout_of(
             sizes[self.order], bits[self.order], self.n_users, copies, by_rank=True, kinds=kinds
         )
-        return replace(layout, ids=self.ids)
 
 
 class QuantizedTable(MaskedTable):
@@ -112,12 +109,7 @@ class QuantizedTable(MaskedTable):
     def fixed_order(self) -> np.ndarray:
         return self.spec.order
 
-    def save(self, path: Path, ids: Ids | None = None) -> None:
-        """Write a packed file. ``ids`` of users and of items, in the order of the file's rows."""
-        if bool(ids) != bool(self.spec.ids):
-            raise BetError(
-                f"a table made for a file with{'' if self.spec.ids else 'out'} ids cannot be saved "
-                "otherwise; make another table"
-            )
+    def save(self, path: Path) -> None:
+        """Write a packed file."""
         rows = self.weight.detach().reshape(self.n, self.copies, self.width).cpu().numpy()
-        write_packed(path, self.layout, rows[self.spec.order], ids)
+        write_packed(path, self.layout, rows[self.spec.order])

@@ -1,6 +1,6 @@
 """A table whose file holds a backbone's final vectors, rounded: it serves without the graph."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from bet.actions import Allocation
 from bet.errors import BetError
-from bet.packed import IdLayout, Ids, Layout, vectors_layout, write_packed
+from bet.packed import Layout, vectors_layout, write_packed
 from bet.packed.quantizer import fake_quantize
 from bet.tables.masked import MaskedTable
 from bet.tables.straight_through import straight_through
@@ -20,7 +20,7 @@ class VectorSpec:
     """A file of final vectors: ``columns`` numbers of at most eight ``bits`` for everybody, rows by
     frequency, ``order`` (n,) entity ids, users first.
 
-    ids: the layout of the id mapping in the file; empty without. Three vectors of four 2-bit
+    Three vectors of four 2-bit
     numbers are a byte of levels and a step of two bytes each:
 
     >>> spec = VectorSpec(bits=2, columns=4, n_users=2, order=np.arange(3))
@@ -33,13 +33,11 @@ class VectorSpec:
     columns: int
     n_users: int
     order: np.ndarray = field(repr=False)
-    ids: IdLayout = ()
 
     @property
     def layout(self) -> Layout:
         """Where every byte of the file is."""
-        layout = vectors_layout(len(self.order), self.columns, self.bits, self.n_users)
-        return replace(layout, ids=self.ids)
+        return vectors_layout(len(self.order), self.columns, self.bits, self.n_users)
 
     @property
     def file_bytes(self) -> int:
@@ -113,15 +111,8 @@ class VectorTable(MaskedTable):
             "(Recommender.save_table)"
         )
 
-    def save_vectors(self, path: Path, vectors: Tensor, ids: Ids | None = None) -> None:
-        """Write final ``vectors`` (n, columns), not yet rounded. ``ids`` of users and of items, in
-        the order of the file's rows.
-        """
+    def save_vectors(self, path: Path, vectors: Tensor) -> None:
+        """Write final ``vectors`` (n, columns), not yet rounded."""
         self._check(vectors)
-        if bool(ids) != bool(self.spec.ids):
-            raise BetError(
-                f"a table made for a file with{'' if self.spec.ids else 'out'} ids cannot be saved "
-                "otherwise; make another table"
-            )
         rows = vectors.detach().cpu().numpy()[self.spec.order]
-        write_packed(path, self.spec.layout, rows[:, None], ids)
+        write_packed(path, self.spec.layout, rows[:, None])

@@ -33,13 +33,15 @@ class CurvePoint:
 @dataclass(frozen=True)
 class TrainResult:
     """``epoch`` and ``quality`` of the weights the model was left with (NaN without validation); a
-    point of the curve for every look at validation; wall-clock ``seconds``.
+    point of the curve for every look at validation; wall-clock ``seconds``, those of looks at
+    validation, ``evaluating``, among them.
     """
 
     epoch: int
     quality: float
     seconds: float
     curve: tuple[CurvePoint, ...] = ()
+    evaluating: float = 0.0  # since the last interruption
 
     @classmethod
     def from_saved(cls, saved: dict) -> "TrainResult":
@@ -90,11 +92,12 @@ class Run:
         else:
             self.unimproved += 1
 
-    def result(self, seconds: float) -> TrainResult:
+    def result(self, seconds: float, evaluating: float) -> TrainResult:
         """How the training went, for the weights that the model was left with."""
         if self.best_point is None:
             return TrainResult(self.epoch, math.nan, seconds)
-        return TrainResult(self.best_point.epoch, self.best_point.quality, seconds, self.curve)
+        best = self.best_point
+        return TrainResult(best.epoch, best.quality, seconds, self.curve, evaluating)
 
     def state_dict(self) -> dict:
         """All of it, as tensors, numbers and text."""
@@ -134,6 +137,7 @@ def run_to_end(
         run.load_state_dict(state)
     saved = time.perf_counter()
     started = saved - run.seconds  # as if without the interruption
+    evaluating = 0.0
     epochs_left = progress_bar(
         range(run.epoch, run.total),
         label=progress,
@@ -147,7 +151,9 @@ def run_to_end(
         run.train_epoch(epoch)
         due = (epoch + 1) % stopping.evaluate_every == 0 or epoch + 1 == run.total
         if validate is not None and due:
+            looked = time.perf_counter()
             quality = validate(run.model)
+            evaluating += time.perf_counter() - looked
             seconds = time.perf_counter() - started
             run.note(CurvePoint(epoch + 1, run.loss(), quality, seconds))
         if run.ended:
@@ -160,4 +166,4 @@ def run_to_end(
         run.model.load_state_dict(run.best)
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
-    return run.result(time.perf_counter() - started)
+    return run.result(time.perf_counter() - started, evaluating)
