@@ -39,8 +39,8 @@ def bare_context():
 
     def context(order, budget, limit=None, seed=0):
         return SearchContext(
-            data=SimpleNamespace(order=order, n_users=order.n_users),
-            settings=SimpleNamespace(seed=seed),
+            data=SimpleNamespace(order=order, n_users=order.n_users, digest=""),
+            settings=RunSettings("lightgcn", TRAINING, SEARCH, seed),
             workspace=None,
             budget=budget,
             byte_limit=limit,

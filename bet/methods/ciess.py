@@ -19,7 +19,6 @@ from bet.search import (
     load_or_pretrain,
     search_and_retrain,
 )
-from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
 
 EPISODE = 5  # steps, then all sizes start from d_max again
@@ -126,9 +125,7 @@ class CiessSelector:
 
     def __init__(self, context: SearchContext):
         self.context, order = context, context.data.order
-        self.agents = {
-            side: Agent(torch_generator(context.settings.seed, "agent", side)) for side in SIDES
-        }
+        self.agents = {side: Agent(context.search_generator("agent", side)) for side in SIDES}
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
         full = load_or_pretrain(context).model
@@ -161,7 +158,7 @@ class CiessSelector:
         for side, ids in self._sides():
             means[ids] = self.agents[side].act(self.state[ids])[:, 0].numpy()
         scaled = scale_to_budget(means, context.budget)
-        rng = numpy_generator(context.settings.seed, "ciess", t)
+        rng = context.search_rng("ciess", t)
         for side, ids in self._sides():
             noisy = scaled[ids] + NOISE * d_max * rng.standard_normal(len(scaled[ids]))
             start = np.clip(np.rint(noisy), 1, d_max)
@@ -182,7 +179,7 @@ class CiessSelector:
         self.state = following
         losses = []
         for side, ids in self._sides():
-            generator = torch_generator(context.settings.seed, "ciess", t, side)
+            generator = context.search_generator("ciess", t, side)
             measured = torch.from_numpy(self.measured[ids])
             transitions = torch.cat([step[ids][measured] for step in self.replay])  # (N, 8)
             losses.append(self.agents[side].update(transitions, generator))

@@ -23,7 +23,6 @@ from bet.search import (
     load_or_pretrain,
     train_model,
 )
-from bet.seeds import torch_generator
 from bet.tables import LearnedTable
 
 SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
@@ -87,7 +86,7 @@ class Policies:
             [(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs]
         )  # (n,)
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
-        generator = torch_generator(context.settings.seed, "policies")
+        generator = context.search_generator("policies")
         inputs = 1 + len(self.table.candidates)
         self.nets = nn.ModuleList(_policy(inputs, generator) for _ in range(2)).to(model.device)
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=POLICY_RATE)
@@ -118,9 +117,7 @@ class Policies:
         """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised
         their rewards; their ids.
         """
-        generator = torch_generator(
-            self.context.settings.seed, "esapn", step, device=self.model.device
-        )
+        generator = self.context.search_generator("esapn", step, device=self.model.device)
         size = self.context.settings.by_gradient.batch_size
         triples = self.context.sampler.draw(size, generator)
         users, positives, _ = triples

@@ -6,7 +6,6 @@ import numpy as np
 
 from bet.actions import Action, Allocation
 from bet.search import MethodResult, SearchContext, StageSeconds, train_from_scratch
-from bet.seeds import numpy_generator
 
 
 def su(context: SearchContext) -> MethodResult:
@@ -36,7 +35,7 @@ def random_sizes(context: SearchContext) -> np.ndarray:
     """(n,) int16: uniform draws whose mean is the budget's, then single columns added or taken at
     random entities.
     """
-    budget, rng = context.budget, numpy_generator(context.settings.seed, "random sizes")
+    budget, rng = context.budget, context.search_rng("random sizes")
     mean = budget.target / budget.n
     low, high = budget.d_min, budget.d_max
     if 2 * mean - low <= high:

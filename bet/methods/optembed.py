@@ -22,7 +22,7 @@ from bet.search import (
     initialize_learner,
     train_whole_schedule,
 )
-from bet.seeds import numpy_generator, torch_generator
+from bet.seeds import torch_generator
 from bet.tables import LearnedTable, MaskedTable
 
 ALPHA = 1e-2  # weight of sum exp(-t), which raises the thresholds
@@ -86,7 +86,7 @@ class Supernet(LearnedTable):
 
     def before_step(self, step: int, steps: int) -> bool:
         users, items = torch.randint(
-            1, self.d_max + 1, (2,), generator=torch_generator(self.seed, "columns", step)
+            1, self.d_max + 1, (2,), generator=torch_generator(self.seed, step)
         ).tolist()
         self.columns = (users, items)
         return False
@@ -133,7 +133,7 @@ def optembed(context: SearchContext) -> MethodResult:
 
 def supernet_recommender(context: SearchContext) -> Recommender:
     """A fresh recommender whose table is a supernet."""
-    table = partial(Supernet, n_users=context.data.n_users, seed=context.settings.seed)
+    table = partial(Supernet, n_users=context.data.n_users, seed=context.stream("columns"))
     return initialize_learner(context, table)
 
 
@@ -176,7 +176,7 @@ def _evolve(context: SearchContext, supernet: dict) -> dict:
     model.load_state_dict(supernet["model"])
     assert isinstance(model.table, Supernet)
     weight, margins = model.table.weight.detach().cpu(), supernet["margins"].numpy()
-    rng, d_max = numpy_generator(context.settings.seed, "evolution"), context.budget.d_max
+    rng, d_max = context.search_rng("evolution"), context.budget.d_max
 
     def quality(candidate: Candidate) -> float:
         table = MaskedTable(

@@ -12,7 +12,6 @@ from bet.backbones import BACKBONES, Recommender, new_recommender
 from bet.errors import BetError
 from bet.search.context import SearchContext, TrainingData
 from bet.search.training import train_model
-from bet.seeds import torch_generator
 from bet.tables import Table
 from bet.training import RankingMetrics, TrainResult, load_state, save_state
 
@@ -55,7 +54,7 @@ def initialize_recommender(
         allocation,
         n_users=context.data.n_users,
         d_max=context.budget.d_max,
-        generator=torch_generator(context.settings.seed, "init"),
+        generator=context.init_generator(),
         init_std=context.settings.init_std,
         table=table,
     )
