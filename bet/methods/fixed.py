@@ -1,5 +1,5 @@
-"""SU and SR (BET, section 4.1): sizes fixed before training, single runs without a search. Both
-made exact.
+"""SU and SR (BET, section 4.1): sizes fixed before training, single runs without a search. Made
+exact, and SU as the paper has it beside that.
 """
 
 import numpy as np
@@ -13,6 +13,14 @@ def su(context: SearchContext) -> MethodResult:
     the most frequent.
     """
     return train_once(context, uniform_action(context).allocation)
+
+
+def su_floor(context: SearchContext) -> MethodResult:
+    """Single and uniform as published: floor(B / n) columns each, what the floor leaves is not
+    used.
+    """
+    budget = context.budget
+    return train_once(context, Allocation.uniform(budget.n, budget.target // budget.n))
 
 
 def sr(context: SearchContext) -> MethodResult:

@@ -84,8 +84,8 @@ def cached(
     3
     """
     path = context.workspace.folder / f"{name}.pt"
-    search = asdict(context.settings.search)
-    key = repr((context.key, asdict(context.budget), search, name, settings))
+    search, seed = asdict(context.settings.search), context.settings.seed_of_search
+    key = repr((context.key, seed, asdict(context.budget), search, name, settings))
     state = load_state(path, key)
     if state is None:
         started = time.perf_counter()

@@ -16,6 +16,7 @@ from bet.process import fixed_threads, resolve_device
 from bet.search import MethodResult, SearchContext, check_table, refit
 from bet.study.cell import Cell
 from bet.study.environment import commit
+from bet.study.finished import is_finished
 from bet.study.output import check_writable, ids_of, save_table
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
@@ -86,7 +87,7 @@ def run_cell(
         save_table(table, model, interactions)
     write_record(record_path(cell), record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
-    if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
+    if all(map(is_finished, PROFILES[cell.profile].sharing(cell))):
         shutil.rmtree(context.workspace.folder, ignore_errors=True)
     return record
 

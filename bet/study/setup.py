@@ -36,6 +36,8 @@ def cell_context(
             training=profile.training[cell.backbone],
             search=profile.search_settings(cell),
             seed=cell.seed,
+            init_seed=cell.init_seed,
+            search_seed=cell.search_seed,
         ),
         workspace=Workspace(cache_dir(), folder, device, progress),
         budget=budget,

@@ -138,6 +138,8 @@ def _names(cell: Cell) -> record.CellNames:
         profile=cell.profile,
         iterations=cell.iterations,
         actions=cell.actions,
+        init_seed=cell.init_seed,
+        search_seed=cell.search_seed,
     )
 
 
