@@ -101,10 +101,14 @@ def test_restored_records_are_not_run_again(tmp_path, monkeypatch):
     monkeypatch.setitem(METHODS, "su", None)
     monkeypatch.setitem(METHODS, "full", None)
     assert [run_cell(cell) for cell in cells] == records
-    # Records of other settings are of no use.
+    assert all(map(is_finished, cells)) and not missing("smoke")
+    # Records of other settings are shown until their cells have run again.
     shutil.rmtree(results)
     monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], d_max=8))
-    assert bundle.restore("smoke", folder, results) == 0
+    assert bundle.restore("smoke", folder, results) == 2
+    assert "2 of them are of other settings than now" in caplog.text
+    assert bundle.load("smoke", results, folder).records == tuple(records)
+    assert all(map(is_stale, cells)) and missing("smoke") == [cell.id for cell in cells]
     with pytest.raises(BetError, match="no records in"):
         bundle.restore("smoke", tmp_path, results)
 

@@ -25,8 +25,8 @@ from bet.release.sentences import load_lines
 from bet.release.stage import Stage
 from bet.release.task import Fixed, Task
 from bet.release.untouched import untouched_als
-from bet.search import TrainingData, Workspace, refit
-from bet.serving import coded_in_order, write_served
+from bet.search import TrainingData, Workspace
+from bet.serving import coded_by_frequency, write_served
 from bet.study.output import ids_of
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
@@ -47,7 +47,7 @@ def task(tmp_path):
         split=split,
         data=training,
         limit=6_000,
-        coded=coded_in_order(data.matrix, training.order.entities),
+        coded=coded_by_frequency(data.matrix),
         ids=(),
         history=True,
         fixed=FAST,
@@ -79,10 +79,7 @@ def test_bytes_are_known_before_training(task, tmp_path, family, bits, with_ids)
             made += 1
             assert each.n_bytes <= limit
             outcome = each.train(math.inf)
-            if outcome.refit is None:
-                model = refit(outcome.context, outcome.trained, data.matrix, "all")
-            else:
-                model = outcome.refit(data.matrix, "all")
+            model = outcome.fit_to(data.matrix, "all").model
             served = write_served(
                 tmp_path / "file",
                 model,

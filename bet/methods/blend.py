@@ -13,14 +13,21 @@ from bet.backbones import (
     BACKBONES,
     NO_BACKBONE,
     BlendedRecommender,
-    Recommender,
 )
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.graph_filter import GraphFilter, graph_filter
 from bet.methods.quantized import quantized_context, uniform_packed
 from bet.methods.vectors import rounded_vectors, vector_context
-from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached, refit
+from bet.search import (
+    Effort,
+    MethodResult,
+    Refitted,
+    SearchContext,
+    StageSeconds,
+    Trained,
+    cached,
+)
 from bet.training import ReferenceSettings
 
 BITS = (4, 2, 1)  # per number of the vectors, each tried with weight 1
@@ -71,13 +78,13 @@ def blend(context: SearchContext) -> MethodResult:
     chosen = vectors[bits]
     model = BlendedRecommender(chosen.trained.model, rule, best.weight)
 
-    def fit_again(interactions: csr_array, what: str) -> Recommender:
-        assert filtered.refit is not None
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
         with locked(filtered.context.workspace.folder):
-            fitted = filtered.refit(interactions, what).backbone
-        assert isinstance(fitted, GraphFilter)
-        again = refit(chosen.context, chosen.trained, interactions, what)
-        return BlendedRecommender(again, fitted, best.weight).to(model.device)
+            fitted = filtered.fit_to(interactions, what)
+        again = chosen.fit_to(interactions, what)
+        assert isinstance(fitted.model.backbone, GraphFilter)
+        blended = BlendedRecommender(again.model, fitted.model.backbone, best.weight)
+        return Refitted(blended.to(model.device), fitted.effort + again.effort)
 
     seconds = [filtered.seconds.search or 0.0, time.perf_counter() - started]
     return MethodResult(

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from bet.search import (
     Choice,
     Evaluated,
     MethodResult,
+    Refitted,
     SearchContext,
     load_or_pretrain,
+    refit,
     search_and_retrain,
 )
 from bet.training import RankingMetrics
@@ -256,4 +259,11 @@ def ciess(context: SearchContext) -> MethodResult:
     validation get sizes but teach nothing; noise is drawn per entity and the quality in the reward
     is relative to the full table's: as in the paper, not in its code.
     """
-    return search_and_retrain(context, CiessSelector(context))
+    result = search_and_retrain(context, CiessSelector(context))
+
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
+        # Sizes are found for single entities, from what each of them gets: not for ranks.
+        again = refit(result.context, result.trained, interactions, what, by_rank=False)
+        return Refitted(again)
+
+    return replace(result, refit=fit_again)

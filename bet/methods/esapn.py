@@ -3,6 +3,7 @@ is enlarged.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -198,23 +199,36 @@ def esapn(context: SearchContext) -> MethodResult:
             smallest,
             f"every entity starts with {smallest // context.budget.n}",
         )
-    trials, seconds = [], 0.0
+    pretrained, trials, seconds = load_or_pretrain(context).result.seconds, [], 0.0
     # Without a budget nothing is charged, as published.
     prices = PRICES[: context.settings.search.top] if context.budget.binding else PRICES[:1]
-    constants = (SIZES, GROWTHS, POLICY_RATE, STAY)
+
+    def learn(context: SearchContext, price: float) -> Allocation:
+        state = _grown(context, price, len(prices))
+        return Allocation.from_sizes(state["sizes"].numpy())
+
     for price in prices:
-        label = f"esapn-{price:g}"
-        state = cached(context, label, _grow, price, len(prices), settings=constants)
+        state = _grown(context, price, len(prices))
         seconds += state["seconds"]
-        facts = {"price": price, "grown_columns": state["grown"]}
-        trials.append(Trial(Allocation.from_sizes(state["sizes"].numpy()), facts))
-    pretrain = load_or_pretrain(context).result.seconds
+        trials.append(
+            Trial(
+                learn(context, price),
+                {"price": price, "grown_columns": state["grown"]},
+                partial(learn, price=price),
+                Effort(finetunings=1, trainings=1),
+            )
+        )
     return best_trial(
         context,
         trials,
-        seconds=StageSeconds(pretrain=pretrain, search=seconds),
+        seconds=StageSeconds(pretrain=pretrained, search=seconds),
         effort=Effort(finetunings=len(prices)),
     )
+
+
+def _grown(context: SearchContext, price: float, shares: int) -> dict:
+    constants = (SIZES, GROWTHS, POLICY_RATE, STAY)
+    return cached(context, f"esapn-{price:g}", _grow, price, shares, settings=constants)
 
 
 def _grow(context: SearchContext, price: float, shares: int) -> dict:

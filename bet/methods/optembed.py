@@ -107,9 +107,8 @@ def optembed(context: SearchContext) -> MethodResult:
     user.
     """
     context = context.with_empty_rows()
-    learned = (ALPHA, RATE)
-    supernet = cached(context, "supernet", _train_supernet, settings=learned)
-    evolved = (POPULATION, KEPT, MUTATION, GENERATIONS, *learned)
+    supernet = _supernet(context)
+    evolved = (POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE)
     evolution = cached(context, "evolution", _evolve, supernet, settings=evolved)
     margins, n_users = supernet["margins"].numpy(), context.data.n_users
     trials = []
@@ -122,13 +121,24 @@ def optembed(context: SearchContext) -> MethodResult:
             "removed_users": int((sizes[:n_users] == 0).sum()),
             "removed_items": int((sizes[n_users:] == 0).sum()),
         }
-        trials.append(Trial(Allocation.from_sizes(sizes), facts))
+        learn = partial(_remove_again, candidate=(users, items))
+        trials.append(Trial(Allocation.from_sizes(sizes), facts, learn, Effort(trainings=1)))
     return best_trial(
         context,
         trials,
         seconds=StageSeconds(search=supernet["seconds"] + evolution["seconds"]),
         effort=Effort(trainings=1, evaluations=evolution["evaluations"]),
     )
+
+
+def _supernet(context: SearchContext) -> dict:
+    return cached(context, "supernet", _train_supernet, settings=(ALPHA, RATE))
+
+
+def _remove_again(fitted: SearchContext, candidate: Candidate) -> Allocation:
+    """Which rows stay on other interactions; the columns are those that evolution found."""
+    margins = _supernet(fitted)["margins"].numpy()
+    return Allocation.from_sizes(candidate_sizes(fitted, margins, candidate))
 
 
 def supernet_recommender(context: SearchContext) -> Recommender:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from scipy.sparse import csr_array
 
-from bet.backbones import BlendedRecommender, Recommender
+from bet.backbones import BlendedRecommender
 from bet.errors import BetError
 from bet.methods.mixed_precision import bet_bytes
 from bet.progress import announce
@@ -14,7 +14,7 @@ from bet.release.families import ALS, BLEND, ROWS
 from bet.release.result import Measured
 from bet.release.stage import Tried, measure
 from bet.release.task import Task
-from bet.search import MethodResult, SearchSettings, Trained, refit
+from bet.search import MethodResult, Refitted, SearchSettings, Trained
 
 MOST_ITERATIONS, LEAST_ITERATIONS, TOP = 10, 3, 3
 TOO_LATE = "no time was left for one; give more minutes"
@@ -62,17 +62,18 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
 
 def _blended(outcome: MethodResult, simple: Tried) -> MethodResult:
     """The searched rows with the filter and the weight of ``simple``."""
-    blended, refit_simple = simple.outcome.trained.model, simple.outcome.refit
-    assert isinstance(blended, BlendedRecommender) and refit_simple is not None
+    blended = simple.outcome.trained.model
+    assert isinstance(blended, BlendedRecommender)
     weight = blended.weight
     model = BlendedRecommender(outcome.trained.model, blended.rule, weight)
     quality = outcome.context.quality(model)
 
-    def fit_again(interactions: csr_array, what: str) -> Recommender:
-        whole = refit_simple(interactions, what)  # for its filter
-        assert isinstance(whole, BlendedRecommender)
-        again = refit(outcome.context, outcome.trained, interactions, what)
-        return BlendedRecommender(again, whole.rule, weight)
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
+        whole = simple.outcome.fit_to(interactions, what)  # for its filter
+        assert isinstance(whole.model, BlendedRecommender)
+        again = outcome.fit_to(interactions, what)
+        blended = BlendedRecommender(again.model, whole.model.rule, weight)
+        return Refitted(blended, whole.effort + again.effort)
 
     result = replace(outcome.trained.result, quality=quality)
     return replace(outcome, trained=Trained(model, result), refit=fit_again)

@@ -19,7 +19,7 @@ from bet.search.refit import (
     refit,
     train_from_scratch,
 )
-from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
+from bet.search.result import Effort, Evaluated, MethodResult, Refitted, StageSeconds
 from bet.search.selectors import (
     Choice,
     PredictorSelector,
@@ -38,6 +38,7 @@ __all__ = [
     "MethodResult",
     "PredictorSelector",
     "RandomSelector",
+    "Refitted",
     "RunSettings",
     "Score",
     "SearchContext",

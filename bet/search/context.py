@@ -100,7 +100,8 @@ class SearchContext:
 
     ``budget``: of columns. ``byte_limit``: of the file, for methods that meet a number of bytes.
     ``table_spec``: what sort of table is trained, None for float32 rows. ``id_layout``: of the id
-    mapping in the file, if it has any.
+    mapping in the file, if it has any. ``before``: in a refit to more interactions, the context in
+    which all was chosen; trainings repeat its epochs, and nothing is ranked on validation.
 
     Without its budget a context has room for two users and three items of four columns:
 
@@ -122,6 +123,7 @@ class SearchContext:
     byte_limit: int | None = None
     table_spec: TableSpec | None = None
     id_layout: IdLayout = ()
+    before: "SearchContext | None" = None
 
     @property
     def make_table(self) -> Callable[..., Table]:
@@ -188,6 +190,7 @@ class SearchContext:
 
     def rank(self, model: Recommender) -> RankingMetrics:
         """Metrics of every user of ``selection``."""
+        assert self.before is None, "validation is among the interactions that are fitted"
         device = self.workspace.device
         return evaluate(model.ranker(), self.selection, [self.data.train], device=device)
 
@@ -212,6 +215,8 @@ class SearchContext:
         )
         if settings.seed_of_init != settings.seed:
             content += (settings.seed_of_init,)
+        if self.before is not None:
+            content += (self.before.key,)
         return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
 
     @property
@@ -229,6 +234,16 @@ class SearchContext:
     def with_empty_rows(self) -> "SearchContext":
         """The same context for methods that may remove whole rows."""
         return replace(self, budget=replace(self.budget, d_min=0))
+
+    def fitted_to(self, interactions: csr_array) -> "SearchContext":
+        """The context of a refit to ``interactions`` (|U|, |V|): their frequencies order the rows.
+        Its unfinished work has a folder of its own.
+        """
+        data, spec = TrainingData(interactions, self.data.validation), self.table_spec
+        if spec is not None:
+            spec = spec.in_order(data.order.entities)
+        fitted = replace(self.with_empty_rows(), data=data, table_spec=spec, before=self)
+        return fitted.in_folder(self.workspace.folder / "refit")
 
     def in_folder(self, folder: Path) -> "SearchContext":
         """The same context with its unfinished work in another folder."""

@@ -22,10 +22,9 @@ class Cell:
     """One run of one method.
 
     ``dataset``: a known name or a file of your own; ``backbone``: "none" for a reference;
-    ``budget``: what ``parse_budget`` reads, None
-    or "none" for the full table; ``iterations``, ``actions``: None for the profile's T and m;
-    ``seed``: of the split; ``init_seed``: of first weights and training triples; ``search_seed``: of
-    what a search draws; None for the split's.
+    ``budget``: what ``parse_budget`` reads, None or "none" for the full table; ``iterations``,
+    ``actions``: None for the profile's T and m; ``seed``: of the split; ``init_seed``: of first
+    weights and training triples, ``search_seed``: of what a search draws, None for the split's.
     Raises BetError on anything unknown, and on numbers below the smallest that can run.
     """
 

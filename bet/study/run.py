@@ -4,16 +4,15 @@ record.
 
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from bet.backbones import Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
 from bet.errors import BetError, BudgetNotMet
 from bet.files import locked
 from bet.methods import METHODS, REFERENCES
 from bet.process import fixed_threads, resolve_device
-from bet.search import MethodResult, SearchContext, check_table, refit
+from bet.search import MethodResult, Refitted, SearchContext, check_table
 from bet.study.cell import Cell
 from bet.study.environment import commit
 from bet.study.finished import is_finished
@@ -71,7 +70,8 @@ def run_cell(
         split = evaluable_split(interactions, cell.seed)
         context = cell_context(cell, split, resolve_device(device), progress)
         outcome = _search(cell, context)
-        model = _final_model(cell, split, outcome)
+        fitted = _final_model(cell, split, outcome)
+        model, outcome = fitted.model, replace(outcome, effort=outcome.effort + fitted.effort)
         check_table(outcome.context, model.table)
         test_started = time.perf_counter()
         ranked = rank_test(model, outcome.context, split)
@@ -114,13 +114,10 @@ def _search(cell: Cell, context: SearchContext) -> MethodResult:
             raise
 
 
-def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender:
-    """The method's model or, under protocol ``merged``, its allocation refitted on train and
+def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Refitted:
+    """The method's model or, under protocol ``merged``, what it learned learned again on train and
     validation.
     """
     if cell.protocol == "clean":
-        return outcome.trained.model
-    merged, what = fitted_interactions(cell, split), "train and validation"
-    if outcome.refit is not None:
-        return outcome.refit(merged, what)
-    return refit(outcome.context, outcome.trained, merged, what)
+        return Refitted(outcome.trained.model)
+    return outcome.fit_to(fitted_interactions(cell, split), "train and validation")

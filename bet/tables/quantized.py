@@ -34,6 +34,10 @@ class PackedSpec:
     n_listed: int
     ids: IdLayout = ()
 
+    def in_order(self, order: np.ndarray) -> "PackedSpec":
+        """The same with rows in ``order``."""
+        return replace(self, order=order)
+
     def table(self, allocation: Allocation, **options) -> "QuantizedTable":
         """A table for such a file."""
         return QuantizedTable(allocation, spec=self, **options)

@@ -46,6 +46,10 @@ class VectorSpec:
         """Length of the file, which is also what it takes to serve."""
         return self.layout.byte_report().total
 
+    def in_order(self, order: np.ndarray) -> "VectorSpec":
+        """The same with rows in ``order``."""
+        return replace(self, order=order)
+
     def table(self, allocation: Allocation, **options) -> "VectorTable":
         """A table for such a file."""
         return VectorTable(allocation, spec=self, **options)
