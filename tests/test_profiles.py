@@ -41,7 +41,7 @@ def test_every_file_says_what_it_is_for(profile):
 def is_unchanged(record):
     """Whether a record is of today's settings, and its method has never changed."""
     cell = Cell(**record["cell"])
-    settings = PROFILES[cell.profile].settings(cell)
+    settings = json.loads(json.dumps(PROFILES[cell.profile].settings(cell)))
     first = METHODS[cell.method].version == 1 and cell.protocol == "clean"
     return first and settings == record["settings"]
 
