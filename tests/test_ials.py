@@ -93,7 +93,8 @@ def test_every_method_runs_on_it_or_says_which_do(make):
     assert {"magnitude", "pep", "optembed", "esapn", "ciess", "amtl", "nested", "hash"} <= others
     context = make("ials", "50%", limit=5_000)
     for name in others:
-        with pytest.raises(BetError, match=f"method '{name}' needs gradients.* are full, su, su-floor"):
+        listed = "are full, su, su-floor, sr"
+        with pytest.raises(BetError, match=f"method '{name}' needs gradients.* {listed}"):
             METHODS[name](context)
         reason = "references .* take the backbone" if name in REFERENCES else "needs gradients"
         with pytest.raises(BetError, match=f"method '{name}' .*{reason}"):
