@@ -1,4 +1,4 @@
-"""Every stream of random numbers is derived from the cell's one seed and a name.
+"""Every stream of random numbers is derived from one of a cell's seeds and a name.
 
 Because a stream depends on its name only, not on what ran before it, interrupted work resumes
 without saving generator states.

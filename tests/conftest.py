@@ -14,7 +14,7 @@ from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import evaluable_split, planted, split_interactions
 from bet.release.task import Fixed, Task
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
-from bet.serving import coded_in_order
+from bet.serving import coded_by_frequency
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings
@@ -46,8 +46,8 @@ def bare_context():
 
     def context(order, budget, limit=None, seed=0):
         return SearchContext(
-            data=SimpleNamespace(order=order, n_users=order.n_users),
-            settings=SimpleNamespace(seed=seed),
+            data=SimpleNamespace(order=order, n_users=order.n_users, digest=""),
+            settings=RunSettings("lightgcn", TRAINING, SEARCH, seed),
             workspace=None,
             budget=budget,
             byte_limit=limit,
@@ -130,7 +130,7 @@ def task(tmp_path):
         split=split,
         data=training,
         limit=6_000,
-        coded=coded_in_order(data.matrix, training.order.entities),
+        coded=coded_by_frequency(data.matrix),
         ids=(),
         history=True,
         fixed=Fixed(epochs=2, learning_rate=0.03, l2=0.3),

@@ -71,7 +71,9 @@ def test_bits_and_weight_are_the_best_on_validation(blended, split, monkeypatch)
 def test_a_refit_is_the_parts_fitted_again(blended, split):
     _, result = blended
     merged = split.merged()
-    model = result.refit(merged, "train and validation")
+    fitted = result.fit_to(merged, "train and validation")
+    model = fitted.model
+    assert fitted.effort.evaluations > 0 and fitted.effort.trainings == 0
     assert model.weight == result.trained.model.weight
     users = torch.arange(5)
     np.testing.assert_array_equal(

@@ -15,6 +15,8 @@ from bet.analysis.verify import TOLERANCE, verification_text, verify
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.study import bundle
+from bet.study.finished import is_finished, is_stale
+from bet.study.grid import missing
 from bet.study.profiles import PROFILES
 from bet.study.record import Record, encode
 from bet.study.run import run_cell
@@ -83,10 +85,11 @@ def test_an_exact_repetition_changes_no_byte_of_the_bundle(content, tmp_path):
     assert record.run.commit == "other", "another result comes with its own measurements"
 
 
-def test_restored_records_are_not_run_again(tmp_path, monkeypatch):
+def test_restored_records_are_not_run_again(tmp_path, monkeypatch, caplog):
     for name in ("RESULTS", "CACHE"):
         monkeypatch.setenv(f"BET_{name}", str(tmp_path / name.lower()))
     cells, results = PROFILES["smoke"].cells[:2], tmp_path / "results" / "smoke"
+    only_cells(monkeypatch, cells)
     folder = tmp_path / "bundle"
     records = [run_cell(cell) for cell in cells]
     bundle.write(bundle.load("smoke", results, folder), folder)
@@ -98,13 +101,17 @@ def test_restored_records_are_not_run_again(tmp_path, monkeypatch):
     assert {path.name for path in results.iterdir()} == set(files)
     for cell in cells:
         assert (results / f"{cell.id}.json").read_bytes() == files[f"{cell.id}.json"]
-    monkeypatch.setitem(METHODS, "su", None)
-    monkeypatch.setitem(METHODS, "full", None)
+    for name in ("su", "full"):
+        monkeypatch.setitem(METHODS, name, dataclasses.replace(METHODS[name], run=None))
     assert [run_cell(cell) for cell in cells] == records
-    # Records of other settings are of no use.
+    assert all(map(is_finished, cells)) and not missing("smoke")
+    # Records of other settings are shown until their cells have run again.
     shutil.rmtree(results)
     monkeypatch.setitem(PROFILES, "smoke", dataclasses.replace(PROFILES["smoke"], d_max=8))
-    assert bundle.restore("smoke", folder, results) == 0
+    assert bundle.restore("smoke", folder, results) == 2
+    assert "2 of them are of other settings than now" in caplog.text
+    assert bundle.load("smoke", results, folder).records == tuple(records)
+    assert all(map(is_stale, cells)) and missing("smoke") == [cell.id for cell in cells]
     with pytest.raises(BetError, match="no records in"):
         bundle.restore("smoke", tmp_path, results)
 

@@ -80,6 +80,7 @@ MODULES = (
     "bet.search.loop",
     "bet.search.refit",
     "bet.search.selectors",
+    "bet.search.settings",
     "bet.search.trials",
 )
 
@@ -101,6 +102,7 @@ def test_examples_are_right(name, tmp_path):
     names = vars(import_module("bet.packed")) | {"folder": tmp_path, "np": np, "Path": Path}
     names |= {"context": example_context(tmp_path), "TrainResult": TrainResult}
     names |= {"initialize_recommender": initialize_recommender}
+    names |= {"TrainSettings": TrainSettings, "SearchSettings": SearchSettings}
     module = import_module(name)
     counted = doctest.testmod(module, globs=names | vars(module), report=True)
     assert counted.failed == 0 and counted.attempted > 0

@@ -31,7 +31,7 @@ profile=$1 status=0
 mkdir -p "$BET_RESULTS/$profile/logs"
 for cell in "${@:2}"; do
     record="$BET_RESULTS/$profile/$cell.json"
-    if [[ $cell = --* || -e $record ]]; then continue; fi
+    if [[ $cell = --* ]] || { [ -e "$record" ] && ! grep -q old "$record"; }; then continue; fi
     echo run >> "$BET_RESULTS/runs-$cell"
     echo "start  $cell"
     if [ "${HOLD:-}" = "$cell" ]; then sleep 600; fi
@@ -120,6 +120,14 @@ def test_stopped_grid_continues_and_a_failed_cell_is_named_and_stops_no_other(ch
     assert f"({len(CELLS)} of {len(CELLS)} cells)" in output
     more = {cell: runs(checkout, cell) - earlier[cell] for cell in CELLS}
     assert more == {**dict.fromkeys(CELLS, 0), **dict.fromkeys(OPEN, 1), CELLS[0]: 2}
+
+    # A record of other settings, as a restored one may be, is run again; the others are not.
+    (checkout / "results" / "smoke" / f"{OPEN[1]}.json").write_text('{"key": "old"}')
+    earlier = {cell: runs(checkout, cell) for cell in CELLS}
+    code, output = finish(start())
+    assert code == 0 and f"{len(CELLS)} cells, 1 to run" in output
+    more = {cell: runs(checkout, cell) - earlier[cell] for cell in CELLS}
+    assert more == {**dict.fromkeys(CELLS, 0), OPEN[1]: 1}
 
 
 def test_second_grid_in_the_same_folder_is_refused(checkout, capsys):

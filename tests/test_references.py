@@ -181,7 +181,9 @@ def test_the_best_on_validation_is_kept_and_refitted(name, context, split):
     assert len(set(tried)) == len(tried) == result.effort.evaluations <= MOST[name]
     assert result.effort.trainings == result.effort.finetunings == 0
     assert model.table.n_bytes() == model.table.n_parameters() == 0
-    refitted = result.refit(split.merged(), "both").backbone
+    again = result.fit_to(split.merged(), "both")
+    assert 0 < again.effort.evaluations <= MOST[name]
+    refitted = again.model.backbone
     fresh = type(refitted)(split.merged(), refitted.settings)
     assert (all_scores(refitted) == all_scores(fresh)).all()
     assert refitted.stored.keys() == fresh.stored.keys()

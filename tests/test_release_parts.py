@@ -27,7 +27,6 @@ from bet.release.sentences import load_lines
 from bet.release.stage import Stage
 from bet.release.task import Fixed
 from bet.release.untouched import untouched_als
-from bet.search import refit
 from bet.serving import write_served
 from bet.study.output import ids_of
 
@@ -61,10 +60,7 @@ def test_bytes_are_known_before_training(task, tmp_path, family, bits, with_ids)
             made += 1
             assert each.n_bytes <= limit
             outcome = each.train(math.inf)
-            if outcome.refit is None:
-                model = refit(outcome.context, outcome.trained, data.matrix, "all")
-            else:
-                model = outcome.refit(data.matrix, "all")
+            model = outcome.fit_to(data.matrix, "all").model
             served = write_served(
                 tmp_path / "file",
                 model,

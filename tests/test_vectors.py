@@ -187,7 +187,8 @@ def test_the_model_is_refitted_to_more_data_in_the_same_bytes(make, split, tmp_p
     check_table(outcome.context, model.table)
     assert model.table.n_bytes() == outcome.trained.model.table.n_bytes()
     model.save_table(tmp_path / "v")
-    vectors = file_vectors(tmp_path / "v", outcome.context.data.order.entities)
+    order = FrequencyOrder.of(split.merged()).entities
+    vectors = file_vectors(tmp_path / "v", order)
     with torch.no_grad():
         assert torch.equal(model.represent(model.table()), torch.from_numpy(vectors))
         before = outcome.trained.model.represent(outcome.trained.model.table())

@@ -125,6 +125,20 @@ in [1, 4], multiples of 1 with a sum of at most 6
                 f"{budget.step} with a sum of at most {budget.total}"
             )
 
+    def reranked(self, before: np.ndarray, now: np.ndarray) -> "Allocation":
+        """The same by rank: what the entity of every place in the order ``before`` (n,) keeps, the
+        one in that place of ``now`` (n,) keeps.
+
+        >>> allocation = Allocation.from_sizes(np.array([3, 1, 2]))  # entity 0, then 2, then 1
+        >>> allocation.reranked(np.array([0, 2, 1]), np.array([1, 0, 2])).sizes
+        array([2, 3, 1], dtype=int16)
+        """
+        rows = np.empty_like(before)
+        rows[now] = before
+        arrays = {name: getattr(self, name) for name in _FIELDS}
+        kept = {name: array[rows] for name, array in arrays.items() if array is not None}
+        return Allocation(**kept)
+
     def to_tensors(self) -> dict[str, "Tensor"]:
         """The arrays that are there, as tensors: what a checkpoint holds."""
         import torch  # here, so that actions need no torch

@@ -100,6 +100,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     about = f"{_DATA} (default: %(default)s)"
     run.add_argument("--data", default="movielens-100k", help=about)
     _add_backbone_and_seed(run)
+    for part, what in (("init", "of first weights and triples"), ("search", "of a search's draws")):
+        about = f"{what} (default: that of the split)"
+        run.add_argument(f"--{part}-seed", type=int, metavar="N", help=about)
     run.add_argument(
         "--budget",
         help="sparsity (0.9, 90%%), parameters (85000), bytes of the table (1.8 MB, 25.6 B/entity) "

@@ -27,6 +27,8 @@ def run(options: argparse.Namespace) -> None:
         profile=use_profile(options.profile),
         iterations=options.iterations,
         actions=options.actions,
+        init_seed=options.init_seed,
+        search_seed=options.search_seed,
     )
     interactions = interactions_of(options)
     if not options.notebook:

@@ -10,7 +10,7 @@ from bet.methods.blend import blend
 from bet.methods.ciess import ciess
 from bet.methods.ease import ease
 from bet.methods.esapn import esapn
-from bet.methods.fixed import sr, su
+from bet.methods.fixed import sr, su, su_floor
 from bet.methods.full import full
 from bet.methods.graph_filter import graph_filter
 from bet.methods.hashing import hashing_trick, memrec
@@ -30,6 +30,8 @@ from bet.methods.vectors import rounded_vectors
 from bet.search import MethodResult, SearchContext
 
 _BET, _STE = "Qu et al., WSDM 2024", "Bengio et al., arXiv 1308.3432"
+_GINART, _KUSUPATI = "after Ginart et al., ISIT 2021", "after Kusupati et al., NeurIPS 2022"
+_LYU, _ESAPN = "Lyu et al., CIKM 2022", "Liu et al., SIGIR 2020"
 _UNIFORM = "equal rows of {}-bit numbers"
 _SEARCHED = "searched rows of {}-bit numbers"
 
@@ -40,8 +42,13 @@ def _uniform(bits: int) -> Method:
 
 
 def _searched(bits: int) -> Method:
-    run = partial(bet_packed, bits=bits)
-    return Method(f"bet-int{bits}", run, _SEARCHED.format(bits), f"{_BET}; {_STE}", in_bytes=True)
+    run, summary = partial(bet_packed, bits=bits), _SEARCHED.format(bits)
+    return _packed(f"bet-int{bits}", run, summary, f"{_BET}; {_STE}")
+
+
+def _packed(name: str, run: Run, summary: str, paper: str) -> Method:
+    """In bytes, and with draws of its own since version 2."""
+    return Method(name, run, summary, paper, in_bytes=True, version=2)
 
 
 def _vectors(bits: int) -> Method:
@@ -60,26 +67,27 @@ def _reference(name: str, run: Run, summary: str, paper: str) -> Method:
 
 _ALL = (
     Method("full", full, "the full table", "the backbone's paper", unbudgeted=True),
-    Method("su", su, "the same size for everybody", _BET),
-    Method("sr", sr, "random sizes", _BET),
-    Method("powerlaw", powerlaw, "size ~ frequency^alpha, tuned", "after Ginart et al., ISIT 2021"),
-    Method("bet", bet, "searched sizes, DeepSets predictor", _BET),
-    Method("bet-random", bet_random, "BET without a predictor", _BET),
-    Method("bet-simple", bet_simple, "BET, predictor sees sizes only", _BET),
+    Method("su", su, "the same size for everybody, the remainder spent", _BET),
+    Method("su-floor", su_floor, "the same size for everybody, rounded down", _BET),
+    Method("sr", sr, "random sizes", _BET, version=2),
+    Method("powerlaw", powerlaw, "size ~ frequency^alpha, tuned", _GINART, version=2),
+    Method("bet", bet, "searched sizes, DeepSets predictor", _BET, version=2),
+    Method("bet-random", bet_random, "BET without a predictor", _BET, version=2),
+    Method("bet-simple", bet_simple, "BET, predictor sees sizes only", _BET, version=2),
     Method("magnitude", magnitude, "largest numbers", "Han et al., NeurIPS 2015", elementwise=True),
     Method("pep", pep, "learned thresholds of numbers", "Liu et al., ICLR 2021", elementwise=True),
-    Method("optembed", optembed, "rows, then sizes", "Lyu et al., CIKM 2022", unbudgeted=True),
-    Method("esapn", esapn, "growing sizes, policies", "Liu et al., SIGIR 2020", unbudgeted=True),
-    Method("ciess", ciess, "sizes by actor and critics", "Qu et al., SIGIR 2023"),
+    Method("optembed", optembed, "rows, then sizes", _LYU, unbudgeted=True, version=2),
+    Method("esapn", esapn, "growing sizes, policies", _ESAPN, unbudgeted=True, version=2),
+    Method("ciess", ciess, "sizes by actor and critics", "Qu et al., SIGIR 2023", version=2),
     Method("amtl", amtl, "sizes by twin networks", "Yan et al., CIKM 2021", unbudgeted=True),
-    Method("nested", nested, "BET on nested prefixes", "after Kusupati et al., NeurIPS 2022"),
+    Method("nested", nested, "BET on nested prefixes", _KUSUPATI, version=2),
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
-    Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
+    _packed("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours"),
     _hashed("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009"),
     _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
-    Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),
-    Method("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355", in_bytes=True),
+    _packed("pq", pq, "product quantization", "Jégou et al., TPAMI 2011"),
+    _packed("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355"),
     *(_vectors(bits) for bits in (8, 4, 2, 1)),
     Method("blend", blend, "graph filter + vectors", "ours", in_bytes=True, served_as="blend"),
     _reference("popularity", popularity, "the most frequent items", "the simplest baseline"),

@@ -189,18 +189,31 @@ def amtl(context: SearchContext) -> MethodResult:
     budget = context.budget
     groups, trials, seconds = FrequencyGroups(context.data.order), [], 0.0
     rates = RATES[: context.settings.search.top]
+
+    def sizes_of(state: dict, groups: FrequencyGroups) -> Allocation:
+        if not budget.binding:
+            return Allocation.from_sizes(state["chosen"].numpy())
+        sizes = project(state["keep"].numpy(), groups, budget.target, budget.d_min)
+        return Allocation.from_sizes(sizes)
+
+    def learn_again(fitted: SearchContext, rate: float) -> Allocation:
+        groups = FrequencyGroups(fitted.data.order)
+        return sizes_of(_learned(fitted, groups, rate), groups)
+
     for rate in rates:
-        constants = (COLDEST, ASCENT)
-        state = cached(context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=constants)
+        state = _learned(context, groups, rate)
         seconds += state["seconds"]
-        chosen = state["chosen"].numpy()
-        sizes = chosen
-        if budget.binding:
-            sizes = project(state["keep"].numpy(), groups, budget.target, budget.d_min)
-        facts = {"rate": rate, "chosen_columns": int(chosen.sum()), "price": state["price"]}
-        trials.append(Trial(Allocation.from_sizes(sizes), facts))
+        chosen = int(state["chosen"].numpy().sum())
+        facts = {"rate": rate, "chosen_columns": chosen, "price": state["price"]}
+        learn = partial(learn_again, rate=rate)
+        trials.append(Trial(sizes_of(state, groups), facts, learn, Effort(trainings=1)))
     spent = Effort(trainings=len(rates))
     return best_trial(context, trials, seconds=StageSeconds(search=seconds), effort=spent)
+
+
+def _learned(context: SearchContext, groups: FrequencyGroups, rate: float) -> dict:
+    constants = (COLDEST, ASCENT)
+    return cached(context, f"amtl-{rate:g}", _learn_sizes, groups, rate, settings=constants)
 
 
 def _learn_sizes(context: SearchContext, groups: FrequencyGroups, rate: float) -> dict:

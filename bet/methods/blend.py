@@ -13,14 +13,21 @@ from bet.backbones import (
     BACKBONES,
     NO_BACKBONE,
     BlendedRecommender,
-    Recommender,
 )
 from bet.errors import BetError
 from bet.files import locked
 from bet.methods.graph_filter import GraphFilter, graph_filter
 from bet.methods.quantized import quantized_context, uniform_packed
 from bet.methods.vectors import rounded_vectors, vector_context
-from bet.search import Effort, MethodResult, SearchContext, StageSeconds, Trained, cached, refit
+from bet.search import (
+    Effort,
+    MethodResult,
+    Refitted,
+    SearchContext,
+    StageSeconds,
+    Trained,
+    cached,
+)
 from bet.training import ReferenceSettings
 
 BITS = (4, 2, 1)  # per number of the vectors, each tried with weight 1
@@ -105,18 +112,19 @@ def _best_blend(
 
 def blend_refit(
     filtered: MethodResult, vectors: MethodResult, weight: float
-) -> Callable[[csr_array, str], Recommender]:
+) -> Callable[[csr_array, str], Refitted]:
     """Fits the tuned filter, whose numbers are chosen again, and ``vectors`` to other interactions;
     the second argument names them in a progress bar.
     """
 
-    def fit_again(interactions: csr_array, what: str) -> Recommender:
-        assert filtered.refit is not None
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
         with locked(filtered.context.workspace.folder):
-            rule = filtered.refit(interactions, what).backbone
+            fitted = filtered.fit_to(interactions, what)
+        again = vectors.fit_to(interactions, what)
+        rule = fitted.model.backbone
         assert isinstance(rule, GraphFilter)
-        again = refit(vectors.context, vectors.trained, interactions, what)
-        return BlendedRecommender(again, rule, weight).to(again.device)
+        blended = BlendedRecommender(again.model, rule, weight)
+        return Refitted(blended.to(again.model.device), fitted.effort + again.effort)
 
     return fit_again
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,12 @@ from bet.search import (
     Choice,
     Evaluated,
     MethodResult,
+    Refitted,
     SearchContext,
     load_or_pretrain,
+    refit,
     search_and_retrain,
 )
-from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
 
 EPISODE = 5  # steps, then all sizes start from d_max again
@@ -126,9 +128,7 @@ class CiessSelector:
 
     def __init__(self, context: SearchContext):
         self.context, order = context, context.data.order
-        self.agents = {
-            side: Agent(torch_generator(context.settings.seed, "agent", side)) for side in SIDES
-        }
+        self.agents = {side: Agent(context.search_generator("agent", side)) for side in SIDES}
         frequency = np.concatenate([_unit(order.user_frequency), _unit(order.item_frequency)])
         self.frequency = torch.from_numpy(frequency).float()
         full = load_or_pretrain(context).model
@@ -161,7 +161,7 @@ class CiessSelector:
         for side, ids in self._sides():
             means[ids] = self.agents[side].act(self.state[ids])[:, 0].numpy()
         scaled = scale_to_budget(means, context.budget)
-        rng = numpy_generator(context.settings.seed, "ciess", t)
+        rng = context.search_rng("ciess", t)
         for side, ids in self._sides():
             noisy = scaled[ids] + NOISE * d_max * rng.standard_normal(len(scaled[ids]))
             start = np.clip(np.rint(noisy), 1, d_max)
@@ -182,7 +182,7 @@ class CiessSelector:
         self.state = following
         losses = []
         for side, ids in self._sides():
-            generator = torch_generator(context.settings.seed, "ciess", t, side)
+            generator = context.search_generator("ciess", t, side)
             measured = torch.from_numpy(self.measured[ids])
             transitions = torch.cat([step[ids][measured] for step in self.replay])  # (N, 8)
             losses.append(self.agents[side].update(transitions, generator))
@@ -259,4 +259,11 @@ def ciess(context: SearchContext) -> MethodResult:
     validation get sizes but teach nothing; noise is drawn per entity and the quality in the reward
     is relative to the full table's: as in the paper, not in its code.
     """
-    return search_and_retrain(context, CiessSelector(context))
+    result = search_and_retrain(context, CiessSelector(context))
+
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
+        # Sizes are found for single entities, from what each of them gets: not for ranks.
+        again = refit(result.context, result.trained, interactions, what, by_rank=False)
+        return Refitted(again)
+
+    return replace(result, refit=fit_again)

@@ -3,6 +3,7 @@ is enlarged.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -23,7 +24,6 @@ from bet.search import (
     load_or_pretrain,
     train_model,
 )
-from bet.seeds import torch_generator
 from bet.tables import LearnedTable
 
 SIZES = (2, 4, 8, 16, 64, 128)  # candidate sizes, up to d_max
@@ -87,7 +87,7 @@ class Policies:
             [(x - x.mean()) / max(float(x.std()), 1e-9) for x in logs]
         )  # (n,)
         self.popularity = torch.from_numpy(popularity).float().to(model.device)
-        generator = torch_generator(context.settings.seed, "policies")
+        generator = context.search_generator("policies")
         inputs = 1 + len(self.table.candidates)
         self.nets = nn.ModuleList(_policy(inputs, generator) for _ in range(2)).to(model.device)
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=POLICY_RATE)
@@ -118,9 +118,7 @@ class Policies:
         """Try sampled actions on the entities of a batch, restore the sizes, reinforce what raised
         their rewards; their ids.
         """
-        generator = torch_generator(
-            self.context.settings.seed, "esapn", step, device=self.model.device
-        )
+        generator = self.context.search_generator("esapn", step, device=self.model.device)
         size = self.context.settings.by_gradient.batch_size
         triples = self.context.sampler.draw(size, generator)
         users, positives, _ = triples
@@ -201,23 +199,36 @@ def esapn(context: SearchContext) -> MethodResult:
             smallest,
             f"every entity starts with {smallest // context.budget.n}",
         )
-    trials, seconds = [], 0.0
+    pretrained, trials, seconds = load_or_pretrain(context).result.seconds, [], 0.0
     # Without a budget nothing is charged, as published.
     prices = PRICES[: context.settings.search.top] if context.budget.binding else PRICES[:1]
-    constants = (SIZES, GROWTHS, POLICY_RATE, STAY)
+
+    def learn(context: SearchContext, price: float) -> Allocation:
+        state = _grown(context, price, len(prices))
+        return Allocation.from_sizes(state["sizes"].numpy())
+
     for price in prices:
-        label = f"esapn-{price:g}"
-        state = cached(context, label, _grow, price, len(prices), settings=constants)
+        state = _grown(context, price, len(prices))
         seconds += state["seconds"]
-        facts = {"price": price, "grown_columns": state["grown"]}
-        trials.append(Trial(Allocation.from_sizes(state["sizes"].numpy()), facts))
-    pretrain = load_or_pretrain(context).result.seconds
+        trials.append(
+            Trial(
+                learn(context, price),
+                {"price": price, "grown_columns": state["grown"]},
+                partial(learn, price=price),
+                Effort(finetunings=1, trainings=1),
+            )
+        )
     return best_trial(
         context,
         trials,
-        seconds=StageSeconds(pretrain=pretrain, search=seconds),
+        seconds=StageSeconds(pretrain=pretrained, search=seconds),
         effort=Effort(finetunings=len(prices)),
     )
+
+
+def _grown(context: SearchContext, price: float, shares: int) -> dict:
+    constants = (SIZES, GROWTHS, POLICY_RATE, STAY)
+    return cached(context, f"esapn-{price:g}", _grow, price, shares, settings=constants)
 
 
 def _grow(context: SearchContext, price: float, shares: int) -> dict:

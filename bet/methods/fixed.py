@@ -1,12 +1,11 @@
-"""SU and SR (BET, section 4.1): sizes fixed before training, single runs without a search. Both
-made exact.
+"""SU and SR (BET, section 4.1): sizes fixed before training, single runs without a search. Made
+exact, and SU as the paper has it beside that.
 """
 
 import numpy as np
 
 from bet.actions import Action, Allocation
 from bet.search import MethodResult, SearchContext, StageSeconds, train_from_scratch
-from bet.seeds import numpy_generator
 
 
 def su(context: SearchContext) -> MethodResult:
@@ -14,6 +13,14 @@ def su(context: SearchContext) -> MethodResult:
     the most frequent.
     """
     return train_once(context, uniform_action(context).allocation)
+
+
+def su_floor(context: SearchContext) -> MethodResult:
+    """Single and uniform as published: floor(B / n) columns each, what the floor leaves is not
+    used.
+    """
+    budget = context.budget
+    return train_once(context, Allocation.uniform(budget.n, budget.target // budget.n))
 
 
 def sr(context: SearchContext) -> MethodResult:
@@ -36,7 +43,7 @@ def random_sizes(context: SearchContext) -> np.ndarray:
     """(n,) int16: uniform draws whose mean is the budget's, then single columns added or taken at
     random entities.
     """
-    budget, rng = context.budget, numpy_generator(context.settings.seed, "random sizes")
+    budget, rng = context.budget, context.search_rng("random sizes")
     mean = budget.target / budget.n
     low, high = budget.d_min, budget.d_max
     if 2 * mean - low <= high:

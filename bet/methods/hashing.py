@@ -122,7 +122,8 @@ def fill_budget(context: SearchContext, limit: int, size: int, hashes: Hashes) -
 
 def _smallest(context: SearchContext, size: int, hashes: Hashes) -> HashedSpec:
     """A token row for each side, and no more weights than are summed."""
-    seed = derive(context.settings.seed, "hashing") & 0xFFFFFFFF
+    # As first weights: of no budget, since the length of the file depends on its digits.
+    seed = derive(context.settings.seed_of_init, "hashing") & 0xFFFFFFFF
     return HashedSpec(
         size=size,
         rows=2,

@@ -2,10 +2,13 @@
 train again with that mask.
 """
 
+from functools import partial
+
 import torch
 
-from bet.actions import keep_largest
+from bet.actions import Allocation, keep_largest
 from bet.search import (
+    Effort,
     MethodResult,
     SearchContext,
     StageSeconds,
@@ -26,12 +29,15 @@ def magnitude(context: SearchContext) -> MethodResult:
     evaluations that all methods get are spent on. Retraining starts from the initial numbers
     (Frankle and Carbin, ICLR 2019). Rows may end empty.
     """
-    full = load_or_pretrain(context)
-    weight = full.model.table().detach().cpu().abs()  # (n, copies * d_max)
-    scale = weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)  # (n, 1)
-    trials = []
+    full, trials = load_or_pretrain(context), []
     for gamma in EXPONENTS[: context.settings.search.top]:
-        scores = weight / scale**gamma
-        allocation = keep_largest(scores.numpy(), context.budget.parameters)
-        trials.append(Trial(allocation, {"gamma": gamma}))
+        learn = partial(largest_numbers, gamma=gamma)
+        trials.append(Trial(learn(context), {"gamma": gamma}, learn, Effort(trainings=1)))
     return best_trial(context, trials, seconds=StageSeconds(pretrain=full.result.seconds))
+
+
+def largest_numbers(context: SearchContext, gamma: float) -> Allocation:
+    """The mask that keeps as many numbers of the trained full table as the budget allows."""
+    weight = load_or_pretrain(context).model.table().detach().cpu().abs()  # (n, copies * d_max)
+    scale = weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)  # (n, 1)
+    return keep_largest((weight / scale**gamma).numpy(), context.budget.parameters)

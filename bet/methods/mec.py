@@ -16,7 +16,6 @@ from bet.methods._shared.codebooks import cluster_subspaces, decode, split_sides
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS, nearest
 from bet.packed import CodebookLayout
 from bet.search import MethodResult, SearchContext
-from bet.seeds import torch_generator
 
 ENTROPY, CONTRAST, COMMITMENT = 1e-4, 2e-3, 0.25  # weights of the published code
 STEPS, RATE = 300, 1e-3  # of Adam
@@ -65,7 +64,7 @@ def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict
             torch.from_numpy(repeats),
             k,
             layout.subspaces,
-            generator=torch_generator(context.settings.seed, "mec", f"{layout.subspaces} {side}"),
+            generator=context.search_generator("mec", layout.subspaces, side),
             steps=STEPS,
         )
         codes.append(side_codes)

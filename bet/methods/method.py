@@ -15,6 +15,7 @@ Run = Callable[[SearchContext], MethodResult]
 BY_LEAST_SQUARES = (
     "full",
     "su",
+    "su-floor",
     "sr",
     "powerlaw",
     "bet",
@@ -41,7 +42,8 @@ class Method:
     total. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
     single numbers, whose places cost bytes. ``reference``: it ranks without a table, a backbone and
     a budget. ``served_as``: its table, final vectors that need no interactions, a table whose rows
-    are found by hashing entity numbers, or vectors blended with the graph filter.
+    are found by hashing entity numbers, or vectors blended with the graph filter. ``version``:
+    raised when the method's results change, so that what it recorded before is run again.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Method:
     elementwise: bool = False
     reference: bool = False
     served_as: Literal["table", "vectors", "hashed", "blend"] = "table"
+    version: int = 1
 
     def check(self, backbone: str) -> None:
         """Raise BetError where the method cannot run on ``backbone``."""

@@ -93,7 +93,7 @@ def nested_full(context: SearchContext) -> Trained:
 
 
 def _untrained(context: SearchContext) -> Recommender:
-    return initialize_learner(context, partial(NestedTable, seed=context.settings.seed))
+    return initialize_learner(context, partial(NestedTable, seed=context.settings.seed_of_init))
 
 
 def _train(context: SearchContext, name: str) -> dict:

@@ -22,7 +22,7 @@ from bet.search import (
     initialize_learner,
     train_whole_schedule,
 )
-from bet.seeds import numpy_generator, torch_generator
+from bet.seeds import torch_generator
 from bet.tables import LearnedTable, MaskedTable
 
 ALPHA = 1e-2  # weight of sum exp(-t), which raises the thresholds
@@ -86,7 +86,7 @@ class Supernet(LearnedTable):
 
     def before_step(self, step: int, steps: int) -> bool:
         users, items = torch.randint(
-            1, self.d_max + 1, (2,), generator=torch_generator(self.seed, "columns", step)
+            1, self.d_max + 1, (2,), generator=torch_generator(self.seed, step)
         ).tolist()
         self.columns = (users, items)
         return False
@@ -107,9 +107,8 @@ def optembed(context: SearchContext) -> MethodResult:
     user.
     """
     context = context.with_empty_rows()
-    learned = (ALPHA, RATE)
-    supernet = cached(context, "supernet", _train_supernet, settings=learned)
-    evolved = (POPULATION, KEPT, MUTATION, GENERATIONS, *learned)
+    supernet = _supernet(context)
+    evolved = (POPULATION, KEPT, MUTATION, GENERATIONS, ALPHA, RATE)
     evolution = cached(context, "evolution", _evolve, supernet, settings=evolved)
     margins, n_users = supernet["margins"].numpy(), context.data.n_users
     trials = []
@@ -122,7 +121,8 @@ def optembed(context: SearchContext) -> MethodResult:
             "removed_users": int((sizes[:n_users] == 0).sum()),
             "removed_items": int((sizes[n_users:] == 0).sum()),
         }
-        trials.append(Trial(Allocation.from_sizes(sizes), facts))
+        learn = partial(_remove_again, candidate=(users, items))
+        trials.append(Trial(Allocation.from_sizes(sizes), facts, learn, Effort(trainings=1)))
     return best_trial(
         context,
         trials,
@@ -131,9 +131,19 @@ def optembed(context: SearchContext) -> MethodResult:
     )
 
 
+def _supernet(context: SearchContext) -> dict:
+    return cached(context, "supernet", _train_supernet, settings=(ALPHA, RATE))
+
+
+def _remove_again(fitted: SearchContext, candidate: Candidate) -> Allocation:
+    """Which rows stay on other interactions; the columns are those that evolution found."""
+    margins = _supernet(fitted)["margins"].numpy()
+    return Allocation.from_sizes(candidate_sizes(fitted, margins, candidate))
+
+
 def supernet_recommender(context: SearchContext) -> Recommender:
     """A fresh recommender whose table is a supernet."""
-    table = partial(Supernet, n_users=context.data.n_users, seed=context.settings.seed)
+    table = partial(Supernet, n_users=context.data.n_users, seed=context.stream("columns"))
     return initialize_learner(context, table)
 
 
@@ -176,7 +186,7 @@ def _evolve(context: SearchContext, supernet: dict) -> dict:
     model.load_state_dict(supernet["model"])
     assert isinstance(model.table, Supernet)
     weight, margins = model.table.weight.detach().cpu(), supernet["margins"].numpy()
-    rng, d_max = numpy_generator(context.settings.seed, "evolution"), context.budget.d_max
+    rng, d_max = context.search_rng("evolution"), context.budget.d_max
 
     def quality(candidate: Candidate) -> float:
         table = MaskedTable(

@@ -81,12 +81,14 @@ def pep(context: SearchContext) -> MethodResult:
     """
     limit, trials, reached, seconds = context.budget.parameters, [], [], 0.0
     for speed in SPEEDS:
-        state = cached(context, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
+        state = _margins(context, speed)
         seconds += state["seconds"]
         reached.append(state["left"])
         if state["left"] <= limit:
             facts = {"speed": speed, "left": state["left"], "pruning_epochs": state["epochs"]}
-            trials.append(Trial(keep_largest(state["margins"].numpy(), limit), facts))
+            allocation = keep_largest(state["margins"].numpy(), limit)
+            learn = partial(_prune_again, speed=speed)
+            trials.append(Trial(allocation, facts, learn, Effort(trainings=1)))
         if len(trials) == context.settings.search.top:
             break
     if not trials:
@@ -99,6 +101,15 @@ def pep(context: SearchContext) -> MethodResult:
     return best_trial(
         context, trials, seconds=StageSeconds(search=seconds), effort=Effort(trainings=len(reached))
     )
+
+
+def _margins(context: SearchContext, speed: float) -> dict:
+    return cached(context, f"pep-{speed:g}", _prune, speed, settings=(START, DECAY))
+
+
+def _prune_again(fitted: SearchContext, speed: float) -> Allocation:
+    """The mask on other interactions: of the largest margins also where more numbers are left."""
+    return keep_largest(_margins(fitted, speed)["margins"].numpy(), fitted.budget.parameters)
 
 
 def _prune(context: SearchContext, speed: float) -> dict:

@@ -16,7 +16,6 @@ from bet.search import (
     StatelessSelector,
     search_and_retrain,
 )
-from bet.seeds import derive, numpy_generator
 
 ALPHA = (0.0, 1.5)
 USER_SHARE = (0.05, 0.95)
@@ -34,7 +33,7 @@ class PowerlawSelector(StatelessSelector):
     def __init__(self, context: SearchContext):
         self.context = context
         # Points of the sequence are nested: a longer search starts with those of a shorter search.
-        sequence = qmc.Sobol(2, scramble=True, rng=derive(context.settings.seed, "powerlaw"))
+        sequence = qmc.Sobol(2, scramble=True, rng=context.search_rng("powerlaw"))
         half = max(1, context.settings.search.iterations // 2)
         self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]
 
@@ -48,7 +47,7 @@ class PowerlawSelector(StatelessSelector):
                 powerlaw_action(self.context, *(low + self.points[t - 1] * (high - low))), "Sobol"
             )
         best = max(population, key=lambda member: member.fitness).action.origin
-        rng = numpy_generator(self.context.settings.seed, "powerlaw", t)
+        rng = self.context.search_rng("powerlaw", t)
         for _ in range(DRAWS):
             point = np.array([best["alpha"], best["user_share"]]) + rng.normal(0.0, STEP, 2) * (
                 high - low

@@ -11,7 +11,6 @@ from bet.methods._shared.codebooks import cluster_subspaces, decode, split_sides
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS
 from bet.packed import CodebookLayout
 from bet.search import MethodResult, SearchContext
-from bet.seeds import torch_generator
 
 
 def pq(context: SearchContext) -> MethodResult:
@@ -29,7 +28,7 @@ def _learn(context: SearchContext, layout: CodebookLayout, rows: Tensor) -> dict
     missed, total = 0.0, 0.0  # squared: what the codes lose, and all there is
     pairs = zip(layout.centroids, split_sides(layout, rows), strict=True)
     for side, (k, (stored, coded)) in enumerate(pairs):
-        generator = torch_generator(context.settings.seed, "pq", layout.subspaces, side)
+        generator = context.search_generator("pq", layout.subspaces, side)
         weights = torch.ones(len(coded))
         centroids, side_codes = cluster_subspaces(coded, weights, k, layout.subspaces, generator)
         start.append(centroids)

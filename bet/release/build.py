@@ -32,8 +32,8 @@ from bet.release.stage import Stage, Tried
 from bet.release.task import Fixed, Task
 from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
-from bet.search import TrainingData, Workspace, refit
-from bet.serving import ServedFile, coded_in_order
+from bet.search import TrainingData, Workspace
+from bet.serving import ServedFile, coded_by_frequency
 from bet.study.output import check_writable, ids_of, write_recommending
 from bet.training import evaluate
 
@@ -83,7 +83,7 @@ def build_table(
         split=split,
         data=data,
         limit=limit,
-        coded=coded_in_order(interactions.matrix, data.order.entities),
+        coded=coded_by_frequency(interactions.matrix),
         ids=id_layout(ids) if with_ids else (),
         history=history,
         fixed=fixed or Fixed(),
@@ -227,11 +227,8 @@ def _untouched(task: Task, clock: Clock) -> tuple[Reference, Clock]:
 
 def _refit(task: Task, chosen: Tried) -> Recommender:
     """The chosen one, fitted to all interactions, for as many epochs; without a deadline."""
-    outcome, everything, what = chosen.outcome, task.interactions.matrix, "all interactions"
     task.deadline.ends = math.inf
-    if outcome.refit is not None:
-        return outcome.refit(everything, what)
-    return refit(outcome.context, outcome.trained, everything, what)
+    return chosen.outcome.fit_to(task.interactions.matrix, "all interactions").model
 
 
 def _write(task: Task, file: Path, chosen: Tried, model: Recommender) -> ServedFile:

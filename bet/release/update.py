@@ -134,7 +134,7 @@ def same_bytes(earlier: Earlier, together: Interactions) -> int:
     order = FrequencyOrder.of(together.matrix).entities
     coded = coded_in_order(together.matrix, order).layout.n_bytes
     entities = together.n_users + together.n_items
-    # In the order of the training half, numbers of items per user take a byte each, at most two.
+    # What is added changes the order, and with it the lists: two bytes per entity to spare.
     return -(-earlier.other_bytes * entities // earlier.entities) + coded + 2 * entities + 64
 
 

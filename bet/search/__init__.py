@@ -1,12 +1,6 @@
 """Algorithm 1: fitness by fine-tuning, selection of actions, selective retraining."""
 
-from bet.search.context import (
-    RunSettings,
-    SearchContext,
-    SearchSettings,
-    TrainingData,
-    Workspace,
-)
+from bet.search.context import SearchContext, TrainingData, Workspace
 from bet.search.fitness import (
     Score,
     evaluate_finetuned,
@@ -25,7 +19,7 @@ from bet.search.refit import (
     refit,
     train_from_scratch,
 )
-from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
+from bet.search.result import Effort, Evaluated, MethodResult, Refitted, StageSeconds
 from bet.search.selectors import (
     Choice,
     PredictorSelector,
@@ -33,6 +27,7 @@ from bet.search.selectors import (
     Selector,
     StatelessSelector,
 )
+from bet.search.settings import RunSettings, SearchSettings
 from bet.search.training import train_model
 from bet.search.trials import Trial, best_trial, cached, initialize_learner, train_whole_schedule
 
@@ -43,6 +38,7 @@ __all__ = [
     "MethodResult",
     "PredictorSelector",
     "RandomSelector",
+    "Refitted",
     "RunSettings",
     "Score",
     "SearchContext",

@@ -8,52 +8,18 @@ from functools import cache, cached_property, partial
 from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.sparse import csr_array
 
 from bet.actions import Allocation, Budget
 from bet.backbones import Graph, Recommender, normalized_adjacency
 from bet.data import FrequencyOrder, keep_rows, matrix_digest
-from bet.errors import BetError
-from bet.seeds import numpy_generator
+from bet.search.settings import RunSettings
+from bet.seeds import derive, numpy_generator, torch_generator
 from bet.tables import MaskedTable, Table, TableSpec
-from bet.training import (
-    BprSampler,
-    FitSettings,
-    RankingMetrics,
-    ReferenceSettings,
-    TrainSettings,
-    evaluate,
-)
+from bet.training import BprSampler, RankingMetrics, evaluate
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """Numbers of Algorithm 1."""
-
-    iterations: int = 10  # T
-    actions: int = 100  # m, sampled per iteration
-    finetune_epochs: int = 10  # h
-    finetune_schedule: str = "step"  # or "cosine"; the learning rate is the training's
-    finetune_decay: float = 0.98
-    predictor_updates: int = 2  # N
-    predictor_batch: int = 16  # actions of A per update, or all of A while it is smaller
-    top: int = 5  # retrained from scratch
-    # Further iteration counts whose best action is retrained and reported (Fig. 5).
-    curve: tuple[int, ...] = ()
-
-    def __post_init__(self):
-        for name in (
-            "iterations",
-            "actions",
-            "finetune_epochs",
-            "predictor_updates",
-            "predictor_batch",
-            "top",
-        ):
-            if getattr(self, name) < 1:
-                raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,43 +73,6 @@ class TrainingData:
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """How to train and to search; all randomness comes from ``seed``."""
-
-    backbone: str
-    training: FitSettings
-    search: SearchSettings
-    seed: int = 0
-
-    @property
-    def init_std(self) -> float | None:
-        """Of the rows at first; None: the backbone's default."""
-        return None if isinstance(self.training, ReferenceSettings) else self.training.init_std
-
-    @property
-    def by_gradient(self) -> TrainSettings:
-        """``training`` where it takes gradient steps; raises BetError for other trainings."""
-        if not isinstance(self.training, TrainSettings):
-            raise BetError(
-                f"backbone {self.backbone!r} is not trained by gradients; take another backbone, "
-                "or a method that needs none"
-            )
-        return self.training
-
-    @property
-    def finetuning(self) -> TrainSettings:
-        """Fine-tuning differs from training in its schedule and learning-rate decay (BET, 4.3).
-
-        >>> RunSettings("lightgcn", TrainSettings(), SearchSettings()).finetuning.decay
-        0.98
-        """
-        search = self.search
-        return replace(
-            self.by_gradient, schedule=search.finetune_schedule, decay=search.finetune_decay
-        )
-
-
-@dataclass(frozen=True)
 class Workspace:
     """Where work is done: ``cache`` holds pre-trained backbones, shared by all runs, ``folder``
     this run's unfinished work; ``progress`` shows bars.
@@ -169,7 +98,9 @@ class SearchContext:
     """What a method is called with.
 
     ``budget``: of columns. ``byte_limit``: of the file, for methods that meet a number of bytes.
-    ``table_spec``: what sort of table is trained, None for float32 rows.
+    ``table_spec``: what sort of table is trained, None for float32 rows. ``before``: in a refit to
+    more interactions, the context in which all was chosen; trainings repeat its epochs, and nothing
+    is ranked on validation.
 
     Without its budget a context has room for two users and three items of four columns:
 
@@ -190,6 +121,7 @@ class SearchContext:
     budget: Budget
     byte_limit: int | None = None
     table_spec: TableSpec | None = None
+    before: "SearchContext | None" = None
 
     @property
     def make_table(self) -> Callable[..., Table]:
@@ -225,8 +157,38 @@ class SearchContext:
         shuffled = numpy_generator(self.settings.seed, "validation users").permutation(users)
         return keep_rows(validation, shuffled[: math.ceil(share * len(users))])
 
+    def init_generator(self) -> torch.Generator:
+        """Of the first weights: the same numbers for every method and budget."""
+        return torch_generator(self.settings.seed_of_init, "init")
+
+    def stream(self, name: str, *more: str | int) -> int:
+        """The seed of the search's stream ``name``. Methods share it, so that they are compared on
+        the same draws; other data, backbones and budgets have others, so that their results are
+        independent.
+
+        >>> wider = replace(context, budget=replace(context.budget, total=12))
+        >>> context.stream("actions", 1) == context.stream("actions", 1)
+        True
+        >>> context.stream("actions", 1) == wider.stream("actions", 1)
+        False
+        """
+        settings, limits = self.settings, repr((asdict(self.budget), self.byte_limit))
+        named = (name, self.data.digest, settings.backbone, limits, *more)
+        return derive(settings.seed_of_search, *named)
+
+    def search_rng(self, name: str, *more: str | int) -> np.random.Generator:
+        """A fresh numpy generator for the stream that ``stream`` says."""
+        return np.random.default_rng(self.stream(name, *more))
+
+    def search_generator(
+        self, name: str, *more: str | int, device: str | torch.device = "cpu"
+    ) -> torch.Generator:
+        """A fresh torch generator on ``device`` for the stream that ``stream`` says."""
+        return torch_generator(self.stream(name, *more), device=device)
+
     def rank(self, model: Recommender) -> RankingMetrics:
         """Metrics of every user of ``selection``."""
+        assert self.before is None, "validation is among the interactions that are fitted"
         device = self.workspace.device
         return evaluate(model.ranker(), self.selection, [self.data.train], device=device)
 
@@ -237,10 +199,10 @@ class SearchContext:
     @cached_property
     def key(self) -> str:
         """Hash of what determines the pre-trained backbone: data, backbone, training settings,
-        seed.
+        seeds of the split and of the first weights.
         """
         settings = self.settings
-        content = (
+        content: tuple = (
             CACHE_VERSION,
             self.data.digest,
             settings.backbone,
@@ -249,6 +211,10 @@ class SearchContext:
             settings.seed,
             self.workspace.device,
         )
+        if settings.seed_of_init != settings.seed:
+            content += (settings.seed_of_init,)
+        if self.before is not None:
+            content += (self.before.key,)
         return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
 
     @property
@@ -266,6 +232,16 @@ class SearchContext:
     def with_empty_rows(self) -> "SearchContext":
         """The same context for methods that may remove whole rows."""
         return replace(self, budget=replace(self.budget, d_min=0))
+
+    def fitted_to(self, interactions: csr_array) -> "SearchContext":
+        """The context of a refit to ``interactions`` (|U|, |V|): their frequencies order the rows.
+        Its unfinished work has a folder of its own.
+        """
+        data, spec = TrainingData(interactions, self.data.validation), self.table_spec
+        if spec is not None:
+            spec = spec.in_order(data.order.entities)
+        fitted = replace(self.with_empty_rows(), data=data, table_spec=spec, before=self)
+        return fitted.in_folder(self.workspace.folder / "refit")
 
     def in_folder(self, folder: Path) -> "SearchContext":
         """The same context with its unfinished work in another folder."""

@@ -21,13 +21,15 @@ def load_or_pretrain(context: SearchContext) -> Trained:
     seed, and cached: the denominator of Eq. 12 (line 2 of Algorithm 1).
 
     Of runs that start together the first trains it and the others wait; a damaged or foreign cache
-    file is made anew.
+    file is made anew. In the context of a refit: trained on its interactions, for the epochs that
+    were best before; masks and codes are learned from it again.
     """
+    before = None if context.before is None else load_or_pretrain(context.before).result
     folder = context.workspace.cache / "backbones"
     name = f"{context.settings.backbone}-{context.key}"
     full = context.without_budget().in_folder(folder)
     with locked(folder / name):
-        return train_from_scratch(full, full.full_allocation, name)
+        return train_from_scratch(full, full.full_allocation, name, before)
 
 
 def truncate(context: SearchContext, full: Trained, allocation: Allocation) -> Recommender:

@@ -45,7 +45,8 @@ def search(
     settings, workspace = context.settings.search, context.workspace
     path = workspace.folder / "search.pt"
     limits = (asdict(context.budget), context.table_spec, context.byte_limit)
-    key = repr((context.key, selector.name, score.__name__, *limits, asdict(settings)))
+    seed = context.settings.seed_of_search
+    key = repr((context.key, seed, selector.name, score.__name__, *limits, asdict(settings)))
     full = full or load_or_pretrain(context)
     if not full.result.quality > 0:
         raise BetError(

@@ -3,16 +3,15 @@ end.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from scipy.sparse import csr_array
 
 from bet.actions import Allocation
 from bet.backbones import BACKBONES, Recommender, new_recommender
 from bet.errors import BetError
-from bet.search.context import SearchContext, TrainingData
+from bet.search.context import SearchContext
 from bet.search.training import train_model
-from bet.seeds import torch_generator
 from bet.tables import Table
 from bet.training import RankingMetrics, TrainResult, load_state, save_state
 
@@ -55,7 +54,7 @@ def initialize_recommender(
         allocation,
         n_users=context.data.n_users,
         d_max=context.budget.d_max,
-        generator=torch_generator(context.settings.seed, "init"),
+        generator=context.init_generator(),
         init_std=context.settings.init_std,
         table=table,
     )
@@ -80,9 +79,12 @@ def check_table(context: SearchContext, table: Table) -> None:
     check_bytes(context, table)
 
 
-def train_from_scratch(context: SearchContext, allocation: Allocation, name: str) -> Trained:
-    """Train a table that keeps ``allocation`` until validation stops improving; what the workspace
-    has of an earlier run is not trained again.
+def train_from_scratch(
+    context: SearchContext, allocation: Allocation, name: str, before: TrainResult | None = None
+) -> Trained:
+    """Train a table that keeps ``allocation`` until validation stops improving or, without a look
+    at validation, for the epochs that were best in the training ``before``; what the workspace has
+    of an earlier run is not trained again.
 
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or
     settings, is not used. Raises BetError above the budget.
@@ -90,6 +92,8 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
     folder = context.workspace.folder
     path = folder / f"{name}.pt"
     key = repr((context.key, asdict(context.budget), allocation.digest, context.table_spec))
+    if before is not None:
+        key += repr(before.epoch)
     saved = load_state(path, key)
     model = initialize_recommender(context, allocation)
     if saved is not None:
@@ -106,7 +110,8 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
     result = train_model(
         context,
         model,
-        validate=validate,
+        validate=validate if before is None else None,
+        epochs=None if before is None else max(1, before.epoch),
         checkpoint=folder / f"{name}.checkpoint.pt",
         progress=context.workspace.label(name),
     )
@@ -115,19 +120,21 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
     return Trained(model, result, ranked.get(result.quality))
 
 
-def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
+def refit(
+    context: SearchContext,
+    trained: Trained,
+    train_on: csr_array,
+    what: str,
+    *,
+    by_rank: bool = True,
+) -> Recommender:
     """Train a fresh model with the allocation of ``trained`` on ``train_on`` (|U|, |V|), for the
     epochs that were best before. ``what`` names the data in the progress bar.
+
+    ``by_rank``: sizes are an action by frequency rank, so the k-th most frequent of a side in
+    ``train_on`` gets what the k-th of the training data had; else every entity keeps its own.
     """
-    data = TrainingData(train_on, context.data.validation)
-    # The allocation may have empty rows where its method removed entities.
-    merged = replace(context.with_empty_rows(), data=data)
-    model = initialize_recommender(merged, trained.model.table.allocation)
-    train_model(
-        merged,
-        model,
-        epochs=max(1, trained.result.epoch),
-        checkpoint=merged.workspace.folder / "merged.checkpoint.pt",
-        progress=merged.workspace.label(f"refit on {what}"),
-    )
-    return model
+    fitted, allocation = context.fitted_to(train_on), trained.model.table.allocation
+    if by_rank:
+        allocation = allocation.reranked(context.data.order.entities, fitted.data.order.entities)
+    return train_from_scratch(fitted, allocation, f"refit on {what}", trained.result).model

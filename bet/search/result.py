@@ -1,14 +1,14 @@
 """What a method returns: a table, the context it was made for, and what it took."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from scipy.sparse import csr_array
 
 from bet.actions import Action
 from bet.backbones import Recommender
 from bet.search.context import SearchContext
-from bet.search.refit import Trained
+from bet.search.refit import Trained, refit
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,19 @@ class Effort:
     trainings: int = 0  # from scratch
     evaluations: int = 0  # on validation, of models that were not trained for it
 
+    def __add__(self, other: "Effort") -> "Effort":
+        return Effort(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Refitted:
+    """A model fitted to other interactions. ``effort``: what was learned again for it, its own
+    training, which every method needs, not counted.
+    """
+
+    model: Recommender
+    effort: Effort = Effort()
+
 
 @dataclass(frozen=True)
 class MethodResult:
@@ -51,9 +64,8 @@ class MethodResult:
 
     ``iterations``: the population; ``retrained``: by iteration of the action; ``winners``: number
     of iterations T -> iteration of the best action after T. ``trials``: the values of a method's
-    knobs that were tried, and what each led to. ``refit`` fits the same model to other interactions
-    (|U|, |V|); its second argument names them in a progress bar. None: the allocation is trained
-    again.
+    knobs that were tried, and what each led to. ``refit``: of a method that learned more than sizes
+    by frequency rank; ``fit_to`` calls it.
     """
 
     trained: Trained
@@ -64,4 +76,12 @@ class MethodResult:
     retrained: Mapping[int, Trained] = field(default_factory=dict)
     winners: Mapping[int, int] = field(default_factory=dict)
     trials: tuple[Mapping[str, float], ...] = ()
-    refit: Callable[[csr_array, str], Recommender] | None = None
+    refit: Callable[[csr_array, str], Refitted] | None = None
+
+    def fit_to(self, interactions: csr_array, what: str) -> Refitted:
+        """The model fitted to other ``interactions`` (|U|, |V|); ``what`` names them in a progress
+        bar. Masks, codes and the numbers of rules are learned again, sizes follow the ranks.
+        """
+        if self.refit is not None:
+            return self.refit(interactions, what)
+        return Refitted(refit(self.context, self.trained, interactions, what))

@@ -13,7 +13,6 @@ from bet.actions import Action, SizeSpace, Space, sample_action
 from bet.predictor import DeepSets, PredictorTrainer, SizesOnly
 from bet.search.context import SearchContext
 from bet.search.result import Evaluated
-from bet.seeds import numpy_generator, torch_generator
 from bet.training import RankingMetrics
 
 
@@ -81,7 +80,7 @@ class RandomSelector(StatelessSelector):
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
         context = self.context
-        rng = numpy_generator(context.settings.seed, "actions", t)
+        rng = context.search_rng("actions", t)
         return Choice(sample_action(context.data.order, context.budget, rng), "II random")
 
 
@@ -112,13 +111,13 @@ class PredictorSelector:
     ):
         self.context, self.name = context, predictor.__name__
         self.space = space or SizeSpace(context.data.order, context.budget)
-        generator = torch_generator(context.settings.seed, "predictor")
+        generator = context.search_generator("predictor")
         self.trainer = PredictorTrainer(predictor(context.data.order, self.space.sets, generator))
 
     @torch.no_grad()
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
         settings, predictor = self.context.settings, self.trainer.predictor
-        rng = numpy_generator(settings.seed, "actions", t)
+        rng = self.context.search_rng("actions", t)
         actions = self.space.sample(settings.search.actions, rng)
         embeddings = predictor.embed(self._histograms(actions))  # (m, 64)
         predicted = predictor.decode(embeddings)[:, 0]  # (m,)
@@ -141,7 +140,7 @@ class PredictorSelector:
         histograms = self._histograms([member.action for member in population])
         fitness = torch.tensor([member.fitness for member in population])
         for update in range(search.predictor_updates):
-            rng = numpy_generator(settings.seed, "predictor", t, update)
+            rng = self.context.search_rng("predictor", t, update)
             sample = rng.permutation(len(population))[: search.predictor_batch]
             losses.append(self.trainer.update(histograms[sample], fitness[sample]))
         return float(np.mean(losses))

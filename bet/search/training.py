@@ -22,7 +22,7 @@ def train_model(
     """Train ``model`` in place on the training data of ``context``, by ``settings`` (default: the
     context's): ``bet.training.train`` or ``train_als``, which see for the rest.
     """
-    chosen, seed = settings or context.settings.training, context.settings.seed
+    chosen, seed = settings or context.settings.training, context.settings.seed_of_init
     fit: Callable[..., TrainResult]
     if isinstance(chosen, AlsSettings):
         fit = partial(train_als, model, context.data.train, chosen)

@@ -4,16 +4,17 @@ trained from scratch, as BET's are.
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.search.context import SearchContext
 from bet.search.refit import initialize_recommender, train_from_scratch
-from bet.search.result import Effort, MethodResult, StageSeconds
+from bet.search.result import Effort, MethodResult, Refitted, StageSeconds
 from bet.search.training import train_model
 from bet.tables import LearnedTable
 from bet.training import TrainResult, load_state, save_state
@@ -22,11 +23,14 @@ from bet.training import TrainResult, load_state, save_state
 @dataclass(frozen=True)
 class Trial:
     """A table that a method proposes: its ``allocation``, and for the record ``facts``, the values
-    of the method's knobs that led to it.
+    of the method's knobs that led to it. ``learn`` learns the allocation with these values again,
+    on the interactions of another context, which takes ``effort``.
     """
 
     allocation: Allocation
-    facts: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, float]
+    learn: Callable[[SearchContext], Allocation]
+    effort: Effort
 
 
 def best_trial(
@@ -54,12 +58,20 @@ def best_trial(
         facts.append({**trial.facts, **outcome})
     before = effort or Effort()
     best = int(np.argmax([candidate.result.quality for candidate in trained]))
+
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
+        fitted, chosen = context.fitted_to(interactions), trials[best]
+        allocation, before = chosen.learn(fitted), trained[best].result
+        again = train_from_scratch(fitted, allocation, f"refit on {what}", before)
+        return Refitted(again.model, chosen.effort)
+
     return MethodResult(
         trained[best],
         context,
         replace(seconds, retrain=sum(candidate.result.seconds for candidate in trained)),
         replace(before, trainings=before.trainings + len(trained)),
         trials=tuple(facts),
+        refit=fit_again,
     )
 
 
@@ -84,8 +96,8 @@ def cached(
     3
     """
     path = context.workspace.folder / f"{name}.pt"
-    search = asdict(context.settings.search)
-    key = repr((context.key, asdict(context.budget), search, name, settings))
+    search, seed = asdict(context.settings.search), context.settings.seed_of_search
+    key = repr((context.key, seed, asdict(context.budget), search, name, settings))
     state = load_state(path, key)
     if state is None:
         started = time.perf_counter()

@@ -3,6 +3,7 @@
 from bet.serving.layouts import (
     Form,
     ServedFile,
+    coded_by_frequency,
     coded_in_order,
     row_order,
     served_file,
@@ -13,6 +14,7 @@ from bet.serving.write import write_served
 __all__ = [
     "Form",
     "ServedFile",
+    "coded_by_frequency",
     "coded_in_order",
     "row_order",
     "served_file",

@@ -132,6 +132,13 @@ def coded_in_order(interactions: csr_array, order: np.ndarray) -> CodedInteracti
     return code_interactions(by_user.indptr, place[by_user.indices], n_items)
 
 
+def coded_by_frequency(interactions: csr_array) -> CodedInteractions:
+    """``interactions`` (|U|, |V|) as in the file of a model fitted to them whose table is packed or
+    whose rows may stand in any order.
+    """
+    return coded_in_order(interactions, FrequencyOrder.of(interactions).entities)
+
+
 def stored_weights(model: Recommender, order: np.ndarray) -> Mapping[str, np.ndarray]:
     """Arrays of the backbone itself that the file needs, by name; rows in ``order`` (n,)."""
     backbone, table = model.backbone, model.table

@@ -123,8 +123,8 @@ def restore(profile: str, folder: Path, results: Path) -> int:
     """Put the committed records in ``folder`` back into ``results``, so that the grid goes on from
     them; how many were put there.
 
-    Left out: cells that ``results`` has, and those whose settings are no longer the profile's.
-    Raises BetError without a bundle.
+    Left out: cells that ``results`` has. Those of other settings than the profile's now are shown
+    by a report and run again by the grid. Raises BetError without a bundle.
     """
     if not (folder / RECORDS).is_file():
         raise BetError(f"no records in {folder}; a report of profile {profile} puts them there")
@@ -132,13 +132,10 @@ def restore(profile: str, folder: Path, results: Path) -> int:
     for unreached in committed.unreached:
         with atomic_path(results / f"{unreached.cell_id}.unreached") as temporary:
             temporary.write_text(encode(unreached, indent=1) + "\n")
-    restored, now = 0, time.time()
+    restored, stale, now = 0, 0, time.time()
     for record in committed.records:
         path = results / f"{record.cell_id}.json"
         if path.is_file():
-            continue
-        if record.key != keys[record.cell_id]:
-            log.warning("%s has other settings than the profile now and is left out", path.stem)
             continue
         rows = committed.per_user.loc[committed.per_user["cell_id"] == record.cell_id, COLUMNS]
         write_record(path, record, rows)
@@ -146,6 +143,13 @@ def restore(profile: str, folder: Path, results: Path) -> int:
             # One of them newer than another that depends on it would be run again.
             os.utime(part, (now, now))
         restored += 1
+        stale += record.key != keys[record.cell_id]
+    if stale:
+        log.warning(
+            "%d of them are of other settings than now; 'bet study %s' runs them again",
+            stale,
+            profile,
+        )
     return restored
 
 

@@ -14,6 +14,7 @@ from bet.methods import METHODS, REFERENCES, UNBUDGETED
 
 # How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
+LATER = ("init_seed", "search_seed")  # options that older keys do not name
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,9 @@ class Cell:
     """One run of one method.
 
     ``dataset``: a known name or a file of your own; ``backbone``: "none" for a reference;
-    ``budget``: what ``parse_budget`` reads, None
-    or "none" for the full table; ``iterations``, ``actions``: None for the profile's T and m.
+    ``budget``: what ``parse_budget`` reads, None or "none" for the full table; ``iterations``,
+    ``actions``: None for the profile's T and m; ``seed``: of the split; ``init_seed``: of first
+    weights and training triples, ``search_seed``: of what a search draws, None for the split's.
     Raises BetError on anything unknown, and on numbers below the smallest that can run.
     """
 
@@ -35,6 +37,8 @@ class Cell:
     profile: str = "default"
     iterations: int | None = None
     actions: int | None = None
+    init_seed: int | None = None
+    search_seed: int | None = None
 
     def __post_init__(self):
         if self.budget == ABSENT["budget"]:  # as on the command line
@@ -68,7 +72,8 @@ class Cell:
                 f"{', '.join(without)} take 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
                 "budget, all others a budget"
             )
-        for name, least in (("seed", 0), ("iterations", 1), ("actions", 1)):
+        least_of = {"seed": 0, "init_seed": 0, "search_seed": 0, "iterations": 1, "actions": 1}
+        for name, least in least_of.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise BetError(f"{name} must be at least {least}, got {value}")
@@ -104,12 +109,20 @@ class Cell:
             parts.append(f"T{self.iterations}")
         if self.actions is not None:
             parts.append(f"m{self.actions}")
+        if self.init_seed is not None:
+            parts.append(f"init{self.init_seed}")
+        if self.search_seed is not None:
+            parts.append(f"search{self.search_seed}")
         return "_".join(parts)
 
     def in_old_spelling(self) -> dict[str, Any]:
-        """The fields with "none" and 0 where an option is absent."""
+        """The fields with "none" and 0 where an option is absent; without those of ``LATER`` that
+        are.
+        """
         given = {name: value for name, value in asdict(self).items() if value is not None}
-        return {field.name: given.get(field.name, ABSENT.get(field.name)) for field in fields(self)}
+        names = [field.name for field in fields(self)]
+        known = [name for name in names if name in given or name not in LATER]
+        return {name: given.get(name, ABSENT.get(name)) for name in known}
 
 
 def _name_of(file: Path) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from bet.errors import BetError
 from bet.paths import project_root, results_dir
 from bet.study.estimate import in_words, seconds_left
+from bet.study.finished import is_finished, is_stale
 from bet.study.profiles import PROFILES
 
 
@@ -28,7 +29,7 @@ def run_grid(
     recorded: Mapping[str, float] | None = None,
 ) -> list[str]:
     """Run the unfinished cells of ``profile``, ``jobs`` at once, and return the ids of those
-    without a record after it.
+    without a record of today's settings after it.
 
     options: further arguments for Snakemake, for example ``["--executor", "slurm"]``. recorded:
     seconds that cells took before, for an estimate of what is left. Raises BetError when Snakemake
@@ -53,7 +54,8 @@ def run_grid(
         # dead one's.
         if any((results / ".snakemake" / "locks").glob("*")):
             _run([*command, "--unlock", "--quiet", "all"], progress)
-        status = _run([*command, "--jobs", str(jobs), *options], progress)
+        command += ["--jobs", str(jobs), *options]
+        status = _run([*command, *_forced(profile)], progress)
     if status and not progress.finished:
         raise BetError(f"Snakemake ended with status {status} before any cell; see its lines above")
     return missing(profile)
@@ -115,11 +117,17 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
 
 
 def missing(profile: str) -> list[str]:
-    """Ids of the cells of ``profile`` that have no record."""
-    folder = results_dir() / profile
-    return [
-        cell.id for cell in PROFILES[profile].cells if not (folder / f"{cell.id}.json").is_file()
-    ]
+    """Ids of the cells of ``profile`` that have no record of today's settings."""
+    return [cell.id for cell in PROFILES[profile].cells if not is_finished(cell)]
+
+
+def _forced(profile: str) -> list[str]:
+    """Arguments that make Snakemake run the jobs of records of other settings again: it knows the
+    settings only of those that it made itself.
+    """
+    jobs = enumerate(PROFILES[profile].jobs())
+    names = [f"job_{number}" for number, cells in jobs if any(map(is_stale, cells))]
+    return ["--forcerun", *names] if names else []
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from bet.study.cell import Cell
 from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
 SCHEMA = 2  # version of the record
+MERGED = 2  # of protocol merged: raised when it changes the results of every method
 Settings = TypeVar("Settings")
 # The settings of a backbone's fit, if it is not trained by BPR.
 FIT_SETTINGS: dict[str, type[FitSettings]] = {
@@ -112,7 +113,10 @@ class Profile:
         fields_text = ", ".join(
             f"{name}={value!r}" for name, value in cell.in_old_spelling().items()
         )
-        text = f"({SCHEMA}, Cell({fields_text}), {self.settings(cell)!r})"
+        version, merged = METHODS[cell.method].version, cell.protocol == "merged"
+        later = f", version={version}" if version > 1 else ""
+        later += f", merged={MERGED}" if merged else ""
+        text = f"({SCHEMA}, Cell({fields_text}), {self.settings(cell)!r}{later})"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -126,19 +130,24 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     methods: tuple[str, ...]
     budgets: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0,)
+    init_seeds: tuple[int, ...] = ()
+    search_seeds: tuple[int, ...] = ()
     protocols: tuple[str, ...] = ("clean",)
     iterations: Count | None = None
     actions: tuple[Count, ...] = ()
 
     def cells(self, profile: str) -> Iterator[Cell]:
-        """By seed, then backbone, budget, method, actions and protocol."""
+        """By seed of split, start and search, then backbone, budget, method, actions and
+        protocol.
+        """
         budgets = self.budgets or (None,)
         pairs: list[tuple[str | None, str]] = [(None, "full")] if "full" in self.methods else []
         pairs += [pair for pair in product(budgets, self.methods) if pair[1] != "full"]
+        seeds = product(self.seeds, self.init_seeds or (None,), self.search_seeds or (None,))
         combinations = product(
-            self.seeds, self.backbones, pairs, self.actions or (None,), self.protocols
+            seeds, self.backbones, pairs, self.actions or (None,), self.protocols
         )
-        for seed, backbone, (budget, method), actions, protocol in combinations:
+        for (seed, init, search), backbone, (budget, method), actions, protocol in combinations:
             yield Cell(
                 dataset=self.dataset,
                 backbone=backbone,
@@ -149,6 +158,8 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 profile=profile,
                 iterations=self.iterations,
                 actions=actions,
+                init_seed=init,
+                search_seed=search,
             )
 
 

@@ -33,8 +33,10 @@ class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fields of a record; unknown or missing ones are errors, a default is for older records."""
 
 
-class CellNames(Part, frozen=True):
-    """What was run. None: without a budget; the profile's own number of iterations, actions."""
+class CellNames(Part, frozen=True, omit_defaults=True):
+    """What was run. None: without a budget; the profile's own number of iterations, actions; the
+    seed of the split.
+    """
 
     dataset: str
     backbone: str
@@ -45,6 +47,8 @@ class CellNames(Part, frozen=True):
     profile: str
     iterations: Positive | None
     actions: Positive | None
+    init_seed: Count | None = None
+    search_seed: Count | None = None
 
 
 class Settings(Part, frozen=True):

@@ -4,18 +4,18 @@ record.
 
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
-from bet.backbones import Recommender
 from bet.data import DATASETS, Interactions, Split, evaluable_split, load_dataset
 from bet.errors import BudgetNotMet
 from bet.files import locked
 from bet.methods import METHODS
 from bet.process import fixed_threads, resolve_device
-from bet.search import MethodResult, SearchContext, check_table, refit
+from bet.search import MethodResult, Refitted, SearchContext, check_table
 from bet.study.cell import Cell
 from bet.study.environment import commit
+from bet.study.finished import is_finished
 from bet.study.output import check_writable, ids_of, write_recommending
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
@@ -66,7 +66,8 @@ def run_cell(
         split = evaluable_split(interactions, cell.seed)
         context = cell_context(cell, split, resolve_device(device), progress)
         outcome = _search(cell, context)
-        model = _final_model(cell, split, outcome)
+        fitted = _final_model(cell, split, outcome)
+        model, outcome = fitted.model, replace(outcome, effort=outcome.effort + fitted.effort)
         check_table(outcome.context, model.table)
         test_started = time.perf_counter()
         ranked = rank_test(model, outcome.context, split)
@@ -83,7 +84,7 @@ def run_cell(
         write_recommending(file, model, fitted, ids, with_seen=with_seen)
     write_record(record_path(cell), record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
-    if all(record_path(other).is_file() for other in PROFILES[cell.profile].sharing(cell)):
+    if all(map(is_finished, PROFILES[cell.profile].sharing(cell))):
         shutil.rmtree(context.workspace.folder, ignore_errors=True)
     return record
 
@@ -110,13 +111,10 @@ def _search(cell: Cell, context: SearchContext) -> MethodResult:
             raise
 
 
-def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Recommender:
-    """The method's model or, under protocol ``merged``, its allocation refitted on train and
+def _final_model(cell: Cell, split: Split, outcome: MethodResult) -> Refitted:
+    """The method's model or, under protocol ``merged``, what it learned learned again on train and
     validation.
     """
     if cell.protocol == "clean":
-        return outcome.trained.model
-    merged, what = fitted_interactions(cell, split), "train and validation"
-    if outcome.refit is not None:
-        return outcome.refit(merged, what)
-    return refit(outcome.context, outcome.trained, merged, what)
+        return Refitted(outcome.trained.model)
+    return outcome.fit_to(fitted_interactions(cell, split), "train and validation")

@@ -9,13 +9,13 @@ from scipy.sparse import csr_array
 
 from bet.actions import Budget, bounds_serving, parse_budget, parse_bytes
 from bet.backbones import BACKBONES, NO_BACKBONE
-from bet.data import FrequencyOrder, Split
+from bet.data import Split
 from bet.errors import BetError, BudgetNotMet
 from bet.methods import ELEMENTWISE, IN_BYTES, METHODS
 from bet.packed import float32_file_bytes
 from bet.paths import cache_dir
 from bet.search import RunSettings, SearchContext, TrainingData, Workspace
-from bet.serving import coded_in_order, table_room
+from bet.serving import coded_by_frequency, coded_in_order, table_room
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 
@@ -36,6 +36,8 @@ def cell_context(
             training=profile.training[cell.backbone],
             search=profile.search_settings(cell),
             seed=cell.seed,
+            init_seed=cell.init_seed,
+            search_seed=cell.search_seed,
         ),
         workspace=Workspace(cache_dir(), folder, device, progress),
         budget=budget,
@@ -87,9 +89,10 @@ def _room(cell: Cell, split: Split, d_max: int, limit: int) -> int:
     if served_as == "vectors":
         return limit
     interactions = fitted_interactions(cell, split)
-    # Rows keep the order of the data that they are searched on, also in a model of more data.
-    order = FrequencyOrder.of(split.train).entities
-    coded = coded_in_order(interactions, np.arange(len(order)) if served_as == "hashed" else order)
+    if served_as == "hashed":
+        coded = coded_in_order(interactions, np.arange(sum(interactions.shape)))
+    else:
+        coded = coded_by_frequency(interactions)
     room = table_room(BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend")
     if room <= 0:
         raise BetError(

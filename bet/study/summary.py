@@ -49,6 +49,7 @@ def build_record(
     )
     parts = {part: getattr(split, part).nnz for part in ("train", "validation", "test")}
     users, items = split.train.shape
+    fitted = fitted_interactions(cell, split)
     built = Record(
         form=record.FORM,
         cell_id=cell.id,
@@ -68,8 +69,8 @@ def build_record(
         search=_search(result, split) if result.iterations else None,
         trials=tuple(map(dict, result.trials)),
         numbers=dict(model.facts) if _has_rule(model) else {},
-        serving=_serving(cell, model, fitted_interactions(cell, split), ids),
-        sizes=_binned_sizes(context.data.order, model.table.sizes),
+        serving=_serving(cell, model, fitted, ids),
+        sizes=_binned_sizes(FrequencyOrder.of(fitted), model.table.sizes),
         run=record.Run(
             commit=environment.commit(),
             versions=environment.versions(),
@@ -138,6 +139,8 @@ def _names(cell: Cell) -> record.CellNames:
         profile=cell.profile,
         iterations=cell.iterations,
         actions=cell.actions,
+        init_seed=cell.init_seed,
+        search_seed=cell.search_seed,
     )
 
 

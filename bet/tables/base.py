@@ -110,6 +110,12 @@ class TableSpec(Protocol):
         """Per number in the file; None: rows differ."""
         ...
 
+    def in_order(self, order: np.ndarray) -> "TableSpec":
+        """The same with rows in ``order`` (n,), entity ids by frequency, users first; itself where
+        an order has no part in it, or codes belong to the one that they were learned in.
+        """
+        ...
+
     def table(
         self,
         allocation: Allocation,

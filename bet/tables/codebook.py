@@ -65,6 +65,10 @@ class CodebookSpec:
         """Per number."""
         return 16
 
+    def in_order(self, order: np.ndarray) -> "CodebookSpec":
+        """Itself: codes belong to the order that they were learned in."""
+        return self
+
     def table(self, allocation: Allocation, **options) -> "CodebookTable":
         """A table of these codes; d_max columns for everybody."""
         return CodebookTable(allocation, spec=self, **options)

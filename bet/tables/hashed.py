@@ -19,6 +19,10 @@ class HashedSpec(HashedLayout):
         """Per number."""
         return 32
 
+    def in_order(self, order: np.ndarray) -> "HashedSpec":
+        """Itself: hashes know no order."""
+        return self
+
     def table(self, allocation: Allocation, **options) -> "HashedTable":
         """A table of these hashes; ``size`` columns for everybody."""
         return HashedTable(allocation, spec=self, **options)

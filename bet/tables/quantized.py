@@ -1,6 +1,6 @@
 """A masked table whose rows are trained as a packed file will give them back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +31,10 @@ class PackedSpec:
     order: np.ndarray = field(repr=False)
     kinds: tuple[tuple[int, int], ...]  # (size, bits) from the longest row to the shortest
     n_listed: int
+
+    def in_order(self, order: np.ndarray) -> "PackedSpec":
+        """The same with rows in ``order``."""
+        return replace(self, order=order)
 
     def table(self, allocation: Allocation, **options) -> "QuantizedTable":
         """A table for such a file."""

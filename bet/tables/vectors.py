@@ -1,6 +1,6 @@
 """A table whose file holds a backbone's final vectors, rounded: it serves without the graph."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +43,10 @@ class VectorSpec:
     def file_bytes(self) -> int:
         """Length of the file, which is also what it takes to serve."""
         return self.layout.byte_report().total
+
+    def in_order(self, order: np.ndarray) -> "VectorSpec":
+        """The same with rows in ``order``."""
+        return replace(self, order=order)
 
     def table(self, allocation: Allocation, **options) -> "VectorTable":
         """A table for such a file."""

@@ -123,7 +123,7 @@ def fit_offline(
     cut, d_max = 2 * len(population) // 3, context.budget.d_max
     histograms = stack_histograms([member.action for member in population], d_max)
     fitness = torch.tensor([member.fitness for member in population])
-    generator = torch_generator(context.settings.seed, "offline")
+    generator = context.search_generator("offline")
     trainer = PredictorTrainer(DeepSets(context.data.order, d_max, generator))
     for _ in range(updates):
         trainer.update(histograms[:cut], fitness[:cut])

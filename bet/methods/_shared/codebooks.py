@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from bet.data import FrequencyOrder
@@ -19,6 +20,7 @@ from bet.packed.codebook import MOST_BITS
 from bet.search import (
     Effort,
     MethodResult,
+    Refitted,
     SearchContext,
     StageSeconds,
     cached,
@@ -49,20 +51,24 @@ def train_codebooks(
     """
     layouts = _layouts(context)
     full = load_or_pretrain(context)
-    order = context.data.order.entities
-    with torch.no_grad():
-        rows = full.model.table().cpu()[torch.from_numpy(order)]  # (n, columns), as in the file
-    # Codes and shared rows are bounded by bytes, not by columns.
-    whole = context.without_budget()
-    results, trials, searched = [], [], 0.0
-    for layout in layouts:
-        label = f"{name}-{layout.subspaces}"
-        learned = cached(whole, f"{label}-codes", learn, layout, rows, settings=(layout, *settings))
+
+    def coded_by(context: SearchContext, layout: CodebookLayout) -> tuple[SearchContext, dict]:
+        """The context of a table of codes of the full one, and what came of learning them."""
+        order, full = context.data.order.entities, load_or_pretrain(context).model
+        with torch.no_grad():
+            rows = full.table().cpu()[torch.from_numpy(order)]  # (n, columns), as in the file
+        # Codes and shared rows are bounded by bytes, not by columns.
+        whole, label = context.without_budget(), f"{name}-{layout.subspaces}-codes"
+        learned = cached(whole, label, learn, layout, rows, settings=(layout, *settings))
         start = learned["start"]
         start = None if start is None else start.numpy()
         spec = CodebookSpec(layout, learned["codes"].numpy(), order, start)
-        coded = replace(whole, table_spec=spec)
-        trained = train_from_scratch(coded, coded.full_allocation, label)
+        return replace(whole, table_spec=spec), learned
+
+    results, trials, searched = [], [], 0.0
+    for layout in layouts:
+        coded, learned = coded_by(context, layout)
+        trained = train_from_scratch(coded, coded.full_allocation, f"{name}-{layout.subspaces}")
         results.append((trained, coded))
         searched += learned["seconds"]
         trials.append(
@@ -76,6 +82,14 @@ def train_codebooks(
             }
         )
     best, best_context = max(results, key=lambda pair: pair[0].result.quality)
+
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
+        """Codes of the full table of these interactions, in the same layout."""
+        assert isinstance(best_context.table_spec, CodebookSpec)
+        coded, _ = coded_by(context.fitted_to(interactions), best_context.table_spec.layout)
+        again = train_from_scratch(coded, coded.full_allocation, f"refit on {what}", best.result)
+        return Refitted(again.model, Effort(trainings=1))
+
     return MethodResult(
         best,
         best_context,
@@ -86,6 +100,7 @@ def train_codebooks(
         ),
         Effort(trainings=len(results)),
         trials=tuple(trials),
+        refit=fit_again,
     )
 
 

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from bet.backbones import RankingRule, Recommender, rule_recommender
+from bet.backbones import RankingRule, rule_recommender
 from bet.progress import progress_bar
 from bet.search import (
     Effort,
     MethodResult,
+    Refitted,
     SearchContext,
     StageSeconds,
     Trained,
@@ -41,7 +42,7 @@ def tune(
     No setting is evaluated twice. What an interrupted run has evaluated is in the workspace. A
     refit to more interactions chooses again, as often, since what is best depends on how dense they
     are: it fits train and most of validation, and ranks the rest of validation. These evaluations
-    are not among those of the result.
+    are the effort of the refit.
     """
     outcomes = _tried(context, rule, grid, closer)
     best = _best(outcomes)
@@ -49,9 +50,10 @@ def tune(
     model = rule_recommender(rule(context.data.train, best["settings"]))
     fitting = time.perf_counter() - started
 
-    def refit(interactions: csr_array, what: str) -> Recommender:
+    def fit_again(interactions: csr_array, what: str) -> Refitted:
         again = _tried(denser(context), rule, grid, closer)
-        return rule_recommender(rule(interactions, _best(again)["settings"]))
+        fitted = rule_recommender(rule(interactions, _best(again)["settings"]))
+        return Refitted(fitted, Effort(evaluations=len(again)))
 
     return MethodResult(
         Trained(model, TrainResult(epoch=0, quality=best["quality"], seconds=fitting)),
@@ -61,7 +63,7 @@ def tune(
         trials=tuple(
             {**outcome["settings"], "quality": outcome["quality"]} for outcome in outcomes
         ),
-        refit=refit,
+        refit=fit_again,
     )
 
 

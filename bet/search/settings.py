@@ -1,0 +1,90 @@
+"""How a run trains and searches, and the seeds that it draws from."""
+
+from dataclasses import dataclass, replace
+
+from bet.errors import BetError
+from bet.training import FitSettings, ReferenceSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Numbers of Algorithm 1."""
+
+    iterations: int = 10  # T
+    actions: int = 100  # m, sampled per iteration
+    finetune_epochs: int = 10  # h
+    finetune_schedule: str = "step"  # or "cosine"; the learning rate is the training's
+    finetune_decay: float = 0.98
+    predictor_updates: int = 2  # N
+    predictor_batch: int = 16  # actions of A per update, or all of A while it is smaller
+    top: int = 5  # retrained from scratch
+    # Further iteration counts whose best action is retrained and reported (Fig. 5).
+    curve: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        for name in (
+            "iterations",
+            "actions",
+            "finetune_epochs",
+            "predictor_updates",
+            "predictor_batch",
+            "top",
+        ):
+            if getattr(self, name) < 1:
+                raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How to train and to search. All randomness comes from three seeds: ``seed`` decides the split
+    and the validation users, ``init_seed`` the first weights and the order of training triples,
+    ``search_seed`` what a search draws; None: ``seed``.
+
+    >>> settings = RunSettings("lightgcn", TrainSettings(), SearchSettings(), 1, search_seed=2)
+    >>> settings.seed, settings.seed_of_init, settings.seed_of_search
+    (1, 1, 2)
+    """
+
+    backbone: str
+    training: FitSettings
+    search: SearchSettings
+    seed: int = 0
+    init_seed: int | None = None
+    search_seed: int | None = None
+
+    @property
+    def seed_of_init(self) -> int:
+        """The seed of first weights and training triples."""
+        return self.seed if self.init_seed is None else self.init_seed
+
+    @property
+    def seed_of_search(self) -> int:
+        """The seed of what a search draws."""
+        return self.seed if self.search_seed is None else self.search_seed
+
+    @property
+    def init_std(self) -> float | None:
+        """Of the rows at first; None: the backbone's default."""
+        return None if isinstance(self.training, ReferenceSettings) else self.training.init_std
+
+    @property
+    def by_gradient(self) -> TrainSettings:
+        """``training`` where it takes gradient steps; raises BetError for other trainings."""
+        if not isinstance(self.training, TrainSettings):
+            raise BetError(
+                f"backbone {self.backbone!r} is not trained by gradients; take another backbone, "
+                "or a method that needs none"
+            )
+        return self.training
+
+    @property
+    def finetuning(self) -> TrainSettings:
+        """Fine-tuning differs from training in its schedule and learning-rate decay (BET, 4.3).
+
+        >>> RunSettings("lightgcn", TrainSettings(), SearchSettings()).finetuning.decay
+        0.98
+        """
+        search = self.search
+        return replace(
+            self.by_gradient, schedule=search.finetune_schedule, decay=search.finetune_decay
+        )
