@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bet.backbones.graph import Graph
+from bet.errors import BetError
 
 Ranker = Callable[[Tensor], Tensor]
 """(b,) int64 user ids -> (b, |V|) float32 scores."""
@@ -36,6 +37,29 @@ class Backbone(nn.Module):
         Drops out only when given a generator.
         """
         raise NotImplementedError
+
+    @classmethod
+    def check_rotates(cls) -> None:
+        """Raise BetError where columns mix on their way to the score."""
+        if cls.rotate is Backbone.rotate:
+            raise BetError(
+                f"columns of {cls.name} mix, so that its table cannot be rotated to principal "
+                "axes; set warm_start = false for it"
+            )
+
+    def rotate(self, ego: Tensor) -> Tensor:
+        """The full table ``ego`` (n, copies * d_max) with other columns, and the weights changed in
+        place to match, so that scores stay what they are and prefixes of rows keep most of them.
+        """
+        self.check_rotates()
+        raise NotImplementedError
+
+    def take_factors(self, factors: Tensor, fresh: Tensor) -> Tensor:
+        """Ego rows (n, copies * width) to start from, given ``factors`` (n, width) whose inner
+        products are good scores, and ``fresh`` random rows (n, width) for other copies; weights
+        may be set in place.
+        """
+        return factors
 
     @classmethod
     def final_width(cls, width: int, d_max: int) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
 from bet.backbones.ncf_ranking import pairwise_relu_sum
+from bet.backbones.rotation import principal_projection
 
 
 class NCF(Backbone):
@@ -45,6 +46,29 @@ class NCF(Backbone):
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return ego  # (n, 2 w)
+
+    @torch.no_grad()
+    def rotate(self, ego: Tensor) -> Tensor:
+        """The MLP's rows by their projections, which the weights of each side follow; GMF columns
+        by their share of the score.
+        """
+        mlp, gmf = (copy.clone() for copy in ego.chunk(2, dim=1))  # (n, d_max) each
+        sides = slice(0, self.n_users), slice(self.n_users, len(ego))
+        for side, weight in zip(sides, (self.w_user, self.w_item), strict=True):
+            mlp[side], turned = principal_projection(mlp[side], weight)
+            weight.copy_(turned)
+        scales = [gmf[side].square().mean(0).sqrt() for side in sides]  # (d_max,) each
+        by_share = (self.c.abs() * scales[0] * scales[1]).argsort(descending=True, stable=True)
+        self.c.copy_(self.c[by_share])
+        return torch.cat([mlp, gmf[:, by_share]], 1)
+
+    @torch.no_grad()
+    def take_factors(self, factors: Tensor, fresh: Tensor) -> Tensor:
+        """The GMF branch starts from the factors, its columns with equal weights; the MLP branch at
+        random.
+        """
+        self.c.fill_(float(self.c.square().mean().sqrt()))
+        return torch.cat([fresh, factors], 1)
 
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         mlp_u, gmf_u = users.chunk(2, dim=1)  # (B, w) each

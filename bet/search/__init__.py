@@ -12,7 +12,6 @@ from bet.search.fitness import (
     evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
-    load_or_pretrain,
     truncate,
     usual_score,
 )
@@ -22,7 +21,9 @@ from bet.search.refit import (
     check_bytes,
     check_table,
     initialize_recommender,
+    load_or_pretrain,
     refit,
+    refit_full,
     train_from_scratch,
 )
 from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
@@ -34,7 +35,14 @@ from bet.search.selectors import (
     StatelessSelector,
 )
 from bet.search.training import train_model
-from bet.search.trials import Trial, best_trial, cached, initialize_learner, train_whole_schedule
+from bet.search.trials import (
+    Trial,
+    best_trial,
+    cached,
+    initialize_learner,
+    train_whole_schedule,
+    whole_schedule,
+)
 
 __all__ = [
     "Choice",
@@ -65,6 +73,7 @@ __all__ = [
     "initialize_recommender",
     "load_or_pretrain",
     "refit",
+    "refit_full",
     "search",
     "search_and_retrain",
     "top_actions",
@@ -73,4 +82,5 @@ __all__ = [
     "train_whole_schedule",
     "truncate",
     "usual_score",
+    "whole_schedule",
 ]

@@ -18,12 +18,14 @@ from bet.packed import IdLayout
 from bet.seeds import numpy_generator
 from bet.tables import MaskedTable, Table, TableSpec
 from bet.training import (
+    AlsSettings,
     BprSampler,
     FitSettings,
     RankingMetrics,
     ReferenceSettings,
     TrainSettings,
     evaluate,
+    numbers_of,
 )
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
@@ -109,12 +111,15 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class RunSettings:
-    """How to train and to search; all randomness comes from ``seed``."""
+    """How to train and to search; all randomness comes from ``seed``. ``als``: of the factors that
+    tables start from where ``training.start`` is "ials".
+    """
 
     backbone: str
     training: FitSettings
     search: SearchSettings
     seed: int = 0
+    als: AlsSettings | None = None
 
     @property
     def init_std(self) -> float | None:
@@ -130,6 +135,22 @@ class RunSettings:
                 "or a method that needs none"
             )
         return self.training
+
+    @property
+    def start(self) -> AlsSettings | None:
+        """Of the factors that tables start from; None: they start at random. Raises BetError where
+        ``als`` is missing.
+        """
+        if not isinstance(self.training, TrainSettings) or self.training.start != "ials":
+            return None
+        if self.als is None:
+            raise BetError('start = "ials" needs the settings of least squares; give als')
+        return self.als
+
+    @property
+    def warm_start(self) -> bool:
+        """Whether tables start from the trained full one."""
+        return isinstance(self.training, TrainSettings) and self.training.warm_start
 
     @property
     def finetuning(self) -> TrainSettings:
@@ -248,9 +269,10 @@ class SearchContext:
             self.data.digest,
             settings.backbone,
             self.budget.d_max,
-            asdict(settings.training),
+            numbers_of(settings.training),
             settings.seed,
             self.workspace.device,
+            *(() if settings.start is None else (asdict(settings.start),)),
         )
         return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
 

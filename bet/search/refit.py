@@ -1,5 +1,5 @@
-"""Training from scratch within the budget: what a method retrains, and what is refitted at the
-end.
+"""Training within the budget: the full table first, what a method retrains, and what is refitted at
+the end.
 """
 
 from collections.abc import Callable
@@ -8,9 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from scipy.sparse import csr_array
 
 from bet.actions import Allocation
-from bet.backbones import BACKBONES, Recommender, new_recommender
+from bet.backbones import BACKBONES, Recommender, new_recommender, rotate_recommender
 from bet.errors import BetError
+from bet.files import locked
 from bet.search.context import SearchContext, TrainingData
+from bet.search.start import start_from_factors, start_from_full
 from bet.search.training import train_model
 from bet.seeds import torch_generator
 from bet.tables import Table
@@ -29,13 +31,17 @@ class Trained:
 
 
 def initialize_recommender(
-    context: SearchContext, allocation: Allocation, table: Callable[..., Table] | None = None
+    context: SearchContext,
+    allocation: Allocation,
+    table: Callable[..., Table] | None = None,
+    full: Recommender | None = None,
 ) -> Recommender:
     """An untrained recommender with a table that keeps ``allocation``; raises BetError above the
     budget.
 
     A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes
-    the table (default: what the context's ``table_spec`` or the allocation asks for).
+    the table (default: what the context's ``table_spec`` or the allocation asks for). ``full``: the
+    rotated full model that a warm start cuts from (default: the pre-trained one).
 
     In the context of ``SearchContext``'s example, ten columns over five entities:
 
@@ -60,6 +66,10 @@ def initialize_recommender(
         table=table,
     )
     check_bytes(context, model.table)
+    if context.settings.warm_start:
+        start_from_full(model, full or load_or_pretrain(context).model)
+    elif context.settings.start is not None:
+        start_from_factors(context, model, context.settings.start)
     return model
 
 
@@ -80,9 +90,63 @@ def check_table(context: SearchContext, table: Table) -> None:
     check_bytes(context, table)
 
 
+def load_or_pretrain(context: SearchContext) -> Trained:
+    """The backbone with its full table, trained to convergence once per data set, settings and
+    seed, and cached: the denominator of Eq. 12 (line 2 of Algorithm 1). With a warm start it is
+    rotated to its principal axes.
+
+    Of runs that start together the first trains it and the others wait; a damaged or foreign cache
+    file is made anew. Raises BetError, before any work, where it cannot be rotated.
+    """
+    settings, full = context.settings, _of_full_table(context)
+    if settings.warm_start:
+        BACKBONES[settings.backbone].check_rotates()
+    name = f"{settings.backbone}-{full.key}"
+    with locked(full.workspace.folder / name):
+        trained = train_from_scratch(full, full.full_allocation, name)
+    if settings.warm_start:
+        trained = replace(trained, model=rotate_recommender(trained.model))
+    return trained
+
+
+def _of_full_table(context: SearchContext) -> SearchContext:
+    """The context that the full table itself is trained in."""
+    full = context.without_budget().in_folder(context.workspace.cache / "backbones")
+    settings = full.settings
+    if not settings.warm_start:
+        return full
+    cold = replace(settings.by_gradient, warm_start=False)
+    return replace(full, settings=replace(settings, training=cold))
+
+
+def refit_full(context: SearchContext, train_on: csr_array, what: str) -> Recommender:
+    """The full table trained again on ``train_on``, for the epochs and with the rates found before,
+    and rotated: what a refit starts from after a warm start. Cached as the one before is.
+    """
+    before, full = load_or_pretrain(context).result, _of_full_table(context)
+    merged = replace(full, data=TrainingData(train_on, context.data.validation))
+    folder, name = merged.workspace.folder, f"refit-{context.settings.backbone}-{merged.key}"
+    path, key = folder / f"{name}.pt", repr((merged.key, before.epoch, before.falls))
+    with locked(folder / name):
+        model = initialize_recommender(merged, merged.full_allocation)
+        if saved := load_state(path, key):
+            model.load_state_dict(saved["model"])
+        else:
+            train_model(
+                merged,
+                model,
+                epochs=max(1, before.epoch),
+                falls=before.falls,
+                checkpoint=folder / f"{name}.checkpoint.pt",
+                progress=merged.workspace.label(f"full table on {what}"),
+            )
+            save_state(path, key, {"model": model.state_dict()})
+    return rotate_recommender(model)
+
+
 def train_from_scratch(context: SearchContext, allocation: Allocation, name: str) -> Trained:
-    """Train a table that keeps ``allocation`` until validation stops improving; what the workspace
-    has of an earlier run is not trained again.
+    """Train a table that keeps ``allocation`` until validation stops improving, from where the
+    settings say that tables start; what the workspace has of an earlier run is not trained again.
 
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or
     settings, is not used. Raises BetError above the budget.
@@ -117,16 +181,19 @@ def train_from_scratch(context: SearchContext, allocation: Allocation, name: str
 
 def refit(context: SearchContext, trained: Trained, train_on: csr_array, what: str) -> Recommender:
     """Train a fresh model with the allocation of ``trained`` on ``train_on`` (|U|, |V|), for the
-    epochs that were best before. ``what`` names the data in the progress bar.
+    epochs that were best before and with the rates of then. ``what`` names the data in the progress
+    bar.
     """
     data = TrainingData(train_on, context.data.validation)
     # The allocation may have empty rows where its method removed entities.
     merged = replace(context.with_empty_rows(), data=data)
-    model = initialize_recommender(merged, trained.model.table.allocation)
+    full = refit_full(context, train_on, what) if context.settings.warm_start else None
+    model = initialize_recommender(merged, trained.model.table.allocation, full=full)
     train_model(
         merged,
         model,
         epochs=max(1, trained.result.epoch),
+        falls=trained.result.falls,
         checkpoint=merged.workspace.folder / "merged.checkpoint.pt",
         progress=merged.workspace.label(f"refit on {what}"),
     )

@@ -18,6 +18,7 @@ from bet.search import RunSettings, SearchContext, TrainingData, Workspace
 from bet.serving import coded_in_order, table_room
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
+from bet.training import AlsSettings
 
 
 def cell_context(
@@ -27,6 +28,8 @@ def cell_context(
     numbers.
     """
     profile = PROFILES[cell.profile]
+    als = profile.training["ials"]
+    assert isinstance(als, AlsSettings)
     budget, byte_limit = cell_budget(cell, split, profile.columns(cell.backbone))
     folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
@@ -36,6 +39,7 @@ def cell_context(
             training=profile.training[cell.backbone],
             search=profile.search_settings(cell),
             seed=cell.seed,
+            als=als,
         ),
         workspace=Workspace(cache_dir(), folder, device, progress),
         budget=budget,
@@ -90,9 +94,7 @@ def _room(cell: Cell, split: Split, d_max: int, limit: int) -> int:
     # Rows keep the order of the data that they are searched on, also in a model of more data.
     order = FrequencyOrder.of(split.train).entities
     coded = coded_in_order(interactions, np.arange(len(order)) if served_as == "hashed" else order)
-    room = table_room(
-        BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend"
-    )
+    room = table_room(BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend")
     if room <= 0:
         raise BetError(
             f"a budget of {limit:,} bytes to serve leaves nothing for a table: what else a server "

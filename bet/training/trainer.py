@@ -1,7 +1,7 @@
 """BPR training by steps of Adam."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -47,13 +47,16 @@ def train(
     seed: int,
     validate: Callable[[Recommender], float] | None = None,
     epochs: int | None = None,
+    falls: Sequence[int] = (),
     checkpoint: Path | None = None,
     progress: str | None = None,
 ) -> TrainResult:
     """Train ``model`` in place.
 
     With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement
-    and the best weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names
+    and the best weights are restored; on a plateau the rate falls then, until it would be below the
+    floor. Without it, it runs exactly ``epochs``, and the rate falls after the epochs in ``falls``,
+    those of an earlier result. ``checkpoint`` names
     a file that lets a killed run continue to the same result; it is removed at the end, and not
     used where data, sizes, settings or seed differ. A table may end its training earlier. Raises
     BetError when the loss is no longer finite.
@@ -61,8 +64,9 @@ def train(
     total = settings.max_epochs if epochs is None else epochs
     table = model.table
     of_table = table.allocation.digest, table.description
-    key = repr((asdict(settings), seed, total, sampler.digest, *of_table))
+    key = repr((asdict(settings), seed, total, sampler.digest, *of_table, *falls))
     run = _BprRun(model, sampler, settings, seed=seed, total=total)
+    run.falls = tuple(falls)
     return run_to_end(run, key, settings, validate, checkpoint=checkpoint, progress=progress)
 
 
@@ -98,12 +102,13 @@ class _BprRun(Run):
         generator = torch_generator(self.seed, "epoch", epoch, device=device)
         losses = torch.zeros((), device=device)
         first, steps = epoch * self.steps_per_epoch, self.total * self.steps_per_epoch
+        fallen = sum(after <= epoch for after in self.falls)
         for step in range(first, first + self.steps_per_epoch):
             self.ended = self.model.table.before_step(step, steps)
             if self.ended:
                 break
             for group in self.optimizer.param_groups:
-                group["lr"] = group["rate"] * self.settings.rate(step, steps)
+                group["lr"] = group["rate"] * self.settings.rate(step, steps, fallen)
             triples = self.sampler.draw(self.settings.batch_size, generator)
             loss = bpr_loss(self.model, triples, self.l2, generator)
             self.optimizer.zero_grad()
@@ -121,6 +126,13 @@ class _BprRun(Run):
 
     def loss(self) -> float:
         return self.mean_loss
+
+    def lower_rate(self) -> bool:
+        settings, falls = self.settings, (*self.falls, self.epoch)
+        if settings.schedule != "plateau" or settings.rate(0, 1, len(falls)) < settings.floor:
+            return False
+        self.falls, self.unimproved = falls, 0
+        return True
 
     def state_dict(self) -> dict:
         return super().state_dict() | {"optimizer": self.optimizer.state_dict()}
