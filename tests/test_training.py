@@ -15,7 +15,7 @@ from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
-from bet.training import BprSampler, TrainResult, TrainSettings, loop, train, trainer
+from bet.training import BprSampler, TrainResult, TrainSettings, bpr_loss, loop, train, trainer
 
 SETTINGS = TrainSettings(
     256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1
@@ -53,6 +53,26 @@ def test_triples_are_what_they_say(n_users, n_items, seed, batch):
     assert dense[u, positive].all() and not dense[u, negative].any() and set(u) <= drawable
     if batch <= len(drawable):
         assert len(set(u)) == batch
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ncf"])
+def test_several_negatives_share_a_softmax_with_their_positive(split, backbone):
+    model, sampler = fresh(split, backbone), BprSampler(split.train)
+    users, positives, negatives = sampler.draw(64, torch_generator(0, "draw"), negatives=3)
+    dense = split.train.toarray()
+    assert negatives.shape == (3 * 64,) and not dense[users.repeat(3), negatives].any()
+    assert len(np.unique(negatives.reshape(3, 64).numpy(), axis=0)) == 3
+    scores = model.ranker()(users).detach()  # (64, |V|)
+    candidates = torch.cat([positives[None], negatives.reshape(3, 64)])  # (4, 64)
+    logits = scores.gather(1, candidates.T)
+    expected = torch.nn.functional.cross_entropy(logits, torch.zeros(64, dtype=torch.int64))
+    loss = bpr_loss(model, (users, positives, negatives), 0.0, None)
+    torch.testing.assert_close(loss.detach(), expected)
+    rows = model.table().detach().square().sum(1)
+    of_items = rows[model.n_users :]
+    squares = (rows[users] + of_items[positives] + of_items[candidates[1:]].mean(0)).mean()
+    penalized = bpr_loss(model, (users, positives, negatives), 0.5, None)
+    torch.testing.assert_close((penalized - loss).detach(), 0.5 * squares)
 
 
 def test_draws_are_uniform():
@@ -276,6 +296,7 @@ def test_schedules():
         {"schedule": "x"},
         {"schedule": "plateau", "decay": 1.0},
         {"start": "svd"},
+        {"negatives": 0},
         {"start_scale": 0.0},
         {"floor": 1.0},
         {"patience": 0},

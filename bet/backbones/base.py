@@ -70,12 +70,12 @@ class Backbone(nn.Module):
         """Scores (B,) of representation rows ``users`` (B, D) with ``items`` (B, D)."""
         return (users * items).sum(1)
 
-    def triple_scores(self, rows: Tensor) -> Tensor:
-        """Scores (2, B) of B users with their positives and with their negatives; ``rows`` (3B, D):
-        representations of the users, the positives, the negatives.
+    def triple_scores(self, rows: Tensor, b: int) -> Tensor:
+        """Scores (1 + K, B) of ``b`` users with their positives and with their K negatives;
+        ``rows`` ((2 + K) B, D): representations of the users, the positives, the negatives.
         """
-        users, positives, negatives = rows.chunk(3)  # (B, D) each
-        return torch.stack([self.score(users, positives), self.score(users, negatives)])
+        users, *items = rows.split(b)  # (B, D) each
+        return torch.stack([self.score(users, side) for side in items])
 
     def ranker(self, representations: Tensor) -> Ranker:
         """A function that scores any block of users against all items."""

@@ -79,7 +79,7 @@ class NCF(Backbone):
         hidden = F.relu(of_users + of_items + self.bias)  # (B, hidden)
         return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]  # (B,)
 
-    def triple_scores(self, rows: Tensor) -> Tensor:
+    def triple_scores(self, rows: Tensor, b: int) -> Tensor:
         width = rows.shape[1] // 2
         weights = (
             self.w_user[:, :width],
@@ -88,7 +88,7 @@ class NCF(Backbone):
             self.a,
             self.c[:width],
         )
-        return _TripleScores.apply(rows, *weights)
+        return _TripleScores.apply(rows, b, *weights)
 
     def ranker(self, representations: Tensor) -> Ranker:
         """Full ranking through the separable first layer: each side is projected once; hidden units
@@ -104,42 +104,45 @@ class NCF(Backbone):
 
 
 class _TripleScores(torch.autograd.Function):
-    """NCF's scores (2, B) of B triples, with a gradient by hand: a user is projected once for both
-    items, and no (3B, w) product is formed twice.
+    """NCF's scores (t, B) of B users with t = 1 + K items each, with a gradient by hand: a user is
+    projected once for all items, and no product is formed twice.
 
-    ``rows`` (3B, 2 w): of users, positives, negatives. Weights as in ``NCF``, cut to w columns.
+    ``rows`` ((1 + t) B, 2 w): of users, positives, negatives. Weights as in ``NCF``, cut to w
+    columns.
     """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx, rows: Tensor, b: int, *weights: Tensor) -> Tensor:
         w_user, w_item, bias, a, c = weights
-        b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
-        items = (mlp[b:] @ w_item.T).view(2, b, -1)  # (2, B, hidden)
-        hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (2, B, hidden)
+        width = len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # ((1 + t) B, w) each
+        items = (mlp[b:] @ w_item.T).view(-1, b, len(a))  # (t, B, hidden)
+        hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (t, B, hidden)
         weighted = gmf[:b] * c  # (B, w)
-        gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (2, b)))
+        gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (-1, b)))
+        ctx.b = b
         ctx.save_for_backward(rows, hidden, *weights)
-        return hidden @ a + gmf_scores  # (2, B)
+        return hidden @ a + gmf_scores  # (t, B)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # (2, B)
+    def backward(ctx, gradient: Tensor):  # (t, B)
         rows, hidden, w_user, w_item, _, a, c = ctx.saved_tensors
-        b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
-        at_rows = torch.empty_like(rows)  # gradients at ...: (3B, 2 w)
+        b, width = ctx.b, len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # ((1 + t) B, w) each
+        at_rows = torch.empty_like(rows)  # gradients at ...: ((1 + t) B, 2 w)
         # The sign of what relu gave, 0 or 1, is relu's derivative.
-        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (2, B, hidden)
-        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (2B, hidden), (B, hidden)
+        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (t, B, hidden)
+        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (t B, hidden), (B, hidden)
         at_rows[:b, :width] = at_users @ w_user
         at_rows[b:, :width] = at_items @ w_item
-        items = gmf[b:].unflatten(0, (2, b)) * gradient[:, :, None]  # (2, B, w)
+        items = gmf[b:].unflatten(0, (-1, b)) * gradient[:, :, None]  # (t, B, w)
         for_users = items.sum(0)  # (B, w)
         torch.mul(for_users, c, out=at_rows[:b, width:])
-        at_item_rows = at_rows[b:, width:].unflatten(0, (2, b))
+        at_item_rows = at_rows[b:, width:].unflatten(0, (-1, b))
         torch.mul((gmf[:b] * c)[None], gradient[:, :, None], out=at_item_rows)
         return (
             at_rows,
+            None,
             at_users.T @ mlp[:b],
             at_items.T @ mlp[b:],
             at_users.sum(0),

@@ -33,11 +33,19 @@ class TrainSettings:
     # "normal": N(0, init_std^2); "ials": factors of the same sizes by least squares
     start: str = field(default="normal", metadata=ADDED)
     start_scale: float = field(default=0.5, metadata=ADDED)  # root mean square of those factors
+    negatives: int = field(default=1, metadata=ADDED)  # of a positive, in one softmax with it
     # Tables start from the trained full table, rotated to its principal axes and cut.
     warm_start: bool = field(default=False, metadata=ADDED)
 
     def __post_init__(self):
-        for name in ("batch_size", "decay_steps", "max_epochs", "evaluate_every", "patience"):
+        for name in (
+            "batch_size",
+            "decay_steps",
+            "max_epochs",
+            "evaluate_every",
+            "patience",
+            "negatives",
+        ):
             if getattr(self, name) < 1:
                 raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.schedule not in ("step", "cosine", "plateau"):

@@ -27,16 +27,26 @@ def bpr_loss(
     """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three
     ego rows (Eq. 2), plus the table's penalty. ``triples``: users, positives and negatives,
     (B,) int64 each.
+
+    With K negatives of a positive, (K B,) in the order of ``BprSampler.draw``, the first term is
+    -log of the positive's share in a softmax, log(1 + sum exp(y_uv' - y_uv)), and the negatives'
+    norms count 1/K each.
     """
     users, positives, negatives = triples
     ego = model.table()  # (n, copies * width)
     representations = model.represent(ego, dropout)  # (n, D)
-    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
-    picked = take_rows(representations, entities)  # (3B, D), gathered once
-    for_positives, for_negatives = model.backbone.triple_scores(picked)  # (B,) each
-    loss = F.softplus(for_negatives - for_positives).mean()
-    ego_rows = picked if representations is ego else take_rows(ego, entities)  # (3B, ...)
-    return loss + l2 * ego_rows.square().sum() / len(users) + model.table.penalty()
+    b, k = len(users), len(negatives) // len(users)
+    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
+    picked = take_rows(representations, entities)  # ((2 + K) B, D), gathered once
+    scores = model.backbone.triple_scores(picked, b)  # (1 + K, B)
+    behind = scores[1:] - scores[0]  # (K, B)
+    loss = F.softplus(behind[0] if k == 1 else behind.logsumexp(0)).mean()
+    ego_rows = picked if representations is ego else take_rows(ego, entities)  # ((2 + K) B, ...)
+    if k == 1:
+        squares = ego_rows.square().sum()
+    else:
+        squares = ego_rows[: 2 * b].square().sum() + ego_rows[2 * b :].square().sum() / k
+    return loss + l2 * squares / b + model.table.penalty()
 
 
 def train(
@@ -109,7 +119,9 @@ class _BprRun(Run):
                 break
             for group in self.optimizer.param_groups:
                 group["lr"] = group["rate"] * self.settings.rate(step, steps, fallen)
-            triples = self.sampler.draw(self.settings.batch_size, generator)
+            triples = self.sampler.draw(
+                self.settings.batch_size, generator, self.settings.negatives
+            )
             loss = bpr_loss(self.model, triples, self.l2, generator)
             self.optimizer.zero_grad()
             loss.backward()
