@@ -67,15 +67,15 @@ def _measures(ir):
     return {"recall": lambda k: ir.R @ k, "ndcg": lambda k: ir.nDCG @ k}
 
 
-@pytest.mark.parametrize("width", [3, 8])
-def test_ncf_scores_and_gradients_of_triples_equal_the_recorded_ones(width):
+@pytest.mark.parametrize(("width", "negatives"), [(3, 1), (8, 1), (8, 3)])
+def test_ncf_scores_and_gradients_of_triples_equal_the_recorded_ones(width, negatives):
     model = NCF(None, 4, 8, torch_generator(0)).double()
     rows = torch.randn(
-        15, 2 * width, dtype=torch.double, generator=torch_generator(1)
+        (2 + negatives) * 5, 2 * width, dtype=torch.double, generator=torch_generator(1)
     ).requires_grad_()
-    weights = torch.randn(2, 5, dtype=torch.double, generator=torch_generator(2))
+    weights = torch.randn(1 + negatives, 5, dtype=torch.double, generator=torch_generator(2))
     wanted = [rows, *model.parameters()]
-    ours, by_formula = model.triple_scores(rows), Backbone.triple_scores(model, rows)
+    ours, by_formula = model.triple_scores(rows, 5), Backbone.triple_scores(model, rows, 5)
     torch.testing.assert_close(ours, by_formula)
     pairs = zip(
         *(torch.autograd.grad((scores * weights).sum(), wanted) for scores in (ours, by_formula)),

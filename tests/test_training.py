@@ -1,7 +1,7 @@
 """BPR triples, training with resume, early stopping."""
 
 import logging
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
-from bet.training import BprSampler, TrainSettings, loop, train, trainer
+from bet.training import BprSampler, TrainResult, TrainSettings, bpr_loss, loop, train, trainer
 
 SETTINGS = TrainSettings(
     256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1
@@ -53,6 +53,26 @@ def test_triples_are_what_they_say(n_users, n_items, seed, batch):
     assert dense[u, positive].all() and not dense[u, negative].any() and set(u) <= drawable
     if batch <= len(drawable):
         assert len(set(u)) == batch
+
+
+@pytest.mark.parametrize("backbone", ["lightgcn", "ncf"])
+def test_several_negatives_share_a_softmax_with_their_positive(split, backbone):
+    model, sampler = fresh(split, backbone), BprSampler(split.train)
+    users, positives, negatives = sampler.draw(64, torch_generator(0, "draw"), negatives=3)
+    dense = split.train.toarray()
+    assert negatives.shape == (3 * 64,) and not dense[users.repeat(3), negatives].any()
+    assert len(np.unique(negatives.reshape(3, 64).numpy(), axis=0)) == 3
+    scores = model.ranker()(users).detach()  # (64, |V|)
+    candidates = torch.cat([positives[None], negatives.reshape(3, 64)])  # (4, 64)
+    logits = scores.gather(1, candidates.T)
+    expected = torch.nn.functional.cross_entropy(logits, torch.zeros(64, dtype=torch.int64))
+    loss = bpr_loss(model, (users, positives, negatives), 0.0, None)
+    torch.testing.assert_close(loss.detach(), expected)
+    rows = model.table().detach().square().sum(1)
+    of_items = rows[model.n_users :]
+    squares = (rows[users] + of_items[positives] + of_items[candidates[1:]].mean(0)).mean()
+    penalized = bpr_loss(model, (users, positives, negatives), 0.5, None)
+    torch.testing.assert_close((penalized - loss).detach(), 0.5 * squares)
 
 
 def test_draws_are_uniform():
@@ -198,6 +218,70 @@ def test_stops_after_patience_and_restores_the_best(split):
     assert torch.equal(model.table.weight, seen[1]["table.weight"])
 
 
+PLATEAU = TrainSettings(
+    256,
+    0.08,
+    "plateau",
+    decay=0.5,
+    floor=0.02,
+    max_epochs=50,
+    evaluate_every=2,
+    patience=2,
+    init_std=0.1,
+)
+
+
+def test_a_plateau_lowers_the_rate_then_ends_and_a_refit_repeats_it(split, tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    #  the second of each pair of looks without improvement lets the rate fall: .08, .04, .02, end
+    script = [0.1, 0.3, 0.2, 0.2, 0.25, 0.4, 0.1, 0.2, 0.3, 0.35]
+    sampler, rates, path = BprSampler(split.train), [], tmp_path / "checkpoint.pt"
+    step = torch.optim.Adam.step
+
+    def noted(optimizer, *arguments):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return step(optimizer, *arguments)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+
+    def run(model, looks, dies_at=None):
+        def validate(_):
+            if len(looks) == dies_at:
+                raise KeyboardInterrupt
+            looks.append(model.snapshot())
+            return script[len(looks) - 1]
+
+        return train(model, sampler, PLATEAU, seed=0, validate=validate, checkpoint=path)
+
+    whole, seen = fresh(split), []
+    result = run(whole, seen)
+    assert (result.epoch, result.quality, len(seen)) == (12, 0.4, 10)
+    assert result.falls == (8, 16)
+    steps = -(-sampler.n_interactions // PLATEAU.batch_size)
+    assert rates[::steps] == [0.08] * 8 + [0.04] * 8 + [0.02] * 4
+    for dies_at in (4, 7, 9):  # beside a fall, and later
+        looks, again = [], fresh(split)
+        with pytest.raises(KeyboardInterrupt):
+            run(again, looks, dies_at)
+        resumed = fresh(split)
+        continued = run(resumed, looks)
+        assert (continued.epoch, continued.falls) == (result.epoch, result.falls)
+        assert torch.equal(resumed.table.weight, whole.table.weight)
+    refitted = fresh(split)
+    train(refitted, sampler, PLATEAU, seed=0, epochs=result.epoch, falls=result.falls)
+    assert torch.equal(refitted.table.weight, whole.table.weight)
+    without = fresh(split)
+    train(without, sampler, PLATEAU, seed=0, epochs=result.epoch)
+    assert not torch.equal(without.table.weight, whole.table.weight)
+
+
+def test_results_saved_before_there_were_plateaus_still_load():
+    saved = {"epoch": 3, "quality": 0.5, "seconds": 1.0, "curve": []}
+    assert TrainResult.from_saved(saved) == TrainResult(3, 0.5, 1.0)
+    result = TrainResult(3, 0.5, 1.0, falls=(1, 2))
+    assert TrainResult.from_saved(asdict(result)) == result
+
+
 def test_schedules():
     cosine = TrainSettings(learning_rate=0.1, schedule="cosine", floor=0.01)
     assert [cosine.rate(step, 100) for step in (0, 50, 100, 150)] == pytest.approx(
@@ -210,11 +294,15 @@ def test_schedules():
     for wrong in (
         {"batch_size": 0},
         {"schedule": "x"},
+        {"schedule": "plateau", "decay": 1.0},
+        {"start": "svd"},
+        {"negatives": 0},
+        {"start_scale": 0.0},
         {"floor": 1.0},
         {"patience": 0},
         {"backbone_rate": 0.0},
     ):
-        with pytest.raises(BetError, match=next(iter(wrong))):
+        with pytest.raises(BetError, match=list(wrong)[-1]):
             TrainSettings(**wrong)
 
 

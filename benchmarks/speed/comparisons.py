@@ -238,10 +238,10 @@ def ncf_triples(split: Split, repeat: int) -> Factor:
         )[0]
 
     def recorded() -> Tensor:
-        return gradient(lambda x: Backbone.triple_scores(model, x))
+        return gradient(lambda x: Backbone.triple_scores(model, x, BATCH))
 
     def by_hand() -> Tensor:
-        return gradient(model.triple_scores)
+        return gradient(lambda x: model.triple_scores(x, BATCH))
 
     _same(recorded(), by_hand())
     return Factor(

@@ -7,7 +7,12 @@ from bet.backbones.ials import IALS
 from bet.backbones.lightgcn import LightGCN
 from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
-from bet.backbones.recommender import Recommender, new_recommender, truncate_recommender
+from bet.backbones.recommender import (
+    Recommender,
+    new_recommender,
+    rotate_recommender,
+    truncate_recommender,
+)
 from bet.backbones.rule import RankingRule, rule_recommender
 
 NO_BACKBONE = "none"  # of a reference, which ranks without a table
@@ -33,6 +38,7 @@ __all__ = [
     "Recommender",
     "new_recommender",
     "normalized_adjacency",
+    "rotate_recommender",
     "rule_recommender",
     "truncate_recommender",
 ]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bet.backbones.graph import Graph
+from bet.errors import BetError
 
 Ranker = Callable[[Tensor], Tensor]
 """(b,) int64 user ids -> (b, |V|) float32 scores."""
@@ -38,6 +39,29 @@ class Backbone(nn.Module):
         raise NotImplementedError
 
     @classmethod
+    def check_rotates(cls) -> None:
+        """Raise BetError where columns mix on their way to the score."""
+        if cls.rotate is Backbone.rotate:
+            raise BetError(
+                f"columns of {cls.name} mix, so that its table cannot be rotated to principal "
+                "axes; set warm_start = false for it"
+            )
+
+    def rotate(self, ego: Tensor) -> Tensor:
+        """The full table ``ego`` (n, copies * d_max) with other columns, and the weights changed in
+        place to match, so that scores stay what they are and prefixes of rows keep most of them.
+        """
+        self.check_rotates()
+        raise NotImplementedError
+
+    def take_factors(self, factors: Tensor, fresh: Tensor) -> Tensor:
+        """Ego rows (n, copies * width) to start from, given ``factors`` (n, width) whose inner
+        products are good scores, and ``fresh`` random rows (n, width) for other copies; weights
+        may be set in place.
+        """
+        return factors
+
+    @classmethod
     def final_width(cls, width: int, d_max: int) -> int:
         """Columns D that ``represent`` makes of ``width`` ego columns per copy."""
         return cls.copies * width
@@ -46,12 +70,12 @@ class Backbone(nn.Module):
         """Scores (B,) of representation rows ``users`` (B, D) with ``items`` (B, D)."""
         return (users * items).sum(1)
 
-    def triple_scores(self, rows: Tensor) -> Tensor:
-        """Scores (2, B) of B users with their positives and with their negatives; ``rows`` (3B, D):
-        representations of the users, the positives, the negatives.
+    def triple_scores(self, rows: Tensor, b: int) -> Tensor:
+        """Scores (1 + K, B) of ``b`` users with their positives and with their K negatives;
+        ``rows`` ((2 + K) B, D): representations of the users, the positives, the negatives.
         """
-        users, positives, negatives = rows.chunk(3)  # (B, D) each
-        return torch.stack([self.score(users, positives), self.score(users, negatives)])
+        users, *items = rows.split(b)  # (B, D) each
+        return torch.stack([self.score(users, side) for side in items])
 
     def ranker(self, representations: Tensor) -> Ranker:
         """A function that scores any block of users against all items."""

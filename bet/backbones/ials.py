@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bet.backbones.base import Backbone
 from bet.backbones.graph import Graph
+from bet.backbones.rotation import principal_rotation
 
 
 class IALS(Backbone):
@@ -28,3 +29,7 @@ class IALS(Backbone):
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return ego  # (n, w)
+
+    def rotate(self, ego: Tensor) -> Tensor:
+        final = self.represent(ego)
+        return ego @ principal_rotation(final[: self.n_users], final[self.n_users :])

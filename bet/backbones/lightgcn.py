@@ -7,6 +7,7 @@ from torch import Tensor
 
 from bet.backbones.base import Backbone
 from bet.backbones.graph import propagate_mean
+from bet.backbones.rotation import principal_rotation
 
 
 class LightGCN(Backbone):
@@ -19,6 +20,10 @@ class LightGCN(Backbone):
 
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return propagate_mean(self.graph, ego, self.layers)  # (n, w)
+
+    def rotate(self, ego: Tensor) -> Tensor:
+        final = self.represent(ego)
+        return ego @ principal_rotation(final[: self.n_users], final[self.n_users :])
 
     @property
     def facts(self) -> Mapping[str, float]:

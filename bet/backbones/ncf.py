@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
 from bet.backbones.ncf_ranking import pairwise_relu_sum
+from bet.backbones.rotation import principal_projection
 
 
 class NCF(Backbone):
@@ -46,6 +47,29 @@ class NCF(Backbone):
     def represent(self, ego: Tensor, dropout: torch.Generator | None = None) -> Tensor:
         return ego  # (n, 2 w)
 
+    @torch.no_grad()
+    def rotate(self, ego: Tensor) -> Tensor:
+        """The MLP's rows by their projections, which the weights of each side follow; GMF columns
+        by their share of the score.
+        """
+        mlp, gmf = (copy.clone() for copy in ego.chunk(2, dim=1))  # (n, d_max) each
+        sides = slice(0, self.n_users), slice(self.n_users, len(ego))
+        for side, weight in zip(sides, (self.w_user, self.w_item), strict=True):
+            mlp[side], turned = principal_projection(mlp[side], weight)
+            weight.copy_(turned)
+        scales = [gmf[side].square().mean(0).sqrt() for side in sides]  # (d_max,) each
+        by_share = (self.c.abs() * scales[0] * scales[1]).argsort(descending=True, stable=True)
+        self.c.copy_(self.c[by_share])
+        return torch.cat([mlp, gmf[:, by_share]], 1)
+
+    @torch.no_grad()
+    def take_factors(self, factors: Tensor, fresh: Tensor) -> Tensor:
+        """The GMF branch starts from the factors, its columns with equal weights; the MLP branch at
+        random.
+        """
+        self.c.fill_(float(self.c.square().mean().sqrt()))
+        return torch.cat([fresh, factors], 1)
+
     def score(self, users: Tensor, items: Tensor) -> Tensor:
         mlp_u, gmf_u = users.chunk(2, dim=1)  # (B, w) each
         mlp_v, gmf_v = items.chunk(2, dim=1)  # (B, w) each
@@ -55,7 +79,7 @@ class NCF(Backbone):
         hidden = F.relu(of_users + of_items + self.bias)  # (B, hidden)
         return hidden @ self.a + (gmf_u * gmf_v) @ self.c[:width]  # (B,)
 
-    def triple_scores(self, rows: Tensor) -> Tensor:
+    def triple_scores(self, rows: Tensor, b: int) -> Tensor:
         width = rows.shape[1] // 2
         weights = (
             self.w_user[:, :width],
@@ -64,7 +88,7 @@ class NCF(Backbone):
             self.a,
             self.c[:width],
         )
-        return _TripleScores.apply(rows, *weights)
+        return _TripleScores.apply(rows, b, *weights)
 
     def ranker(self, representations: Tensor) -> Ranker:
         """Full ranking through the separable first layer: each side is projected once; hidden units
@@ -80,42 +104,45 @@ class NCF(Backbone):
 
 
 class _TripleScores(torch.autograd.Function):
-    """NCF's scores (2, B) of B triples, with a gradient by hand: a user is projected once for both
-    items, and no (3B, w) product is formed twice.
+    """NCF's scores (t, B) of B users with t = 1 + K items each, with a gradient by hand: a user is
+    projected once for all items, and no product is formed twice.
 
-    ``rows`` (3B, 2 w): of users, positives, negatives. Weights as in ``NCF``, cut to w columns.
+    ``rows`` ((1 + t) B, 2 w): of users, positives, negatives. Weights as in ``NCF``, cut to w
+    columns.
     """
 
     @staticmethod
-    def forward(ctx, rows: Tensor, *weights: Tensor) -> Tensor:
+    def forward(ctx, rows: Tensor, b: int, *weights: Tensor) -> Tensor:
         w_user, w_item, bias, a, c = weights
-        b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
-        items = (mlp[b:] @ w_item.T).view(2, b, -1)  # (2, B, hidden)
-        hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (2, B, hidden)
+        width = len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # ((1 + t) B, w) each
+        items = (mlp[b:] @ w_item.T).view(-1, b, len(a))  # (t, B, hidden)
+        hidden = items.add_(torch.addmm(bias, mlp[:b], w_user.T)).relu_()  # (t, B, hidden)
         weighted = gmf[:b] * c  # (B, w)
-        gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (2, b)))
+        gmf_scores = torch.einsum("bw,tbw->tb", weighted, gmf[b:].unflatten(0, (-1, b)))
+        ctx.b = b
         ctx.save_for_backward(rows, hidden, *weights)
-        return hidden @ a + gmf_scores  # (2, B)
+        return hidden @ a + gmf_scores  # (t, B)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):  # (2, B)
+    def backward(ctx, gradient: Tensor):  # (t, B)
         rows, hidden, w_user, w_item, _, a, c = ctx.saved_tensors
-        b, width = len(rows) // 3, len(c)
-        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # (3B, w) each
-        at_rows = torch.empty_like(rows)  # gradients at ...: (3B, 2 w)
+        b, width = ctx.b, len(c)
+        mlp, gmf = rows[:, :width].contiguous(), rows[:, width:]  # ((1 + t) B, w) each
+        at_rows = torch.empty_like(rows)  # gradients at ...: ((1 + t) B, 2 w)
         # The sign of what relu gave, 0 or 1, is relu's derivative.
-        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (2, B, hidden)
-        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (2B, hidden), (B, hidden)
+        at_hidden = hidden.sign().mul_(a).mul_(gradient[:, :, None])  # (t, B, hidden)
+        at_items, at_users = at_hidden.flatten(0, 1), at_hidden.sum(0)  # (t B, hidden), (B, hidden)
         at_rows[:b, :width] = at_users @ w_user
         at_rows[b:, :width] = at_items @ w_item
-        items = gmf[b:].unflatten(0, (2, b)) * gradient[:, :, None]  # (2, B, w)
+        items = gmf[b:].unflatten(0, (-1, b)) * gradient[:, :, None]  # (t, B, w)
         for_users = items.sum(0)  # (B, w)
         torch.mul(for_users, c, out=at_rows[:b, width:])
-        at_item_rows = at_rows[b:, width:].unflatten(0, (2, b))
+        at_item_rows = at_rows[b:, width:].unflatten(0, (-1, b))
         torch.mul((gmf[:b] * c)[None], gradient[:, :, None], out=at_item_rows)
         return (
             at_rows,
+            None,
             at_users.T @ mlp[:b],
             at_items.T @ mlp[b:],
             at_users.sum(0),

@@ -89,6 +89,17 @@ def new_recommender(
     return Recommender(body, made).to(graph.values.device)
 
 
+@torch.no_grad()
+def rotate_recommender(full: Recommender) -> Recommender:
+    """A copy of ``full`` (with the whole table) that scores the same, up to rounding, and of whose
+    columns the first say most; raises BetError for a backbone that mixes columns.
+    """
+    full.backbone.check_rotates()
+    turned = truncate_recommender(full, full.table.allocation)
+    turned.table.take_prefixes(turned.backbone.rotate(turned.table().detach()))
+    return turned
+
+
 def truncate_recommender(
     full: Recommender, allocation: Allocation, table: Callable[..., Table] | None = None
 ) -> Recommender:

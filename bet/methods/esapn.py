@@ -153,7 +153,8 @@ class Policies:
         representations = self.model.backbone.represent(self.model.table())  # (n, D)
         n_users = self.context.data.n_users
         entities = torch.cat([users, positives + n_users, negatives + n_users])  # (3B,)
-        for_positives, for_negatives = self.model.backbone.triple_scores(representations[entities])
+        rows = representations[entities]
+        for_positives, for_negatives = self.model.backbone.triple_scores(rows, len(users))
         return 1 - F.softplus(for_negatives - for_positives)
 
     def act(self, entities: Tensor) -> None:

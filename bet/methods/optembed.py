@@ -4,6 +4,7 @@ size per field.
 
 from collections.abc import Callable
 from functools import partial
+from typing import Self
 
 import numpy as np
 import torch
@@ -67,6 +68,11 @@ class Supernet(LearnedTable):
         # scale are.
         self.register_buffer("scale", self.weight.detach().abs().sum(1).mean())
         self.columns: Candidate = (d_max, d_max)
+
+    def take_prefixes(self, rows: Tensor) -> Self:
+        super().take_prefixes(rows)
+        self.scale.copy_(self.weight.detach().abs().sum(1).mean())
+        return self
 
     def margins(self) -> Tensor:
         """||V_i||_1 / scale - t of its field, (n,)."""

@@ -21,6 +21,7 @@ from bet.search import (
     cached,
     initialize_learner,
     train_whole_schedule,
+    whole_schedule,
 )
 from bet.tables import LearnedTable
 
@@ -123,9 +124,7 @@ def _prune(context: SearchContext, speed: float) -> dict:
 
 def pruning_recommender(context: SearchContext, speed: float) -> Recommender:
     """A fresh recommender whose thresholds drift at ``speed``."""
-    training = context.settings.by_gradient
-    steps = training.max_epochs * context.steps_per_epoch
     # Adam moves s by about its learning rate in every step.
-    traveled = sum(training.rate(step, steps) for step in range(steps))
+    traveled = sum(whole_schedule(context).rates)
     table = partial(ThresholdTable, limit=context.budget.parameters, rate=speed * -START / traveled)
     return initialize_learner(context, table)

@@ -6,7 +6,6 @@ from bet.search.fitness import (
     evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
-    load_or_pretrain,
     truncate,
     usual_score,
 )
@@ -16,6 +15,7 @@ from bet.search.refit import (
     check_bytes,
     check_table,
     initialize_recommender,
+    load_or_pretrain,
     refit,
     train_from_scratch,
 )
@@ -29,7 +29,14 @@ from bet.search.selectors import (
 )
 from bet.search.settings import RunSettings, SearchSettings
 from bet.search.training import train_model
-from bet.search.trials import Trial, best_trial, cached, initialize_learner, train_whole_schedule
+from bet.search.trials import (
+    Trial,
+    best_trial,
+    cached,
+    initialize_learner,
+    train_whole_schedule,
+    whole_schedule,
+)
 
 __all__ = [
     "Choice",
@@ -69,4 +76,5 @@ __all__ = [
     "train_whole_schedule",
     "truncate",
     "usual_score",
+    "whole_schedule",
 ]

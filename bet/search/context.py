@@ -17,7 +17,7 @@ from bet.data import FrequencyOrder, keep_rows, matrix_digest
 from bet.search.settings import RunSettings
 from bet.seeds import derive, numpy_generator, torch_generator
 from bet.tables import MaskedTable, Table, TableSpec
-from bet.training import BprSampler, RankingMetrics, evaluate
+from bet.training import BprSampler, RankingMetrics, evaluate, numbers_of
 
 CACHE_VERSION = 3  # raise when training changes what cached weights would be
 
@@ -207,9 +207,10 @@ class SearchContext:
             self.data.digest,
             settings.backbone,
             self.budget.d_max,
-            asdict(settings.training),
+            numbers_of(settings.training),
             settings.seed,
             self.workspace.device,
+            *(() if settings.start is None else (asdict(settings.start),)),
         )
         if settings.seed_of_init != settings.seed:
             content += (settings.seed_of_init,)

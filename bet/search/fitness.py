@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from bet.actions import Allocation
 from bet.backbones import Recommender, truncate_recommender
-from bet.files import locked
 from bet.search.context import SearchContext
 from bet.search.refit import Trained, check_bytes, train_from_scratch
 from bet.search.training import train_model
@@ -14,22 +13,6 @@ from bet.training import AlsSettings, RankingMetrics
 
 Score = Callable[[SearchContext, Trained, Allocation], RankingMetrics]
 """Validation metrics of an action, measured on the full model truncated to it or by itself."""
-
-
-def load_or_pretrain(context: SearchContext) -> Trained:
-    """The backbone with its full table, trained to convergence once per data set, settings and
-    seed, and cached: the denominator of Eq. 12 (line 2 of Algorithm 1).
-
-    Of runs that start together the first trains it and the others wait; a damaged or foreign cache
-    file is made anew. In the context of a refit: trained on its interactions, for the epochs that
-    were best before; masks and codes are learned from it again.
-    """
-    before = None if context.before is None else load_or_pretrain(context.before).result
-    folder = context.workspace.cache / "backbones"
-    name = f"{context.settings.backbone}-{context.key}"
-    full = context.without_budget().in_folder(folder)
-    with locked(folder / name):
-        return train_from_scratch(full, full.full_allocation, name, before)
 
 
 def truncate(context: SearchContext, full: Trained, allocation: Allocation) -> Recommender:

@@ -16,11 +16,10 @@ from bet.search.fitness import (
     Score,
     evaluate_finetuned,
     evaluate_trained,
-    load_or_pretrain,
     retraining_name,
     usual_score,
 )
-from bet.search.refit import Trained, train_from_scratch
+from bet.search.refit import Trained, load_or_pretrain, train_from_scratch
 from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Selector
 from bet.training import load_state, save_state

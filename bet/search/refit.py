@@ -1,16 +1,18 @@
-"""Training from scratch within the budget: what a method retrains, and what is refitted at the
-end.
+"""Training within the budget: the full table first, what a method retrains, and what is refitted at
+the end.
 """
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from scipy.sparse import csr_array
 
 from bet.actions import Allocation
-from bet.backbones import BACKBONES, Recommender, new_recommender
+from bet.backbones import BACKBONES, Recommender, new_recommender, rotate_recommender
 from bet.errors import BetError
+from bet.files import locked
 from bet.search.context import SearchContext
+from bet.search.start import start_from_factors, start_from_full
 from bet.search.training import train_model
 from bet.tables import Table
 from bet.training import RankingMetrics, TrainResult, load_state, save_state
@@ -30,8 +32,8 @@ class Trained:
 def initialize_recommender(
     context: SearchContext, allocation: Allocation, table: Callable[..., Table] | None = None
 ) -> Recommender:
-    """An untrained recommender with a table that keeps ``allocation``; raises BetError above the
-    budget.
+    """A recommender with a table that keeps ``allocation``, untrained unless the settings start
+    from the trained full one; raises BetError above the budget.
 
     A mask starts from the numbers that the full table of the same seed starts from. ``table`` makes
     the table (default: what the context's ``table_spec`` or the allocation asks for).
@@ -59,6 +61,10 @@ def initialize_recommender(
         table=table,
     )
     check_bytes(context, model.table)
+    if context.settings.warm_start:
+        start_from_full(model, load_or_pretrain(context).model)
+    elif context.settings.start is not None:
+        start_from_factors(context, model, context.settings.start)
     return model
 
 
@@ -79,12 +85,45 @@ def check_table(context: SearchContext, table: Table) -> None:
     check_bytes(context, table)
 
 
+def load_or_pretrain(context: SearchContext) -> Trained:
+    """The backbone with its full table, trained to convergence once per data set, settings and
+    seed, and cached: the denominator of Eq. 12 (line 2 of Algorithm 1). With a warm start it is
+    rotated to its principal axes.
+
+    Of runs that start together the first trains it and the others wait; a damaged or foreign cache
+    file is made anew. In the context of a refit: trained on its interactions, for the epochs that
+    were best before; rotations, masks and codes are learned from it again. Raises BetError, before
+    any work, where it cannot be rotated.
+    """
+    settings, full = context.settings, _of_full_table(context)
+    if settings.warm_start:
+        BACKBONES[settings.backbone].check_rotates()
+    before = None if context.before is None else load_or_pretrain(context.before).result
+    name = f"{settings.backbone}-{full.key}"
+    with locked(full.workspace.folder / name):
+        trained = train_from_scratch(full, full.full_allocation, name, before)
+    if settings.warm_start:
+        trained = replace(trained, model=rotate_recommender(trained.model))
+    return trained
+
+
+def _of_full_table(context: SearchContext) -> SearchContext:
+    """The context that the full table itself is trained in."""
+    full = context.without_budget().in_folder(context.workspace.cache / "backbones")
+    settings = full.settings
+    if not settings.warm_start:
+        return full
+    cold = replace(settings.by_gradient, warm_start=False)
+    return replace(full, settings=replace(settings, training=cold))
+
+
 def train_from_scratch(
     context: SearchContext, allocation: Allocation, name: str, before: TrainResult | None = None
 ) -> Trained:
-    """Train a table that keeps ``allocation`` until validation stops improving or, without a look
-    at validation, for the epochs that were best in the training ``before``; what the workspace has
-    of an earlier run is not trained again.
+    """Train a table that keeps ``allocation``, from where the settings say that tables start, until
+    validation stops improving or, without a look at validation, for the epochs that were best in
+    the training ``before`` and with its rates; what the workspace has of an earlier run is not
+    trained again.
 
     ``name`` labels its files and its bar; a file that is damaged, or of other data, sizes or
     settings, is not used. Raises BetError above the budget.
@@ -93,7 +132,7 @@ def train_from_scratch(
     path = folder / f"{name}.pt"
     key = repr((context.key, asdict(context.budget), allocation.digest, context.table_spec))
     if before is not None:
-        key += repr(before.epoch)
+        key += repr((before.epoch, before.falls))
     saved = load_state(path, key)
     model = initialize_recommender(context, allocation)
     if saved is not None:
@@ -112,6 +151,7 @@ def train_from_scratch(
         model,
         validate=validate if before is None else None,
         epochs=None if before is None else max(1, before.epoch),
+        falls=() if before is None else before.falls,
         checkpoint=folder / f"{name}.checkpoint.pt",
         progress=context.workspace.label(name),
     )
@@ -129,7 +169,8 @@ def refit(
     by_rank: bool = True,
 ) -> Recommender:
     """Train a fresh model with the allocation of ``trained`` on ``train_on`` (|U|, |V|), for the
-    epochs that were best before. ``what`` names the data in the progress bar.
+    epochs that were best before and with the rates of then. ``what`` names the data in the progress
+    bar.
 
     ``by_rank``: sizes are an action by frequency rank, so the k-th most frequent of a side in
     ``train_on`` gets what the k-th of the training data had; else every entity keeps its own.

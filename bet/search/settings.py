@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from bet.errors import BetError
-from bet.training import FitSettings, ReferenceSettings, TrainSettings
+from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ class SearchSettings:
 class RunSettings:
     """How to train and to search. All randomness comes from three seeds: ``seed`` decides the split
     and the validation users, ``init_seed`` the first weights and the order of training triples,
-    ``search_seed`` what a search draws; None: ``seed``.
+    ``search_seed`` what a search draws; None: ``seed``. ``als``: of the factors that tables start
+    from where ``training.start`` is "ials".
 
     >>> settings = RunSettings("lightgcn", TrainSettings(), SearchSettings(), 1, search_seed=2)
     >>> settings.seed, settings.seed_of_init, settings.seed_of_search
@@ -51,6 +52,7 @@ class RunSettings:
     seed: int = 0
     init_seed: int | None = None
     search_seed: int | None = None
+    als: AlsSettings | None = None
 
     @property
     def seed_of_init(self) -> int:
@@ -76,6 +78,22 @@ class RunSettings:
                 "or a method that needs none"
             )
         return self.training
+
+    @property
+    def start(self) -> AlsSettings | None:
+        """Of the factors that tables start from; None: they start at random. Raises BetError where
+        ``als`` is missing.
+        """
+        if not isinstance(self.training, TrainSettings) or self.training.start != "ials":
+            return None
+        if self.als is None:
+            raise BetError('start = "ials" needs the settings of least squares; give als')
+        return self.als
+
+    @property
+    def warm_start(self) -> bool:
+        """Whether tables start from the trained full one."""
+        return isinstance(self.training, TrainSettings) and self.training.warm_start
 
     @property
     def finetuning(self) -> TrainSettings:

@@ -1,6 +1,6 @@
 """The one place where the type of the settings decides how a recommender is trained."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +16,7 @@ def train_model(
     *,
     validate: Callable[[Recommender], float] | None = None,
     epochs: int | None = None,
+    falls: Sequence[int] = (),
     checkpoint: Path | None = None,
     progress: str | None = None,
 ) -> TrainResult:
@@ -28,7 +29,7 @@ def train_model(
         fit = partial(train_als, model, context.data.train, chosen)
     else:
         assert isinstance(chosen, TrainSettings), "a reference is fitted by its own method"
-        fit = partial(train, model, context.sampler, chosen)
+        fit = partial(train, model, context.sampler, chosen, falls=falls)
     return fit(
         seed=seed,
         validate=validate,

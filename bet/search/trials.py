@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from bet.actions import Allocation
 from bet.backbones import Recommender
 from bet.search.context import SearchContext
-from bet.search.refit import initialize_recommender, train_from_scratch
+from bet.search.refit import initialize_recommender, load_or_pretrain, train_from_scratch
 from bet.search.result import Effort, MethodResult, Refitted, StageSeconds
 from bet.search.training import train_model
 from bet.tables import LearnedTable
@@ -116,15 +116,42 @@ def initialize_learner(context: SearchContext, table: Callable[..., LearnedTable
     return initialize_recommender(context.without_budget(), context.full_allocation, table)
 
 
+@dataclass(frozen=True)
+class Schedule:
+    """``epochs``, after which of them the rate ``falls``, and the rate of every step."""
+
+    epochs: int
+    falls: tuple[int, ...]
+    rates: tuple[float, ...]
+
+
+def whole_schedule(context: SearchContext) -> Schedule:
+    """Of a training that does not look at validation: all epochs or, where the rate falls on
+    plateaus, the epochs and rates of the full table.
+    """
+    training = context.settings.by_gradient
+    epochs, falls = training.max_epochs, tuple[int, ...]()
+    if training.schedule == "plateau":
+        before = load_or_pretrain(context.before or context).result
+        epochs, falls = max(1, before.epoch), before.falls
+    each, rates = context.steps_per_epoch, list[float]()
+    for epoch in range(epochs):
+        fallen = sum(after <= epoch for after in falls)
+        steps = range(epoch * each, (epoch + 1) * each)
+        rates += [training.rate(step, epochs * each, fallen) for step in steps]
+    return Schedule(epochs, falls, tuple(rates))
+
+
 def train_whole_schedule(context: SearchContext, model: Recommender, name: str) -> TrainResult:
     """Train ``model``, whose table learns what to keep, for all epochs, or until the table ends it;
     no look at validation.
     """
-    workspace = context.workspace
+    workspace, schedule = context.workspace, whole_schedule(context)
     return train_model(
         context,
         model,
-        epochs=context.settings.by_gradient.max_epochs,
+        epochs=schedule.epochs,
+        falls=schedule.falls,
         checkpoint=workspace.folder / f"{name}.checkpoint.pt",
         progress=workspace.label(name),
     )

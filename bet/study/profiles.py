@@ -17,7 +17,13 @@ from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
-from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
+from bet.training import (
+    AlsSettings,
+    FitSettings,
+    ReferenceSettings,
+    TrainSettings,
+    numbers_of,
+)
 
 SCHEMA = 2  # version of the record
 MERGED = 2  # of protocol merged: raised when it changes the results of every method
@@ -101,11 +107,15 @@ class Profile:
 
     def settings(self, cell: Cell) -> dict:
         """Every number the cell runs with, by name."""
-        return {
-            "training": asdict(self.training[cell.backbone]),
+        training = self.training[cell.backbone]
+        numbers = {
+            "training": numbers_of(training),
             "search": asdict(self.search_settings(cell)),
             "d_max": self.columns(cell.backbone),
         }
+        if isinstance(training, TrainSettings) and training.start == "ials":
+            numbers["als"] = numbers_of(self.training["ials"])
+        return numbers
 
     def key(self, cell: Cell) -> str:
         """Changes whenever the cell, its numbers or the form of its record do: 16 hex digits."""

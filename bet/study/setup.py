@@ -18,6 +18,7 @@ from bet.search import RunSettings, SearchContext, TrainingData, Workspace
 from bet.serving import coded_by_frequency, coded_in_order, table_room
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
+from bet.training import AlsSettings
 
 
 def cell_context(
@@ -27,6 +28,8 @@ def cell_context(
     numbers.
     """
     profile = PROFILES[cell.profile]
+    als = profile.training["ials"]
+    assert isinstance(als, AlsSettings)
     budget, byte_limit = cell_budget(cell, split, profile.columns(cell.backbone))
     folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
@@ -38,6 +41,7 @@ def cell_context(
             seed=cell.seed,
             init_seed=cell.init_seed,
             search_seed=cell.search_seed,
+            als=als,
         ),
         workspace=Workspace(cache_dir(), folder, device, progress),
         budget=budget,

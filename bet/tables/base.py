@@ -6,7 +6,7 @@ stand side by side in the columns of the ego matrix.
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.actions import Allocation
+from bet.errors import BetError
 
 
 class Table(nn.Module):
@@ -55,6 +56,17 @@ class Table(nn.Module):
         the file holds them, rounded, instead of ego embeddings.
         """
         return vectors
+
+    def take_prefixes(self, rows: Tensor) -> Self:
+        """Start from ``rows`` (n, copies * at least width): set the numbers so that ego embeddings
+        are what the table keeps of them, or as near as it can come. Raises BetError where it
+        cannot.
+        """
+        raise BetError(
+            f'a {type(self).__name__} cannot start from given rows; take start = "normal" and '
+            "warm_start = false"
+        )
+
     def ego_rows(self, part: slice) -> Tensor:
         """The ego embeddings of the entities in ``part``, (m, copies * width), as ``forward`` has
         them, without a gradient.
@@ -158,6 +170,21 @@ class LearnedTable(Table):
     @property
     def allocation(self) -> Allocation:
         return Allocation.uniform(self.n, self.d_max)
+
+    @torch.no_grad()
+    def take_prefixes(self, rows: Tensor) -> Self:
+        self.weight.copy_(rows)  # all d_max columns
+        return self
+
+
+def prefixes(rows: Tensor, copies: int, width: int) -> Tensor:
+    """The first ``width`` columns of each copy in ``rows`` (n, copies * at least width), (n, copies
+    * width).
+
+    >>> prefixes(torch.tensor([[1, 2, 3, 4, 5, 6]]), copies=2, width=1).tolist()
+    [[1, 4]]
+    """
+    return rows.reshape(len(rows), copies, -1)[:, :, :width].reshape(len(rows), -1)
 
 
 class _TakeRows(torch.autograd.Function):

@@ -5,6 +5,7 @@ of numbers.
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -143,6 +144,21 @@ class CodebookTable(Table):
     @property
     def fixed_order(self) -> np.ndarray:
         return self.spec.order
+
+    @torch.no_grad()
+    def take_prefixes(self, rows: Tensor) -> Self:
+        """Every stored piece is the mean of the rows that use it; numbers that came with the codes,
+        from the table they were learned on, stay.
+        """
+        if self.spec.start is not None:
+            return self
+        layout = self.spec.layout
+        pieces = rows.to(self.weight.device).reshape(self.n * layout.subspaces, -1)
+        stored = self.weight.new_zeros(layout.stored_rows * layout.subspaces, pieces.shape[1])
+        stored.index_add_(0, self.places, pieces)
+        uses = torch.bincount(self.places, minlength=len(stored)).clamp_min(1)
+        self.weight.copy_((stored / uses[:, None]).reshape_as(self.weight))
+        return self
 
     def forward(self) -> Tensor:
         return self.compose(straight_through(self.weight, to_half))

@@ -1,6 +1,7 @@
 """A table of rows that entities share by hashing."""
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 from bet.actions import Allocation
 from bet.packed import HashedLayout, write_safetensors
-from bet.tables.base import Table
+from bet.tables.base import Table, prefixes
 
 
 class HashedSpec(HashedLayout):
@@ -76,6 +77,16 @@ class HashedTable(Table):
     @property
     def fixed_order(self) -> np.ndarray:
         return np.arange(self.n)  # an entity's number is what is hashed
+
+    @torch.no_grad()
+    def take_prefixes(self, rows: Tensor) -> Self:
+        """Every token is the mean of the rows that use it, over the number of tokens in a row."""
+        kept = prefixes(rows, self.copies, self.spec.size).to(self.tokens.device)
+        places = self.places.T.flatten()  # first tokens of all entities, second tokens, ...
+        total = torch.zeros_like(self.tokens).index_add_(0, places, kept.repeat(self.spec.k, 1))
+        uses = torch.bincount(places, minlength=len(total)).clamp_min(1)  # (rows,)
+        self.tokens.copy_(total / uses[:, None] / self.spec.k)
+        return self
 
     def forward(self) -> Tensor:
         ego = nn.functional.embedding_bag(self.places, self.tokens, mode="sum")  # (n, width)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from bet.actions import Allocation
 from bet.errors import BetError
 from bet.packed import float32_file_bytes, float32_layout, write_packed
-from bet.tables.base import Table
+from bet.tables.base import Table, prefixes
 
 
 class MaskedTable(Table):
@@ -60,11 +60,8 @@ class MaskedTable(Table):
     def allocation(self) -> Allocation:
         return self._allocation
 
-    def take_prefixes(self, full: Tensor) -> Self:
-        """Set the rows to the prefixes of ``full`` (n, copies * d_max)."""
-        with torch.no_grad():
-            prefix = full.reshape(self.n, self.copies, -1)[:, :, : self.width].reshape(self.n, -1)
-            self.weight.copy_(prefix if self.mask is None else prefix * self.mask)
+    def take_prefixes(self, rows: Tensor) -> Self:
+        self.set_rows(slice(0, self.n), prefixes(rows, self.copies, self.width))
         return self
 
     def forward(self) -> Tensor:

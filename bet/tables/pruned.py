@@ -3,6 +3,7 @@ with.
 """
 
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import torch
@@ -57,6 +58,11 @@ class PrunedTable(Table):
     @property
     def allocation(self) -> Allocation:
         return Allocation.from_mask(self.mask.cpu().numpy())
+
+    @torch.no_grad()
+    def take_prefixes(self, rows: Tensor) -> Self:
+        self.weight.copy_(rows * self.mask)  # all d_max columns
+        return self
 
     def forward(self) -> Tensor:
         # The product also masks the gradient: pruned entries stay exactly zero.

@@ -5,7 +5,13 @@ from bet.training.checkpoint import load_state, save_state
 from bet.training.loop import CurvePoint, TrainResult
 from bet.training.ranking import CUTOFFS, RankingMetrics, evaluate, top_k
 from bet.training.sampling import BprSampler
-from bet.training.settings import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
+from bet.training.settings import (
+    AlsSettings,
+    FitSettings,
+    ReferenceSettings,
+    TrainSettings,
+    numbers_of,
+)
 from bet.training.trainer import bpr_loss, train
 
 __all__ = [
@@ -21,6 +27,7 @@ __all__ = [
     "bpr_loss",
     "evaluate",
     "load_state",
+    "numbers_of",
     "save_state",
     "top_k",
     "train",

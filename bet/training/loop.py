@@ -34,7 +34,8 @@ class CurvePoint:
 class TrainResult:
     """``epoch`` and ``quality`` of the weights the model was left with (NaN without validation); a
     point of the curve for every look at validation; wall-clock ``seconds``, those of looks at
-    validation, ``evaluating``, among them.
+    validation, ``evaluating``, among them; ``falls``: the epochs after which the rate fell on a
+    plateau, which a training without validation repeats.
     """
 
     epoch: int
@@ -42,11 +43,13 @@ class TrainResult:
     seconds: float
     curve: tuple[CurvePoint, ...] = ()
     evaluating: float = 0.0  # since the last interruption
+    falls: tuple[int, ...] = ()
 
     @classmethod
     def from_saved(cls, saved: dict) -> "TrainResult":
-        """From what ``asdict`` wrote to a checkpoint."""
-        return cls(**{**saved, "curve": tuple(CurvePoint(**point) for point in saved["curve"])})
+        """From what ``asdict`` wrote to a checkpoint, maybe before there were ``falls``."""
+        curve = tuple(CurvePoint(**point) for point in saved["curve"])
+        return cls(**{**saved, "curve": curve, "falls": tuple(saved.get("falls", ()))})
 
 
 class Stopping(Protocol):
@@ -72,7 +75,8 @@ class Run:
         self.curve: tuple[CurvePoint, ...] = ()
         self.best: dict[str, Tensor] | None = None  # weights of the best point of the curve
         self.best_point: CurvePoint | None = None
-        self.unimproved = 0  # evaluations since then
+        self.unimproved = 0  # evaluations since then, or since the rate fell
+        self.falls: tuple[int, ...] = ()  # epochs after which the rate falls
         self.ended = False  # by the table
 
     def train_epoch(self, epoch: int) -> None:
@@ -82,6 +86,10 @@ class Run:
     def loss(self) -> float:
         """The mean loss of the last epoch."""
         raise NotImplementedError
+
+    def lower_rate(self) -> bool:
+        """Let the rate fall after patience is over; False where the training is to end instead."""
+        return False
 
     def note(self, point: CurvePoint) -> None:
         """Append ``point`` to the curve and remember the weights if it is the best so far."""
@@ -97,7 +105,9 @@ class Run:
         if self.best_point is None:
             return TrainResult(self.epoch, math.nan, seconds)
         best = self.best_point
-        return TrainResult(best.epoch, best.quality, seconds, self.curve, evaluating)
+        return TrainResult(
+            best.epoch, best.quality, seconds, self.curve, evaluating, self.falls
+        )
 
     def state_dict(self) -> dict:
         """All of it, as tensors, numbers and text."""
@@ -108,6 +118,7 @@ class Run:
             "curve": [asdict(point) for point in self.curve],
             "best": self.best,
             "unimproved": self.unimproved,
+            "falls": self.falls,
         }
 
     def load_state_dict(self, state: dict) -> None:
@@ -115,6 +126,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.best, self.unimproved = state["best"], state["unimproved"]
+        self.falls = tuple(state.get("falls", ()))
         self.curve = tuple(CurvePoint(**point) for point in state["curve"])
         if self.curve:
             # max takes the first among equals, as note does.
@@ -146,7 +158,7 @@ def run_to_end(
         shown=progress is not None,
     )
     for epoch in epochs_left:
-        if run.unimproved >= stopping.patience:
+        if run.unimproved >= stopping.patience and not run.lower_rate():
             break
         run.train_epoch(epoch)
         due = (epoch + 1) % stopping.evaluate_every == 0 or epoch + 1 == run.total

@@ -43,9 +43,11 @@ class BprSampler:
     def n_interactions(self) -> int:
         return len(self.indices)
 
-    def draw(self, batch_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Users, positives, negatives, each (batch_size,) int64, item ids from 0; ``generator``
-        lives on the device.
+    def draw(
+        self, batch_size: int, generator: torch.Generator, negatives: int = 1
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Users and positives, (batch_size,) int64 each, and as many times ``negatives``, first one
+        of each; item ids from 0; ``generator`` lives on the device.
         """
         device = self.users.device
         # Everybody as often as possible, then users without replacement.
@@ -53,8 +55,9 @@ class BprSampler:
         chosen = torch.randperm(len(self.users), generator=generator, device=device)[:rest]
         users = torch.cat([self.users.repeat(rounds), self.users[chosen]])
         start, degree = self.indptr[users], self.degrees[users]  # (batch_size,) each
-        draws = torch.rand(2, batch_size, generator=generator, device=device, dtype=torch.float64)
+        shape = 1 + negatives, batch_size
+        draws = torch.rand(shape, generator=generator, device=device, dtype=torch.float64)
         positives = self.indices[start + (draws[0] * degree).long()]
-        r = (draws[1] * (self.n_items - degree)).long()  # (batch_size,), which non-item
+        r = (draws[1:] * (self.n_items - degree)).long()  # (negatives, batch_size), which non-item
         before = torch.searchsorted(self.gaps, users * (self.n_items + 1) + r, right=True) - start
-        return users, positives, r + before
+        return users, positives, (r + before).flatten()

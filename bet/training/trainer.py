@@ -1,7 +1,7 @@
 """BPR training by steps of Adam."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,16 +27,26 @@ def bpr_loss(
     """Mean softplus(y_uv' - y_uv) plus l2 times the batch mean of the squared norms of the three
     ego rows (Eq. 2), plus the table's penalty. ``triples``: users, positives and negatives,
     (B,) int64 each.
+
+    With K negatives of a positive, (K B,) in the order of ``BprSampler.draw``, the first term is
+    -log of the positive's share in a softmax, log(1 + sum exp(y_uv' - y_uv)), and the negatives'
+    norms count 1/K each.
     """
     users, positives, negatives = triples
     ego = model.table()  # (n, copies * width)
     representations = model.represent(ego, dropout)  # (n, D)
-    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])  # (3B,)
-    picked = take_rows(representations, entities)  # (3B, D), gathered once
-    for_positives, for_negatives = model.backbone.triple_scores(picked)  # (B,) each
-    loss = F.softplus(for_negatives - for_positives).mean()
-    ego_rows = picked if representations is ego else take_rows(ego, entities)  # (3B, ...)
-    return loss + l2 * ego_rows.square().sum() / len(users) + model.table.penalty()
+    b, k = len(users), len(negatives) // len(users)
+    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
+    picked = take_rows(representations, entities)  # ((2 + K) B, D), gathered once
+    scores = model.backbone.triple_scores(picked, b)  # (1 + K, B)
+    behind = scores[1:] - scores[0]  # (K, B)
+    loss = F.softplus(behind[0] if k == 1 else behind.logsumexp(0)).mean()
+    ego_rows = picked if representations is ego else take_rows(ego, entities)  # ((2 + K) B, ...)
+    if k == 1:
+        squares = ego_rows.square().sum()
+    else:
+        squares = ego_rows[: 2 * b].square().sum() + ego_rows[2 * b :].square().sum() / k
+    return loss + l2 * squares / b + model.table.penalty()
 
 
 def train(
@@ -47,13 +57,16 @@ def train(
     seed: int,
     validate: Callable[[Recommender], float] | None = None,
     epochs: int | None = None,
+    falls: Sequence[int] = (),
     checkpoint: Path | None = None,
     progress: str | None = None,
 ) -> TrainResult:
     """Train ``model`` in place.
 
     With ``validate`` (higher is better) it stops after ``patience`` evaluations without improvement
-    and the best weights are restored; without it, it runs exactly ``epochs``. ``checkpoint`` names
+    and the best weights are restored; on a plateau the rate falls then, until it would be below the
+    floor. Without it, it runs exactly ``epochs``, and the rate falls after the epochs in ``falls``,
+    those of an earlier result. ``checkpoint`` names
     a file that lets a killed run continue to the same result; it is removed at the end, and not
     used where data, sizes, settings or seed differ. A table may end its training earlier. Raises
     BetError when the loss is no longer finite.
@@ -61,8 +74,9 @@ def train(
     total = settings.max_epochs if epochs is None else epochs
     table = model.table
     of_table = table.allocation.digest, table.description
-    key = repr((asdict(settings), seed, total, sampler.digest, *of_table))
+    key = repr((asdict(settings), seed, total, sampler.digest, *of_table, *falls))
     run = _BprRun(model, sampler, settings, seed=seed, total=total)
+    run.falls = tuple(falls)
     return run_to_end(run, key, settings, validate, checkpoint=checkpoint, progress=progress)
 
 
@@ -98,13 +112,16 @@ class _BprRun(Run):
         generator = torch_generator(self.seed, "epoch", epoch, device=device)
         losses = torch.zeros((), device=device)
         first, steps = epoch * self.steps_per_epoch, self.total * self.steps_per_epoch
+        fallen = sum(after <= epoch for after in self.falls)
         for step in range(first, first + self.steps_per_epoch):
             self.ended = self.model.table.before_step(step, steps)
             if self.ended:
                 break
             for group in self.optimizer.param_groups:
-                group["lr"] = group["rate"] * self.settings.rate(step, steps)
-            triples = self.sampler.draw(self.settings.batch_size, generator)
+                group["lr"] = group["rate"] * self.settings.rate(step, steps, fallen)
+            triples = self.sampler.draw(
+                self.settings.batch_size, generator, self.settings.negatives
+            )
             loss = bpr_loss(self.model, triples, self.l2, generator)
             self.optimizer.zero_grad()
             loss.backward()
@@ -121,6 +138,13 @@ class _BprRun(Run):
 
     def loss(self) -> float:
         return self.mean_loss
+
+    def lower_rate(self) -> bool:
+        settings, falls = self.settings, (*self.falls, self.epoch)
+        if settings.schedule != "plateau" or settings.rate(0, 1, len(falls)) < settings.floor:
+            return False
+        self.falls, self.unimproved = falls, 0
+        return True
 
     def state_dict(self) -> dict:
         return super().state_dict() | {"optimizer": self.optimizer.state_dict()}
