@@ -244,8 +244,12 @@ def test_both_protocols_share_one_selection(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "evaluate_finetuned", None)  # nothing is searched a second time
     second = run_cell(merged)
     assert not work.exists()
-    for part in ("search", "sizes", "learning_curve"):
+    for part in ("search", "learning_curve"):
         assert getattr(first, part) == getattr(second, part)
+    for side in ("users", "items"):  # by rank; how frequent ranks are differs
+        binned = [getattr(record.sizes, side) for record in (first, second)]
+        assert binned[0].size == binned[1].size and binned[0].rank == binned[1].rank
+        assert binned[0].frequency != binned[1].frequency
     seconds = [record.run.seconds for record in (first, second)]
     for stage in ("pretrain", "search", "retrain"):
         assert getattr(seconds[0], stage) == getattr(seconds[1], stage)
