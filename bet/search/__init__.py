@@ -17,6 +17,7 @@ from bet.search.fitness import (
     usual_score,
 )
 from bet.search.loop import search, search_and_retrain, top_actions
+from bet.search.plus import Candidate, CandidateSpace, search_plus
 from bet.search.refit import (
     Trained,
     check_bytes,
@@ -33,10 +34,13 @@ from bet.search.selectors import (
     Selector,
     StatelessSelector,
 )
+from bet.search.surrogate import Surrogate, expected_improvement, fit_surrogate
 from bet.search.training import train_model
 from bet.search.trials import Trial, best_trial, cached, initialize_learner, train_whole_schedule
 
 __all__ = [
+    "Candidate",
+    "CandidateSpace",
     "Choice",
     "Effort",
     "Evaluated",
@@ -50,6 +54,7 @@ __all__ = [
     "Selector",
     "StageSeconds",
     "StatelessSelector",
+    "Surrogate",
     "Trained",
     "TrainingData",
     "Trial",
@@ -61,12 +66,15 @@ __all__ = [
     "evaluate_finetuned",
     "evaluate_trained",
     "evaluate_truncated",
+    "expected_improvement",
+    "fit_surrogate",
     "initialize_learner",
     "initialize_recommender",
     "load_or_pretrain",
     "refit",
     "search",
     "search_and_retrain",
+    "search_plus",
     "top_actions",
     "train_from_scratch",
     "train_model",

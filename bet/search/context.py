@@ -228,6 +228,14 @@ class SearchContext:
         shuffled = numpy_generator(self.settings.seed, "validation users").permutation(users)
         return keep_rows(validation, shuffled[: math.ceil(share * len(users))])
 
+    def search_rng(self, name: str, *more: str | int) -> np.random.Generator:
+        """A fresh generator for the search's stream ``name``: the same for every method, another
+        one for other data, backbones and budgets.
+        """
+        limits = repr((asdict(self.budget), self.byte_limit))
+        named = (name, self.data.digest, self.settings.backbone, limits, *more)
+        return numpy_generator(self.settings.seed, *named)
+
     def rank(self, model: Recommender) -> RankingMetrics:
         """Metrics of every user of ``selection``."""
         device = self.workspace.device
