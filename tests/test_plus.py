@@ -15,6 +15,7 @@ from bet.methods import METHODS
 from bet.methods.bet_plus import SizeCandidates
 from bet.methods.fixed import su, uniform_action
 from bet.search import (
+    Evaluated,
     SearchSettings,
     expected_improvement,
     fit_surrogate,
@@ -169,7 +170,8 @@ def test_the_search_is_what_the_record_says(context):
     result = METHODS["bet-plus"](context)
     rules = ["uniform", *["power law"] * 3, "users only", "items only"]
     names = [member.strategy for member in result.iterations]
-    assert names == [*(f"anchor: {rule}" for rule in rules), *["expected improvement"] * 3]
+    assert names[:6] == [f"anchor: {rule}" for rule in rules]
+    assert set(names[6:]) <= {"expected improvement", "expected improvement, best cut"}
     assert all((member.predicted is None) == (member.t <= 6) for member in result.iterations)
     short = {trial["t"] for trial in result.trials}
     assert 1 not in short and {5, 6} <= short and len(short) == len(result.trials) <= plus.SHORT
@@ -182,7 +184,8 @@ def test_the_search_is_what_the_record_says(context):
     )
     effort = result.effort
     assert (effort.finetunings, effort.trainings, effort.short_trainings) == (9, 3, len(short))
-    assert 3 <= effort.evaluations <= 3 * plus.SCREENED
+    screened = sum(name.endswith("best cut") for name in names)
+    assert 9 <= effort.evaluations <= 9 + screened * plus.SCREENED
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf", "ials"])
@@ -235,3 +238,35 @@ def test_a_selector_with_equal_fitness_has_no_surrogate(context):
     result = METHODS["bet-plus"](context)
     equal = [replace(member, fitness=0.5) for member in result.iterations]
     assert selector.choose(len(equal) + 1, equal).strategy == "prior: no surrogate"
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_cuts_are_looked_at_only_while_they_rank_as_training_does(context, monkeypatch, sign):
+    """Cuts that rank as the measured fitness does are followed; others are not."""
+    space, full = SizeCandidates(context), load_or_pretrain(context)
+    rng = np.random.default_rng(0)
+    population = [
+        Evaluated(t, action, "", None, value, value, None, 0.0)
+        for t, (action, value) in enumerate(
+            zip(space.sample(12, rng), np.linspace(0.2, 0.9, 12), strict=True), start=1
+        )
+    ]
+    selector = PlusSelector(context, space, full)
+    selector.cuts = [sign * member.fitness for member in population]
+    asked = []
+    monkeypatch.setattr(
+        PlusSelector, "_cut_quality", lambda self, action: asked.append(action) or len(asked)
+    )
+    choice = selector.choose(13, population)
+    assert choice.strategy == "expected improvement" + (", best cut" if sign > 0 else "")
+    assert len(asked) == (plus.SCREENED if sign > 0 else 0)
+    assert sign < 0 or choice.action is asked[-1]
+
+
+def test_a_context_with_empty_rows_shares_the_pretrained_model(context):
+    trained = load_or_pretrain(context)
+    (path,) = (context.workspace.cache / "backbones").glob("*.pt")
+    before = path.stat().st_mtime_ns
+    again = load_or_pretrain(context.with_empty_rows())
+    assert path.stat().st_mtime_ns == before
+    assert again.result.quality == trained.result.quality

@@ -3,6 +3,7 @@ model's quality (Eq. 12).
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from bet.actions import Allocation
 from bet.backbones import Recommender, truncate_recommender
@@ -26,6 +27,8 @@ def load_or_pretrain(context: SearchContext) -> Trained:
     folder = context.workspace.cache / "backbones"
     name = f"{context.settings.backbone}-{context.key}"
     full = context.without_budget().in_folder(folder)
+    # The same cached model for contexts that allow empty rows: the full table has none.
+    full = replace(full, budget=replace(full.budget, d_min=1))
     with locked(folder / name):
         return train_from_scratch(full, full.full_allocation, name)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
+from scipy.stats import spearmanr
 
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext
@@ -33,7 +34,8 @@ log = logging.getLogger(__name__)
 PARENTS = 3  # the best so far, whose mutations are considered; anchors to be finished come besides
 MUTATIONS = 100  # of each
 NEAR = 0.1  # the largest difference of a feature at which two actions are near copies
-SCREENED = 4  # promising actions whose cut of the full table is ranked; the best one is measured
+SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
+TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
 SHORT, QUARTER = 5, 0.25  # how many are trained for which share of the full table's epochs
 FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
 
@@ -71,11 +73,12 @@ class CandidateSpace(Protocol):
 
 class PlusSelector:
     """First the anchors. Then draws from the prior and mutations of the best are ordered by
-    expected improvement, near copies of measured actions and of one another left out; of the first
-    few the one whose cut of ``full`` ranks best is chosen.
+    expected improvement, near copies of measured actions and of one another left out, and the first
+    is chosen; or, while cuts of ``full`` rank the measured actions as they were measured, of the
+    first few the one whose cut is best.
 
-    Least squares have no use for a cut: there the first one is chosen (``full`` is None). Where no
-    surrogate can be fitted a draw from the prior is, and a warning says so.
+    Least squares have no use for a cut: there ``full`` is None. Where no surrogate can be fitted a
+    draw from the prior is chosen, and a warning says so.
     """
 
     name = "bet-plus"
@@ -83,7 +86,8 @@ class PlusSelector:
     def __init__(self, context: SearchContext, space: CandidateSpace, full: Trained | None):
         self.context, self.space, self.full = context, space, full
         self.anchors = space.anchors()
-        self.evaluations = 0  # cuts that were ranked
+        self.cuts: list[float] = []  # quality of the cut of every measured action
+        self.evaluations = 0  # of cuts
 
     def choose(self, t: int, population: Sequence[Evaluated]) -> Choice:
         if t <= len(self.anchors):
@@ -104,25 +108,36 @@ class PlusSelector:
         mean, deviation = surrogate.predict(features)
         best = surrogate.predict(known)[0].max()  # without the noise of single measurements
         order = np.argsort(-expected_improvement(mean, deviation, best), kind="stable")
-        screened = apart(order, features, known, SCREENED if self.full else 1)
-        chosen = max(screened, key=lambda i: self._cut_quality(actions[i]))  # the first of equals
-        return Choice(actions[chosen], "expected improvement", float(mean[chosen]))
+        trusted = self.full is not None and _rank_alike(self.cuts, fitness)
+        first, *others = apart(order, features, known, SCREENED if trusted else 1)
+        chosen, strategy = first, "expected improvement"
+        if others:
+            # The first among equals.
+            chosen = max([first, *others], key=lambda i: self._cut_quality(actions[i]))
+            strategy += ", best cut"
+        return Choice(actions[chosen], strategy, float(mean[chosen]))
 
     def _cut_quality(self, action: Action) -> float:
-        if self.full is None:
-            return 0.0
+        assert self.full is not None
         self.evaluations += 1
         ranked = evaluate_truncated(self.context, self.full, action.allocation)
         return ranked.means()["quality"]
 
     def learn(self, t: int, population: Sequence[Evaluated], ranked: RankingMetrics) -> None:
-        """Nothing: the surrogate is fitted anew for every choice."""
+        """Rank the cut of the action of iteration t; the surrogate is fitted anew for a choice."""
+        if self.full is not None:
+            self.cuts.append(self._cut_quality(population[-1].action))
 
     def state_dict(self) -> dict:
-        return {"evaluations": self.evaluations}
+        return {"cuts": self.cuts, "evaluations": self.evaluations}
 
     def load_state_dict(self, state: dict) -> None:
-        self.evaluations = state["evaluations"]
+        self.cuts, self.evaluations = list(state["cuts"]), state["evaluations"]
+
+
+def _rank_alike(cuts: Sequence[float], fitness: np.ndarray) -> bool:
+    """Whether both order the measured actions alike; equal cuts order nothing."""
+    return np.ptp(cuts) > 0 and spearmanr(cuts, fitness).statistic >= TRUSTED
 
 
 def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int) -> list[int]:
