@@ -36,7 +36,7 @@ MUTATIONS = 100  # of each
 NEAR = 0.1  # the largest difference of a feature at which two actions are near copies
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
-SHORT, QUARTER = 5, 0.25  # how many are trained for which share of the full table's epochs
+SHORT, QUARTER = 6, 0.25  # how many are trained for which share of the full table's epochs
 FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
 
 
@@ -243,22 +243,40 @@ def _epochs(full: Trained) -> int:
     return max(1, math.ceil(QUARTER * full.result.epoch))
 
 
-def _train_shortly(context: SearchContext, full: Trained, member: Evaluated) -> dict:
-    """The quality and seconds of training the action of ``member`` from scratch for a quarter of
-    the epochs, over which the rate falls to its floor; kept in the workspace.
+def evaluate_shortly_trained(
+    context: SearchContext, full: Trained, allocation: Allocation
+) -> RankingMetrics:
+    """Train a table of ``allocation`` from scratch for a quarter of the epochs that ``full`` was
+    best after, over which the rate falls to its floor, and rank on validation.
     """
-    allocation, epochs = member.action.allocation, _epochs(full)
-    name = f"short-{allocation.digest[:16]}"
+    epochs, workspace = _epochs(full), context.workspace
+    settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
+    model, name = initialize_recommender(context, allocation), _short_name(allocation)
+    train_model(
+        context,
+        model,
+        settings,
+        epochs=epochs,
+        checkpoint=workspace.folder / f"{name}.checkpoint.pt",
+        progress=workspace.label(name),
+    )
+    return context.rank(model)
+
+
+def _short_name(allocation: Allocation) -> str:
+    """Of the files of a short training."""
+    return f"short-{allocation.digest[:16]}"
+
+
+def _train_shortly(context: SearchContext, full: Trained, member: Evaluated) -> dict:
+    """``quality`` and ``seconds`` of a short training, kept in the workspace."""
+    allocation = member.action.allocation
 
     def train(context: SearchContext) -> dict:
-        settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
-        model = initialize_recommender(context, allocation)
-        checkpoint = context.workspace.folder / f"{name}.checkpoint.pt"
-        label = context.workspace.label(name)
-        train_model(context, model, settings, epochs=epochs, checkpoint=checkpoint, progress=label)
-        return {"quality": context.quality(model)}
+        ranked = evaluate_shortly_trained(context, full, allocation)
+        return {"quality": ranked.means()["quality"]}
 
-    return cached(context, name, train, settings=(epochs,))
+    return cached(context, _short_name(allocation), train, settings=(_epochs(full),))
 
 
 def _train_to_end(context: SearchContext, allocation: Allocation) -> Trained:
