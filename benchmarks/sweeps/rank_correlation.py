@@ -34,7 +34,7 @@ from bet.search import (
     evaluate_truncated,
     load_or_pretrain,
 )
-from bet.search.plus import evaluate_shortly_trained
+from bet.search.plus import evaluate_shortly_trained, evaluate_twice
 from bet.seeds import numpy_generator
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
@@ -48,6 +48,7 @@ SCORES: Scores = {
 TRAINED: Scores = {
     "trained": (load_or_pretrain, evaluate_trained),
     "a quarter of the epochs": (load_or_pretrain, evaluate_shortly_trained),
+    "both": (load_or_pretrain, evaluate_twice),
     "fine-tuned": (load_or_pretrain, evaluate_finetuned),
     "pre-trained": (load_or_pretrain, evaluate_truncated),
 }

@@ -40,7 +40,8 @@ class SizeCandidates:
         share = order.n_users / order.n
         found = [Candidate("uniform", uniform_action(context), finished=True)]
         found += [
-            Candidate("power law", powerlaw_action(context, alpha, share)) for alpha in ALPHAS
+            Candidate(f"power law {alpha}", powerlaw_action(context, alpha, share))
+            for alpha in ALPHAS
         ]
         if not context.budget.d_min:
             for rule, all_of_it in (("users only", 1.0), ("items only", 0.0)):

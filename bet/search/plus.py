@@ -1,10 +1,10 @@
-"""``bet-plus``: simple rules first, then actions of the largest expected improvement. The most
-promising are trained for a quarter of the epochs, and few of those to the end. Ours.
+"""``bet-plus``: simple rules first, then actions of the largest expected improvement; the fittest
+few are trained to the end. Ours.
 """
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from scipy.stats import spearmanr
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext
 from bet.search.fitness import (
+    evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
     load_or_pretrain,
@@ -26,7 +27,6 @@ from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Choice
 from bet.search.surrogate import expected_improvement, fit_surrogate
 from bet.search.training import train_model
-from bet.search.trials import cached
 from bet.training import RankingMetrics
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,14 @@ MUTATIONS = 100  # of each
 NEAR = 0.1  # the largest difference of a feature at which two actions are near copies
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
-SHORT, QUARTER = 6, 0.25  # how many are trained for which share of the full table's epochs
+QUARTER = 0.25  # of the full table's epochs: how long a short training takes
 FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An action that a simple ``rule`` gives, such as "power law"; the best of every rule is
-    trained for a quarter of the epochs. ``finished``: trained to the end whatever else is found.
+    """An action that a simple ``rule`` gives, such as "power law 0.3". ``finished``: trained to the
+    end whatever else is found.
     """
 
     rule: str
@@ -162,85 +162,74 @@ def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int
 
 
 def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
-    """Measure the anchors and T more actions, as other searches measure theirs. Train the most
-    promising for a quarter of the full table's epochs, and to the end every anchor that is to be
-    ``finished`` and the best of the others. The best of these on validation is the result, which is
-    therefore never below such an anchor.
+    """Measure T actions, anchors among them, but at least half as many besides the anchors. Train
+    to the end every anchor that is to be ``finished`` and the fittest of the others. The best of
+    these on validation is the result, which is therefore never below such an anchor.
 
-    With least squares every action is trained to the end when it is measured. An interrupted search
-    goes on where it was.
+    Actions are measured by ``evaluate_twice``; with least squares each is trained to the end
+    instead. An interrupted search goes on where it was.
     """
-    full, score = load_or_pretrain(context), usual_score(context)
-    by_squares, settings = score is evaluate_trained, context.settings.search
+    by_squares, full = usual_score(context) is evaluate_trained, load_or_pretrain(context)
+    score = evaluate_trained if by_squares else evaluate_twice
     selector = PlusSelector(context, space, None if by_squares else full)
-    longer = replace(settings, iterations=len(selector.anchors) + settings.iterations, curve=())
+    settings, anchors = context.settings.search, len(selector.anchors)
+    measured = max(settings.iterations, anchors + math.ceil(settings.iterations / 2))
+    longer = replace(settings, iterations=measured, curve=())
     wider = replace(context, settings=replace(context.settings, search=longer))
     population = search(wider, selector, full, score)
-    seconds = sum(member.seconds for member in population)
-    trials: list[Mapping[str, float]] = []
-    if by_squares:
-        finalists = top_actions(population, 1)
-    else:
-        reserved, others = _promising(selector, population)
-        short = {member.t: _train_shortly(context, full, member) for member in others}
-        trials = [{"t": t, "epochs": _epochs(full), "short": short[t]["quality"]} for t in short]
-        seconds += sum(state["seconds"] for state in short.values())
-        # A geometric mean: both qualities count alike, whatever their scales.
-        others.sort(key=lambda member: -member.quality * short[member.t]["quality"])
-        free = max(1, min(FINISHED, settings.top) - len(reserved))
-        finalists = [*reserved, *others[:free]]
-    retrained = {member.t: _train_to_end(context, member.action.allocation) for member in finalists}
+    finalists = top_actions(population, 1) if by_squares else _finalists(selector, population)
+    retrained: dict[int, Trained] = {}
+    for member in finalists:
+        allocation = member.action.allocation
+        # A score that trains to the end has left it in the workspace.
+        retrained[member.t] = train_from_scratch(context, allocation, retraining_name(allocation))
     winner = max(retrained, key=lambda t: (retrained[t].result.quality, -t))
-    stages = StageSeconds(full.result.seconds, seconds)
-    if by_squares:
-        effort = Effort(trainings=len(population))
-    else:
+    seconds = StageSeconds(full.result.seconds, sum(member.seconds for member in population))
+    effort = Effort(trainings=measured)
+    if not by_squares:
         taken = sum(trained.result.seconds for trained in retrained.values())
-        stages = replace(stages, retrain=taken)
-        effort = Effort(
-            finetunings=len(population),
-            trainings=len(retrained),
-            evaluations=selector.evaluations,
-            short_trainings=len(trials),
-        )
+        seconds = replace(seconds, retrain=taken)
+        effort = Effort(measured, len(retrained), selector.evaluations, short_trainings=measured)
     return MethodResult(
         trained=retrained[winner],
         context=context,
-        seconds=stages,
+        seconds=seconds,
         effort=effort,
         iterations=tuple(population),
         retrained=retrained,
-        winners={len(population): winner},
-        trials=tuple(trials),
+        winners={measured: winner},
     )
 
 
-def _promising(
-    selector: PlusSelector, population: Sequence[Evaluated]
-) -> tuple[list[Evaluated], list[Evaluated]]:
-    """The anchors that are to be finished; and, with the best of every other rule among them, the
-    fittest actions that are no near copies of one another.
+def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[Evaluated]:
+    """The anchors that are to be finished, and the fittest of the others, at least one, that are no
+    near copies of these or of one another.
     """
-    anchors = selector.anchors
-    reserved = [population[i] for i, anchor in enumerate(anchors) if anchor.finished]
+    anchors = enumerate(selector.anchors)
+    finalists = [population[i] for i, anchor in anchors if anchor.finished]
     ranked = top_actions(population, len(population))
-    best_of: dict[str, Evaluated] = {}
-    for member in ranked:
-        if member.t <= len(anchors) and not anchors[member.t - 1].finished:
-            best_of.setdefault(anchors[member.t - 1].rule, member)
-    taken = {member.t for member in [*reserved, *best_of.values()]}
+    left = np.array([member.t - 1 for member in ranked if member not in finalists])
     features = selector.space.features([member.action for member in population])
-    known = features[[t - 1 for t in sorted(taken)]]
-    left = np.array([member.t - 1 for member in ranked if member.t not in taken], dtype=int)
-    others = list(best_of.values())
-    if (free := max(1, SHORT - len(others))) and len(left):
-        others += [population[i] for i in apart(left, features, known, free)]
-    return reserved, others
+    known = features[[member.t - 1 for member in finalists]]
+    top = min(FINISHED, selector.context.settings.search.top)
+    chosen = apart(left, features, known, max(1, top - len(finalists)))
+    return [*finalists, *(population[i] for i in chosen)]
 
 
-def _epochs(full: Trained) -> int:
-    """Of a short training."""
-    return max(1, math.ceil(QUARTER * full.result.epoch))
+def evaluate_twice(context: SearchContext, full: Trained, allocation: Allocation) -> RankingMetrics:
+    """Fine-tune the cut of the full model, train a table of ``allocation`` shortly, and rank on
+    validation with both: every user counts twice. Together they rank actions better than each does
+    (``benchmarks/README.md``): a cut favors actions that resemble the full model's prefixes.
+    """
+    parts = [
+        measure(context, full, allocation)
+        for measure in (evaluate_finetuned, evaluate_shortly_trained)
+    ]
+    return RankingMetrics(
+        np.concatenate([part.users for part in parts]),
+        np.concatenate([part.n_positives for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+    )
 
 
 def evaluate_shortly_trained(
@@ -249,36 +238,8 @@ def evaluate_shortly_trained(
     """Train a table of ``allocation`` from scratch for a quarter of the epochs that ``full`` was
     best after, over which the rate falls to its floor, and rank on validation.
     """
-    epochs, workspace = _epochs(full), context.workspace
+    epochs = max(1, math.ceil(QUARTER * full.result.epoch))
     settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
-    model, name = initialize_recommender(context, allocation), _short_name(allocation)
-    train_model(
-        context,
-        model,
-        settings,
-        epochs=epochs,
-        checkpoint=workspace.folder / f"{name}.checkpoint.pt",
-        progress=workspace.label(name),
-    )
+    model = initialize_recommender(context, allocation)
+    train_model(context, model, settings, epochs=epochs)
     return context.rank(model)
-
-
-def _short_name(allocation: Allocation) -> str:
-    """Of the files of a short training."""
-    return f"short-{allocation.digest[:16]}"
-
-
-def _train_shortly(context: SearchContext, full: Trained, member: Evaluated) -> dict:
-    """``quality`` and ``seconds`` of a short training, kept in the workspace."""
-    allocation = member.action.allocation
-
-    def train(context: SearchContext) -> dict:
-        ranked = evaluate_shortly_trained(context, full, allocation)
-        return {"quality": ranked.means()["quality"]}
-
-    return cached(context, _short_name(allocation), train, settings=(_epochs(full),))
-
-
-def _train_to_end(context: SearchContext, allocation: Allocation) -> Trained:
-    """Trained from scratch; what the workspace has is not trained again."""
-    return train_from_scratch(context, allocation, retraining_name(allocation))
