@@ -4,6 +4,7 @@ from bet.actions.action import Action
 from bet.actions.allocation import Allocation, keep_largest
 from bet.actions.budget import PER_ENTITY, Budget, bounds_serving, parse_budget, parse_bytes
 from bet.actions.families import FAMILIES, Family
+from bet.actions.features import quarters, size_features
 from bet.actions.histogram import allocate_histogram, sample_histogram
 from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
@@ -27,11 +28,13 @@ __all__ = [
     "bounds_serving",
     "parse_budget",
     "parse_bytes",
+    "quarters",
     "ranked_action",
     "relative_sizes",
     "row_lengths",
     "sample_action",
     "sample_actions",
     "sample_histogram",
+    "size_features",
     "split_budget",
 ]

@@ -6,6 +6,7 @@ from functools import partial
 
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
+from bet.methods.bet_plus import bet_plus
 from bet.methods.blend import blend
 from bet.methods.ciess import ciess
 from bet.methods.ease import ease
@@ -74,6 +75,7 @@ _ALL = (
     Method("bet", bet, "searched sizes, DeepSets predictor", _BET, version=2),
     Method("bet-random", bet_random, "BET without a predictor", _BET, version=2),
     Method("bet-simple", bet_simple, "BET, predictor sees sizes only", _BET, version=2),
+    Method("bet-plus", bet_plus, "searched sizes, simple rules first", "ours"),
     Method("magnitude", magnitude, "largest numbers", "Han et al., NeurIPS 2015", elementwise=True),
     Method("pep", pep, "learned thresholds of numbers", "Liu et al., ICLR 2021", elementwise=True),
     Method("optembed", optembed, "rows, then sizes", _LYU, unbudgeted=True, version=2),

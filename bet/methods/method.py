@@ -21,6 +21,7 @@ BY_LEAST_SQUARES = (
     "bet",
     "bet-random",
     "bet-simple",
+    "bet-plus",
     "uniform-fp16",
     "uniform-int8",
     "uniform-int4",

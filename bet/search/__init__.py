@@ -10,6 +10,7 @@ from bet.search.fitness import (
     usual_score,
 )
 from bet.search.loop import search, search_and_retrain, top_actions
+from bet.search.plus import Candidate, CandidateSpace, search_plus
 from bet.search.refit import (
     Trained,
     check_bytes,
@@ -28,6 +29,7 @@ from bet.search.selectors import (
     StatelessSelector,
 )
 from bet.search.settings import RunSettings, SearchSettings
+from bet.search.surrogate import Surrogate, expected_improvement, fit_surrogate
 from bet.search.training import train_model
 from bet.search.trials import (
     Trial,
@@ -39,6 +41,8 @@ from bet.search.trials import (
 )
 
 __all__ = [
+    "Candidate",
+    "CandidateSpace",
     "Choice",
     "Effort",
     "Evaluated",
@@ -53,6 +57,7 @@ __all__ = [
     "Selector",
     "StageSeconds",
     "StatelessSelector",
+    "Surrogate",
     "Trained",
     "TrainingData",
     "Trial",
@@ -64,12 +69,15 @@ __all__ = [
     "evaluate_finetuned",
     "evaluate_trained",
     "evaluate_truncated",
+    "expected_improvement",
+    "fit_surrogate",
     "initialize_learner",
     "initialize_recommender",
     "load_or_pretrain",
     "refit",
     "search",
     "search_and_retrain",
+    "search_plus",
     "top_actions",
     "train_from_scratch",
     "train_model",

@@ -110,6 +110,8 @@ def load_or_pretrain(context: SearchContext) -> Trained:
 def _of_full_table(context: SearchContext) -> SearchContext:
     """The context that the full table itself is trained in."""
     full = context.without_budget().in_folder(context.workspace.cache / "backbones")
+    # The same cached model for contexts that allow empty rows: the full table has none.
+    full = replace(full, budget=replace(full.budget, d_min=1))
     settings = full.settings
     if not settings.warm_start:
         return full

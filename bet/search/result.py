@@ -43,6 +43,7 @@ class Effort:
     finetunings: int = 0
     trainings: int = 0  # from scratch
     evaluations: int = 0  # on validation, of models that were not trained for it
+    short_trainings: int = 0  # from scratch, for a part of the epochs
 
     def __add__(self, other: "Effort") -> "Effort":
         return Effort(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -106,6 +106,7 @@ class Effort(Part, frozen=True):
     finetunings: Count
     trainings: Count
     evaluations: Count = 0
+    short_trainings: Count = 0  # for a part of the epochs
 
 
 class Metrics(Part, frozen=True, rename=lambda name: name.replace("_at_", "@")):

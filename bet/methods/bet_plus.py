@@ -1,0 +1,83 @@
+"""``bet-plus``: a search over float32 sizes that starts from the simple rules, with a Gaussian
+process for a surrogate. Ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bet.actions import Action, quarters, ranked_action, sample_actions, size_features, split_budget
+from bet.backbones import BACKBONES
+from bet.methods.fixed import uniform_action
+from bet.methods.powerlaw import powerlaw_action
+from bet.search import Candidate, MethodResult, SearchContext, search_plus
+
+ALPHAS = (0.15, 0.3, 0.5)  # of the power law, at the users' share of the uniform table
+DEVIATIONS = (0.1, 0.3, 1.0)  # of the logarithms that a mutation adds, one of them each
+
+
+def bet_plus(context: SearchContext) -> MethodResult:
+    """Anchors, expected improvement, and training in rungs (``bet.search.plus.search_plus``). Where
+    the backbone propagates, rows may be empty.
+    """
+    if BACKBONES[context.settings.backbone].reads_graph:
+        context = context.with_empty_rows()
+    return search_plus(context, SizeCandidates(context))
+
+
+@dataclass(frozen=True)
+class SizeCandidates:
+    """Sizes within the budget of ``context``, all of it used; empty rows where it allows them."""
+
+    context: SearchContext
+
+    def anchors(self) -> list[Candidate]:
+        """The uniform table, which is always finished, power laws of frequency and, with empty
+        rows, users only and items only.
+        """
+        context, order = self.context, self.context.data.order
+        share = order.n_users / order.n
+        found = [Candidate("uniform", uniform_action(context), finished=True)]
+        found += [
+            Candidate(f"power law {alpha}", powerlaw_action(context, alpha, share))
+            for alpha in ALPHAS
+        ]
+        if not context.budget.d_min:
+            for rule, all_of_it in (("users only", 1.0), ("items only", 0.0)):
+                # A side may not be able to hold all columns.
+                if 0 in split_budget(context.budget, order.n_users, all_of_it):
+                    found.append(Candidate(rule, powerlaw_action(context, 0.0, all_of_it)))
+        return found
+
+    def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
+        """As Algorithm 1 does."""
+        return sample_actions(self.context.data.order, self.context.budget, m, rng)
+
+    def mutate(self, action: Action, m: int, rng: np.random.Generator) -> list[Action]:
+        """Every quarter of ranks of each side is multiplied by a factor, smoothly from one to the
+        next, and so is the odds of the users' share; then the budget is handed out anew.
+        """
+        return [self._mutant(action, rng) for _ in range(m)]
+
+    def _mutant(self, action: Action, rng: np.random.Generator) -> Action:
+        order, deviation = self.context.data.order, rng.choice(DEVIATIONS)
+        users = _scaled(action.user_sizes[order.users], deviation, rng)
+        items = _scaled(action.item_sizes[order.items], deviation, rng)
+        share = float(action.user_sizes.sum(dtype=np.int64)) / max(action.allocation.total, 1)
+        if 0 < share < 1:
+            share = 1 / (1 + (1 / share - 1) * np.exp(rng.normal(0.0, deviation)))
+        return ranked_action(
+            order, self.context.budget, users, items, float(share), mutation=float(deviation)
+        )
+
+    def features(self, actions: Sequence[Action]) -> np.ndarray:
+        return size_features(self.context.data.order, actions)
+
+
+def _scaled(sizes: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:
+    """``sizes`` (k,) by rank times a random curve, again in falling order."""
+    ranks = np.arange(len(sizes))
+    centers = [quarter.mean() for quarter in quarters(ranks)]
+    curve = np.interp(ranks, centers, rng.normal(0.0, deviation, len(centers)))
+    return -np.sort(-sizes * np.exp(curve))
