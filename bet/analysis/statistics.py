@@ -144,10 +144,11 @@ def differences(
         by_run[", ".join(str(run[name]) for name in RUN)] = next(sides) - next(sides)
     if not by_run:
         return pd.DataFrame()
-    runs = pd.DataFrame(by_run).dropna().T
-    splits = both["seed"].astype(str).to_numpy()
-    one_split = len(runs) > 1 and len(set(splits)) == 1
-    return runs if one_split else runs.groupby(splits).mean()
+    runs, splits = pd.DataFrame(by_run).dropna(), both["seed"].astype(str).to_numpy()
+    if len(both) == 1 or len(set(splits)) > 1:
+        of_splits = {split: runs.loc[:, splits == split] for split in splits}
+        runs = pd.DataFrame({split: of_one.mean(axis=1) for split, of_one in of_splits.items()})
+    return runs.T
 
 
 def between(
