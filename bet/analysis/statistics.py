@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,7 +76,8 @@ def duels(
     fought = []
     cells = results.tested(in_bytes=method in IN_BYTES)
     for setting, block in cells.groupby(_SETTING, sort=False):
-        rival = best_competitor(block, method, opponents)
+        has_run = (block["method"] == method).any()
+        rival = best_competitor(block, method, opponents) if has_run else None
         if rival is None:
             continue
         ours, theirs = (block[block["method"] == name] for name in (method, rival))
@@ -96,7 +98,7 @@ def compare(
     rows = []
     for duel in duels(results, metric, method, opponents):
         runs = duel.differences
-        row = dict(zip(_SETTING, duel.setting, strict=True))
+        row: dict[str, Any] = dict(zip(_SETTING, duel.setting, strict=True))
         row |= {name: getattr(duel, name) for name in _OF_DUEL}
         row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
         rows.append(row | _numbers(runs))
@@ -123,8 +125,8 @@ def overall(
         users = reduce(pd.Index.intersection, (frame.columns for frame in frames))
         if len(runs):
             mean = sum(frame.loc[runs, users].to_numpy() for frame in frames) / len(frames)
-            names = dict(zip(_SETTING[:2], group, strict=True)) | {"settings": len(frames)}
-            rows.append(names | _numbers(pd.DataFrame(mean)))
+            names: dict[str, Any] = dict(zip(_SETTING[:2], group, strict=True))
+            rows.append(names | {"settings": len(frames)} | _numbers(pd.DataFrame(mean)))
     return pd.DataFrame(rows, columns=[*_SETTING[:2], "settings", *_NUMBERS])
 
 
