@@ -79,8 +79,8 @@ def best_tables(results: Results, group: Group) -> pd.DataFrame:
     per entity, both chosen on validation.
 
     A share is the mean NDCG@20 on test over the full table's, with whether it is equivalent;
-    difference: packed minus float32 per user, with its interval. Packed columns are empty where none
-    has run.
+    difference: packed minus float32 per user, with its interval. Packed columns are empty where
+    none has run.
     """
     rows = []
     for backbone, cells in group.of(results.by_bytes).groupby("backbone", sort=False):
@@ -136,8 +136,8 @@ def training_ends(results: Results, group: Group) -> pd.DataFrame:
 
 
 def curves(results: Results, group: Group) -> pd.DataFrame:
-    """Quality on validation by ``epoch`` of full tables and of ``su`` under the smallest budget that
-    it has: backbone, method, budget, seed, epoch, quality; of models evaluated at least four times.
+    """Quality on validation by ``epoch`` of full tables and of ``su`` under its smallest budget:
+    backbone, method, budget, seed, epoch, quality; of models evaluated at least four times.
     """
     cells = group.of(results.main)
     cells = cells[cells["finished"]]

@@ -12,8 +12,8 @@ MARGIN = 0.01  # of the full table's NDCG@20: what is equivalent to it differs b
 
 @dataclass(frozen=True)
 class Paired:
-    """A mean ``difference`` over ``runs`` and ``users``, with its standard ``error`` and ``freedom``
-    (degrees of freedom of Student's t).
+    """A mean ``difference`` over ``runs`` and ``users``, with its standard ``error`` and
+    ``freedom`` (degrees of freedom of Student's t).
     """
 
     difference: float
@@ -56,8 +56,8 @@ def paired(differences: np.ndarray) -> Paired:
 
     Percentiles of resamples of three runs cannot reach beyond the three, so intervals and p are of
     Student's t instead, its degrees of freedom by Satterthwaite's formula: about r - 1 where runs
-    differ most, about u - 1 where users do. p is of the mean, which is what is reported; a rank test
-    over users would say nothing of runs.
+    differ most, about u - 1 where users do. p is of the mean, which is what is reported; a rank
+    test over users would say nothing of runs.
 
     >>> two = paired(np.array([[0.0, 2.0], [2.0, 4.0]]))  # run means 1 and 3, user means 1 and 3
     >>> two.difference, two.error**2, two.freedom  # (2 / 2 + 2 / 2 + 0), 2^2 / (1 / 1 + 1 / 1)

@@ -80,8 +80,8 @@ class Results:
 
     @cached_property
     def main(self) -> pd.DataFrame:
-        """The cells with the profile's own T and m and one seed for all, under a budget of parameters
-        or none.
+        """The cells with the profile's own T and m and one seed for all, under a budget of
+        parameters or none.
         """
         return self._usual[~_in_bytes(self._usual["budget"])]
 

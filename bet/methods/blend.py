@@ -101,7 +101,9 @@ def _tuned_filter(context: SearchContext) -> MethodResult:
     share = context.settings.training.validation_share
     shared = replace(
         context,
-        settings=replace(context.settings, backbone=NO_BACKBONE, training=ReferenceSettings(share)),
+        settings=replace(
+            context.settings, backbone=NO_BACKBONE, training=ReferenceSettings(share)
+        ),
         budget=Budget(budget.n, budget.n, d_max=1),  # that of a table does not matter here
         byte_limit=None,
         id_layout=(),

@@ -1,4 +1,5 @@
-"""A file that recommends: the best items for users that it knows, for new ones, and beside items."""
+"""A file that recommends: the best items for users that it knows, for new ones, and beside items.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -68,5 +68,9 @@ def _at_bits(task: Task, tried: Tried, history: bool) -> Iterable[Candidate | No
     fewer = task.limit < base.n_bytes
     for bits in (base.bits, base.bits // 2 if fewer else base.bits * 2):
         if bits in ALS.bits:
-            made = candidate(task, base.family, bits, settings=base.settings, history=history)
-            yield made or candidate(task, base.family, bits, settings=base.settings, history=False)
+            made = candidate(
+                task, base.family, bits, settings=base.settings, history=history
+            )
+            yield made or candidate(
+                task, base.family, bits, settings=base.settings, history=False
+            )

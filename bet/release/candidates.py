@@ -169,7 +169,9 @@ def smallest_bytes(task: Task, family: Family) -> int:
     return replace(layout, table_bytes=table).file_bytes
 
 
-def _layout(task: Task, family: Family, settings: FitSettings, history: bool) -> RecommenderLayout:
+def _layout(
+    task: Task, family: Family, settings: FitSettings, history: bool
+) -> RecommenderLayout:
     """Of the file, without its table; facts that are not known yet with as many digits as they may
     have.
     """

@@ -96,7 +96,9 @@ def _by_gradients(
     return vectors, stage.best_of(rows)
 
 
-def _weigh_histories(task: Task, best: Mapping[str, Tried]) -> tuple[Tried, GateDecision | None]:
+def _weigh_histories(
+    task: Task, best: Mapping[str, Tried]
+) -> tuple[Tried, GateDecision | None]:
     """The best with histories, unless one without them is better for unseen users."""
     sides = []
     for history in (True, False):

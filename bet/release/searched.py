@@ -39,7 +39,9 @@ def search(task: Task, simple: Tried, ends: float) -> tuple[Tried | None, str | 
     iterations = min(MOST_ITERATIONS, int((ends - time.monotonic()) / (1.5 * seconds)) - 3)
     if iterations < LEAST_ITERATIONS:
         return None, TOO_LATE
-    settings = replace(base.context.settings, search=SearchSettings(iterations=iterations, top=TOP))
+    settings = replace(
+        base.context.settings, search=SearchSettings(iterations=iterations, top=TOP)
+    )
     context = replace(base.context, settings=settings).in_folder(
         task.workspace.folder / f"search-{base.key}-{iterations}"
     )

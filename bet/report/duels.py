@@ -50,8 +50,8 @@ def does_bet_plus_pay(results: Results) -> list[str]:
 def _answers(
     results: Results, method: str, question: str, no: str, *, deciding: Names, further: Names
 ) -> list[str]:
-    """A sentence per group: ``method`` against the opponents of ``deciding``, the strongest of which
-    gives the answer, and of ``further``.
+    """A sentence per group: ``method`` against the opponents of ``deciding``, the strongest of
+    which gives the answer, and of ``further``.
     """
     sentences, opponents = [], deciding | further
     for group in results.groups:
@@ -106,4 +106,5 @@ def _duel(tests: pd.DataFrame, mean: pd.DataFrame, opponent: str) -> str:
     if mean.empty:
         return f"{sentence}, with a mean difference of {tests['difference'].mean():+.4f}."
     (low, high), difference = mean[["low", "high"]].iloc[0], mean["difference"].item()
-    return f"{sentence}; over all of them the mean difference is {difference:+.4f} {interval(low, high)}."
+    sentence += f"; over all of them the mean difference is {difference:+.4f}"
+    return f"{sentence} {interval(low, high)}."

@@ -164,13 +164,15 @@ def quality_against_epochs(results: Results, group: Group) -> Figure | None:
     figure, axes = panels(len(backbones))
     for backbone, axis in zip(backbones, axes, strict=True):
         on_axis = points[points["backbone"] == backbone]
-        for (method, budget, _), curve in on_axis.groupby(["method", "budget", "seed"], sort=False):
-            label = "full table" if budget == NO_BUDGET else f"{method}, {budget} sparsity"
+        for (method, _), curve in on_axis.groupby(["method", "seed"], sort=False):
+            label = "full table" if method == "full" else "su at its smallest budget"
             drawn = look(str(method)) | {"markersize": 2, "label": label}
             axis.plot(curve["epoch"], curve["quality"], **drawn)
             best = curve.loc[curve["quality"].idxmax()]
             axis.plot(best["epoch"], best["quality"], "o", mfc="none", color=drawn["color"])
-        axis.set(title=BACKBONES[backbone], xlabel="epoch (of iALS: sweep)", ylim=(0, None))
+        narrow = "".join(f", su at {b}" for b in dict.fromkeys(on_axis["budget"]) if b != NO_BUDGET)
+        unit = "sweep" if backbone == "ials" else "epoch"
+        axis.set(title=f"{BACKBONES[backbone]}{narrow}", xlabel=unit)
     axes[0].set_ylabel("quality on validation")
     finish(figure, str(group), axes)
     return figure

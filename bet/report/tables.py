@@ -23,8 +23,8 @@ from bet.report.table import (
 
 RIVAL = (
     "the competitor with the best quality on validation, mean over seeds. It is that of the table "
-    "that a method keeps: the best of those it trained, or of su, sr and uniform tables the only one "
-    "(the column of trainings says of how many)"
+    "that a method keeps: the best of those it trained, or the only one of su, sr and uniform "
+    "tables (the column of trainings says of how many)"
 )
 OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the comparison is about
     "bet": {
@@ -190,7 +190,7 @@ def ranks(results: Results) -> Table | None:
     caption = (
         f"Average rank by {LONG[METRIC]} on test, 1 is best, over the {averages.blocks} settings "
         "(dataset, backbone, budget; protocol clean, mean over seeds) that all methods shown have "
-        f"finished, {_of_data(blocks)}. Were they, Friedman's test would give p = {averages.p:.2g}, "
+        f"finished, {_of_data(blocks)}. Were they, Friedman's test would give p = {averages.p:.2g} "
         "and two methods would differ at the 5 % level if their average ranks were more than "
         f"{averages.difference:.2f} apart (Nemenyi)."
     )

@@ -90,7 +90,9 @@ def _room(cell: Cell, split: Split, d_max: int, limit: int) -> int:
     # Rows keep the order of the data that they are searched on, also in a model of more data.
     order = FrequencyOrder.of(split.train).entities
     coded = coded_in_order(interactions, np.arange(len(order)) if served_as == "hashed" else order)
-    room = table_room(BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend")
+    room = table_room(
+        BACKBONES[cell.backbone], d_max, coded, limit, blended=served_as == "blend"
+    )
     if room <= 0:
         raise BetError(
             f"a budget of {limit:,} bytes to serve leaves nothing for a table: what else a server "

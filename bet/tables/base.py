@@ -55,7 +55,6 @@ class Table(nn.Module):
         the file holds them, rounded, instead of ego embeddings.
         """
         return vectors
-
     def ego_rows(self, part: slice) -> Tensor:
         """The ego embeddings of the entities in ``part``, (m, copies * width), as ``forward`` has
         them, without a gradient.
