@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from test_readme import section, table_rows
+from committed import section, table_rows
 
 from bet.__main__ import main
 from bet.data import from_pairs

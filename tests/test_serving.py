@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from made_up import ENTITIES, only_cells, sized_study
 
 from bet.actions import Allocation
-from bet.analysis import statistics
 from bet.analysis.answers import SIZES, best_tables, best_to_serve
 from bet.analysis.results import REFERENCE, TABLE_BYTES, TO_SERVE
 from bet.methods import IN_BYTES
@@ -99,7 +98,6 @@ def test_the_best_that_fits_is_the_best_that_fits(search_record, points, graph):
         content["metrics"]["validation"]["quality"] = 0.9 - content["metrics"]["test"]["ndcg@20"]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(statistics, "RESAMPLES", 2)
         quality = {name: {_budget(name): point} for name, point in points.items()}
         cells, results = sized_study(search_record, quality, graph=graph, change=change)
         only_cells(patch, cells)

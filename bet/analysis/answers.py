@@ -17,17 +17,19 @@ from bet.analysis.results import (
     Group,
     Results,
 )
-from bet.analysis.statistics import best_cells, best_on_validation, between
-from bet.analysis.summaries import SETTING
+from bet.analysis.statistics import best_cells, best_on_validation, between, is_equivalent
+from bet.analysis.summaries import SETTING, share
 from bet.methods import IN_BYTES
 
 SIZES = (6.4, 12.8, 25.6, 51.2, 102.4)  # bytes per entity to serve
+EVALUATIONS = 4  # of a model while it trains: fewer make no curve
 NEAR = 0.05  # bytes per entity within which two limits are the same
 PAIRED = ["difference", "low", "high"]
 _BEST = ["at most", *SETTING, "holds", TO_SERVE, TABLE_BYTES, "recall@20", METRIC, "of full"]
+_BEST += ["equivalent"]
 _BEST += ["rival backbone", "rival", "rival " + METRIC, *PAIRED]
 _TABLES = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
-_TABLES += ["packed", "packed_share", *PAIRED]
+_TABLES += ["float32_equivalent", "packed", "packed_share", "packed_equivalent", *PAIRED]
 
 
 @lru_cache(maxsize=64)  # tables and sentences ask for the same ones
@@ -37,7 +39,8 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     be the same. The last size only where it changes the answer.
 
     Both are chosen on validation, of equals the smaller; a number is the mean over the seeds.
-    ``of full``: NDCG@20 over the full LightGCN's; ``difference``: best minus rival per user.
+    ``of full``: NDCG@20 over the full LightGCN's, and whether it is ``equivalent``;
+    ``difference``: best minus rival per user.
     """
     cells = group.of(results.by_bytes)
     full = cells[(cells["backbone"] == "lightgcn") & (cells["method"] == "full")]
@@ -52,12 +55,13 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
         table = best_cells(fits[_searched_or_float32(fits)], SETTING)
         means = best[[TO_SERVE, TABLE_BYTES, "recall@20", METRIC]].mean()
         row = {"at most": size, **best[SETTING].iloc[0], **means}
-        row |= {"holds": best["serving form"].iloc[0], "of full": _share(best, full)}
+        row |= {"holds": best["serving form"].iloc[0], "of full": share(best, full)}
+        row |= {"equivalent": is_equivalent(results, best, full)}
         if set(table["seed"]) & set(best["seed"]):
             names = {"rival backbone": table["backbone"].iloc[0], "rival": table["method"].iloc[0]}
             row |= names | {"rival " + METRIC: table[METRIC].mean()}
             if not (best[SETTING].iloc[0] == table[SETTING].iloc[0]).all():
-                row |= vars(between(results, best, table, metric=METRIC))
+                row |= between(results, best, table, metric=METRIC)
         if size != SIZES[-1] or not rows or any(rows[-1][name] != row[name] for name in SETTING):
             rows.append(row)
     return pd.DataFrame(rows, columns=_BEST)
@@ -74,8 +78,9 @@ def best_tables(results: Results, group: Group) -> pd.DataFrame:
     the best ``packed`` method (quantized, coded, hashed) whose files are limited to as many bytes
     per entity, both chosen on validation.
 
-    A share is the mean NDCG@20 on test over the full table's; difference: packed minus float32 per
-    user, with its interval. Packed columns are empty where none has run.
+    A share is the mean NDCG@20 on test over the full table's, with whether it is equivalent;
+    difference: packed minus float32 per user, with its interval. Packed columns are empty where
+    none has run.
     """
     rows = []
     for backbone, cells in group.of(results.by_bytes).groupby("backbone", sort=False):
@@ -92,20 +97,15 @@ def best_tables(results: Results, group: Group) -> pd.DataFrame:
             row: dict[str, Any] = {"backbone": backbone, "sparsity": budget, "bytes": size}
             if both := seeds & set(ours["seed"]):
                 seeds = both
-                row |= vars(between(results, ours, theirs, metric=METRIC))
+                row |= between(results, ours, theirs, metric=METRIC)
                 row["packed"] = ours["method"].iloc[0]
-                row["packed_share"] = _share(ours, full, seeds)
+                row["packed_share"] = share(ours, full, seeds)
+                row["packed_equivalent"] = is_equivalent(results, ours, full)
             row["float32"] = theirs["method"].iloc[0]
-            row["float32_share"] = _share(theirs, full, seeds)
+            row["float32_share"] = share(theirs, full, seeds)
+            row["float32_equivalent"] = is_equivalent(results, theirs, full)
             rows.append(row)
     return pd.DataFrame(rows, columns=_TABLES)
-
-
-def _share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int] | None = None) -> float:
-    """Mean quality of ``cells`` over that of ``full``, of ``seeds`` or those that both have."""
-    seeds = set(cells["seed"]) & set(full["seed"]) if seeds is None else seeds
-    of_seeds = [side.loc[side["seed"].isin(seeds), METRIC] for side in (cells, full)]
-    return of_seeds[0].mean() / of_seeds[1].mean()
 
 
 def shown_methods(cells: pd.DataFrame, always: tuple[str, ...], most: int) -> list[str]:
@@ -133,6 +133,24 @@ def training_ends(results: Results, group: Group) -> pd.DataFrame:
     return frame.groupby("backbone").agg(
         models=("last", "size"), best=("last", "sum"), gain=("gain", "mean")
     )
+
+
+def curves(results: Results, group: Group) -> pd.DataFrame:
+    """Quality on validation by ``epoch`` of full tables and of ``su`` under its smallest budget:
+    backbone, method, budget, seed, epoch, quality; of models evaluated at least four times.
+    """
+    cells = group.of(results.main)
+    cells = cells[cells["finished"]]
+    equal = cells[cells["method"] == "su"]
+    narrow = equal[equal["limit"] == equal.groupby("backbone")["limit"].transform("min")]
+    rows = []
+    for cell_id, cell in pd.concat([cells[cells["method"] == "full"], narrow]).iterrows():
+        record = results.record(str(cell_id))
+        curve = () if record is None else record.learning_curve
+        names = tuple(cell[[*SETTING, "seed"]])
+        if len(curve) >= EVALUATIONS:
+            rows += [(*names, point.epoch, point.quality) for point in curve]
+    return pd.DataFrame(rows, columns=[*SETTING, "seed", "epoch", "quality"])
 
 
 def budget_use(results: Results) -> pd.Series:

@@ -17,13 +17,15 @@ from bet.study.unreached import Unreached
 METRICS = ("recall@5", "ndcg@5", "recall@20", "ndcg@20")  # as in the paper; records hold more
 METRIC = "ndcg@20"  # of tests, ranks, shares and figures
 NAMES = ("dataset", "backbone", "budget", "method", "seed", "protocol", "iterations", "actions")
+# What tells the runs of one setting apart. None: as the seed of the split.
+RUN = ["seed", "init_seed", "search_seed"]
 NO_BUDGET = "none"  # label of a table without a budget, so that it groups like one
 REFERENCE = "references"  # label of the backbone of what has none
 TO_SERVE = "bytes to serve per entity"
 TABLE_BYTES = "table bytes per entity"
-_DERIVED = ("validation", "entities", TO_SERVE, TABLE_BYTES)
+_DERIVED = ("validation", "entities", TO_SERVE, TABLE_BYTES, "candidates")
 _OPTIONAL = ["iterations", "actions", "pretrain_seconds", "search_seconds", "retrain_seconds"]
-_OPTIONAL += [TO_SERVE]
+_OPTIONAL += [*RUN[1:], TO_SERVE]
 
 
 @dataclass(frozen=True)
@@ -59,34 +61,61 @@ class Results:
         references last; index: cell id.
 
         ``budget`` is ``NO_BUDGET`` without one, ``backbone`` of a reference ``REFERENCE``; NaN
-        ``iterations`` or ``actions``: the profile's; NaN ``TO_SERVE``: an older record.
+        ``iterations`` or ``actions``: the profile's; NaN ``init_seed`` or ``search_seed``: as the
+        seed; NaN ``TO_SERVE``: an older record. ``candidates``: of how many trained tables the
+        validation quality is the highest.
         """
         rows = []
         for cell in sorted(PROFILES[self.profile].cells, key=lambda c: c.backbone == NO_BACKBONE):
             record = self.record(cell.id)
             numbers = {} if record is None else scalars(record) | _derived(record)
-            names = {name: getattr(cell, name) for name in NAMES}
+            # Cells of older versions have the one seed.
+            names = {name: getattr(cell, name, None) for name in (*NAMES, *RUN)}
             names |= {"budget": cell.budget or NO_BUDGET}
             names |= {"backbone": REFERENCE} if cell.backbone == NO_BACKBONE else {}
             rows.append(numbers | names | {"cell_id": cell.id, "finished": record is not None})
-        known = dict.fromkeys(["cell_id", *NAMES, "finished", *columns(), *_DERIVED])
+        known = dict.fromkeys(["cell_id", *NAMES, *RUN, "finished", *columns(), *_DERIVED])
         frame = pd.DataFrame(rows, columns=list(known)).set_index("cell_id")
         return frame.astype(dict.fromkeys(_OPTIONAL, float))  # None is NaN, where all are, too
 
     @cached_property
     def main(self) -> pd.DataFrame:
-        """The cells with the profile's own T and m, under a budget of parameters or none."""
-        budgets = self._usual["budget"]
-        in_bytes = budgets.str.endswith(PER_ENTITY) | budgets.map(bounds_serving).astype(bool)
-        return self._usual[~in_bytes]
+        """The cells with the profile's own T and m and one seed for all, under a budget of
+        parameters or none.
+        """
+        return self._usual[~_in_bytes(self._usual["budget"])]
 
     @cached_property
     def by_bytes(self) -> pd.DataFrame:
-        """The finished cells with the profile's own T and m, whatever their budget is of."""
+        """The finished cells with the profile's own T and m and one seed for all, whatever their
+        budget is of.
+        """
         return self._usual[self._usual["finished"]]
+
+    def tested(self, *, in_bytes: bool) -> pd.DataFrame:
+        """The finished cells with the profile's own T and m that tests compare, under a budget of
+        parameters or else of bytes: those with seeds of their own for start and search, too.
+        """
+        cells = self._with_own_numbers
+        cells = cells[cells["finished"] & (cells["budget"] != NO_BUDGET)]
+        return cells[_in_bytes(cells["budget"]) == in_bytes]
+
+    def of_users(self, cell_id: str, metric: str) -> pd.Series:
+        """What every test user of a finished cell has of ``metric``, by user; empty if unknown."""
+        rows = self.per_user.take(self._rows_of_users.get(cell_id, []))
+        return pd.Series(rows[metric].to_numpy(dtype=float), index=rows["user"].to_numpy())
+
+    @cached_property
+    def _rows_of_users(self) -> dict:
+        return self.per_user.groupby("cell_id", observed=True).indices
 
     @cached_property
     def _usual(self) -> pd.DataFrame:
+        cells = self._with_own_numbers
+        return cells[cells[RUN[1:]].isna().all(axis=1)]
+
+    @cached_property
+    def _with_own_numbers(self) -> pd.DataFrame:
         return self.cells[self.cells[["iterations", "actions"]].isna().all(axis=1)]
 
     @cached_property
@@ -118,8 +147,15 @@ def results_of(bundle: Bundle) -> Results:
     return Results(bundle.profile, bundle.records, per_user, bundle.unreached)
 
 
+def _in_bytes(budgets: pd.Series) -> pd.Series:
+    """Whether each budget is one of bytes."""
+    return budgets.str.endswith(PER_ENTITY) | budgets.map(bounds_serving).astype(bool)
+
+
 def _derived(record: Record) -> dict[str, float | None]:
     entities, serving = record.data.users + record.data.items, record.serving
     to_serve = None if serving is None else serving.bytes / entities
-    derived = (record.metrics.validation.quality, entities, to_serve, record.size.bytes / entities)
+    quality, table_bytes = record.metrics.validation.quality, record.size.bytes / entities
+    tried = record.search.retrained if record.search else record.trials
+    derived = (quality, entities, to_serve, table_bytes, max(1, len(tried)))
     return dict(zip(_DERIVED, derived, strict=True))

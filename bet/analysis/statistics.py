@@ -1,119 +1,179 @@
-"""Paired comparisons of methods over users. The opponent is chosen on validation, never on test."""
+"""Methods compared over runs and users. The opponent is chosen on validation, never on test."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, reduce
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from bet.analysis.results import NO_BUDGET, Results
-from bet.seeds import numpy_generator
+from bet.analysis.paired import CONFIDENCE, MARGIN, SIGNIFICANT, holm, paired
+from bet.analysis.results import METRIC, NO_BUDGET, RUN, Results
+from bet.methods import IN_BYTES, METHODS
 
-# Budgeted, and neither BET nor its ablations.
-COMPETITORS = ("su", "sr", "powerlaw", "magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
-RESAMPLES = 2_000
-CONFIDENCE = 0.95
-SIGNIFICANT = 0.05
+# Methods of ours that are compared, and those that are variants of each: no competitors of it.
+OURS = {
+    "bet": ("bet", "nested"),  # by the beginning of the name
+    "bet-plus": ("bet-plus",),
+    "bet-plus-bytes": ("bet-plus",),
+    "bet-plus-vectors": ("bet-plus",),
+}
 ENOUGH = 0.8  # share of su's cells that a method must have to be ranked
 _SETTING = ["dataset", "protocol", "backbone", "budget"]
-_COMPARED = ["method", "opponent", "metric", "seeds", "ahead", "difference", "low", "high"]
-_COMPARED += ["p", "users"]
+_NUMBERS = ["difference", "low", "high", "p", "users"]
+_OF_DUEL = ["method", "opponent", "candidates", "opponent_candidates"]
+_COMPARED = ["method", "opponent", "metric", "seeds", "ahead", *_NUMBERS, *_OF_DUEL[2:]]
 
 
-@dataclass(frozen=True)
-class Paired:
-    """Mean of per-user differences, its bootstrap interval, p of Wilcoxon's signed-rank test."""
-
-    difference: float
-    low: float
-    high: float
-    p: float
-    users: int
+def competitors(method: str) -> tuple[str, ...]:
+    """All methods with a budget that are neither ``method``, of ``OURS``, nor its variants."""
+    names = [name for name, known in METHODS.items() if name != "full" and not known.reference]
+    return tuple(name for name in names if not name.startswith(OURS[method]))
 
 
-def paired(differences: np.ndarray, seed: int = 0) -> Paired:
-    """Compare from per-user ``differences`` (u,); the percentile bootstrap resamples users."""
-    u = len(differences)
-    rng = numpy_generator(seed, "bootstrap")
-    means = np.array([differences[rng.integers(u, size=u)].mean() for _ in range(RESAMPLES)])
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
-    p = float(stats.wilcoxon(differences).pvalue) if np.any(differences) else 1.0
-    return Paired(float(differences.mean()), float(low), float(high), p, u)
+def best_competitor(
+    block: pd.DataFrame, method: str = "bet", opponents: tuple[str, ...] = ()
+) -> str | None:
+    """The method of ``opponents``, or else of all competitors, with the best validation quality in
+    ``block``, of those with all of ``method``'s splits; None without one.
 
-
-def holm(p: np.ndarray) -> np.ndarray:
-    """Holm's step-down adjustment of p-values (k,)."""
-    order = np.argsort(p)
-    scaled = p[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(scaled), 1.0)
-    return adjusted
-
-
-def user_means(results: Results, cell_ids: list[str], metric: str) -> pd.Series:
-    """Per user, the mean of ``metric`` over the given cells (one per seed), for users that all of
-    them evaluate.
+    Every quality is the mean over splits of what the method's own choice, the best of its
+    ``candidates``, has there: a maximum for those that train several, so that the choice leans to
+    them. A cell with another start or search has no say.
     """
-    rows = results.per_user[results.per_user["cell_id"].isin(cell_ids)]
-    by_user = rows.groupby("user")[metric].agg(["mean", "size"])
-    return by_user.loc[by_user["size"] == len(cell_ids), "mean"]
-
-
-def best_competitor(block: pd.DataFrame) -> str | None:
-    """The method of ``COMPETITORS`` with the best mean validation quality in ``block``, of those
-    with all of BET's seeds: every seed has its own split.
-    """
-    finished = block[block["finished"]]
-    seeds = set(finished.loc[finished["method"] == "bet", "seed"])
-    complete = [name for name, runs in finished.groupby("method") if seeds <= set(runs["seed"])]
-    rivals = finished[finished["method"].isin(set(COMPETITORS) & set(complete))]
+    own = block[block["finished"] & block[RUN[1:]].isna().all(axis=1)]
+    seeds = set(own.loc[own["method"] == method, "seed"])
+    complete = [name for name, runs in own.groupby("method") if seeds <= set(runs["seed"])]
+    rivals = own[own["method"].isin(set(opponents or competitors(method)) & set(complete))]
     rivals = rivals[rivals["seed"].isin(seeds)]
     return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
 
 
-@lru_cache(maxsize=64)  # tables and sentences ask for the same ones
-def compare(results: Results, metric: str, opponent: str | None = None) -> pd.DataFrame:
-    """BET against its best competitor, or a named ``opponent``, in every (dataset, protocol,
-    backbone, budget).
+@dataclass(frozen=True)
+class Duel:
+    """``method`` against ``opponent`` in one setting (dataset, protocol, backbone, budget), and by
+    run and user the ``differences`` in the metric.
+    """
 
-    Only seeds that both have count; users' metrics are averaged over seeds first. p is adjusted by
-    Holm over all rows. ``ahead`` counts seeds; ``wins``, ``loses``: by both test and interval.
+    setting: tuple[str, ...]
+    method: str
+    opponent: str
+    candidates: float
+    opponent_candidates: float
+    differences: pd.DataFrame
+
+
+@lru_cache(maxsize=64)  # tables and sentences ask for the same ones
+def duels(
+    results: Results, metric: str, method: str, opponents: tuple[str, ...] = ()
+) -> list[Duel]:
+    """``method``, of ``OURS``, against the best of ``opponents`` on validation (without any: of all
+    its competitors) in every setting: with budgets of bytes where the method meets those, else of
+    parameters. Without the settings in which no run of both has finished.
+    """
+    fought = []
+    cells = results.tested(in_bytes=method in IN_BYTES)
+    for setting, block in cells.groupby(_SETTING, sort=False):
+        has_run = (block["method"] == method).any()
+        rival = best_competitor(block, method, opponents) if has_run else None
+        if rival is None:
+            continue
+        ours, theirs = (block[block["method"] == name] for name in (method, rival))
+        found = differences(results, ours, theirs, metric=metric)
+        if len(found):
+            tried = (ours["candidates"].max(), theirs["candidates"].max())
+            fought.append(Duel(setting, method, rival, *tried, found))
+    return fought
+
+
+def compare(
+    results: Results, metric: str, method: str = "bet", opponents: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """A row for each of ``duels``; p is adjusted by Holm over all rows. ``seeds``: how many runs
+    were resampled; ``ahead``: in how many of them the mean is higher; ``wins``, ``loses``:
+    significantly.
     """
     rows = []
-    budgeted = results.main[results.main["budget"] != NO_BUDGET]
-    for key, block in budgeted.groupby(_SETTING, sort=False):
-        finished = block[block["finished"]]
-        rival = opponent or best_competitor(block)
-        ours, theirs = (finished[finished["method"] == name] for name in ("bet", rival))
-        seeds = sorted(set(ours["seed"]) & set(theirs["seed"]))
-        if not seeds:
-            continue
-        leads = ours.set_index("seed")[metric] - theirs.set_index("seed")[metric]
-        names = dict(zip(_SETTING, key, strict=True)) | {"method": "bet", "opponent": rival}
-        counts = {"metric": metric, "seeds": len(seeds), "ahead": int((leads > 0).sum())}
-        rows.append(names | counts | vars(between(results, ours, theirs, metric=metric)))
+    for duel in duels(results, metric, method, opponents):
+        runs = duel.differences
+        row: dict[str, Any] = dict(zip(_SETTING, duel.setting, strict=True))
+        row |= {name: getattr(duel, name) for name in _OF_DUEL}
+        row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
+        rows.append(row | _numbers(runs))
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
-    # Wilcoxon's test looks at ranks, the interval at the mean that is reported: both must say so.
     significant = frame["p_holm"] < SIGNIFICANT
-    frame["wins"] = significant & (frame["low"] > 0)
-    frame["loses"] = significant & (frame["high"] < 0)
+    frame["wins"] = significant & (frame["difference"] > 0)
+    frame["loses"] = significant & (frame["difference"] < 0)
     return frame
 
 
-def between(results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str) -> Paired:
-    """Two methods' finished cells, a cell per seed: users' metrics are averaged over the seeds that
-    both have, then compared.
+def overall(
+    results: Results, metric: str, method: str = "bet", opponents: tuple[str, ...] = ()
+) -> pd.DataFrame:
+    """The mean of the differences over all settings of a (dataset, protocol), by run and user that
+    all of them have, tested as one; a row where there are any.
     """
-    seeds = set(ours["seed"]) & set(theirs["seed"])
-    means = [
-        user_means(results, list(side.index[side["seed"].isin(seeds)]), metric)
-        for side in (ours, theirs)
-    ]
-    return paired((means[0] - means[1]).dropna().to_numpy(dtype=np.float64))
+    by_group: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    for duel in duels(results, metric, method, opponents):
+        by_group.setdefault(duel.setting[:2], []).append(duel.differences)
+    rows = []
+    for group, frames in by_group.items():
+        runs = reduce(pd.Index.intersection, (frame.index for frame in frames))
+        users = reduce(pd.Index.intersection, (frame.columns for frame in frames))
+        if len(runs):
+            mean = sum(frame.loc[runs, users].to_numpy() for frame in frames) / len(frames)
+            names: dict[str, Any] = dict(zip(_SETTING[:2], group, strict=True))
+            rows.append(names | {"settings": len(frames)} | _numbers(pd.DataFrame(mean)))
+    return pd.DataFrame(rows, columns=[*_SETTING[:2], "settings", *_NUMBERS])
+
+
+def differences(
+    results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str
+) -> pd.DataFrame:
+    """``ours`` minus ``theirs``, two methods' finished cells, by run that both have and user that
+    all of them evaluate (r, u).
+
+    A run is a split, over whose starts and searches users' metrics are averaged: each split has its
+    own, so that they vary with it. Where all have one split, it is a start and search.
+    """
+    both = ours[RUN].reset_index().merge(theirs[RUN].reset_index(), on=RUN)
+    by_run = {}
+    for run in both.to_dict("records"):
+        sides = (results.of_users(run[f"cell_id_{side}"], metric) for side in "xy")
+        by_run[", ".join(str(run[name]) for name in RUN)] = next(sides) - next(sides)
+    if not by_run:
+        return pd.DataFrame()
+    runs, splits = pd.DataFrame(by_run).dropna(), both["seed"].astype(str).to_numpy()
+    if len(both) == 1 or len(set(splits)) > 1:
+        of_splits = {split: runs.loc[:, splits == split] for split in splits}
+        runs = pd.DataFrame({split: of_one.mean(axis=1) for split, of_one in of_splits.items()})
+    return runs.T
+
+
+def between(
+    results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str
+) -> dict[str, float]:
+    """``difference``, ``low``, ``high``, ``p`` and ``users`` of two methods' finished cells."""
+    return _numbers(differences(results, ours, theirs, metric=metric))
+
+
+def is_equivalent(results: Results, cells: pd.DataFrame, full: pd.DataFrame) -> bool:
+    """Whether a method's finished ``cells`` are equivalent to those of the ``full`` table: surely
+    within ``MARGIN`` of its NDCG@20, on the runs that both have. False without one.
+    """
+    runs = differences(results, cells, full, metric=METRIC)
+    shared = full.loc[full["seed"].isin(cells["seed"]), METRIC]
+    margin = MARGIN * shared.mean()
+    return bool(len(runs)) and paired(runs.to_numpy(dtype=np.float64)).is_equivalent(margin)
+
+
+def _numbers(runs: pd.DataFrame) -> dict[str, float]:
+    tested = paired(runs.to_numpy(dtype=np.float64))
+    numbers = (tested.difference, *tested.interval(), tested.p, tested.users)
+    return dict(zip(_NUMBERS, numbers, strict=True))
 
 
 @dataclass(frozen=True)

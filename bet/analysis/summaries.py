@@ -3,8 +3,16 @@
 import msgspec
 import pandas as pd
 
-from bet.analysis.results import NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
-from bet.analysis.statistics import leaders
+from bet.analysis.results import (
+    METRIC,
+    NO_BUDGET,
+    REFERENCE,
+    TABLE_BYTES,
+    TO_SERVE,
+    Group,
+    Results,
+)
+from bet.analysis.statistics import is_equivalent, leaders
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
@@ -44,9 +52,16 @@ def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
     return (means == rivals.transform("max")) & (rivals.transform("size") > 1)
 
 
+def share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int] | None = None) -> float:
+    """Mean NDCG@20 of ``cells`` over that of ``full``, of ``seeds`` or those that both have."""
+    seeds = set(cells["seed"]) & set(full["seed"]) if seeds is None else seeds
+    of_seeds = [side.loc[side["seed"].isin(seeds), METRIC] for side in (cells, full)]
+    return of_seeds[0].mean() / of_seeds[1].mean()
+
+
 def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
     """A row per backbone, budget, method, by bytes to serve: these, the table's bytes, quality on
-    test, also relative to the full table's.
+    test, also relative to the full table's, and whether it is equivalent to that.
     """
     cells = group.of(results.by_bytes)
     means = [TO_SERVE, TABLE_BYTES, "recall@20", "ndcg@20", "validation", "entities", "tables"]
@@ -58,8 +73,10 @@ def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
         **{name: (name, "mean") for name in means},
     ).reset_index()
     data["columns"] /= data.pop("entities") * data.pop("tables")
-    ceiling = cells[cells["method"] == "full"].groupby("backbone")["ndcg@20"].mean()
-    data["of full"] = data["ndcg@20"] / data["backbone"].map(ceiling)
+    full = cells[cells["method"] == "full"]
+    pairs = [(runs, full[full["backbone"] == setting[0]]) for setting, runs in grouped]
+    data["of full"] = [share(*pair) for pair in pairs]
+    data["equivalent"] = [is_equivalent(results, *pair) for pair in pairs]
     place = {backbone: i for i, backbone in enumerate(dict.fromkeys(data["backbone"]))}
     order = data.assign(place=data["backbone"].map(place))
     return data.loc[order.sort_values(["place", TO_SERVE, TABLE_BYTES]).index]

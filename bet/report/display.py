@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 
 from bet.analysis.results import Group, Results
 from bet.paths import report_dir
-from bet.report.figures import write
-from bet.report.findings import findings, provenance
+from bet.report.drawing import write
+from bet.report.findings import findings
+from bet.report.provenance import provenance, settings
 from bet.report.table import Table
 
 
@@ -63,6 +64,7 @@ def show_provenance(results: Results) -> None:
     """Where the numbers come from, and which cells are missing or above their budget; folded."""
     reasons = [{"cell": cell.cell_id, "why": cell.why} for cell in results.unreached]
     frames = {
+        "Settings of search and training": settings(results),
         "Machine, versions, commits, data": provenance(results),
         f"{len(results.missing)} cells that have not run": missing(results),
         f"{len(reasons)} cells that ended above their budget": pd.DataFrame(reasons),

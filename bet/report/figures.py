@@ -1,24 +1,17 @@
-"""The figures of a report; None where no record has anything to show.
-
-At most seven lines are named; the others are gray and share an entry of the legend.
-"""
-
-from collections.abc import Iterable
-from pathlib import Path
+"""The figures of tables and their training; None where no record has anything to show."""
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bet.analysis.answers import shown_methods
+from bet.analysis.answers import curves, shown_methods
 from bet.analysis.published import published_curves
 from bet.analysis.results import METRIC, NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
-from bet.analysis.summaries import SETTING, over_seeds, selected_after
-from bet.files import atomic_path
+from bet.analysis.summaries import SETTING
 from bet.methods import IN_BYTES
+from bet.report.drawing import ceiling, finish, lines, look, panels
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 from bet.report.table import LONG, decimal
 
@@ -49,8 +42,8 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         at = cells.groupby(SETTING)[counted].transform("mean")
         for axis, backbone in zip(row, backbones, strict=True):
             on_axis = cells["backbone"] == backbone
-            _ceiling(axis, cells[on_axis])
-            _lines(axis, cells[on_axis].assign(at=at), "at", named)
+            ceiling(axis, cells[on_axis])
+            lines(axis, cells[on_axis].assign(at=at), "at", named)
             axis.set(xlabel=counted, xscale="log")
             axis.xaxis.set_tick_params(labelbottom=True)
     _limit(axes[0, 0], cells)
@@ -59,7 +52,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         _points(axis, points)
     for axis in axes[:, 0]:
         axis.set_ylabel(f"{LONG[METRIC]} on test")
-    _finish(figure, str(group), axes.flat)
+    finish(figure, str(group), axes.flat)
     return figure
 
 
@@ -106,25 +99,25 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
     backbones = list(dict.fromkeys(cells.loc[cells["limit"].notna(), "backbone"]))
     if not backbones:
         return None
-    figure, axes = _panels(len(backbones))
+    figure, axes = panels(len(backbones))
     printed = {name: published_curves(group, name, METRIC) for name in backbones}
     named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * any(printed.values()))
     for backbone, axis in zip(backbones, axes, strict=True):
         panel_cells = cells[cells["backbone"] == backbone]
         share = 100 * panel_cells["limit"] / panel_cells["full_parameters"]
         panel_cells, shares = panel_cells.assign(share=share), sorted(set(share.dropna()))
-        _ceiling(axis, panel_cells)
-        _lines(axis, panel_cells, "share", named)
+        ceiling(axis, panel_cells)
+        lines(axis, panel_cells, "share", named)
         for method, values in printed[backbone].items():
             values = values[[np.isclose(shares, kept, atol=0.01).any() for kept in values.index]]
-            look = _look(method) | {"linestyle": ":", "mfc": "white"}
-            axis.plot(values.index, values, **(look | {"label": f"{method}, published"}))
+            dotted = {"linestyle": ":", "mfc": "white", "label": f"{method}, published"}
+            axis.plot(values.index, values, **(look(method) | dotted))
         axis.set(title=BACKBONES[backbone], xlabel="parameters kept (% of full)", xscale="log")
         axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
         axis.minorticks_off()
         axis.set_xlim(min(shares) / 1.3, max(shares) * 1.3)
     axes[0].set_ylabel(f"{LONG[METRIC]} on test")
-    _finish(figure, str(group), axes)
+    finish(figure, str(group), axes)
     return figure
 
 
@@ -150,141 +143,36 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
             sides = (record.sizes.users, record.sizes.items)
             for axis, bins in zip(axes[:, column], sides, strict=True):
                 frequency = np.maximum(bins.frequency, 0.7)  # on a log axis, never seen is near 1
-                axis.plot(frequency, bins.size, **_look(method, named))
+                axis.plot(frequency, bins.size, **look(method, named))
         for axis, side in zip(axes[:, column], ("users", "items"), strict=True):
             title = f"{BACKBONES[backbone]}, {side}"
             axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log")
     for axis in axes[:, 0]:
         axis.set(ylabel="size (columns kept)", ylim=(0, None))
-    _finish(figure, f"{group}, sparsity {budget}", axes.flat)
+    finish(figure, f"{group}, sparsity {budget}", axes.flat)
     return figure
 
 
-def quality_against_actions(results: Results) -> Figure | None:
-    """Figure 4: test quality against m, the number of actions sampled per iteration."""
-    cells = results.cells[results.cells["finished"]]
-    varied = cells[cells["actions"].notna()]
-    if varied.empty:
-        return None
-    keys = ["dataset", "backbone", "budget", "method", "protocol"]
-    usual = results.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys)
-    usual = usual[usual["finished"]]
-    records = [results.record(cell_id) for cell_id in usual["cell_id"]]
-    usual["actions"] = [record.settings.search["actions"] for record in records if record]
-    both = pd.concat([varied, usual])
-    figure, axes = _panels(2)
-    for metric, axis in zip(("recall@20", METRIC), axes, strict=True):
-        _lines(axis, both, "actions", ["bet"], metric)
-        axis.set(xlabel="m, actions sampled per iteration", ylabel=f"{LONG[metric]} on test")
-    _finish(figure, _what(varied), ())
-    return figure
-
-
-def quality_against_iterations(results: Results) -> Figure | None:
-    """Figure 5: quality of the action selected after T iterations, on validation (where it is
-    selected) and on test.
+def quality_against_epochs(results: Results, group: Group) -> Figure | None:
+    """Quality on validation against the epoch of training, a panel per backbone: the full table and
+    ``su`` at its smallest budget, a line per seed; a ring is the best epoch.
     """
-    cells, frame = selected_after(results)
-    if frame.empty:
+    points = curves(results, group)
+    if points.empty:
         return None
-    panels = {"quality": "quality on validation", "recall@20": "", METRIC: ""}
-    figure, axes = _panels(len(panels))
-    for (metric, label), axis in zip(panels.items(), axes, strict=True):
-        _lines(axis, frame, "T", list(dict.fromkeys(frame["method"])), metric)
-        axis.set(xlabel="T, iterations", ylabel=label or f"{LONG[metric]} on test")
-    _finish(figure, _what(cells), axes)
+    backbones = list(dict.fromkeys(points["backbone"]))
+    figure, axes = panels(len(backbones))
+    for backbone, axis in zip(backbones, axes, strict=True):
+        on_axis = points[points["backbone"] == backbone]
+        for (method, _), curve in on_axis.groupby(["method", "seed"], sort=False):
+            label = "full table" if method == "full" else "su at its smallest budget"
+            drawn = look(str(method)) | {"markersize": 2, "label": label}
+            axis.plot(curve["epoch"], curve["quality"], **drawn)
+            best = curve.loc[curve["quality"].idxmax()]
+            axis.plot(best["epoch"], best["quality"], "o", mfc="none", color=drawn["color"])
+        narrow = "".join(f", su at {b}" for b in dict.fromkeys(on_axis["budget"]) if b != NO_BUDGET)
+        unit = "sweep" if backbone == "ials" else "epoch"
+        axis.set(title=f"{BACKBONES[backbone]}{narrow}", xlabel=unit)
+    axes[0].set_ylabel("quality on validation")
+    finish(figure, str(group), axes)
     return figure
-
-
-def predictor_loss(results: Results) -> Figure | None:
-    """Figure 6: mean squared error of the predictor on its batch before each update, against the
-    iteration.
-    """
-    cells = results.cells[results.cells["method"].isin(("bet", "bet-simple"))]
-    cells = cells[cells["finished"] & cells["actions"].isna()]
-    if cells["iterations"].notna().any():  # the longest search
-        cells = cells[cells["iterations"] == cells["iterations"].max()]
-    rows = []
-    for record in map(results.record, cells.index):
-        assert record is not None
-        for measured in record.search.iterations if record.search else ():
-            names = (record.cell.method, record.cell.budget)
-            rows.append((*names, measured.t, measured.predictor_loss))
-    if not rows:
-        return None
-    figure, axis = plt.subplots(figsize=(4.2, 2.9))
-    frame = pd.DataFrame(rows, columns=["method", "budget", "t", "loss"])
-    _lines(axis, frame, "t", list(dict.fromkeys(frame["method"])), "loss", bars=False)
-    axis.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
-    axis.legend()
-    _finish(figure, _what(cells), ())
-    return figure
-
-
-def write(figure: Figure, name: str, folder: Path) -> None:
-    """Save as ``<name>.png`` and ``<name>.pdf`` in ``folder``; the same figure is the same file."""
-    for suffix, undated in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
-        with atomic_path(folder / f"{name}.{suffix}") as temporary:
-            figure.savefig(temporary, metadata=undated)
-
-
-def _lines(
-    axis: Axes,
-    cells: pd.DataFrame,
-    at: str,
-    named: list[str],
-    metric: str = METRIC,
-    *,
-    bars: bool = True,
-) -> None:
-    """Every method's means over seeds against the column ``at``; bars of those ``named``, where
-    there are several seeds.
-    """
-    budgeted = cells[cells["budget"] != NO_BUDGET]
-    points = over_seeds(budgeted, metric, by=["method", at])
-    for method, means in points.groupby("method", sort=False):
-        means = means.droplevel("method").sort_index()
-        several = bars and method in named and means["std"].notna().any()
-        deviation = means["std"].fillna(0.0) if several else None
-        axis.errorbar(means.index, means["mean"], yerr=deviation, capsize=2, **_look(method, named))
-
-
-def _look(method: str, named: Iterable[str] | None = None) -> dict:
-    if named is not None and method not in named:
-        return OTHERS | {"label": "other methods"}
-    look = {"color": METHOD_COLORS[method], "marker": METHOD_MARKERS[method], "label": method}
-    dashes = "-" if method in IN_BYTES or method.startswith("bet") else "--"
-    return look | {"markersize": 4, "linewidth": 1.2, "linestyle": dashes}
-
-
-def _ceiling(axis: Axes, cells: pd.DataFrame) -> None:
-    full = cells.loc[cells["method"] == "full", METRIC]
-    if len(full):
-        axis.axhline(full.mean(), color="black", linestyle="-.", label="full table")
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    figure, axes = plt.subplots(1, count, figsize=(2.6 * count + 0.8, 2.9), squeeze=False)
-    return figure, list(axes[0])
-
-
-def _finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
-    """A title, and one legend of ``axes`` below all panels, the gray lines last."""
-    figure.suptitle(title, fontsize=9)
-    handles: dict[str, Artist] = {}
-    for axis in axes:
-        drawn, labels = axis.get_legend_handles_labels()
-        handles |= dict(zip(labels, drawn, strict=True))
-    gray = handles.pop("other methods", None)
-    handles |= {} if gray is None else {"other methods": gray}
-    if handles:
-        widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
-        columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
-        named = (list(handles.values()), list(handles))
-        figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
-
-
-def _what(cells: pd.DataFrame) -> str:
-    """What the curves are of."""
-    settings = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
-    return "; ".join(f"{s.dataset}, {BACKBONES[s.backbone]}, sparsity {s.budget}" for s in settings)

@@ -69,12 +69,27 @@ def mean_sd(row: pd.Series) -> str:
     return number if row["count"] == 1 else f"{number} ± {decimal(row['std'])}"
 
 
+def of_full(share: float, equivalent: bool) -> str:
+    """``98%``; ``100% ≈`` where it is equivalent to the full table, which 100 % alone is not, so
+    that it gets another digit; nothing for NaN.
+    """
+    if pd.isna(share):
+        return ""
+    if equivalent:
+        return f"{share:.0%} ≈"
+    return f"{share:.1%}" if f"{share:.0%}" == "100%" else f"{share:.0%}"
+
+
 def formatted(values: pd.Series, template: str) -> list[str]:
     """Each value by ``template``, a dash where there is none."""
     return [ABSENT if pd.isna(value) else template.format(value) for value in values]
 
 
+def interval(low: float, high: float) -> str:
+    """``[low, high]``, a dash where there is none."""
+    return ABSENT if pd.isna(low) else f"[{low:+.4f}, {high:+.4f}]"
+
+
 def intervals(lows: pd.Series, highs: pd.Series) -> list[str]:
-    """``[low, high]`` of each pair, a dash where there is none."""
-    pairs = zip(lows, highs, strict=True)
-    return [ABSENT if pd.isna(low) else f"[{low:+.4f}, {high:+.4f}]" for low, high in pairs]
+    """``interval`` of each pair."""
+    return list(map(interval, lows, highs))

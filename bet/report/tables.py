@@ -5,9 +5,11 @@ from itertools import product
 import pandas as pd
 
 from bet.analysis import summaries
+from bet.analysis.paired import SIGNIFICANT
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
-from bet.analysis.statistics import SIGNIFICANT, average_ranks, compare, rank_blocks
+from bet.analysis.statistics import OURS, average_ranks, compare, rank_blocks
+from bet.report.duels import EQUAL_ROWS
 from bet.report.table import (
     ABSENT,
     LONG,
@@ -19,16 +21,26 @@ from bet.report.table import (
     mean_sd,
 )
 
-# For some methods the value on validation is a maximum, for others a single one.
 RIVAL = (
-    "the competitor with the best quality on validation: for a searched or tuned method the best "
-    "of its retrainings, for su and sr their only training"
+    "the competitor with the best quality on validation, mean over seeds. It is that of the table "
+    "that a method keeps: the best of those it trained, or the only one of su, sr and uniform "
+    "tables (the column of trainings says of how many)"
 )
-OPPONENTS = {  # of BET, by what the comparison is about
-    "best on validation": None,
-    "tuned rule": "powerlaw",
-    "random selection": "bet-random",
-    "no fine-tuning": "nested",
+OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the comparison is about
+    "bet": {
+        "best on validation": (),
+        "tuned rule": ("powerlaw",),
+        "random selection": ("bet-random",),
+        "no fine-tuning": ("nested",),
+    },
+    "bet-plus": {
+        "best on validation": (),
+        "tuned rule": ("powerlaw",),
+        "equal sizes": ("su",),
+        "the paper's search": ("bet",),
+    },
+    "bet-plus-bytes": {"best on validation": (), "equal rows": EQUAL_ROWS},
+    "bet-plus-vectors": {"best on validation": (), "equal rows": EQUAL_ROWS},
 }
 
 
@@ -50,7 +62,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
             key = (backbone, method, NO_BUDGET if free else budget)
             known = key in means[metric].index
             entry = mean_sd(means[metric].loc[key]) if known else ABSENT
-            star = method == "bet" and (backbone, budget) in stars[metric]
+            star = not free and (method, backbone, budget) in stars[metric]
             column.append(entry + "*" * star)
             marks.append(not free and bool(best[metric].get(key, False)))
         text[f"sparsity {budget}", SHORT[metric]] = column
@@ -63,8 +75,8 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
         f"{LONG[metrics[0]]} (R) and {LONG[metrics[1]]} (N) on test, {group}; {_seeds(cells)}. "
         "Bold: best method with a budget. full: the whole table. references: rankings without a "
         "table, in no test and no rank. (own): a method as published, without a budget, at the "
-        f"sparsity that it chose. {ABSENT}: not in the profile. *: BET differs from {RIVAL} "
-        f"(Wilcoxon signed-rank test over users, Holm-adjusted p < {SIGNIFICANT})."
+        f"sparsity that it chose. {ABSENT}: not in the profile. *: bet or a bet-plus differs from "
+        f"its best competitor on validation (p < {SIGNIFICANT}, as in the table of tests)."
     )
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
@@ -110,10 +122,13 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
 
 
 def paired_tests(results: Results) -> Table | None:
-    """BET against its best competitor, the tuned rule and two of its own variants, per user,
+    """Every method of ours against its best competitor, rules and variants, per run and user,
     whichever way it falls.
     """
-    tests = [compare(results, METRIC, name).assign(kind=kind) for kind, name in OPPONENTS.items()]
+    tests = []
+    for method in OURS:
+        for kind, opponents in OPPONENTS[method].items():
+            tests.append(compare(results, METRIC, method, opponents).assign(kind=kind))
     # Without those that are empty: they would turn counts into floats.
     tests = [frame for frame in tests if len(frame)]
     if not tests:
@@ -121,7 +136,8 @@ def paired_tests(results: Results) -> Table | None:
     data = pd.concat(tests, ignore_index=True)
     text = pd.DataFrame(
         {
-            "kind": pd.Categorical(data["kind"], list(OPPONENTS)),
+            "method": data["method"],
+            "kind": data["kind"],
             "data": data["dataset"] + ", " + data["protocol"],
             "backbone": data["backbone"],
             "sparsity": data["budget"],
@@ -130,17 +146,27 @@ def paired_tests(results: Results) -> Table | None:
             "interval": intervals(data["low"], data["high"]),
             "p (Holm)": ["< 0.0001" if p < 1e-4 else f"{p:.4f}" for p in data["p_holm"]],
             "ahead": data["ahead"].astype(str) + " of " + data["seeds"].astype(str),
+            "trainings": [
+                f"{ours:.0f} against {theirs:.0f}"
+                for ours, theirs in zip(
+                    data["candidates"], data["opponent_candidates"], strict=True
+                )
+            ],
         }
     )
     caption = (
-        f"BET minus opponent in {LONG[METRIC]} on test: mean over users, 95 % bootstrap interval "
-        "over users, p of Wilcoxon's signed-rank test, adjusted by Holm over all comparisons of "
-        f"the same kind. Best on validation: {RIVAL}. A user's metric is first averaged over "
-        "seeds; ahead: seeds in which BET's mean is higher. Users are resampled; the randomness of "
-        "training and search is not, so that a small p from one seed says little about another."
+        f"Method minus opponent in {LONG[METRIC]} on test: mean, 95 % interval, and p, adjusted by "
+        "Holm over all comparisons of the same method and kind. Seeds are resampled, then users, "
+        "with Student's t for their small number; of one seed users only, and then what another "
+        "split, start or search would change is not in interval and p. Ahead: seeds in which the "
+        f"method's mean is higher. Best on validation: {RIVAL}. Trainings: tables of which the "
+        "method, and its opponent, kept the best on validation."
     )
-    text = text.sort_values(["kind", "data"], kind="stable").astype({"kind": str})
-    text = text.set_index(["kind", "data", "backbone", "sparsity"])
+    place = text.groupby(["method", "kind"], sort=False).ngroup()
+    text = (
+        text.assign(place=place).sort_values(["place", "data"], kind="stable").drop(columns="place")
+    )
+    text = text.set_index(["method", "kind", "data", "backbone", "sparsity"])
     return Table("paired", caption, text, data.drop(columns=["wins", "loses"]))
 
 
@@ -162,12 +188,20 @@ def ranks(results: Results) -> Table | None:
         }
     ).rename_axis("method")
     caption = (
-        f"Average rank by {LONG[METRIC]} on test, 1 is best, over the {averages.blocks} cells "
+        f"Average rank by {LONG[METRIC]} on test, 1 is best, over the {averages.blocks} settings "
         "(dataset, backbone, budget; protocol clean, mean over seeds) that all methods shown have "
-        f"finished. Friedman's test: p = {averages.p:.2g}. Two methods differ at the 5 % level if "
-        f"their average ranks are more than {averages.difference:.2f} apart (Nemenyi)."
+        f"finished, {_of_data(blocks)}. Were they, Friedman's test would give p = {averages.p:.2g} "
+        "and two methods would differ at the 5 % level if their average ranks were more than "
+        f"{averages.difference:.2f} apart (Nemenyi)."
     )
     return Table("ranks", caption, text, blocks.reset_index())
+
+
+def _of_data(blocks: pd.DataFrame) -> str:
+    data = dict.fromkeys(blocks.index.get_level_values("dataset"))
+    if len(data) > 1:
+        return f"of {len(data)} data sets, those of one not independent of each other"
+    return f"all settings of one data set ({next(iter(data))}), not independent of each other"
 
 
 def published_formula(results: Results) -> Table | None:
@@ -218,8 +252,8 @@ def _label(cells: pd.DataFrame, backbone: str, method: str, free: bool) -> str:
     return f"{method} (own)" if pd.isna(sparsity) else f"{method} (own, {sparsity:.0%})"
 
 
-def _differs(results: Results, group: Group, metric: str) -> set[tuple[str, str]]:
-    """The backbones and budgets at which BET surely differs from its best competitor."""
-    tests = group.of(compare(results, metric))
-    tests = tests[tests["p_holm"] < SIGNIFICANT]
-    return set(zip(tests["backbone"], tests["budget"], strict=True))
+def _differs(results: Results, group: Group, metric: str) -> set[tuple[str, str, str]]:
+    """Methods of ours, backbones and budgets where these surely differ from the best competitor."""
+    tests = pd.concat([group.of(compare(results, metric, method)) for method in OURS])
+    tests = tests[tests["wins"] | tests["loses"]]
+    return set(zip(tests["method"], tests["backbone"], tests["budget"], strict=True))

@@ -17,12 +17,16 @@ from bet.search.fitness import (
     evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
-    load_or_pretrain,
     retraining_name,
     usual_score,
 )
 from bet.search.loop import search, top_actions
-from bet.search.refit import Trained, initialize_recommender, train_from_scratch
+from bet.search.refit import (
+    Trained,
+    initialize_recommender,
+    load_or_pretrain,
+    train_from_scratch,
+)
 from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Choice
 from bet.search.surrogate import expected_improvement, fit_surrogate

@@ -1,0 +1,93 @@
+"""What all figures are drawn with: lines of methods, panels, one legend, files.
+
+At most seven lines are named; the others are gray and share an entry of the legend.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bet.analysis.results import METRIC, NO_BUDGET
+from bet.analysis.summaries import over_seeds
+from bet.files import atomic_path
+from bet.methods import IN_BYTES
+from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
+
+OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
+
+
+def write(figure: Figure, name: str, folder: Path) -> None:
+    """Save as ``<name>.png`` and ``<name>.pdf`` in ``folder``; the same figure is the same file."""
+    for suffix, undated in (("png", {"Software": None}), ("pdf", {"CreationDate": None})):
+        with atomic_path(folder / f"{name}.{suffix}") as temporary:
+            figure.savefig(temporary, metadata=undated)
+
+
+def lines(
+    axis: Axes,
+    cells: pd.DataFrame,
+    at: str,
+    named: list[str],
+    metric: str = METRIC,
+    *,
+    bars: bool = True,
+) -> None:
+    """Every method's means over seeds against the column ``at``; bars of those ``named``, where
+    there are several seeds.
+    """
+    budgeted = cells[cells["budget"] != NO_BUDGET]
+    points = over_seeds(budgeted, metric, by=["method", at])
+    for method, means in points.groupby("method", sort=False):
+        means = means.droplevel("method").sort_index()
+        several = bars and method in named and means["std"].notna().any()
+        deviation = means["std"].fillna(0.0) if several else None
+        axis.errorbar(means.index, means["mean"], yerr=deviation, capsize=2, **look(method, named))
+
+
+def look(method: str, named: Iterable[str] | None = None) -> dict:
+    """How a method's line looks: gray, if others are ``named``."""
+    if named is not None and method not in named:
+        return OTHERS | {"label": "other methods"}
+    named_look = {"color": METHOD_COLORS[method], "marker": METHOD_MARKERS[method], "label": method}
+    dashes = "-" if method in IN_BYTES or method.startswith("bet") else "--"
+    return named_look | {"markersize": 4, "linewidth": 1.2, "linestyle": dashes}
+
+
+def ceiling(axis: Axes, cells: pd.DataFrame) -> None:
+    """The full table's mean as a line."""
+    full = cells.loc[cells["method"] == "full", METRIC]
+    if len(full):
+        axis.axhline(full.mean(), color="black", linestyle="-.", label="full table")
+
+
+def panels(count: int) -> tuple[Figure, list[Axes]]:
+    """A row of ``count`` panels."""
+    figure, axes = plt.subplots(1, count, figsize=(2.6 * count + 0.8, 2.9), squeeze=False)
+    return figure, list(axes[0])
+
+
+def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
+    """A title, and one legend of ``axes`` below all panels, the gray lines last."""
+    figure.suptitle(title, fontsize=9)
+    handles: dict[str, Artist] = {}
+    for axis in axes:
+        drawn, labels = axis.get_legend_handles_labels()
+        handles |= dict(zip(labels, drawn, strict=True))
+    gray = handles.pop("other methods", None)
+    handles |= {} if gray is None else {"other methods": gray}
+    if handles:
+        widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
+        columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
+        named = (list(handles.values()), list(handles))
+        figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
+
+
+def what(cells: pd.DataFrame) -> str:
+    """What the curves are of."""
+    settings = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
+    return "; ".join(f"{s.dataset}, {BACKBONES[s.backbone]}, sparsity {s.budget}" for s in settings)
