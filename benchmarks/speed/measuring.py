@@ -49,18 +49,18 @@ def alternating(
     repeat: int,
     warm_up: Mapping[str, Callable[[], object]] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Wall-clock seconds of every work in each of ``repeat`` rounds, (repeat,) by name, after a
-    round of ``warm_up``, of ``works`` if None: what slows the machine down for a while slows all of
-    them down.
+    """Processor seconds of every work in each of ``repeat`` rounds, (repeat,) by name, after a
+    round of ``warm_up``, of ``works`` if None: with one thread, those of the clock where nothing
+    else runs. What slows the machine down for a while slows all of them down.
     """
     for work in (works if warm_up is None else warm_up).values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(repeat):
         for name, work in works.items():
-            started = time.perf_counter()
+            started = time.process_time()
             work()
-            taken[name].append(time.perf_counter() - started)
+            taken[name].append(time.process_time() - started)
     return {name: np.array(rounds) for name, rounds in taken.items()}
 
 
