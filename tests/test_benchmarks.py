@@ -3,6 +3,10 @@
 import dataclasses
 import json
 import math
+import os
+import subprocess
+import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,11 +20,13 @@ from benchmarks.speed import (
     lookup,
     packing,
     scaling,
+    serving_memory,
     serving_speed,
     serving_worker,
+    table_scale,
     work,
 )
-from benchmarks.speed.measuring import dataset, prepare
+from benchmarks.speed.measuring import alternating, dataset, prepare, run_watched
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import (
     interactions,
@@ -31,7 +37,7 @@ from benchmarks.sweeps import (
     surrogates,
 )
 from benchmarks.sweeps import rank_correlation as nested
-from bet.data import evaluable_split, planted
+from bet.data import evaluable_split, planted, read_interactions
 from bet.packed import load
 from bet.recommend import open_model
 from bet.study.cell import Cell
@@ -147,10 +153,65 @@ def test_serving_answers_every_road_alike_and_counts_every_process(tmp_path, cap
     for row in timed:
         assert f"| {row.work} | {row.road} |" in text
     alone, two = (line.split("|")[1:] for line in text.strip().splitlines()[-2:])
-    assert [alone[0].strip(), two[0].strip()] == ["1", "2"]
-    megabytes = [float(part.removesuffix(" MB ")) for part in alone[1:5]]
+    assert [alone[0].strip(), two[0].strip()] == ["1", "2"] and alone[1] == two[1] == " 30 "
+    megabytes = [float(part.removesuffix(" MB ")) for part in alone[2:6]]
     peak, resident, private, together = megabytes
     assert peak >= resident >= together >= private > 1
+
+
+def test_serving_many_once_says_what_all_would_take(capsys, monkeypatch):
+    monkeypatch.setattr(serving_speed, "WORKERS", 2)
+    shape = ["--users", "30", "--items", "50", "--columns", "8"]
+    asked = ["--asked", "10", "--once", "20", "--repeat", "1"]
+    serving_speed.main([*shape, *asked])
+    lines = capsys.readouterr().out.strip().splitlines()
+    works = [line.split("|")[1].strip() for line in lines if line.startswith("| top")]
+    assert works[:6] == ["top 20 of 10 users"] * 3 + ["top 20 of 20 users"] * 3
+    assert [line.split("|")[2].strip() for line in lines[-3:]] == ["10", "10", "20"]
+    timed = [
+        serving_speed.Timed("few", "packed", 0.2, 1.0, users=10),
+        serving_speed.Timed("many", "packed", 6.0, 1.0, users=20),
+        serving_speed.Timed("look up", "packed", 9.0, 1.0),
+    ]
+    said = serving_speed.all_at_that_cost(timed, 1000)
+    assert said == "- packed: a user takes 20.00 ms of 10, 300.00 ms of 20; all 1,000: 300 s"
+    large = serving_memory.Workers(10, [{"peak": 80.0}, {"peak": 401.0}])
+    with pytest.raises(AssertionError, match="took 401 MB, the file has 100.0 MB"):
+        serving_memory.check_memory(100.0, [large])
+    serving_memory.check_memory(102.0, [large])
+
+
+def test_works_take_turns_after_a_warm_up():
+    called = []
+    works = {name: partial(called.append, name) for name in "ab"}
+    taken = alternating(works, 2, {"c": partial(called.append, "c")})
+    assert called == ["c", "a", "b", "a", "b"] and [len(taken[name]) for name in "ab"] == [2, 2]
+    alternating(works, 1)
+    assert called[5:] == ["a", "b", "a", "b"]
+
+
+def test_a_watched_command_is_measured_alone():
+    command = [sys.executable, "-c", "import time; x = b'1' * {}; time.sleep(0.3); print('done')"]
+    peaks = []
+    for n_bytes in (1, 100_000_000):
+        printed, peak = run_watched([*command[:2], command[2].format(n_bytes)], os.environ)
+        assert printed == "done\n"
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] == pytest.approx(100, rel=0.05)
+    with pytest.raises(subprocess.CalledProcessError):
+        run_watched([sys.executable, "-c", "raise SystemExit(3)"], os.environ)
+
+
+def test_a_table_of_many_interactions_is_built_and_recommends(tmp_path, capsys):
+    written = table_scale.write_interactions(tmp_path / "data.csv", 3000)
+    read = read_interactions(tmp_path / "data.csv")
+    counts = written.interactions, written.users, written.items
+    assert counts == (len(read), read.n_users, read.n_items)
+    assert 1000 < written.interactions < 3000 and written.users <= 75 and written.items <= 30
+    table_scale.main(["--interactions", "3000", "--minutes", "0.05", "--budget", "60 B/entity"])
+    *printed, row = capsys.readouterr().out.splitlines()
+    assert [cell.strip() for cell in row.split("|")[1:4]] == [f"{count:,}" for count in counts]
+    assert any(row.split("|")[8].strip() in line for line in printed)
 
 
 def test_a_worker_answers_all_users(tmp_path, monkeypatch):

@@ -2,8 +2,9 @@
 
 import platform
 import resource
+import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -43,17 +44,29 @@ def seconds(work: Callable[[], object], repeat: int) -> float:
     return float(np.median(taken))
 
 
-def alternating(works: Mapping[str, Callable[[], object]], repeat: int) -> dict[str, np.ndarray]:
-    """Wall-clock seconds of every work in each of ``repeat`` rounds, (repeat,) by name, after a
-    round that warms up: what slows the machine down for a while slows all of them down.
+def processor_seconds() -> float:
+    """Of this process and of those that it has waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def alternating(
+    works: Mapping[str, Callable[[], object]],
+    repeat: int,
+    warm_up: Mapping[str, Callable[[], object]] | None = None,
+) -> dict[str, np.ndarray]:
+    """Processor seconds of every work in each of ``repeat`` rounds, (repeat,) by name, after a
+    round of ``warm_up``, of ``works`` if None: with one thread, those of the clock where nothing
+    else runs. What slows the machine down for a while slows all of them down.
     """
+    for work in (works if warm_up is None else warm_up).values():
+        work()
     taken: dict[str, list[float]] = {name: [] for name in works}
-    for turn in range(repeat + 1):
+    for _ in range(repeat):
         for name, work in works.items():
-            started = time.perf_counter()
+            started = processor_seconds()
             work()
-            if turn:
-                taken[name].append(time.perf_counter() - started)
+            taken[name].append(processor_seconds() - started)
     return {name: np.array(rounds) for name, rounds in taken.items()}
 
 
@@ -63,6 +76,27 @@ def memory_now() -> float:
     if path.is_file():
         return int(path.read_text().split()[1]) * resource.getpagesize() / 1e6
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+
+
+def run_watched(command: Sequence[str], environment: Mapping[str, str]) -> tuple[str, float]:
+    """What ``command`` prints, and its peak memory in MB, on Linux only; stderr passes through.
+    Raises CalledProcessError where it fails.
+
+    The peak that the system reports for a child that has ended includes its parent's.
+    """
+    peak = 0
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        while process.poll() is None:  # until then its status can be read
+            for line in status.read_text().splitlines():
+                if line.startswith("VmHWM:"):
+                    peak = max(peak, int(line.split()[1]))
+            time.sleep(0.05)
+        assert process.stdout is not None
+        printed = process.stdout.read()
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return printed, peak * 1.024e-3
 
 
 class MemoryWatch:

@@ -5,18 +5,18 @@ Vectors and seen items are made up. The roads of a work take turns; a factor is 
 of the rounds. "float32" is torch's product and top k, without leaving items out; "the same loop" is
 the package's, which reads float32 rows instead of packed ones. A user alone is asked of
 ``bet.load``, which decodes the items of a file of moderate length once, and of the rows as they are
-stored. A first answer is that of a fresh process, timed from its start to its end. The last table
-is about processes that serve from one file at the same time.
+stored. A first answer is that of a fresh process, from its start to its end. ``--once`` answers
+many users a single time, since that takes minutes, and says what all users would take at that cost.
+The last table is about processes that serve from one file at the same time; a process that takes
+more than ``serving_memory.MOST_MEMORY`` beside its file is an error.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from benchmarks.speed.measuring import ITEMS, USERS, alternating, machine
+from benchmarks.speed.serving_memory import check_memory, memory_of_workers, workers_table
 from benchmarks.speed.serving_worker import BATCH
 from bet.packed import load, vectors_layout, write_packed
 from bet.packed.ragged import LOOPS as look_up_loops
@@ -48,12 +49,15 @@ Roads = dict[str, Callable[[], object]]
 
 @dataclass(frozen=True)
 class Timed:
-    """``seconds`` of the work, the median; ``factor``: to the first road's, in the same round."""
+    """``seconds`` of the work, the median; ``factor``: to the first road's, in the same round.
+    ``users``: that are answered together; None where users are not.
+    """
 
     work: str
     road: str
     seconds: float
     factor: float
+    users: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,50 +205,38 @@ def first_answers(vectors: Vectors, asked: int) -> Roads:
     }
 
 
-def measure(vectors: Vectors, asked: int, repeat: int) -> list[Timed]:
-    """Every road of every work, first answers apart in a process that has answered many."""
+def measure(vectors: Vectors, asked: int, repeat: int, once: int | None = None) -> list[Timed]:
+    """Every road of every work, first answers apart in a process that has answered many; ``once``:
+    users that are answered a single time, after a few.
+    """
     for loops in (look_up_loops, top_loops):
         loops.pay(loops.worth)
-    works = {
-        f"top {K} of {asked:,} users": (1, all_users(vectors, asked)),
-        f"top {K} of a user": (ALONE, one_user(vectors)),
-        f"look up {ROWS:,} rows": (LOOK_UPS, look_ups(vectors)),
-        "first answer": (1, first_answers(vectors, asked)),
-    }
-    timed = []
-    for work, (times, roads) in works.items():
-        taken = alternating(roads, repeat)
-        first = next(iter(taken.values()))
-        timed += [
-            Timed(work, road, float(np.median(rounds)) / times, float(np.median(rounds / first)))
-            for road, rounds in taken.items()
-        ]
-    return timed
+    together = all_users(vectors, asked)
+    timed = _timed(f"top {K} of {asked:,} users", together, repeat, users=asked)
+    if once is not None:
+        many, few = all_users(vectors, once), all_users(vectors, min(once, BATCH))
+        timed += _timed(f"top {K} of {once:,} users", many, 1, warm_up=few, users=once)
+    timed += _timed(f"top {K} of a user", one_user(vectors), repeat, times=ALONE)
+    timed += _timed(f"look up {ROWS:,} rows", look_ups(vectors), repeat, times=LOOK_UPS)
+    return timed + _timed("first answer", first_answers(vectors, asked), repeat)
 
 
-def memory_of_workers(path: Path, asked: int, workers: int) -> list[dict[str, float]]:
-    """MB of each of ``workers`` processes that have answered ``asked`` users, while all are there:
-    peak, resident, share, private.
-    """
-    command = [sys.executable, "-m", "benchmarks.speed.serving_worker", str(path), str(asked)]
-    with ExitStack() as started:
-        processes = [
-            started.enter_context(
-                subprocess.Popen(
-                    [*command, str(K)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-                )
-            )
-            for _ in range(workers)
-        ]
-        for process in processes:
-            assert process.stdout and process.stdout.readline() == "answered\n"
-        measured = []
-        for process in processes:
-            assert process.stdin and process.stdout
-            process.stdin.write("\n")
-            process.stdin.flush()
-            measured.append(json.loads(process.stdout.readline()))
-    return measured
+def _timed(
+    work: str,
+    roads: Roads,
+    repeat: int,
+    *,
+    times: int = 1,
+    warm_up: Roads | None = None,
+    users: int | None = None,
+) -> list[Timed]:
+    """``roads`` do the work ``times`` times."""
+    taken = alternating(roads, repeat, warm_up)
+    first = next(iter(taken.values()))
+    return [
+        Timed(work, road, float(np.median(each)) / times, float(np.median(each / first)), users)
+        for road, each in taken.items()
+    ]
 
 
 def table(timed: list[Timed]) -> str:
@@ -256,17 +248,19 @@ def table(timed: list[Timed]) -> str:
     return "\n".join(lines)
 
 
-def workers_table(measured: list[list[dict[str, float]]]) -> str:
-    """Markdown, one line per number of processes."""
-    lines = ["| processes | peak of one | resident, one | its own | all together |"]
-    lines.append("|---|---|---|---|---|")
-    for processes in measured:
-        peak, resident, private = (
-            f"{max(process[name] for process in processes):,.0f} MB"
-            for name in ("peak", "resident", "private")
-        )
-        together = f"{sum(process['share'] for process in processes):,.0f} MB"
-        lines.append(f"| {len(processes)} | {peak} | {resident} | {private} | {together} |")
+def all_at_that_cost(timed: list[Timed], n_users: int) -> str:
+    """A line per road: what a user takes where few and where many are answered together, and what
+    all would take at the cost of many.
+    """
+    roads: dict[str, list[tuple[int, float]]] = {}
+    for row in timed:
+        if row.users is not None:
+            roads.setdefault(row.road, []).append((row.users, row.seconds / row.users))
+    lines = []
+    for road, costs in roads.items():
+        each = ", ".join(f"{1e3 * cost:.2f} ms of {users:,}" for users, cost in costs)
+        total = n_users * costs[-1][1]
+        lines.append(f"- {road}: a user takes {each}; all {n_users:,}: {total:,.0f} s")
     return "\n".join(lines)
 
 
@@ -278,22 +272,28 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--users", type=int, default=USERS, help="rows of users; Gowalla's")
     parser.add_argument("--items", type=int, default=ITEMS, help="rows of items; Gowalla's")
     parser.add_argument("--asked", type=int, help="users that are answered; default: all")
+    parser.add_argument("--once", type=int, help="users that are answered once; default: nobody")
     parser.add_argument("--columns", type=int, default=64)
     parser.add_argument("--bits", type=int, default=4, choices=(1, 2, 4, 8))
     parser.add_argument("--repeat", type=int, default=3)
     options = parser.parse_args(arguments)
     asked = min(options.asked or options.users, options.users)
+    once = min(options.once, options.users) if options.once else None
+    served = [(min(asked, BATCH), 1), (min(asked, BATCH), WORKERS)]
+    served += [(once, 1)] if once else []
     with fixed_threads(), tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "vectors")
         vectors = make_vectors(options.users, options.items, options.columns, options.bits, path)
-        timed = measure(vectors, asked, options.repeat)
+        timed = measure(vectors, asked, options.repeat, once)
         size = path.stat().st_size / 1e6
-        alone = min(asked, BATCH)
-        memory = [memory_of_workers(path, alone, count) for count in (1, WORKERS)]
+        memory = [memory_of_workers(path, K, users, count) for users, count in served]
     shape = f"{options.users:,} users, {options.items:,} items, {options.columns} columns"
     print(f"{machine()}; {shape}, {options.bits} bits, median of {options.repeat}\n")
-    print(f"{table(timed)}\n\nThe file has {size:,.1f} MB, each process answers {alone:,} users:\n")
-    print(workers_table(memory))
+    print(f"{table(timed)}\n")
+    if once:
+        print(f"{all_at_that_cost(timed, options.users)}\n")
+    print(f"The file has {size:,.1f} MB:\n\n{workers_table(memory)}")
+    check_memory(size, memory)
 
 
 if __name__ == "__main__":

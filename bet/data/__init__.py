@@ -6,7 +6,7 @@ from bet.data.interactions import Interactions, from_pairs, keep_rows
 from bet.data.readers import read_interactions
 from bet.data.sources import DATASETS, load_dataset
 from bet.data.split import Split, evaluable_split, split_interactions
-from bet.data.synthetic import planted, power_law
+from bet.data.synthetic import planted, planted_groups, power_law
 
 __all__ = [
     "DATASETS",
@@ -20,6 +20,7 @@ __all__ = [
     "load_dataset",
     "matrix_digest",
     "planted",
+    "planted_groups",
     "power_law",
     "read_interactions",
     "split_interactions",
