@@ -24,7 +24,8 @@ from bet.paths import cache_dir
 from bet.process import fixed_threads
 from bet.progress import progress_bar
 from bet.recommend import FileRecommender
-from bet.recommend.ranking import Histories, top_k
+from bet.recommend.ranking import Histories
+from bet.recommend.top import top_k
 from bet.seeds import numpy_generator
 
 CASES = (
