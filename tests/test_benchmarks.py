@@ -21,9 +21,10 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, learned_steps, new_users, settings
+from benchmarks.sweeps import convergence, interactions, learned_steps, new_users, settings
 from benchmarks.sweeps import rank_correlation as nested
 from bet.data import evaluable_split, planted
+from bet.errors import BetError
 from bet.packed import load
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -63,6 +64,28 @@ def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
     assert means == sorted(means, reverse=True)
     monkeypatch.setattr(settings, "train_from_scratch", None)  # nothing is trained again
     assert settings.sweep("default", "tiny", "ncf", grid) == first
+
+
+def test_convergence_appends_trials_shows_their_curves_and_resumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    out, image = tmp_path / "trials.jsonl", tmp_path / "curves.png"
+    common = ["--dataset", "tiny", "--profile", "smoke", "--out", str(out)]
+    for start in ("normal", "ials"):
+        settings = [f"start={start}", "schedule=plateau", "max_epochs=3", "negatives=2"]
+        convergence.main([*common, "--columns", "8", "2", "--set", *settings])
+    shown = capsys.readouterr().out.splitlines()
+    trials = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [trial["columns"] for trial in trials] == [8, 2, 8, 2] and len(shown) == 4 + 6
+    for trial in trials:
+        best = max(quality for _, _, quality in trial["curve"])
+        assert trial["quality"] == best and f"{best:.4f}" in "".join(shown)
+    monkeypatch.setattr(convergence, "train_from_scratch", None)  # nothing is trained again
+    arguments = ["--columns", "2", "--figure", str(image)]
+    convergence.main([*common, *arguments, "--set", *settings])
+    assert out.read_text().count("\n") == 4 and image.read_bytes().startswith(b"\x89PNG")
+    for wrong, message in (("epochs=3", "no setting 'epochs=3'"), ("l2=much", "l2=much: ")):
+        with pytest.raises(BetError, match=message):
+            convergence.main([*common, "--set", wrong])
 
 
 def test_chosen_settings_are_in_the_grid():
