@@ -29,6 +29,8 @@ from benchmarks.speed import (
 from benchmarks.speed.measuring import alternating, dataset, prepare, run_watched
 from benchmarks.speed.table import ROWS, main, measure, table
 from benchmarks.sweeps import (
+    convergence,
+    distillation,
     interactions,
     learned_steps,
     new_items,
@@ -38,6 +40,7 @@ from benchmarks.sweeps import (
 )
 from benchmarks.sweeps import rank_correlation as nested
 from bet.data import evaluable_split, planted, read_interactions
+from bet.errors import BetError
 from bet.packed import load
 from bet.recommend import open_model
 from bet.study.cell import Cell
@@ -78,6 +81,28 @@ def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
     assert means == sorted(means, reverse=True)
     monkeypatch.setattr(settings, "train_from_scratch", None)  # nothing is trained again
     assert settings.sweep("default", "tiny", "ncf", grid) == first
+
+
+def test_convergence_appends_trials_shows_their_curves_and_resumes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    out, image = tmp_path / "trials.jsonl", tmp_path / "curves.png"
+    common = ["--dataset", "tiny", "--profile", "smoke", "--out", str(out)]
+    for start in ("normal", "ials"):
+        settings = [f"start={start}", "schedule=plateau", "max_epochs=3", "negatives=2"]
+        convergence.main([*common, "--columns", "8", "2", "--set", *settings])
+    shown = capsys.readouterr().out.splitlines()
+    trials = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [trial["columns"] for trial in trials] == [8, 2, 8, 2] and len(shown) == 4 + 6
+    for trial in trials:
+        best = max(quality for _, _, quality in trial["curve"])
+        assert trial["quality"] == best and f"{best:.4f}" in "".join(shown)
+    monkeypatch.setattr(convergence, "train_from_scratch", None)  # nothing is trained again
+    arguments = ["--columns", "2", "--figure", str(image)]
+    convergence.main([*common, *arguments, "--set", *settings])
+    assert out.read_text().count("\n") == 4 and image.read_bytes().startswith(b"\x89PNG")
+    for wrong, message in (("epochs=3", "no setting 'epochs=3'"), ("l2=much", "l2=much: ")):
+        with pytest.raises(BetError, match=message):
+            convergence.main([*common, "--set", wrong])
 
 
 def test_chosen_settings_are_in_the_grid():
@@ -360,3 +385,17 @@ def test_packing_is_measured_for_every_budget(capsys):
     assert [row[0] for row in rows] == ["| 2,000"] * 2
     assert [row[2] for row in rows] == ["40 B/entity", "600 B/entity"]
     assert all(float(row[4]) > 0 for row in rows) and rows[1][6] == "100.0%"
+
+
+def test_distillation_copies_the_full_table(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    monkeypatch.setattr(distillation, "WEIGHTS", (0.0, 1e3))
+    measured = []
+    for name in ("lightgcn", "ncf"):
+        cell = Cell("tiny", name, "80%", "su", profile="smoke")
+        row = distillation.measure(cell, [0, 1], tmp_path)
+        measured.append(row)
+        assert all(len(each) == 2 for each in row.qualities.values())
+        # So heavy a term leaves nothing of the loss, and no term is the plain training.
+        assert row.qualities[0.0] != row.qualities[1e3]
+    assert distillation.table(measured).count("\n") == 3

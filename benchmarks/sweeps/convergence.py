@@ -2,8 +2,8 @@
 validation quality by epochs and seconds, for full and narrow uniform tables, seed 0.
 
 Settings are the profile's with what ``--set`` changes; test data is never looked at. Finished
-trials are lines of the file and not run again, an interrupted one is continued. ``--figure`` draws
-all trials of the file.
+trials are lines of the file and not run again, an interrupted one is continued. The table and
+``--figure`` are of all trials of the file that are on this data set and backbone.
 """
 
 import argparse
@@ -147,10 +147,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--profile", choices=list(PROFILES), default="paper", help="whose settings")
     trained = [name for name in BACKBONES if not BACKBONES[name].least_squares]
     parser.add_argument("--backbone", choices=trained, default="lightgcn")
-    parser.add_argument("--columns", type=int, nargs="+", default=list(COLUMNS))
+    parser.add_argument("--columns", type=int, nargs="*", default=list(COLUMNS))
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
     parser.add_argument("--out", type=Path, required=True, help="a file of JSON lines")
-    parser.add_argument("--figure", type=Path, help="draw all trials of the file, as a PNG")
+    parser.add_argument("--figure", type=Path, help="of them, as a PNG")
     options = parser.parse_args(arguments)
     profile = PROFILES[options.profile]
     base, als = profile.training[options.backbone], profile.training["ials"]
@@ -167,10 +167,12 @@ def main(arguments: list[str] | None = None) -> None:
         with options.out.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(trial) + "\n")
         known.append(trial)
-    print(table(known, numbers_of(base)))
+    these = options.dataset, options.backbone
+    shown = [trial for trial in known if (trial["dataset"], trial["backbone"]) == these]
+    print(table(shown, numbers_of(base)))
     if options.figure:
         with atomic_path(options.figure) as temporary:
-            figure(known, numbers_of(base)).savefig(temporary, format="png")
+            figure(shown, numbers_of(base)).savefig(temporary, format="png")
         plt.close("all")
 
 

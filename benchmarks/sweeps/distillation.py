@@ -70,12 +70,13 @@ def distilled(teacher: Recommender, weight: float) -> Iterator[None]:
         yield
 
 
-def measure(backbone: str, budget: str, seeds: list[int], profile: str, cache: Path) -> Row:
-    """Train equal rows with every weight and seed; each seed has its own split and full table."""
+def measure(cell: Cell, seeds: list[int], cache: Path) -> Row:
+    """Train the equal rows of ``cell`` with every weight and seed; each seed has its own split and
+    full table.
+    """
     qualities: dict[float, list[float]] = {weight: [] for weight in WEIGHTS}
-    for seed in seeds:
-        cell = Cell("movielens-100k", backbone, budget, "su", seed=seed, profile=profile)
-        context = cell_context(cell, evaluable_split(load_dataset(cell.dataset), seed))
+    for cell in [replace(cell, seed=seed) for seed in seeds]:
+        context = cell_context(cell, evaluable_split(load_dataset(cell.dataset), cell.seed))
         workspace = replace(context.workspace, cache=cache, folder=cache / "work")
         context = replace(context, workspace=workspace)
         full, allocation = load_or_pretrain(context).model, uniform_action(context).allocation
@@ -84,7 +85,8 @@ def measure(backbone: str, budget: str, seeds: list[int], profile: str, cache: P
                 name = f"{cell.id}-{weight}"
                 trained = train_from_scratch(context, allocation, name)
             qualities[weight].append(trained.result.quality)
-    return Row(backbone, budget, qualities)
+    assert cell.budget is not None
+    return Row(cell.backbone, cell.budget, qualities)
 
 
 def table(rows: list[Row]) -> str:
@@ -115,7 +117,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     with fixed_threads(), TemporaryDirectory() as cache:
         rows = [
-            measure(backbone, budget, options.seeds, options.profile, Path(cache))
+            measure(
+                Cell("movielens-100k", backbone, budget, "su", profile=options.profile),
+                options.seeds,
+                Path(cache),
+            )
             for backbone in options.backbones
             for budget in options.budgets
         ]
