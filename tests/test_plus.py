@@ -73,6 +73,8 @@ def test_anchors_draws_and_mutations_use_the_whole_budget(
         sides = {"users only": anchor.action.item_sizes, "items only": anchor.action.user_sizes}
         if anchor.rule in sides:
             assert empty and not sides[anchor.rule].any()
+        if anchor.rule.endswith("first"):
+            assert empty and anchor.action.sizes.min() >= step
     assert size_features(order, actions).shape == (len(actions), 13)
 
 
@@ -169,13 +171,14 @@ def test_apart_leaves_near_copies_out():
 
 def test_the_search_is_what_the_record_says(context):
     result = METHODS["bet-plus"](context)
-    rules = ["uniform", *(f"power law {a}" for a in (0.15, 0.3, 0.5)), "users only", "items only"]
+    rules = ["uniform", "power law 0.15", "power law 0.3"]
+    rules += ["users only", "users first", "items only", "items first"]
     names = [member.strategy for member in result.iterations]
-    assert names[:6] == [f"anchor: {rule}" for rule in rules]
+    assert names[:7] == [f"anchor: {rule}" for rule in rules]
     # Half of T besides the anchors.
-    assert len(names) == 8
-    assert set(names[6:]) <= {"expected improvement", "expected improvement, best cut"}
-    assert all((member.predicted is None) == (member.t <= 6) for member in result.iterations)
+    assert len(names) == 9
+    assert set(names[7:]) <= {"expected improvement", "expected improvement, best cut"}
+    assert all((member.predicted is None) == (member.t <= 7) for member in result.iterations)
     assert 1 in result.retrained and len(result.retrained) == 3
     fittest = max(result.iterations[1:], key=lambda member: (member.fitness, -member.t))
     assert fittest.t in result.retrained
@@ -185,9 +188,9 @@ def test_the_search_is_what_the_record_says(context):
         trained.result.quality for trained in result.retrained.values()
     )
     effort = result.effort
-    assert (effort.finetunings, effort.short_trainings, effort.trainings) == (8, 8, 3)
+    assert (effort.finetunings, effort.short_trainings, effort.trainings) == (9, 9, 3)
     screened = sum(name.endswith("best cut") for name in names)
-    assert 8 <= effort.evaluations <= 8 + screened * plus.SCREENED
+    assert 9 <= effort.evaluations <= 9 + screened * plus.SCREENED
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf", "ials"])

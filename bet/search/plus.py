@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 PARENTS = 3  # the best so far, whose mutations are considered; anchors to be finished come besides
 MUTATIONS = 100  # of each
 NEAR = 0.1  # the largest difference of a feature at which two actions are near copies
+FAR = 0.5  # the same between actions that are trained to the end
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
 QUARTER = 0.25  # of the full table's epochs: how long a short training takes
@@ -144,10 +145,16 @@ def _rank_alike(cuts: Sequence[float], fitness: np.ndarray) -> bool:
     return np.ptp(cuts) > 0 and spearmanr(cuts, fitness).statistic >= TRUSTED
 
 
-def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int) -> list[int]:
-    """The first ``count`` of ``order``, which numbers rows of ``features`` (m, f), that are no near
-    copies of ``known`` (k, f) or of one another: no closer than NEAR in every feature. The first
-    of all where there is none.
+def apart(
+    order: np.ndarray,
+    features: np.ndarray,
+    known: np.ndarray,
+    count: int,
+    distance: float = NEAR,
+) -> list[int]:
+    """The first ``count`` of ``order``, which numbers rows of ``features`` (m, f), that differ from
+    ``known`` (k, f) and from one another by more than ``distance`` in some feature. The first of
+    all where there is none.
 
     >>> features = np.array([[0.0], [1.0], [1.05], [2.0]])
     >>> apart(np.arange(4), features, known=np.array([[0.02]]), count=2)
@@ -157,7 +164,7 @@ def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int
     """
     chosen: list[int] = []
     for i in map(int, order):
-        if (np.abs(known - features[i]).max(1) > NEAR).all():
+        if (np.abs(known - features[i]).max(1) > distance).all():
             chosen.append(i)
             known = np.concatenate([known, features[i : i + 1]])
             if len(chosen) == count:
@@ -206,8 +213,8 @@ def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
 
 
 def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[Evaluated]:
-    """The anchors that are to be finished, and the fittest of the others, at least one, that are no
-    near copies of these or of one another.
+    """The anchors that are to be finished, and the fittest of the others, at least one, that are
+    FAR from these and from one another: fitness may say little of what training makes of them.
     """
     anchors = enumerate(selector.anchors)
     finalists = [population[i] for i, anchor in anchors if anchor.finished]
@@ -216,7 +223,7 @@ def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[
     features = selector.space.features([member.action for member in population])
     known = features[[member.t - 1 for member in finalists]]
     top = min(FINISHED, selector.context.settings.search.top)
-    chosen = apart(left, features, known, max(1, top - len(finalists)))
+    chosen = apart(left, features, known, max(1, top - len(finalists)), FAR)
     return [*finalists, *(population[i] for i in chosen)]
 
 
