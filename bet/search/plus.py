@@ -229,8 +229,8 @@ def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[
 
 def evaluate_twice(context: SearchContext, full: Trained, allocation: Allocation) -> RankingMetrics:
     """Fine-tune the cut of the full model, train a table of ``allocation`` shortly, and rank on
-    validation with both: every user counts twice. Together they rank actions better than each does
-    (``benchmarks/README.md``): a cut favors actions that resemble the full model's prefixes.
+    validation with both: every user counts twice. A cut favors actions that resemble the full
+    model's prefixes, a short training those that learn fast.
     """
     parts = [
         measure(context, full, allocation)
