@@ -42,7 +42,6 @@ FAR = 0.5  # the same between actions that are trained to the end
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
 QUARTER = 0.25  # of the full table's epochs: how long a short training takes
-FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
 
 
 @dataclass(frozen=True)
@@ -214,7 +213,8 @@ def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
 
 def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[Evaluated]:
     """The anchors that are to be finished, and the fittest of the others, at least one, that are
-    FAR from these and from one another: fitness may say little of what training makes of them.
+    FAR from these and from one another: fitness may say little of what training makes of them. As
+    many as other methods train.
     """
     anchors = enumerate(selector.anchors)
     finalists = [population[i] for i, anchor in anchors if anchor.finished]
@@ -222,8 +222,8 @@ def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[
     left = np.array([member.t - 1 for member in ranked if member not in finalists])
     features = selector.space.features([member.action for member in population])
     known = features[[member.t - 1 for member in finalists]]
-    top = min(FINISHED, selector.context.settings.search.top)
-    chosen = apart(left, features, known, max(1, top - len(finalists)), FAR)
+    more = max(1, selector.context.settings.search.top - len(finalists))
+    chosen = apart(left, features, known, more, FAR)
     return [*finalists, *(population[i] for i in chosen)]
 
 
