@@ -51,12 +51,13 @@ class CellNames(Part, frozen=True, omit_defaults=True):
     search_seed: Count | None = None
 
 
-class Settings(Part, frozen=True):
-    """Every number that the run was made with."""
+class Settings(Part, frozen=True, omit_defaults=True):
+    """Every number that the run was made with. ``als``: of the factors that tables start from."""
 
     training: dict[str, Any]
     search: dict[str, Any]
     d_max: Positive
+    als: dict[str, Any] | None = None
 
 
 class DataCounts(Part, frozen=True):
