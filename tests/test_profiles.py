@@ -124,7 +124,7 @@ def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys, request)
     assert main(["study", str(file.with_name("paper.toml")), "--list"]) == 1
     assert "there is a study 'paper' already; rename the file" in capsys.readouterr().err
     assert main(["study", "none.toml", "--list"]) == 1
-    assert "no study 'none.toml': known are default, full" in capsys.readouterr().err
+    assert "no study 'none.toml': known are converged, default, full" in capsys.readouterr().err
 
 
 def test_studies_are_found_outside_of_a_checkout(tmp_path, monkeypatch):

@@ -120,21 +120,27 @@ def table(trials: Sequence[Trial], base: Mapping[str, Any]) -> str:
 
 
 def figure(trials: Sequence[Trial], base: Mapping[str, Any]) -> Figure:
-    """Quality against epochs: a panel for each number of columns, a line for each setting."""
+    """Quality against epochs: a panel for each number of columns, a line for each setting; what all
+    settings have in common is the title.
+    """
     use_style()
     columns = sorted({trial["columns"] for trial in trials}, reverse=True)
-    labels = list(dict.fromkeys(label(trial, base) for trial in trials))
-    drawn, panels = plt.subplots(
-        1, len(columns), figsize=(3.2 * len(columns), 3.2), squeeze=False, sharex=True
-    )
+    words = [label(trial, base).split() for trial in trials]
+    shared = [word for word in words[0] if all(word in others for others in words)]
+    names = [" ".join(word for word in each if word not in shared) or "-" for each in words]
+    labels = list(dict.fromkeys(names))
+    size = max(7.0, 3.0 * len(columns)), 3.2 + 0.16 * len(labels)
+    drawn, panels = plt.subplots(1, len(columns), figsize=size, squeeze=False)
+    lines: dict[str, Any] = {}
     for width, panel in zip(columns, panels[0], strict=True):
-        for trial in trials:
+        for trial, name in zip(trials, names, strict=True):
             if trial["columns"] == width:
-                name = label(trial, base)
                 epochs, _, qualities = zip(*trial["curve"], strict=True)
-                panel.plot(epochs, qualities, color=f"C{labels.index(name)}", label=name)
+                color = plt.get_cmap("tab20")(labels.index(name) % 20)
+                (lines[name],) = panel.plot(epochs, qualities, color=color)
         panel.set(title=f"{width} columns", xlabel="epochs", ylabel="validation quality")
-        panel.legend(fontsize=5)
+    drawn.suptitle(" ".join(shared), fontsize=8)
+    drawn.legend(lines.values(), lines.keys(), loc="outside lower left", fontsize=6)
     return drawn
 
 
@@ -169,6 +175,8 @@ def main(arguments: list[str] | None = None) -> None:
         known.append(trial)
     these = options.dataset, options.backbone
     shown = [trial for trial in known if (trial["dataset"], trial["backbone"]) == these]
+    if not shown:
+        raise BetError(f"{options.out} has no trial of {' and '.join(these)}; give --columns")
     print(table(shown, numbers_of(base)))
     if options.figure:
         with atomic_path(options.figure) as temporary:
