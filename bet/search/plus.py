@@ -14,6 +14,8 @@ from scipy.stats import spearmanr
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext
 from bet.search.fitness import (
+    Score,
+    evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
     load_or_pretrain,
@@ -43,7 +45,8 @@ FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
 @dataclass(frozen=True)
 class Candidate:
     """An action that a simple ``rule`` gives, such as "power law"; the best of every rule is
-    trained for a quarter of the epochs. ``finished``: trained to the end whatever else is found.
+    trained for a quarter of the epochs. ``finished``: the best of the rule is trained to the end
+    whatever else is found.
     """
 
     rule: str
@@ -161,18 +164,21 @@ def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int
     return chosen or [int(order[0])]
 
 
-def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
+def search_plus(
+    context: SearchContext, space: CandidateSpace, score: Score | None = None
+) -> MethodResult:
     """Measure the anchors and T more actions, as other searches measure theirs. Train the most
-    promising for a quarter of the full table's epochs, and to the end every anchor that is to be
-    ``finished`` and the best of the others. The best of these on validation is the result, which is
-    therefore never below such an anchor.
+    promising for a quarter of the full table's epochs, and to the end the best anchor of every rule
+    that is to be ``finished`` and the best of the others. The best of these on validation is the
+    result, which is therefore never below such an anchor.
 
-    With least squares every action is trained to the end when it is measured. An interrupted search
-    goes on where it was.
+    With least squares every action is trained to the end when it is measured; with ``score``
+    ``evaluate_shortly`` for a quarter. An interrupted search goes on where it was.
     """
-    full, score = load_or_pretrain(context), usual_score(context)
+    full, score = load_or_pretrain(context), score or usual_score(context)
     by_squares, settings = score is evaluate_trained, context.settings.search
-    selector = PlusSelector(context, space, None if by_squares else full)
+    finetuned = score is evaluate_finetuned
+    selector = PlusSelector(context, space, full if finetuned else None)
     longer = replace(settings, iterations=len(selector.anchors) + settings.iterations, curve=())
     wider = replace(context, settings=replace(context.settings, search=longer))
     population = search(wider, selector, full, score)
@@ -182,11 +188,13 @@ def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
         finalists = top_actions(population, 1)
     else:
         reserved, others = _promising(selector, population)
-        short = {member.t: _train_shortly(context, full, member) for member in others}
+        tried = others if finetuned else []
+        short = {member.t: _train_shortly(context, full, member) for member in tried}
         trials = [{"t": t, "epochs": _epochs(full), "short": short[t]["quality"]} for t in short]
         seconds += sum(state["seconds"] for state in short.values())
         # A geometric mean: both qualities count alike, whatever their scales.
-        others.sort(key=lambda member: -member.quality * short[member.t]["quality"])
+        rungs = {t: state["quality"] for t, state in short.items()}
+        others.sort(key=lambda member: -member.quality * rungs.get(member.t, member.quality))
         free = max(1, min(FINISHED, settings.top) - len(reserved))
         finalists = [*reserved, *others[:free]]
     retrained = {member.t: _train_to_end(context, member.action.allocation) for member in finalists}
@@ -198,10 +206,10 @@ def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
         taken = sum(trained.result.seconds for trained in retrained.values())
         stages = replace(stages, retrain=taken)
         effort = Effort(
-            finetunings=len(population),
+            finetunings=len(population) if finetuned else 0,
             trainings=len(retrained),
             evaluations=selector.evaluations,
-            short_trainings=len(trials),
+            short_trainings=len(trials) if finetuned else len(population),
         )
     return MethodResult(
         trained=retrained[winner],
@@ -222,12 +230,13 @@ def _promising(
     fittest actions that are no near copies of one another.
     """
     anchors = selector.anchors
-    reserved = [population[i] for i, anchor in enumerate(anchors) if anchor.finished]
     ranked = top_actions(population, len(population))
-    best_of: dict[str, Evaluated] = {}
+    best_of: dict[tuple[str, bool], Evaluated] = {}
     for member in ranked:
-        if member.t <= len(anchors) and not anchors[member.t - 1].finished:
-            best_of.setdefault(anchors[member.t - 1].rule, member)
+        if member.t <= len(anchors):
+            anchor = anchors[member.t - 1]
+            best_of.setdefault((anchor.rule, anchor.finished), member)
+    reserved = [best_of.pop(rule) for rule in list(best_of) if rule[1]]
     taken = {member.t for member in [*reserved, *best_of.values()]}
     features = selector.space.features([member.action for member in population])
     known = features[[t - 1 for t in sorted(taken)]]
@@ -251,14 +260,24 @@ def _train_shortly(context: SearchContext, full: Trained, member: Evaluated) -> 
     name = f"short-{allocation.digest[:16]}"
 
     def train(context: SearchContext) -> dict:
-        settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
-        model = initialize_recommender(context, allocation)
-        checkpoint = context.workspace.folder / f"{name}.checkpoint.pt"
-        label = context.workspace.label(name)
-        train_model(context, model, settings, epochs=epochs, checkpoint=checkpoint, progress=label)
-        return {"quality": context.quality(model)}
+        return {"quality": evaluate_shortly(context, full, allocation).means()["quality"]}
 
     return cached(context, name, train, settings=(epochs,))
+
+
+def evaluate_shortly(
+    context: SearchContext, full: Trained, allocation: Allocation
+) -> RankingMetrics:
+    """Train a table of ``allocation`` from scratch for a quarter of the epochs of ``full``, over
+    which the rate falls to its floor, and rank on validation.
+    """
+    name, epochs = f"short-{allocation.digest[:16]}", _epochs(full)
+    settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
+    model = initialize_recommender(context, allocation)
+    checkpoint = context.workspace.folder / f"{name}.checkpoint.pt"
+    label = context.workspace.label(name)
+    train_model(context, model, settings, epochs=epochs, checkpoint=checkpoint, progress=label)
+    return context.rank(model)
 
 
 def _train_to_end(context: SearchContext, allocation: Allocation) -> Trained:

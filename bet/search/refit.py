@@ -13,7 +13,7 @@ from bet.errors import BetError
 from bet.search.context import SearchContext, TrainingData
 from bet.search.training import train_model
 from bet.seeds import torch_generator
-from bet.tables import Table
+from bet.tables import RankedVectorSpec, Table
 from bet.training import RankingMetrics, TrainResult, load_state, save_state
 
 
@@ -49,12 +49,14 @@ def initialize_recommender(
     allocation.check(context.budget)
     if table is None and allocation.mask is None:
         table = context.make_table
+    # Layers between embeddings and final vectors are as wide as the embeddings.
+    narrow = isinstance(context.table_spec, RankedVectorSpec)
     model = new_recommender(
         BACKBONES[context.settings.backbone],
         context.graph,
         allocation,
         n_users=context.data.n_users,
-        d_max=context.budget.d_max,
+        d_max=int(allocation.columns.max()) if narrow else context.budget.d_max,
         generator=torch_generator(context.settings.seed, "init"),
         init_std=context.settings.init_std,
         table=table,
