@@ -30,6 +30,7 @@ from bet.search import (
     refit,
     train_from_scratch,
 )
+from bet.search.plus import PlusSelector
 from bet.serving import served_file, write_served
 from bet.study.output import ids_of
 
@@ -173,9 +174,7 @@ def test_files_of_vectors_meet_the_limit_to_the_step(
         np.testing.assert_array_equal(rows, table.as_stored(vectors).numpy()[order.entities])
         if (bits == bits[0]).all():
             fitting = vector_context(bare, int(bits[0]))
-            one = fitting.make_table(
-                fitting.full_allocation, d_max=fitting.budget.d_max, copies=1
-            )
+            one = fitting.make_table(fitting.full_allocation, d_max=fitting.budget.d_max, copies=1)
             if one.columns == table.columns:
                 one.save_vectors(folder / "one", vectors)
                 assert (folder / "one").read_bytes() == (folder / "ranked").read_bytes()
@@ -221,7 +220,11 @@ def test_what_it_returns_is_served_and_fitted_again(context, split, tmp_path):
     assert model.table.n_bytes() == result.trained.model.table.n_bytes() <= 3_000
     file = write_served(tmp_path / "f", model, split.merged())
     assert (tmp_path / "f").stat().st_size == file.n_bytes
-    assert len(bet.load(tmp_path / "f").recommend(user=0, k=5)) == 5
+    best = bet.load(tmp_path / "f").recommend_rows(np.arange(model.n_users), 5, exclude_seen=False)
+    with torch.no_grad():
+        scores = model.ranker()(torch.from_numpy(model.table.fixed_order[: model.n_users]))
+    expected = scores.topk(5).values.numpy()
+    np.testing.assert_allclose(best.scores, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_uniform_action_trains_to_the_numbers_of_the_uniform_table(make, tmp_path):
@@ -256,6 +259,10 @@ def test_vectors_are_what_the_file_alone_gives(make, split, tmp_path, backbone):
     with torch.no_grad():
         vectors = model.represent(model.table()).numpy()
     np.testing.assert_array_equal(rows, vectors[model.table.fixed_order])
+    answer = bet.load(tmp_path / "v").recommend_rows(np.arange(3), 5, exclude_seen=False)
+    n_users = model.n_users
+    expected = np.sort(rows[:3] @ rows[n_users:].T, axis=1)[:, :-6:-1]
+    np.testing.assert_allclose(answer.scores, expected, rtol=1e-4, atol=1e-5)
     again = refit(result.context, result.trained, split.merged(), "train and validation")
     assert again.table.n_bytes() == model.table.n_bytes()
 
@@ -271,6 +278,29 @@ def test_uniform_vectors_train_to_the_numbers_of_the_method(make, tmp_path, back
     for name, model in (("a", one.model), ("b", trained.model)):
         model.save_table(tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_interrupted_search_goes_on_to_the_same_table(context, tmp_path, monkeypatch):
+    whole = METHODS["bet-plus-bytes"](context)
+    chosen, calls = PlusSelector.choose, []
+
+    def dies(self, t, population):
+        calls.append(t)
+        if t == len(self.anchors) + 2:
+            raise KeyboardInterrupt
+        return chosen(self, t, population)
+
+    again = context.in_folder(tmp_path / "killed")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(PlusSelector, "choose", dies)
+        METHODS["bet-plus-bytes"](again)
+    resumed = METHODS["bet-plus-bytes"](again)
+    digests = [
+        [member.action.allocation.digest for member in result.iterations]
+        for result in (whole, resumed)
+    ]
+    assert digests[0] == digests[1] and len(digests[0]) == calls[-1]
+    assert resumed.trained.result.quality == whole.trained.result.quality
 
 
 def test_short_trainings_are_short(make):

@@ -72,7 +72,9 @@ class RankPrecision:
     def fewest_bits(self, width: int) -> int:
         """The most bits that all rows can have at once; 0: none."""
         fitting = self.order.n * self.row_bytes(width) <= self.room(width)
-        return max((bits for bits, fits in zip(PRECISIONS, fitting, strict=True) if fits), default=0)
+        return max(
+            (bits for bits, fits in zip(PRECISIONS, fitting, strict=True) if fits), default=0
+        )
 
     @cached_property
     def widths(self) -> tuple[int, int]:
@@ -123,21 +125,21 @@ class RankPrecision:
         return Action(allocation, order.n_users, asdict(rule))
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
-        """``m`` actions: widths log-uniform between the bounds, exponential spreads, normal tilts.
-        """
+        """``m`` actions: log-uniform widths within the bounds, exponential spreads, normal tilts."""
         low, high = np.log(self.widths)
         actions = []
         for _ in range(m):
             width = self.whole_bytes(np.exp(rng.uniform(low, high)))
-            spreads = rng.exponential(PRIOR_SPREAD, 2)
-            actions.append(self.action(PrecisionRule(width, *spreads, rng.normal(0, PRIOR_TILT))))
+            users, items = rng.exponential(PRIOR_SPREAD, 2).tolist()
+            rule = PrecisionRule(width, users, items, float(rng.normal(0, PRIOR_TILT)))
+            actions.append(self.action(rule))
         return actions
 
     def mutate(self, action: Action, m: int, rng: np.random.Generator) -> list[Action]:
         """``m`` actions whose rule is near that of ``action``."""
         rule, actions = PrecisionRule.of(action), []
         for _ in range(m):
-            width, users, items, tilt = rng.normal(0, rng.choice(DEVIATIONS), 4)
+            width, users, items, tilt = rng.normal(0, rng.choice(DEVIATIONS), 4).tolist()
             near = PrecisionRule(
                 self.whole_bytes(rule.width * np.exp(width)),
                 abs(rule.user_spread + users),

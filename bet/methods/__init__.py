@@ -79,7 +79,9 @@ _ALL = (
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
     Method("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours", in_bytes=True),
-    Method("bet-plus-bytes", bet_plus_bytes, "searched width and precisions", "ours", in_bytes=True),
+    Method(
+        "bet-plus-bytes", bet_plus_bytes, "searched width and precisions", "ours", in_bytes=True
+    ),
     _hashed("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009"),
     _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
     Method("pq", pq, "product quantization", "Jégou et al., TPAMI 2011", in_bytes=True),

@@ -1,5 +1,5 @@
-"""``bet-plus-bytes`` and ``bet-plus-vectors``: ``bet-plus`` over one width for everybody and bits by
-frequency rank, exact in bytes of the file. Ours.
+"""``bet-plus-bytes`` and ``bet-plus-vectors``: ``bet-plus`` over one width for everybody and bits
+by frequency rank, exact in bytes of the file. Ours.
 
 At equal width, precision by frequency pays in bytes where sizes by frequency do not. The uniform
 tables of every number of bits are anchors, with the same file; the search stays near them.
@@ -112,7 +112,7 @@ def vector_candidates(context: SearchContext) -> PrecisionCandidates:
     errors, as of ``table_candidates``. Uniform ones are those of ``rounded_vectors``.
     """
     check_final_vectors(context, "bet-plus-vectors", "bet-plus-bytes")
-    budget, order = context.budget, context.data.order
+    order = context.data.order
     layers = BACKBONES[context.settings.backbone].final_width(1, d_max=1)
 
     def layout(width: int) -> Layout:
@@ -140,9 +140,7 @@ def _one_bit(context: SearchContext, columns: int, copies: int = 1) -> Layout:
     return Layout(kinds, counts, copies=copies, ids=context.id_layout)
 
 
-def _ranked(
-    context: SearchContext, layout: Callable[[int], Layout], copies: int
-) -> RankPrecision:
+def _ranked(context: SearchContext, layout: Callable[[int], Layout], copies: int) -> RankPrecision:
     """The rules within the bytes; ``layout`` of a width: the file where all rows have one bit."""
     limit = context.byte_limit
     if limit is None:
