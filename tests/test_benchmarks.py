@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.sparse import csr_array
+from scipy.stats import spearmanr
 
 from benchmarks.speed import (
     comparisons,
@@ -21,7 +22,7 @@ from benchmarks.speed import (
 )
 from benchmarks.speed.measuring import dataset, prepare
 from benchmarks.speed.table import ROWS, main, measure, table
-from benchmarks.sweeps import interactions, learned_steps, new_users, settings
+from benchmarks.sweeps import interactions, learned_steps, new_users, settings, surrogates
 from benchmarks.sweeps import rank_correlation as nested
 from bet.data import evaluable_split, planted
 from bet.packed import load
@@ -155,6 +156,33 @@ def test_nested_scores_are_compared_with_fine_tuning(tmp_path):
     for row in rows[1:]:
         assert -1 <= row.correlation <= 1 and row.chosen <= row.best and row.seconds > 0
     assert nested.table(rows).count("\n") == 4
+
+
+def test_scores_are_compared_with_training(tmp_path):
+    cell = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke")
+    rows = nested.measure(cell, 4, tmp_path, nested.TRAINED)
+    assert [row.score for row in rows] == list(nested.TRAINED)
+    assert rows[0].correlation == pytest.approx(1) and rows[0].chosen == rows[0].best
+    assert all(row.chosen <= rows[0].best for row in rows)
+
+
+def test_surrogates_rank_what_they_did_not_see(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_CACHE", str(tmp_path))
+    monkeypatch.setattr(surrogates, "SEEN", (4, 8))
+    monkeypatch.setattr(surrogates, "ORDERS", 2)
+    cell = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke")
+    context, actions, fitness = surrogates.measured(cell, 12)
+    assert len(actions) == len(fitness) == 12 and (fitness > 0).all()
+    rows = surrogates.correlations(cell, 12)
+    assert len(rows) == 2 * len(surrogates.PREDICTORS)
+    assert all(-1 <= row.correlation <= 1 for row in rows)
+    assert surrogates.table(rows).count("\n") == 1 + len(surrogates.PREDICTORS)
+    # A fitness that follows the sizes is learned; measured fitness is read back, not measured anew.
+    monkeypatch.setattr(surrogates, "usual_score", lambda context: None)
+    assert (surrogates.measured(cell, 12)[2] == fitness).all()
+    smooth = np.array([float(action.user_sizes.mean()) for action in actions])
+    predicted = surrogates.gaussian_process(context, actions, smooth[:8], 0)
+    assert spearmanr(predicted[8:], smooth[8:]).statistic > 0.7
 
 
 def test_sizes_of_interactions_stand_beside_the_entropy(capsys):

@@ -24,7 +24,7 @@ from bet.packed import id_layout, load
 from bet.search import (
     SearchSettings,
     check_table,
-    evaluate_shortly,
+    evaluate_shortly_trained,
     initialize_recommender,
     load_or_pretrain,
     refit,
@@ -308,7 +308,7 @@ def test_short_trainings_are_short(make):
     space = vector_candidates(context)
     full = load_or_pretrain(space.context)
     action = space.anchors()[0].action
-    first, second = (evaluate_shortly(space.context, full, action.allocation) for _ in range(2))
+    first, second = (evaluate_shortly_trained(space.context, full, action.allocation) for _ in range(2))
     assert first.means() == second.means()
 
 

@@ -17,12 +17,13 @@ from bet.methods.fixed import su, uniform_action
 from bet.search import (
     Evaluated,
     SearchSettings,
+    evaluate_finetuned,
     expected_improvement,
     fit_surrogate,
     load_or_pretrain,
     plus,
 )
-from bet.search.plus import NEAR, PlusSelector, apart, search_plus
+from bet.search.plus import NEAR, PlusSelector, apart
 
 SEARCH = SearchSettings(iterations=3, actions=8, finetune_epochs=1, top=3)
 
@@ -72,6 +73,8 @@ def test_anchors_draws_and_mutations_use_the_whole_budget(
         sides = {"users only": anchor.action.item_sizes, "items only": anchor.action.user_sizes}
         if anchor.rule in sides:
             assert empty and not sides[anchor.rule].any()
+        if anchor.rule.endswith("first"):
+            assert empty and anchor.action.sizes.min() >= step
     assert size_features(order, actions).shape == (len(actions), 13)
 
 
@@ -153,8 +156,8 @@ def test_without_a_surrogate_it_falls_back_to_the_prior_and_says_so(context, mon
     with caplog.at_level(logging.WARNING):
         result = METHODS["bet-plus"](context)
     names = [member.strategy for member in result.iterations]
-    assert names[-3:] == ["prior: no surrogate"] * 3
-    assert caplog.text.count("a draw from the prior") == 3
+    assert names[-2:] == ["prior: no surrogate"] * 2
+    assert caplog.text.count("a draw from the prior") == 2
     assert all(member.predicted is None for member in result.iterations)
 
 
@@ -168,22 +171,24 @@ def test_apart_leaves_near_copies_out():
 
 def test_the_search_is_what_the_record_says(context):
     result = METHODS["bet-plus"](context)
-    rules = ["uniform", *["power law"] * 3, "users only", "items only"]
+    rules = ["uniform", "power law 0.15", "power law 0.3"]
+    rules += ["users only", "users first", "items only", "items first"]
     names = [member.strategy for member in result.iterations]
-    assert names[:6] == [f"anchor: {rule}" for rule in rules]
-    assert set(names[6:]) <= {"expected improvement", "expected improvement, best cut"}
-    assert all((member.predicted is None) == (member.t <= 6) for member in result.iterations)
-    short = {trial["t"] for trial in result.trials}
-    assert 1 not in short and {5, 6} <= short and len(short) == len(result.trials) <= plus.SHORT
+    assert names[:7] == [f"anchor: {rule}" for rule in rules]
+    # Half of T besides the anchors.
+    assert len(names) == 9
+    assert set(names[7:]) <= {"expected improvement", "expected improvement, best cut"}
+    assert all((member.predicted is None) == (member.t <= 7) for member in result.iterations)
     assert 1 in result.retrained and len(result.retrained) == 3
-    assert set(result.retrained) - {1} <= short
+    fittest = max(result.iterations[1:], key=lambda member: (member.fitness, -member.t))
+    assert fittest.t in result.retrained
     (winner,) = result.winners.values()
     assert result.trained is result.retrained[winner]
     assert result.trained.result.quality == max(
         trained.result.quality for trained in result.retrained.values()
     )
     effort = result.effort
-    assert (effort.finetunings, effort.trainings, effort.short_trainings) == (9, 3, len(short))
+    assert (effort.finetunings, effort.short_trainings, effort.trainings) == (9, 9, 3)
     screened = sum(name.endswith("best cut") for name in names)
     assert 9 <= effort.evaluations <= 9 + screened * plus.SCREENED
 
@@ -225,11 +230,24 @@ def test_never_below_su_and_resumed_to_the_same_result(
     assert again.winners == result.winners and again.effort.trainings == result.effort.trainings
 
 
-def test_short_trainings_see_a_quarter_of_the_epochs(context):
-    full = load_or_pretrain(context)
-    result = search_plus(context, SizeCandidates(context))
-    epochs = {trial["epochs"] for trial in result.trials}
-    assert epochs == {max(1, -(-full.result.epoch // 4))}
+def test_an_action_is_worth_the_mean_of_both_measurements(context, monkeypatch):
+    full, allocation = load_or_pretrain(context), uniform_action(context).allocation
+    epochs = []
+    train = plus.train_model
+
+    def counted(*arguments, **options):
+        epochs.append(options["epochs"])
+        return train(*arguments, **options)
+
+    monkeypatch.setattr(plus, "train_model", counted)
+    parts = [
+        score(context, full, allocation).means()
+        for score in (evaluate_finetuned, plus.evaluate_shortly_trained)
+    ]
+    both = plus.evaluate_twice(context, full, allocation).means()
+    for name, mean in both.items():
+        assert mean == pytest.approx(np.mean([part[name] for part in parts]))
+    assert epochs == [-(-full.result.epoch // 4)] * 2
 
 
 def test_a_selector_with_equal_fitness_has_no_surrogate(context):

@@ -3,7 +3,8 @@ them as fine-tuning does? Prints a table.
 
 Random actions, all of them scored on validation by fine-tuning (BET), by the nested model and by
 the pre-trained model, both as they are. Rank correlation is Spearman's; *chosen* is the fine-tuned
-fitness of the action that a score puts first.
+fitness of the action that a score puts first. With ``--trained`` actions are also trained from
+scratch, for a quarter of the epochs and to the end; the latter is what scores are compared with.
 """
 
 import argparse
@@ -29,37 +30,48 @@ from bet.search import (
     SearchContext,
     Trained,
     evaluate_finetuned,
+    evaluate_trained,
     evaluate_truncated,
     load_or_pretrain,
 )
+from bet.search.plus import evaluate_shortly_trained, evaluate_twice
 from bet.seeds import numpy_generator
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
 
-SCORES: dict[str, tuple[Callable[[SearchContext], Trained], Score]] = {
+Scores = dict[str, tuple[Callable[[SearchContext], Trained], Score]]
+SCORES: Scores = {
     "fine-tuned": (load_or_pretrain, evaluate_finetuned),
     "nested": (nested_full, evaluate_truncated),
+    "pre-trained": (load_or_pretrain, evaluate_truncated),
+}
+TRAINED: Scores = {
+    "trained": (load_or_pretrain, evaluate_trained),
+    "a quarter of the epochs": (load_or_pretrain, evaluate_shortly_trained),
+    "both": (load_or_pretrain, evaluate_twice),
+    "fine-tuned": (load_or_pretrain, evaluate_finetuned),
     "pre-trained": (load_or_pretrain, evaluate_truncated),
 }
 
 
 @dataclass(frozen=True)
 class Row:
-    """One way to score actions of a backbone under a budget, beside fine-tuning."""
+    """One way to score actions of a backbone under a budget, beside the first way."""
 
     backbone: str
     budget: str
     score: str
     correlation: float
-    best: float  # fine-tuned fitness of the best action
-    chosen: float  # fine-tuned fitness of the action that the score puts first
+    best: float  # fitness of the best action, by the first way
+    chosen: float  # that of the action that the score puts first
     training: float  # seconds of the full model
     seconds: float  # per action
 
 
-def measure(cell: Cell, actions: int, cache: Path) -> list[Row]:
-    """A row for every score of so many ``actions``, under the budget and with the settings of
-    ``cell``. Fitness is relative to the pre-trained full model's validation quality.
+def measure(cell: Cell, actions: int, cache: Path, scores: Scores = SCORES) -> list[Row]:
+    """A row for every one of ``scores`` of so many ``actions``, under the budget and with the
+    settings of ``cell``; the first is what the others are compared with. Fitness is relative to the
+    pre-trained full model's validation quality.
     """
     split = split_interactions(load_dataset(cell.dataset), cell.seed)
     context = cell_context(cell, split)
@@ -70,7 +82,7 @@ def measure(cell: Cell, actions: int, cache: Path) -> list[Row]:
     )
     whole = load_or_pretrain(context).result.quality
     fitness, taken, training = {}, {}, {}
-    for name, (train, score) in SCORES.items():
+    for name, (train, score) in scores.items():
         full = train(context)
         started = perf_counter()
         what = f"{cell.backbone} {cell.budget} {name}"
@@ -78,19 +90,19 @@ def measure(cell: Cell, actions: int, cache: Path) -> list[Row]:
         quality = [score(context, full, action.allocation).means()["quality"] for action in bar]
         fitness[name] = np.array(quality) / whole
         taken[name], training[name] = (perf_counter() - started) / actions, full.result.seconds
-    tuned = fitness["fine-tuned"]
+    reference = fitness[next(iter(scores))]
     return [
         Row(
             cell.backbone,
             cell.budget,
             name,
-            correlation=float(spearmanr(scores, tuned).statistic),
-            best=float(tuned.max()),
-            chosen=float(tuned[scores.argmax()]),
+            correlation=float(spearmanr(values, reference).statistic),
+            best=float(reference.max()),
+            chosen=float(reference[values.argmax()]),
             training=training[name],
             seconds=taken[name],
         )
-        for name, scores in fitness.items()
+        for name, values in fitness.items()
     ]
 
 
@@ -117,6 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--budgets", nargs="+", default=["80%", "90%", "95%"])
     parser.add_argument("--actions", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--trained", action="store_true", help="compare with training")
     options = parser.parse_args(arguments)
     rows = []
     with fixed_threads(), TemporaryDirectory() as cache:
@@ -124,7 +137,8 @@ def main(arguments: list[str] | None = None) -> None:
             for budget in options.budgets:
                 setting = {"seed": options.seed, "profile": options.profile}
                 cell = Cell(options.dataset, backbone, budget, "bet", **setting)
-                rows += measure(cell, options.actions, Path(cache) / backbone)
+                scores = TRAINED if options.trained else SCORES
+                rows += measure(cell, options.actions, Path(cache) / backbone, scores)
     what = f"{options.dataset}, {options.actions} actions, seed {options.seed}"
     print(f"{machine()}; {what}\n\n{table(rows)}")
 

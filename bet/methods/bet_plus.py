@@ -3,17 +3,25 @@ process for a surrogate. Ours.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bet.actions import Action, quarters, ranked_action, sample_actions, size_features, split_budget
+from bet.actions import (
+    Action,
+    Budget,
+    quarters,
+    ranked_action,
+    sample_actions,
+    size_features,
+    split_budget,
+)
 from bet.backbones import BACKBONES
 from bet.methods.fixed import uniform_action
 from bet.methods.powerlaw import powerlaw_action
 from bet.search import Candidate, MethodResult, SearchContext, search_plus
 
-ALPHAS = (0.15, 0.3, 0.5)  # of the power law, at the users' share of the uniform table
+ALPHAS = (0.15, 0.3)  # of the power law, at the users' share of the uniform table
 DEVIATIONS = (0.1, 0.3, 1.0)  # of the logarithms that a mutation adds, one of them each
 
 
@@ -34,19 +42,26 @@ class SizeCandidates:
 
     def anchors(self) -> list[Candidate]:
         """The uniform table, which is always finished, power laws of frequency and, with empty
-        rows, users only and items only.
+        rows, all for one side, or all but a column for everybody.
         """
         context, order = self.context, self.context.data.order
         share = order.n_users / order.n
         found = [Candidate("uniform", uniform_action(context), finished=True)]
         found += [
-            Candidate("power law", powerlaw_action(context, alpha, share)) for alpha in ALPHAS
+            Candidate(f"power law {alpha}", powerlaw_action(context, alpha, share))
+            for alpha in ALPHAS
         ]
-        if not context.budget.d_min:
-            for rule, all_of_it in (("users only", 1.0), ("items only", 0.0)):
-                # A side may not be able to hold all columns.
-                if 0 in split_budget(context.budget, order.n_users, all_of_it):
-                    found.append(Candidate(rule, powerlaw_action(context, 0.0, all_of_it)))
+        budget = context.budget
+        if budget.d_min:
+            return found
+        with_rows = replace(budget, d_min=budget.step) if _all_get_rows(budget) else None
+        for side, all_of_it in (("users", 1.0), ("items", 0.0)):
+            # A side may not be able to hold all columns.
+            if 0 in split_budget(budget, order.n_users, all_of_it):
+                found.append(Candidate(f"{side} only", powerlaw_action(context, 0.0, all_of_it)))
+            if with_rows:
+                first = replace(context, budget=with_rows)
+                found.append(Candidate(f"{side} first", powerlaw_action(first, 0.0, all_of_it)))
         return found
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
@@ -80,3 +95,8 @@ def _scaled(sizes: np.ndarray, deviation: float, rng: np.random.Generator) -> np
     centers = [quarter.mean() for quarter in quarters(ranks)]
     curve = np.interp(ranks, centers, rng.normal(0.0, deviation, len(centers)))
     return -np.sort(-sizes * np.exp(curve))
+
+
+def _all_get_rows(budget: Budget) -> bool:
+    """Whether there is a step of columns for everybody."""
+    return budget.total >= budget.n * budget.step

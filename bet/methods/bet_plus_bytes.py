@@ -25,7 +25,7 @@ from bet.methods.fixed import uniform_action
 from bet.methods.quantized import quantized_context
 from bet.methods.vectors import check_final_vectors, vector_context
 from bet.packed import Layout, most_row_bytes
-from bet.search import Candidate, MethodResult, SearchContext, evaluate_shortly, search_plus
+from bet.search import Candidate, MethodResult, SearchContext, evaluate_shortly_trained, search_plus
 from bet.tables import PackedSpec, RankedSpec, RankedVectorSpec
 
 # Rules besides the uniform ones, at the width of so many mean bits: name, mean, spread, tilt.
@@ -53,7 +53,7 @@ def bet_plus_vectors(context: SearchContext) -> MethodResult:
     is best after a short training.
     """
     space = vector_candidates(context)
-    return search_plus(space.context, space, evaluate_shortly)
+    return search_plus(space.context, space, evaluate_shortly_trained)
 
 
 @dataclass(frozen=True)

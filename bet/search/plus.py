@@ -1,11 +1,12 @@
-"""``bet-plus``: simple rules first, then actions of the largest expected improvement. The most
-promising are trained for a quarter of the epochs, and few of those to the end. Ours.
+"""``bet-plus``: simple rules first, then actions of the largest expected improvement; the fittest
+few are trained to the end. Ours.
 """
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -28,7 +29,6 @@ from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Choice
 from bet.search.surrogate import expected_improvement, fit_surrogate
 from bet.search.training import train_model
-from bet.search.trials import cached
 from bet.training import RankingMetrics
 
 log = logging.getLogger(__name__)
@@ -36,17 +36,19 @@ log = logging.getLogger(__name__)
 PARENTS = 3  # the best so far, whose mutations are considered; anchors to be finished come besides
 MUTATIONS = 100  # of each
 NEAR = 0.1  # the largest difference of a feature at which two actions are near copies
+FAR = 0.5  # the same between actions that are trained to the end
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
-SHORT, QUARTER = 5, 0.25  # how many are trained for which share of the full table's epochs
+QUARTER = 0.25  # of the full table's epochs: how long a short training takes
 FINISHED = 3  # trained to the end; fewer where ``SearchSettings.top`` is lower
+RESERVED = 2  # of these for anchors of one rule
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An action that a simple ``rule`` gives, such as "power law"; the best of every rule is
-    trained for a quarter of the epochs. ``finished``: the best of the rule is trained to the end
-    whatever else is found.
+    """An action that a simple ``rule`` gives, such as "power law 0.3". ``finished``: trained to the
+    end whatever else is found, or, where many actions of the rule are, if it is among the RESERVED
+    fittest of them.
     """
 
     rule: str
@@ -143,10 +145,16 @@ def _rank_alike(cuts: Sequence[float], fitness: np.ndarray) -> bool:
     return np.ptp(cuts) > 0 and spearmanr(cuts, fitness).statistic >= TRUSTED
 
 
-def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int) -> list[int]:
-    """The first ``count`` of ``order``, which numbers rows of ``features`` (m, f), that are no near
-    copies of ``known`` (k, f) or of one another: no closer than NEAR in every feature. The first
-    of all where there is none.
+def apart(
+    order: np.ndarray,
+    features: np.ndarray,
+    known: np.ndarray,
+    count: int,
+    distance: float = NEAR,
+) -> list[int]:
+    """The first ``count`` of ``order``, which numbers rows of ``features`` (m, f), that differ from
+    ``known`` (k, f) and from one another by more than ``distance`` in some feature. The first of
+    all where there is none.
 
     >>> features = np.array([[0.0], [1.0], [1.05], [2.0]])
     >>> apart(np.arange(4), features, known=np.array([[0.02]]), count=2)
@@ -156,7 +164,7 @@ def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int
     """
     chosen: list[int] = []
     for i in map(int, order):
-        if (np.abs(known - features[i]).max(1) > NEAR).all():
+        if (np.abs(known - features[i]).max(1) > distance).all():
             chosen.append(i)
             known = np.concatenate([known, features[i : i + 1]])
             if len(chosen) == count:
@@ -167,119 +175,95 @@ def apart(order: np.ndarray, features: np.ndarray, known: np.ndarray, count: int
 def search_plus(
     context: SearchContext, space: CandidateSpace, score: Score | None = None
 ) -> MethodResult:
-    """Measure the anchors and T more actions, as other searches measure theirs. Train the most
-    promising for a quarter of the full table's epochs, and to the end the best anchor of every rule
-    that is to be ``finished`` and the best of the others. The best of these on validation is the
-    result, which is therefore never below such an anchor.
+    """Measure T actions, anchors among them, but at least half as many besides the anchors. Train
+    to the end every anchor that is to be ``finished`` and the fittest of the others. The best of
+    these on validation is the result, which is therefore never below such an anchor.
 
-    With least squares every action is trained to the end when it is measured; with ``score``
-    ``evaluate_shortly`` for a quarter. An interrupted search goes on where it was.
+    Actions are measured by ``score`` (default: ``evaluate_twice``); with least squares each is
+    trained to the end instead, T of them besides the anchors. An interrupted search goes on where
+    it was.
     """
-    full, score = load_or_pretrain(context), score or usual_score(context)
-    by_squares, settings = score is evaluate_trained, context.settings.search
-    finetuned = score is evaluate_finetuned
+    by_squares, full = usual_score(context) is evaluate_trained, load_or_pretrain(context)
+    score = evaluate_trained if by_squares else score or evaluate_twice
+    finetuned = score is evaluate_twice
     selector = PlusSelector(context, space, full if finetuned else None)
-    longer = replace(settings, iterations=len(selector.anchors) + settings.iterations, curve=())
+    settings, anchors = context.settings.search, len(selector.anchors)
+    others = settings.iterations if by_squares else math.ceil(settings.iterations / 2)
+    measured = max(settings.iterations, anchors + others)
+    longer = replace(settings, iterations=measured, curve=())
     wider = replace(context, settings=replace(context.settings, search=longer))
     population = search(wider, selector, full, score)
-    seconds = sum(member.seconds for member in population)
-    trials: list[Mapping[str, float]] = []
-    if by_squares:
-        finalists = top_actions(population, 1)
-    else:
-        reserved, others = _promising(selector, population)
-        tried = others if finetuned else []
-        short = {member.t: _train_shortly(context, full, member) for member in tried}
-        trials = [{"t": t, "epochs": _epochs(full), "short": short[t]["quality"]} for t in short]
-        seconds += sum(state["seconds"] for state in short.values())
-        # A geometric mean: both qualities count alike, whatever their scales.
-        rungs = {t: state["quality"] for t, state in short.items()}
-        others.sort(key=lambda member: -member.quality * rungs.get(member.t, member.quality))
-        free = max(1, min(FINISHED, settings.top) - len(reserved))
-        finalists = [*reserved, *others[:free]]
-    retrained = {member.t: _train_to_end(context, member.action.allocation) for member in finalists}
+    finalists = top_actions(population, 1) if by_squares else _finalists(selector, population)
+    retrained: dict[int, Trained] = {}
+    for member in finalists:
+        allocation = member.action.allocation
+        # A score that trains to the end has left it in the workspace.
+        retrained[member.t] = train_from_scratch(context, allocation, retraining_name(allocation))
     winner = max(retrained, key=lambda t: (retrained[t].result.quality, -t))
-    stages = StageSeconds(full.result.seconds, seconds)
-    if by_squares:
-        effort = Effort(trainings=len(population))
-    else:
+    seconds = StageSeconds(full.result.seconds, sum(member.seconds for member in population))
+    effort = Effort(trainings=measured)
+    if not by_squares:
         taken = sum(trained.result.seconds for trained in retrained.values())
-        stages = replace(stages, retrain=taken)
+        seconds = replace(seconds, retrain=taken)
         effort = Effort(
-            finetunings=len(population) if finetuned else 0,
+            finetunings=measured if finetuned else 0,
             trainings=len(retrained),
             evaluations=selector.evaluations,
-            short_trainings=len(trials) if finetuned else len(population),
+            short_trainings=measured,
         )
     return MethodResult(
         trained=retrained[winner],
         context=context,
-        seconds=stages,
+        seconds=seconds,
         effort=effort,
         iterations=tuple(population),
         retrained=retrained,
-        winners={len(population): winner},
-        trials=tuple(trials),
+        winners={measured: winner},
     )
 
 
-def _promising(
-    selector: PlusSelector, population: Sequence[Evaluated]
-) -> tuple[list[Evaluated], list[Evaluated]]:
-    """The anchors that are to be finished; and, with the best of every other rule among them, the
-    fittest actions that are no near copies of one another.
+def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[Evaluated]:
+    """The anchors that are to be finished, and the fittest of the others, at least one, that are
+    FAR from these and from one another: fitness may say little of what training makes of them.
     """
-    anchors = selector.anchors
     ranked = top_actions(population, len(population))
-    best_of: dict[tuple[str, bool], Evaluated] = {}
+    of_rule: dict[str, list[Evaluated]] = {}
     for member in ranked:
-        if member.t <= len(anchors):
-            anchor = anchors[member.t - 1]
-            best_of.setdefault((anchor.rule, anchor.finished), member)
-    reserved = [best_of.pop(rule) for rule in list(best_of) if rule[1]]
-    taken = {member.t for member in [*reserved, *best_of.values()]}
+        if member.t <= len(selector.anchors) and selector.anchors[member.t - 1].finished:
+            of_rule.setdefault(selector.anchors[member.t - 1].rule, []).append(member)
+    finalists = list(chain.from_iterable(members[:RESERVED] for members in of_rule.values()))
+    left = np.array([member.t - 1 for member in ranked if member not in finalists])
     features = selector.space.features([member.action for member in population])
-    known = features[[t - 1 for t in sorted(taken)]]
-    left = np.array([member.t - 1 for member in ranked if member.t not in taken], dtype=int)
-    others = list(best_of.values())
-    if (free := max(1, SHORT - len(others))) and len(left):
-        others += [population[i] for i in apart(left, features, known, free)]
-    return reserved, others
+    known = features[[member.t - 1 for member in finalists]]
+    top = min(FINISHED, selector.context.settings.search.top)
+    chosen = apart(left, features, known, max(1, top - len(finalists)), FAR)
+    return [*finalists, *(population[i] for i in chosen)]
 
 
-def _epochs(full: Trained) -> int:
-    """Of a short training."""
-    return max(1, math.ceil(QUARTER * full.result.epoch))
-
-
-def _train_shortly(context: SearchContext, full: Trained, member: Evaluated) -> dict:
-    """The quality and seconds of training the action of ``member`` from scratch for a quarter of
-    the epochs, over which the rate falls to its floor; kept in the workspace.
+def evaluate_twice(context: SearchContext, full: Trained, allocation: Allocation) -> RankingMetrics:
+    """Fine-tune the cut of the full model, train a table of ``allocation`` shortly, and rank on
+    validation with both: every user counts twice. A cut favors actions that resemble the full
+    model's prefixes, a short training those that learn fast.
     """
-    allocation, epochs = member.action.allocation, _epochs(full)
-    name = f"short-{allocation.digest[:16]}"
+    parts = [
+        measure(context, full, allocation)
+        for measure in (evaluate_finetuned, evaluate_shortly_trained)
+    ]
+    return RankingMetrics(
+        np.concatenate([part.users for part in parts]),
+        np.concatenate([part.n_positives for part in parts]),
+        np.concatenate([part.hits for part in parts]),
+    )
 
-    def train(context: SearchContext) -> dict:
-        return {"quality": evaluate_shortly(context, full, allocation).means()["quality"]}
 
-    return cached(context, name, train, settings=(epochs,))
-
-
-def evaluate_shortly(
+def evaluate_shortly_trained(
     context: SearchContext, full: Trained, allocation: Allocation
 ) -> RankingMetrics:
-    """Train a table of ``allocation`` from scratch for a quarter of the epochs of ``full``, over
-    which the rate falls to its floor, and rank on validation.
+    """Train a table of ``allocation`` from scratch for a quarter of the epochs that ``full`` was
+    best after, over which the rate falls to its floor, and rank on validation.
     """
-    name, epochs = f"short-{allocation.digest[:16]}", _epochs(full)
+    epochs = max(1, math.ceil(QUARTER * full.result.epoch))
     settings = replace(context.settings.by_gradient, schedule="cosine", max_epochs=epochs)
     model = initialize_recommender(context, allocation)
-    checkpoint = context.workspace.folder / f"{name}.checkpoint.pt"
-    label = context.workspace.label(name)
-    train_model(context, model, settings, epochs=epochs, checkpoint=checkpoint, progress=label)
+    train_model(context, model, settings, epochs=epochs)
     return context.rank(model)
-
-
-def _train_to_end(context: SearchContext, allocation: Allocation) -> Trained:
-    """Trained from scratch; what the workspace has is not trained again."""
-    return train_from_scratch(context, allocation, retraining_name(allocation))
