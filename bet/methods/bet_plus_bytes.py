@@ -40,20 +40,21 @@ RULES = (
 
 
 def bet_plus_bytes(context: SearchContext) -> MethodResult:
-    """Tables. Never below the best ``uniform-int8`` to ``uniform-int1`` on validation where least
-    squares train; by gradients never below the one of them that is best fine-tuned.
+    """Tables. Never below the best of ``uniform-int8`` to ``uniform-int1`` on validation where
+    least squares train; by gradients never below the two of them that are fittest.
     """
     space = table_candidates(context)
     return search_plus(space.context, space)
 
 
 def bet_plus_vectors(context: SearchContext) -> MethodResult:
-    """Final vectors that need no graph. Actions are measured by short trainings: layers of another
-    width have no part in the full model. Never below the ``vectors-int8`` to ``vectors-int1`` that
-    is best after a short training.
+    """Final vectors that need no graph; never below the two fittest of ``vectors-int8`` to
+    ``vectors-int1`` on validation.
     """
     space = vector_candidates(context)
-    return search_plus(space.context, space, evaluate_shortly_trained)
+    # Layers of another width have no part in the full model: there is no cut to fine-tune.
+    score = evaluate_shortly_trained if space.ranked.copies > 1 else None
+    return search_plus(space.context, space, score)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class PrecisionCandidates:
     uniform: tuple[Action, ...]
 
     def anchors(self) -> list[Candidate]:
-        """The uniform tables, the best of which is always finished, and ``RULES``."""
+        """The uniform tables, the fittest of which are always finished, and ``RULES``."""
         found = [Candidate("uniform", action, finished=True) for action in self.uniform]
         for name, mean_bits, spread, tilt in RULES:
             width = self.ranked.width_at(mean_bits)
