@@ -249,7 +249,7 @@ def test_vectors_are_what_the_file_alone_gives(make, split, tmp_path, backbone):
     names = [member.strategy for member in result.iterations]
     assert result.effort.short_trainings == len(names)
     assert result.effort.finetunings == (len(names) if backbone == "lightgcn" else 0)
-    assert [names[t - 1] for t in result.retrained].count("anchor: uniform") == 2
+    assert [names[t - 1] for t in result.retrained].count("anchor: uniform") >= 2
     best = max(result.retrained.values(), key=lambda trained: trained.result.quality)
     model = result.trained.model
     assert result.trained.result.quality == best.result.quality

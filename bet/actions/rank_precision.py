@@ -125,7 +125,7 @@ class RankPrecision:
         return Action(allocation, order.n_users, asdict(rule))
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
-        """``m`` actions: log-uniform widths within the bounds, exponential spreads, normal tilts."""
+        """``m`` actions: log-uniform widths, exponential spreads, normal tilts."""
         low, high = np.log(self.widths)
         actions = []
         for _ in range(m):
