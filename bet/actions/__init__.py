@@ -6,7 +6,8 @@ from bet.actions.budget import PER_ENTITY, Budget, bounds_serving, parse_budget,
 from bet.actions.families import FAMILIES, Family
 from bet.actions.features import quarters, size_features
 from bet.actions.histogram import allocate_histogram, sample_histogram
-from bet.actions.precision import LEVELS, PrecisionSpace, longest_row, row_lengths
+from bet.actions.precision import LEVELS, PRECISIONS, PrecisionSpace, longest_row, row_lengths
+from bet.actions.rank_precision import PrecisionRule, RankPrecision, precision_features
 from bet.actions.sampler import allocate, ranked_action, sample_action, sample_actions, split_budget
 from bet.actions.space import SizeSpace, Space, relative_sizes
 
@@ -14,11 +15,14 @@ __all__ = [
     "FAMILIES",
     "LEVELS",
     "PER_ENTITY",
+    "PRECISIONS",
     "Action",
     "Allocation",
     "Budget",
     "Family",
+    "PrecisionRule",
     "PrecisionSpace",
+    "RankPrecision",
     "SizeSpace",
     "Space",
     "allocate",
@@ -28,6 +32,7 @@ __all__ = [
     "bounds_serving",
     "parse_budget",
     "parse_bytes",
+    "precision_features",
     "quarters",
     "ranked_action",
     "relative_sizes",

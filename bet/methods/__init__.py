@@ -7,6 +7,7 @@ from functools import partial
 from bet.methods.amtl import amtl
 from bet.methods.bet import bet, bet_random, bet_simple
 from bet.methods.bet_plus import bet_plus
+from bet.methods.bet_plus_bytes import bet_plus_bytes, bet_plus_vectors
 from bet.methods.blend import blend
 from bet.methods.ciess import ciess
 from bet.methods.ease import ease
@@ -86,11 +87,22 @@ _ALL = (
     *(_uniform(bits) for bits in (16, 8, 4, 2, 1)),
     *(_searched(bits) for bits in (8, 4)),
     _packed("bet-bytes", bet_bytes, "searched sizes and precisions", f"{_BET}; ours"),
+    Method(
+        "bet-plus-bytes", bet_plus_bytes, "searched width and precisions", "ours", in_bytes=True
+    ),
     _hashed("hash", hashing_trick, "hashed rows", "Weinberger et al., ICML 2009"),
     _hashed("memrec", memrec, "sums of hashed rows", "MEM-REC, arXiv 2305.07205"),
     _packed("pq", pq, "product quantization", "Jégou et al., TPAMI 2011"),
     _packed("mec", mec, "codes that follow popularity", "MEC, arXiv 2502.15355"),
     *(_vectors(bits) for bits in (8, 4, 2, 1)),
+    Method(
+        "bet-plus-vectors",
+        bet_plus_vectors,
+        "final vectors, searched precisions",
+        "ours",
+        in_bytes=True,
+        served_as="vectors",
+    ),
     Method("blend", blend, "graph filter + vectors", "ours", in_bytes=True, served_as="blend"),
     _reference("popularity", popularity, "the most frequent items", "the simplest baseline"),
     _reference("graph-filter", graph_filter, "R N'N, untrained", "Shen et al., CIKM 2021"),

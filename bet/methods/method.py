@@ -30,6 +30,7 @@ BY_LEAST_SQUARES = (
     "bet-int8",
     "bet-int4",
     "bet-bytes",
+    "bet-plus-bytes",
     "pq",
     "blend",
 )

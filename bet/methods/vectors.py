@@ -36,14 +36,9 @@ def vector_context(context: SearchContext, bits: int) -> SearchContext:
     Raises BetError on a backbone that stores final vectors anyway, or has none, and where not even
     one column fits, with the smallest possible file.
     """
-    budget, name, limit = context.budget, context.settings.backbone, context.byte_limit
-    backbone = BACKBONES[name]
-    if not (backbone.reads_graph and backbone.inner_product):
-        why = "are its table" if backbone.inner_product else "are not compared by inner products"
-        raise BetError(
-            f"vectors-int{bits} stores vectors that come out of the graph; those of {name!r} "
-            f"{why}: use uniform-int{bits}"
-        )
+    check_final_vectors(context, f"vectors-int{bits}", f"uniform-int{bits}")
+    budget, limit = context.budget, context.byte_limit
+    backbone = BACKBONES[context.settings.backbone]
     if limit is None:
         raise BetError("rounded vectors need a budget; give a sparsity, parameters or bytes")
 
@@ -62,3 +57,17 @@ def vector_context(context: SearchContext, bits: int) -> SearchContext:
         )
     columns = Budget(budget.n * width, budget.n, d_max=width)
     return replace(context, budget=columns, table_spec=spec(width))
+
+
+def check_final_vectors(context: SearchContext, method: str, other: str) -> None:
+    """Raise BetError where the backbone has no final vectors besides its table; ``other``: the
+    method to use instead of ``method``.
+    """
+    name = context.settings.backbone
+    backbone = BACKBONES[name]
+    if not (backbone.reads_graph and backbone.inner_product):
+        why = "are its table" if backbone.inner_product else "are not compared by inner products"
+        raise BetError(
+            f"{method} stores vectors that come out of the graph; those of {name!r} {why}: use "
+            f"{other}"
+        )

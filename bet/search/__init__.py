@@ -10,7 +10,7 @@ from bet.search.fitness import (
     usual_score,
 )
 from bet.search.loop import search, search_and_retrain, top_actions
-from bet.search.plus import Candidate, CandidateSpace, search_plus
+from bet.search.plus import Candidate, CandidateSpace, evaluate_shortly_trained, search_plus
 from bet.search.refit import (
     Trained,
     check_bytes,
@@ -67,6 +67,7 @@ __all__ = [
     "check_bytes",
     "check_table",
     "evaluate_finetuned",
+    "evaluate_shortly_trained",
     "evaluate_trained",
     "evaluate_truncated",
     "expected_improvement",

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy.stats import spearmanr
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext
 from bet.search.fitness import (
+    Score,
     evaluate_finetuned,
     evaluate_trained,
     evaluate_truncated,
@@ -42,12 +44,14 @@ FAR = 0.5  # the same between actions that are trained to the end
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
 QUARTER = 0.25  # of the full table's epochs: how long a short training takes
+RESERVED = 2  # of the tables that are trained to the end for anchors of one rule
 
 
 @dataclass(frozen=True)
 class Candidate:
     """An action that a simple ``rule`` gives, such as "power law 0.3". ``finished``: trained to the
-    end whatever else is found.
+    end whatever else is found, or, where many actions of the rule are, if it is among the RESERVED
+    fittest of them.
     """
 
     rule: str
@@ -171,19 +175,24 @@ def apart(
     return chosen or [int(order[0])]
 
 
-def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
+def search_plus(
+    context: SearchContext, space: CandidateSpace, score: Score | None = None
+) -> MethodResult:
     """Measure T actions, anchors among them, but at least half as many besides the anchors. Train
     to the end every anchor that is to be ``finished`` and the fittest of the others. The best of
     these on validation is the result, which is therefore never below such an anchor.
 
-    Actions are measured by ``evaluate_twice``; with least squares each is trained to the end
-    instead. An interrupted search goes on where it was.
+    Actions are measured by ``score`` (default: ``evaluate_twice``); with least squares each is
+    trained to the end instead, T of them besides the anchors. An interrupted search goes on where
+    it was.
     """
     by_squares, full = usual_score(context) is evaluate_trained, load_or_pretrain(context)
-    score = evaluate_trained if by_squares else evaluate_twice
-    selector = PlusSelector(context, space, None if by_squares else full)
+    score = evaluate_trained if by_squares else score or evaluate_twice
+    finetuned = score is evaluate_twice
+    selector = PlusSelector(context, space, full if finetuned else None)
     settings, anchors = context.settings.search, len(selector.anchors)
-    measured = max(settings.iterations, anchors + math.ceil(settings.iterations / 2))
+    others = settings.iterations if by_squares else math.ceil(settings.iterations / 2)
+    measured = max(settings.iterations, anchors + others)
     longer = replace(settings, iterations=measured, curve=())
     wider = replace(context, settings=replace(context.settings, search=longer))
     population = search(wider, selector, full, score)
@@ -199,7 +208,12 @@ def search_plus(context: SearchContext, space: CandidateSpace) -> MethodResult:
     if not by_squares:
         taken = sum(trained.result.seconds for trained in retrained.values())
         seconds = replace(seconds, retrain=taken)
-        effort = Effort(measured, len(retrained), selector.evaluations, short_trainings=measured)
+        effort = Effort(
+            finetunings=measured if finetuned else 0,
+            trainings=len(retrained),
+            evaluations=selector.evaluations,
+            short_trainings=measured,
+        )
     return MethodResult(
         trained=retrained[winner],
         context=context,
@@ -216,9 +230,12 @@ def _finalists(selector: PlusSelector, population: Sequence[Evaluated]) -> list[
     FAR from these and from one another: fitness may say little of what training makes of them. As
     many as other methods train.
     """
-    anchors = enumerate(selector.anchors)
-    finalists = [population[i] for i, anchor in anchors if anchor.finished]
     ranked = top_actions(population, len(population))
+    of_rule: dict[str, list[Evaluated]] = {}
+    for member in ranked:
+        if member.t <= len(selector.anchors) and selector.anchors[member.t - 1].finished:
+            of_rule.setdefault(selector.anchors[member.t - 1].rule, []).append(member)
+    finalists = list(chain.from_iterable(members[:RESERVED] for members in of_rule.values()))
     left = np.array([member.t - 1 for member in ranked if member not in finalists])
     features = selector.space.features([member.action for member in population])
     known = features[[member.t - 1 for member in finalists]]

@@ -14,7 +14,7 @@ from bet.files import locked
 from bet.search.context import SearchContext
 from bet.search.start import start_from_factors, start_from_full
 from bet.search.training import train_model
-from bet.tables import Table
+from bet.tables import RankedVectorSpec, Table
 from bet.training import RankingMetrics, TrainResult, load_state, save_state
 
 
@@ -50,12 +50,14 @@ def initialize_recommender(
     allocation.check(context.budget)
     if table is None and allocation.mask is None:
         table = context.make_table
+    # Layers between embeddings and final vectors are as wide as the embeddings.
+    narrow = isinstance(context.table_spec, RankedVectorSpec)
     model = new_recommender(
         BACKBONES[context.settings.backbone],
         context.graph,
         allocation,
         n_users=context.data.n_users,
-        d_max=context.budget.d_max,
+        d_max=int(allocation.columns.max()) if narrow else context.budget.d_max,
         generator=context.init_generator(),
         init_std=context.settings.init_std,
         table=table,

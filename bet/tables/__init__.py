@@ -6,8 +6,8 @@ from bet.tables.empty import EmptyTable
 from bet.tables.hashed import HashedSpec, HashedTable
 from bet.tables.masked import MaskedTable
 from bet.tables.pruned import PrunedTable
-from bet.tables.quantized import PackedSpec, QuantizedTable
-from bet.tables.vectors import VectorSpec, VectorTable
+from bet.tables.quantized import PackedSpec, QuantizedTable, RankedSpec
+from bet.tables.vectors import RankedVectorSpec, VectorSpec, VectorTable
 
 __all__ = [
     "CodebookSpec",
@@ -20,6 +20,8 @@ __all__ = [
     "PackedSpec",
     "PrunedTable",
     "QuantizedTable",
+    "RankedSpec",
+    "RankedVectorSpec",
     "Table",
     "TableSpec",
     "VectorSpec",

@@ -56,6 +56,47 @@ class PackedSpec:
         )
 
 
+@dataclass(frozen=True)
+class RankedSpec:
+    """As ``PackedSpec``, for rows of one width whose bits fall with the rank. A file lists the
+    width at every one of ``precisions``, unless its rows are all of one of the ``uniform`` lists of
+    kinds: then it is the file of that uniform table.
+    """
+
+    precisions: tuple[int, ...]
+    uniform: tuple[tuple[tuple[int, int], ...], ...]
+    n_users: int
+    order: np.ndarray = field(repr=False)
+
+    @property
+    def bits(self) -> None:
+        """Rows differ."""
+
+    def in_order(self, order: np.ndarray) -> "RankedSpec":
+        """The same with rows in ``order``."""
+        return replace(self, order=order)
+
+    def table(self, allocation: Allocation, **options) -> "QuantizedTable":
+        """A table for such a file."""
+        return QuantizedTable(allocation, spec=self, **options)
+
+    def layout(self, sizes: np.ndarray, bits: np.ndarray, copies: int) -> Layout:
+        """The layout of the file of a table of ``sizes`` and ``bits``, (n,) by entity id; raises
+        BetError where neither list has them, or they do not follow ``order``.
+        """
+        used = set(zip(sizes.tolist(), bits.tolist(), strict=True))
+        ranked = tuple((int(sizes.max()), bits) for bits in sorted(self.precisions, reverse=True))
+        listed = next((kinds for kinds in self.uniform if used <= set(kinds)), ranked)
+        return layout_of(
+            sizes[self.order],
+            bits[self.order],
+            self.n_users,
+            copies,
+            by_rank=True,
+            kinds=np.array(listed),
+        )
+
+
 class QuantizedTable(MaskedTable):
     """Ego embeddings are rounded in every step, to 2^bits levels per row or all to float16; the
     optimizer's weights are not.
@@ -67,7 +108,7 @@ class QuantizedTable(MaskedTable):
     numbers: Tensor  # (n, 1) float32: how many every row has, over all copies
     bits: Tensor | None  # (n, 1) int64 per number of every row; None: the spec's
 
-    def __init__(self, allocation: Allocation, *, spec: PackedSpec, **options):
+    def __init__(self, allocation: Allocation, *, spec: PackedSpec | RankedSpec, **options):
         """``allocation``: sizes, and bits where the spec leaves them open. Raises BetError as
         above.
         """
