@@ -13,26 +13,24 @@ from scipy.special import ndtri
 import bet
 from bet.actions import PRECISIONS, Budget, PrecisionRule, RankPrecision, precision_features
 from bet.backbones import BACKBONES
-from bet.data import FrequencyOrder, planted
+from bet.data import FrequencyOrder
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.methods.bet_plus_bytes import table_candidates, vector_candidates
 from bet.methods.fixed import uniform_action
 from bet.methods.quantized import quantized_context
 from bet.methods.vectors import vector_context
-from bet.packed import id_layout, load
+from bet.packed import load
 from bet.search import (
     SearchSettings,
     check_table,
     evaluate_shortly_trained,
-    initialize_recommender,
     load_or_pretrain,
     refit,
     train_from_scratch,
 )
 from bet.search.plus import PlusSelector
 from bet.serving import served_file, write_served
-from bet.study.output import ids_of
 
 SEARCH = SearchSettings(iterations=2, actions=8, finetune_epochs=1, top=3)
 entities = st.integers(1, 30)
@@ -314,15 +312,6 @@ def test_short_trainings_are_short(make):
         evaluate_shortly_trained(space.context, full, action.allocation) for _ in range(2)
     )
     assert first.means() == second.means()
-
-
-def test_ids_count(make):
-    ids = ids_of(planted())
-    context = replace(make("ials", limit=9_000), id_layout=id_layout(ids))
-    space = table_candidates(context)
-    for anchor in space.anchors():
-        model = initialize_recommender(space.context, anchor.action.allocation)
-        assert 9_000 - 60 < model.table.n_bytes() <= 9_000 or anchor.action.sizes.min() == 16
 
 
 def test_what_it_cannot_do_is_said(make):
