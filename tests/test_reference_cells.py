@@ -56,11 +56,13 @@ def test_a_refit_keeps_the_evaluations_and_adds_denser_ones(folders, method, mon
         assert size.parameters == size.bytes == size.width == size.backbone_parameters == 0
         assert size.limit is size.limit_bytes is record.search is None
         assert not record.learning_curve and not any(record.sizes.users.size)
-        assert len(record.trials) == record.effort.evaluations > 0 == record.effort.trainings
+        # Under merged all that was tried is tried again, on denser data.
+        tried = len(record.trials) * (2 if record is second else 1)
+        assert tried == record.effort.evaluations > 0 == record.effort.trainings
         assert record.serving.form == ("order" if method == "popularity" else "interactions")
         assert bool(record.serving.weights) == (method in ("item-knn", "ease"))
         assert bool(record.serving.seen_bytes) == (method == "popularity")
-    assert first.trials == second.trials and first.effort == second.effort
+    assert first.trials == second.trials
     assert first.metrics.validation == second.metrics.validation
     assert first.metrics.validation.quality == max(trial["quality"] for trial in first.trials)
     assert first.metrics.test != second.metrics.test

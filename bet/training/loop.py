@@ -106,7 +106,12 @@ class Run:
             return TrainResult(self.epoch, math.nan, seconds)
         best = self.best_point
         return TrainResult(
-            best.epoch, best.quality, seconds, self.curve, evaluating, self.falls
+            best.epoch,
+            best.quality,
+            seconds,
+            curve=self.curve,
+            evaluating=evaluating,
+            falls=self.falls,
         )
 
     def state_dict(self) -> dict:
