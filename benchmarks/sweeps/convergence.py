@@ -37,6 +37,7 @@ from bet.study.profiles import PROFILES
 from bet.training import AlsSettings, TrainSettings, numbers_of
 
 COLUMNS = (128, 26, 13)
+MOST_LINES = 7  # of the figure: the first trial's settings and the best others
 Trial = dict[str, Any]
 """A line of the file: what was trained and every look at validation."""
 
@@ -120,24 +121,28 @@ def table(trials: Sequence[Trial], base: Mapping[str, Any]) -> str:
 
 
 def figure(trials: Sequence[Trial], base: Mapping[str, Any]) -> Figure:
-    """Quality against epochs: a panel for each number of columns, a line for each setting; what all
-    settings have in common is the title.
+    """Quality against epochs: a panel for each number of columns, a line for each of the best
+    settings and the first; what all settings have in common is the title.
     """
     use_style()
     columns = sorted({trial["columns"] for trial in trials}, reverse=True)
     words = [label(trial, base).split() for trial in trials]
     shared = [word for word in words[0] if all(word in others for others in words)]
     names = [" ".join(word for word in each if word not in shared) or "-" for each in words]
-    labels = list(dict.fromkeys(names))
+    qualities: dict[str, list[float]] = {}
+    for trial, name in zip(trials, names, strict=True):
+        qualities.setdefault(name, []).append(trial["quality"])
+    first, *others = qualities
+    others.sort(key=lambda name: -sum(qualities[name]) / len(qualities[name]))
+    labels = [first, *others[: MOST_LINES - 1]]
     size = max(7.0, 3.0 * len(columns)), 3.2 + 0.16 * len(labels)
     drawn, panels = plt.subplots(1, len(columns), figsize=size, squeeze=False)
     lines: dict[str, Any] = {}
     for width, panel in zip(columns, panels[0], strict=True):
         for trial, name in zip(trials, names, strict=True):
-            if trial["columns"] == width:
-                epochs, _, qualities = zip(*trial["curve"], strict=True)
-                color = plt.get_cmap("tab20")(labels.index(name) % 20)
-                (lines[name],) = panel.plot(epochs, qualities, color=color)
+            if trial["columns"] == width and name in labels:
+                epochs, _, looks = zip(*trial["curve"], strict=True)
+                (lines[name],) = panel.plot(epochs, looks, color=f"C{labels.index(name)}")
         panel.set(title=f"{width} columns", xlabel="epochs", ylabel="validation quality")
     drawn.suptitle(" ".join(shared), fontsize=8)
     drawn.legend(lines.values(), lines.keys(), loc="outside lower left", fontsize=6)
