@@ -28,8 +28,10 @@ from bet.search.refit import Trained
 from bet.search.start import load_or_factorize
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
+from bet.study.record import read_record
+from bet.study.run import run_cell
 from bet.tables import CodebookSpec, HashedSpec, LearnedTable
-from bet.training import TrainResult
+from bet.training import TrainResult, numbers_of
 
 FROM_FACTORS = replace(TRAINING, start="ials", start_scale=0.25)
 WARM = replace(TRAINING, warm_start=True)
@@ -248,3 +250,16 @@ def test_keys_change_with_the_start_only_where_there_is_one():
 def test_missing_settings_of_least_squares_are_named(make):
     with pytest.raises(BetError, match='start = "ials" needs the settings of least squares'):
         load_or_pretrain(make(training=FROM_FACTORS))
+
+
+def test_a_record_holds_the_settings_of_its_factors(tmp_path, monkeypatch):
+    monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
+    monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    profile = PROFILES["smoke"]
+    started = replace(profile.training["lightgcn"], start="ials")
+    training = {**profile.training, "lightgcn": started}
+    monkeypatch.setitem(PROFILES, "smoke", replace(profile, training=training))
+    cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
+    record = run_cell(cell)
+    assert record.settings.als == numbers_of(profile.training["ials"])
+    assert read_record(cell).settings == record.settings
