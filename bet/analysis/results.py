@@ -69,8 +69,7 @@ class Results:
         for cell in sorted(PROFILES[self.profile].cells, key=lambda c: c.backbone == NO_BACKBONE):
             record = self.record(cell.id)
             numbers = {} if record is None else scalars(record) | _derived(record)
-            # Cells of older versions have the one seed.
-            names = {name: getattr(cell, name, None) for name in (*NAMES, *RUN)}
+            names = {name: getattr(cell, name) for name in (*NAMES, *RUN)}
             names |= {"budget": cell.budget or NO_BUDGET}
             names |= {"backbone": REFERENCE} if cell.backbone == NO_BACKBONE else {}
             rows.append(numbers | names | {"cell_id": cell.id, "finished": record is not None})

@@ -16,7 +16,7 @@ from bet.analysis.statistics import is_equivalent, leaders
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
-COUNTS = ["finetunings", "trainings", "evaluations"]
+COUNTS = ["finetunings", "short_trainings", "trainings", "evaluations"]
 
 
 def over_seeds(cells: pd.DataFrame, metric: str, by: list[str] = SETTING) -> pd.DataFrame:
