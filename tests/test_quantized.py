@@ -77,7 +77,12 @@ def test_files_fill_every_limit(
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize(
-    "method", [name for name in IN_BYTES if name.startswith(("uniform", "bet")) and METHODS[name].served_as == "table"]
+    "method",
+    [
+        name
+        for name in IN_BYTES
+        if name.startswith(("uniform", "bet")) and METHODS[name].served_as == "table"
+    ],
 )
 def test_scores_of_the_file_are_those_of_the_trained_table(make, tmp_path, method, backbone):
     context = make(backbone, limit=5_000)
