@@ -21,6 +21,7 @@ from bet.release.build import build_table
 from bet.release.sweeps import sweep_lightgcn
 from bet.release.task import Fixed
 from bet.release.update import continue_file, same_bytes
+from bet.serving import write_served
 from bet.study.output import check_writable
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
@@ -87,6 +88,16 @@ def test_what_cannot_be_continued_is_refused(tmp_path):
     model.save_table(bare)
     with pytest.raises(BetError, match="without what its training had"):
         continue_file(bare, more)
+    untold = tmp_path / "untold"  # as bet run writes it
+    ids = [f"u{u}" for u in range(model.n_users)], [f"i{i}" for i in range(planted().n_items)]
+    write_served(untold, model, planted().matrix, with_seen=True, ids=ids)
+    with pytest.raises(BetError, match="does not say unobserved_weight and l2 and exponent"):
+        continue_file(untold, more)
+
+
+def test_no_more_time_is_expected_than_there_is(tmp_path, capsys):
+    build_table(planted(), 5_000, tmp_path / "new", minutes=0.05, fixed=FAST, progress=True)
+    assert "about 0.05 minutes, at most 0.05 (--minutes)" in capsys.readouterr().err
 
 
 def candidate_vectors(folder):

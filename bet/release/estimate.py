@@ -19,8 +19,8 @@ def expected_seconds(task: Task, clock: Clock) -> float:
 
 def expected_sentence(task: Task, clock: Clock) -> str:
     """For the command line, before anything is trained."""
-    minutes = max(1, round(expected_seconds(task, clock) / 60))
-    about = f"about {minutes} minute{'s' * (minutes > 1)}"
+    minutes = min(max(1, round(expected_seconds(task, clock) / 60)), clock.seconds / 60)
+    about = f"about {minutes:g} minute{'s' * (minutes != 1)}"
     return (
         f"{task.interactions!r}, {task.limit:,} bytes to serve: {about}, at most "
         f"{clock.seconds / 60:g} (--minutes)"

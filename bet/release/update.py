@@ -30,6 +30,7 @@ from bet.release.families import (
     POPULARITY,
     ROWS,
     VECTORS,
+    Family,
 )
 from bet.release.stage import Stage
 from bet.release.task import Task
@@ -55,8 +56,8 @@ class Earlier:
 def continue_file(path: Path, more: Interactions) -> tuple[Earlier, Interactions]:
     """The model in ``path``, and its interactions and ``more`` together; ids are compared as text.
 
-    Raises BetError for a file of another kind, and for one without histories or ids, from which
-    nothing can be refitted.
+    Raises BetError for a file of another kind, and for one without histories, ids or the numbers of
+    its training, from which nothing can be refitted.
     """
     file = _opened(path)
     if file.seen is None:
@@ -100,10 +101,17 @@ def _earlier(file: RecommenderFile) -> Earlier:
         layout = file.table.layout
         # Of rows that differ in precision, the most usual one.
         bits, columns = int(layout.kinds[layout.counts.sum(0).argmax(), 1]), layout.width
-    report = file.byte_report()
+    report, family = file.byte_report(), _family_of(file)
     facts = {name: value for name, value in file.facts.items() if isinstance(value, int | float)}
+    missing = [name for name in family.facts if name not in facts]
+    if missing or (family.has_table and bits is None):
+        what = " and ".join(missing) or "how its rows are rounded"
+        raise BetError(
+            f"{file.path} does not say {what}, as files of bet table do; give all interactions "
+            "with --data, without --continue"
+        )
     return Earlier(
-        family=_family_of(file),
+        family=family.name,
         facts=facts,
         bits=bits,
         columns=columns,
@@ -112,15 +120,15 @@ def _earlier(file: RecommenderFile) -> Earlier:
     )
 
 
-def _family_of(file: RecommenderFile) -> str:
+def _family_of(file: RecommenderFile) -> Family:
     if file.backbone == "lightgcn":
-        return ROWS.name if file.interactions else VECTORS.name
+        return ROWS if file.interactions else VECTORS
     if file.backbone == "blend":
         final = file.table is not None and file.table.container.kind == "vectors"
-        return GRAPH_BLEND.name if final else BLEND.name
+        return GRAPH_BLEND if final else BLEND
     for family in FAMILIES:
         if family.stored_as == file.backbone:
-            return family.name
+            return family
     raise BetError(
         f"{file.path}: bet table does not make a file of {file.backbone!r}; give all interactions "
         "with --data, without --continue"
