@@ -45,7 +45,7 @@ def answer():
     for simple, trained in ((rule, full), elsewhere):
         assert simple[0] > trained[0] and float(simple[1]) < float(trained[1])
     fitting = read("full", "best_to_serve").set_index("at most").loc[25.6]
-    assert (fitting["method"], fitting["backbone"]) == ("bet-bytes", "ials")
+    assert (fitting["method"], fitting["backbone"]) == ("bet-plus-bytes", "ials")
     kept = gowalla_bytes().set_index(["budget", "method"])
     bits, floats = kept.loc[("25.6 B/entity", "uniform-int2")], kept.loc["95%"]
     best = floats["ndcg@20"].idxmax()
