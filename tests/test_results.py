@@ -8,6 +8,7 @@ from committed import (
     OPPONENTS,
     RESULTS,
     ROOT,
+    SIGNIFICANT,
     counts,
     gowalla_bytes,
     of_full,
@@ -88,6 +89,16 @@ def test_best_to_serve_is_the_reports():
         names = [f"{row['at most']:.1f}", f"`{row['method']}`", row["backbone"], row["holds"]]
         expected.append([*names, *numbers, of_full(row)])
     assert table_rows(section(RESULTS, "MovieLens-100K: bytes to serve")) == expected
+
+
+def test_what_is_said_of_the_search_in_bytes_holds():
+    data = read("full", "paired").set_index(["method", "kind", "budget"])
+    equal = data.loc["bet-plus-bytes", "equal rows"]
+    ahead = {budget.split()[0]: row for budget, row in equal.iterrows()}
+    assert ahead["6.4"]["p_holm"] < SIGNIFICANT and ahead["6.4"]["low"] > 0
+    leads = {size: (row["ahead"], row["seeds"]) for size, row in ahead.items()}
+    assert leads["12.8"] == (3, 3) and ahead["12.8"]["p_holm"] > SIGNIFICANT
+    assert all(0 < leads[size][0] < 3 for size in ("25.6", "51.2"))
 
 
 def test_gowalla_bytes_to_serve_are_the_reports():
