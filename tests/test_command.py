@@ -80,7 +80,7 @@ def test_bet_alone_shows_the_help_and_a_version(capsys):
     [
         (["study", "smoke", "--cell", "x"], "profile 'smoke' has no cell 'x'"),
         (["study", "smoke", "--jobs", "0"], "jobs must be at least 1, got 0"),
-        (["report", "x"], "no study 'x': known are converged, default, full, paper, smoke"),
+        (["report", "x"], "no study 'x': known are converged, default, full, gowalla"),
         (["run", "--data", "tiny", "--method", "x"], "unknown method 'x'; known are full"),
         (["run", "--data", "tiny", "--iterations", "-3"], "iterations must be at least 1, got -3"),
         (["run", "--data", "tiny", "--iterations", "0"], "iterations must be at least 1, got 0"),
