@@ -366,7 +366,7 @@ def test_new_items_are_compared_with_the_same_items_trained(tmp_path, monkeypatc
                     (scores[item],) = model.score(user, [item])
             scores[train[user] > 0] = -np.inf
             np.testing.assert_allclose(scores[items], -np.sort(-scores)[: len(items)], rtol=1e-4)
-    monkeypatch.setattr(new_items, "write", None)  # nothing is trained again
+    monkeypatch.setattr(new_users, "write", None)  # nothing is trained again
     assert new_items.compare("tiny", cases, "validation", profile="smoke", seed=0) == text
 
 

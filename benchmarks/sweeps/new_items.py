@@ -9,19 +9,24 @@ scores of new items that are too high push out others. Files are kept in the cac
 again.
 """
 
-import argparse
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from scipy.sparse import csr_array
 
-import bet
-from benchmarks.sweeps.new_users import BYTES, SHARE, K, measure, numbered, without, write
+from benchmarks.sweeps.new_users import (
+    BYTES,
+    SHARE,
+    Case,
+    K,
+    cached_model,
+    command_line,
+    measure,
+    numbered,
+    without,
+)
 from bet.data import Split, evaluable_split, load_dataset
-from bet.paths import cache_dir
-from bet.process import fixed_threads
 from bet.progress import progress_bar
 from bet.recommend import FileRecommender
 from bet.recommend.ranking import Histories
@@ -80,9 +85,7 @@ def only(matrix: csr_array, items: np.ndarray) -> csr_array:
     return csr_array(without(csr_array(matrix.T.tocsr()), others).T.tocsr())
 
 
-def compare(
-    dataset: str, cases: Sequence[tuple[str, str, str | None]], part: str, profile: str, seed: int
-) -> str:
+def compare(dataset: str, cases: Sequence[Case], part: str, profile: str, seed: int) -> str:
     """The table, in Markdown."""
     split = evaluable_split(load_dataset(dataset), seed)
     n_items = split.train.shape[1]
@@ -97,15 +100,10 @@ def compare(
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for case in progress_bar(cases, label="files"):
-        key = hashlib.sha256(repr((profile, case, seed)).encode()).hexdigest()[:8]
-        folder = cache_dir() / "new-items" / f"{dataset}-{case[0]}-{case[1]}-{key}"
         qualities = []
         for name, items in (("rest", kept), ("all", np.arange(n_items))):
-            path = folder / f"{name}.safetensors"
-            if not path.is_file():
-                write(case, of_items(split, items), path, profile, items)
-            model = bet.load(path)
-            assert isinstance(model, FileRecommender)
+            data = of_items(split, items)
+            model = cached_model(case, data, profile, f"new-items/{name}", items)
             best = best_items(model, users, split.train, np.setdiff1d(new, items))
             qualities.append([measure(best, positives) for positives in wanted])
         (folded, folded_all), (trained, trained_all) = qualities
@@ -124,21 +122,7 @@ def compare(
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sweeps.new_items", description=__doc__
-    )
-    parser.add_argument("--dataset", default="movielens-100k")
-    parser.add_argument("--part", choices=("validation", "test"), default="validation")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="backbone/method or method")
-    parser.add_argument("--profile", default="default", help="whose settings")
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    wanted = set(options.only or ())
-    cases = [case for case in CASES if not wanted or {case[1], "/".join(case[:2])} & wanted]
-    if not cases:
-        parser.error(f"none of {', '.join(sorted(wanted))} is a case")
-    with fixed_threads():
-        print(compare(options.dataset, cases, options.part, options.profile, options.seed))
+    command_line("new_items", __doc__, CASES, compare, part="validation", arguments=arguments)
 
 
 if __name__ == "__main__":

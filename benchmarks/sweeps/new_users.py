@@ -9,7 +9,7 @@ the ways to fold in were chosen, or test. Files are kept in the cache and not ma
 
 import argparse
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,12 @@ CASES = (
 )
 
 
+Case = tuple[str, str, str | None]
+"""Backbone, method and budget."""
+Compare = Callable[[str, Sequence[Case], str, str, int], str]
+"""The table of a dataset: of which cases, hits in which part, with whose settings, seed."""
+
+
 @dataclass(frozen=True)
 class Quality:
     """Means over users."""
@@ -71,7 +77,7 @@ def without(matrix: csr_array, users: np.ndarray) -> csr_array:
 
 
 def write(
-    case: tuple[str, str, str | None],
+    case: Case,
     split: Split,
     path: Path,
     profile: str,
@@ -92,6 +98,27 @@ def write(
     numbers = np.arange(n_items) if items is None else items
     ids = [str(user) for user in range(n_users)], [str(item) for item in numbers]
     write_served(path, model, split.train, with_seen=True, ids=ids, facts=facts)
+
+
+def cached_model(
+    case: Case,
+    split: Split,
+    profile: str,
+    what: str,
+    items: np.ndarray | None = None,
+) -> FileRecommender:
+    """The opened file of ``write``, which is written once; ``what`` was left out of the split:
+    "new-users/rest".
+    """
+    key = hashlib.sha256(repr((profile, case, split.seed)).encode()).hexdigest()[:8]
+    group, name = what.split("/")
+    folder = cache_dir() / group / f"{split.name}-{case[0]}-{case[1]}-{key}"
+    path = folder / f"{name}.safetensors"
+    if not path.is_file():
+        write(case, split, path, profile, items)
+    model = bet.load(path)
+    assert isinstance(model, FileRecommender)
+    return model
 
 
 def measure(ranked: np.ndarray, positives: csr_array) -> Quality:
@@ -127,9 +154,7 @@ def new_items(model: FileRecommender, train: csr_array) -> np.ndarray:
     return numbered(model, best.items)
 
 
-def compare(
-    dataset: str, cases: Sequence[tuple[str, str, str | None]], part: str, profile: str, seed: int
-) -> str:
+def compare(dataset: str, cases: Sequence[Case], part: str, profile: str, seed: int) -> str:
     """The table, in Markdown."""
     split = evaluable_split(load_dataset(dataset), seed)
     users = left_out(split, SHARE)
@@ -142,16 +167,10 @@ def compare(
         "|---|---|---|---|---|---|---|",
     ]
     for case in progress_bar(cases, label="files"):
-        files = []
-        for name, data in (("all", split), ("rest", rest)):
-            key = hashlib.sha256(repr((profile, case, seed)).encode()).hexdigest()[:8]
-            folder = cache_dir() / "new-users" / f"{dataset}-{case[0]}-{case[1]}-{key}"
-            path = folder / f"{name}.safetensors"
-            if not path.is_file():
-                write(case, data, path, profile)
-            model = bet.load(path)
-            assert isinstance(model, FileRecommender)
-            files.append(model)
+        files = [
+            cached_model(case, data, profile, f"new-users/{name}")
+            for name, data in (("all", split), ("rest", rest))
+        ]
         trained = measure(trained_items(files[0], users), positives)
         new = measure(new_items(files[1], csr_array(split.train[users])), positives)
         lines.append(
@@ -162,13 +181,23 @@ def compare(
     return "\n".join([head, "", *lines])
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
+def command_line(
+    name: str,
+    description: str | None,
+    cases: Sequence[Case],
+    compare: Compare,
+    *,
+    part: str,
+    arguments: list[str] | None,
+) -> None:
+    """Print the table of ``compare`` for those of ``cases`` that are asked for; ``part``: whose
+    items are hits unless something else is said.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.sweeps.new_users", description=__doc__
+        prog=f"python -m benchmarks.sweeps.{name}", description=description
     )
     parser.add_argument("--dataset", default="movielens-100k")
-    parser.add_argument("--part", choices=("validation", "test"), default="test")
+    parser.add_argument("--part", choices=("validation", "test"), default=part)
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="backbone/method or method (default: all)"
     )
@@ -176,11 +205,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     wanted = set(options.only or ())
-    cases = [case for case in CASES if not wanted or {case[1], "/".join(case[:2])} & wanted]
-    if not cases:
+    chosen = [case for case in cases if not wanted or {case[1], "/".join(case[:2])} & wanted]
+    if not chosen:
         parser.error(f"none of {', '.join(sorted(wanted))} is a case")
     with fixed_threads():
-        print(compare(options.dataset, cases, options.part, options.profile, options.seed))
+        print(compare(options.dataset, chosen, options.part, options.profile, options.seed))
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    command_line("new_users", __doc__, CASES, compare, part="test", arguments=arguments)
 
 
 if __name__ == "__main__":

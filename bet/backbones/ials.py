@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bet.backbones.base import Backbone
 from bet.backbones.graph import Graph
-from bet.backbones.rotation import principal_rotation
+from bet.backbones.rotation import rotate_rows
 
 
 class IALS(Backbone):
@@ -31,5 +31,4 @@ class IALS(Backbone):
         return ego  # (n, w)
 
     def rotate(self, ego: Tensor) -> Tensor:
-        final = self.represent(ego)
-        return ego @ principal_rotation(final[: self.n_users], final[self.n_users :])
+        return rotate_rows(ego, self.represent(ego), self.n_users)

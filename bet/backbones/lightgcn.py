@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bet.backbones.base import Backbone
 from bet.backbones.graph import propagate_mean
-from bet.backbones.rotation import principal_rotation
+from bet.backbones.rotation import rotate_rows
 
 
 class LightGCN(Backbone):
@@ -22,8 +22,7 @@ class LightGCN(Backbone):
         return propagate_mean(self.graph, ego, self.layers)  # (n, w)
 
     def rotate(self, ego: Tensor) -> Tensor:
-        final = self.represent(ego)
-        return ego @ principal_rotation(final[: self.n_users], final[self.n_users :])
+        return rotate_rows(ego, self.represent(ego), self.n_users)
 
     @property
     def facts(self) -> Mapping[str, float]:

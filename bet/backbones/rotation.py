@@ -4,6 +4,13 @@ import torch
 from torch import Tensor
 
 
+def rotate_rows(ego: Tensor, final: Tensor, n_users: int) -> Tensor:
+    """The rows ``ego`` (n, d) turned to the principal axes of the ``final`` vectors (n, d), users
+    first, that come of them without mixing columns.
+    """
+    return ego @ principal_rotation(final[:n_users], final[n_users:])
+
+
 def principal_rotation(users: Tensor, items: Tensor) -> Tensor:
     """The rotation (d, d) to the principal axes of final vectors ``users`` (|U|, d) and ``items``
     (|V|, d) together, the largest first; both sides have the same weight.

@@ -47,6 +47,15 @@ def initialize_recommender(
     Traceback (most recent call last):
     bet.errors.BetError: sizes of 5 entities in [3, 3] sum to 15; allowed are ...
     """
+    model = _random_recommender(context, allocation, table)
+    _set_start(context, model)
+    return model
+
+
+def _random_recommender(
+    context: SearchContext, allocation: Allocation, table: Callable[..., Table] | None = None
+) -> Recommender:
+    """As ``initialize_recommender``, but at random whatever the settings start from."""
     allocation.check(context.budget)
     if table is None and allocation.mask is None:
         table = context.make_table
@@ -63,11 +72,15 @@ def initialize_recommender(
         table=table,
     )
     check_bytes(context, model.table)
+    return model
+
+
+def _set_start(context: SearchContext, model: Recommender) -> None:
+    """Set the numbers of ``model`` to what the settings start from, unless that is chance."""
     if context.settings.warm_start:
         start_from_full(model, load_or_pretrain(context).model)
     elif context.settings.start is not None:
         start_from_factors(context, model, context.settings.start)
-    return model
 
 
 def check_bytes(context: SearchContext, table: Table) -> None:
@@ -138,10 +151,11 @@ def train_from_scratch(
     if before is not None:
         key += repr((before.epoch, before.falls))
     saved = load_state(path, key)
-    model = initialize_recommender(context, allocation)
-    if saved is not None:
+    model = _random_recommender(context, allocation)
+    if saved is not None:  # a start would be overwritten
         model.load_state_dict(saved["model"])
         return Trained(model, TrainResult.from_saved(saved["result"]))
+    _set_start(context, model)
     ranked: dict[float, RankingMetrics] = {}  # by quality
 
     def validate(model: Recommender) -> float:
