@@ -99,7 +99,9 @@ def run_trial(
 
 def label(trial: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What of a trial's settings is not as in ``base``, in words like "start=ials"."""
-    words = [f"{k}={v}" for k, v in trial["settings"].items() if base.get(k) != v]
+    defaults = asdict(TrainSettings())  # which a line leaves out where they were added later
+    known, usual = defaults | trial["settings"], defaults | dict(base)
+    words = [f"{name}={value}" for name, value in known.items() if usual[name] != value]
     return " ".join(words) or "as the profile"
 
 
