@@ -14,7 +14,6 @@ from bet.predictor import DeepSets
 from bet.search import PredictorSelector, search
 from bet.seeds import numpy_generator
 from bet.walkthrough import amtl as show_amtl
-from bet.walkthrough import data as show_data
 from bet.walkthrough import sampling as show_sampling
 from bet.walkthrough import search as show_search
 
@@ -33,16 +32,6 @@ def labeled(figure):
     assert all(axis.get_xlabel() for axis in figure.axes) and figure.axes[0].get_ylabel()
     plt.close(figure)
     return True
-
-
-def test_summary_and_parts_add_up(data, split):
-    assert show_data.summarize(data).loc["interactions", "tiny"] == f"{len(data):,}"
-    parts = show_data.split_table(split)
-    assert parts.loc[["train", "validation", "test"], "interactions"].sum() == len(data)
-    merged = parts.loc[["train", "validation"], "interactions"].sum()
-    assert parts.loc["train + validation", "interactions"] == merged
-    assert list(show_data.budget_table(100, 64, ["90%"])["parameters"]) == ["6,400", "640"]
-    assert labeled(show_data.plot_long_tail(data))
 
 
 def test_only_the_exact_sampler_keeps_the_budget(split):
