@@ -1,10 +1,13 @@
 """What notebooks 01 to 04 show holds."""
 
 import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 import pytest
 
 from bet.data import FrequencyOrder, planted, split_interactions
 from bet.walkthrough import data as show_data
+from bet.walkthrough import tables as show_tables
 
 
 @pytest.fixture(scope="module")
@@ -29,3 +32,27 @@ def test_rankings_that_differ_by_chance_are_chosen_by_chance(data, split):
     assert abs(qualities.corr().loc["validation", "test"]) < 0.5
     assert labeled(show_data.plot_winner(qualities))
     assert labeled(show_data.plot_long_tail(FrequencyOrder.of(data.matrix)))
+
+
+def test_a_masked_table_shows_every_number_and_a_graph_every_node():
+    names = ["ann", "tea", "cup"]
+    figure = show_tables.plot_mask(np.ones((3, 2)), np.array([2, 1, 1]), names)
+    shown = [text for text in figure.axes[0].texts if text.get_color() == "black"]
+    assert len(figure.axes[0].texts) == 6 and len(shown) == 4
+    assert labeled(figure)
+    signals = {"layer 0": np.array([0, 1, 0]), "layer 1": np.array([0.7, 0, 0])}
+    figure = show_tables.plot_propagation(np.array([[1, 1]]), names, signals)
+    for axis, (title, signal) in zip(figure.axes, signals.items(), strict=True):
+        texts = [text.get_text() for text in axis.texts]
+        assert axis.get_title() == title and len(axis.lines) == 2
+        assert texts[::2] == [f"{number:.2f}" for number in signal] and texts[1::2] == names
+    plt.close(figure)
+
+
+def test_bars_of_bytes_are_stacked():
+    kilobytes = pd.DataFrame({"table": [3.0, 1.0], "weights": [0.5, 0.5]}, index=["full", "90 %"])
+    figure = show_tables.plot_bytes(kilobytes)
+    ends = [bar.get_x() + bar.get_width() for bar in figure.axes[0].patches]
+    assert ends == [3.0, 1.0, 3.5, 1.5]
+    assert figure.axes[0].get_xlabel().startswith("kB")
+    plt.close(figure)
