@@ -7,14 +7,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from bet.actions import parse_budget, sample_actions
-from bet.data import FrequencyOrder, planted, split_interactions
+from bet.actions import sample_actions
+from bet.data import planted, split_interactions
 from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
 from bet.predictor import DeepSets
 from bet.search import PredictorSelector, search
 from bet.seeds import numpy_generator
 from bet.walkthrough import amtl as show_amtl
-from bet.walkthrough import sampling as show_sampling
 from bet.walkthrough import search as show_search
 
 
@@ -32,25 +31,6 @@ def labeled(figure):
     assert all(axis.get_xlabel() for axis in figure.axes) and figure.axes[0].get_ylabel()
     plt.close(figure)
     return True
-
-
-def test_only_the_exact_sampler_keeps_the_budget(split):
-    order = FrequencyOrder.of(split.train)
-    budget = parse_budget("90%", order.n, 64)
-    columns = show_sampling.draw_columns(order, budget, seed=0, draws=100)
-    assert (columns["exact"] == budget.target).all()
-    published = columns["published"]
-    assert (published > budget.total).any() and (published < budget.total).any()
-    use = show_sampling.budget_use_table(columns, budget)
-    assert use.loc["over budget", "exact"] == "0.0%" != use.loc["over budget", "published"]
-    assert labeled(show_sampling.plot_budget_use(columns, budget))
-
-
-def test_allocation_steps_sum_to_the_total():
-    steps = show_sampling.allocation_steps([30, 12, 6, 3, 2, 1, 0.6, 0.4], 40, 1, 16)
-    assert steps.loc["sum", "exact"] == 40 == steps["exact"].iloc[:-1].sum()
-    assert steps["exact"].iloc[:-1].between(1, 16).all()
-    assert list(steps["published formula"].iloc[:3]) == [21, 8, 4]
 
 
 def test_renaming_and_sets(split):
@@ -72,8 +52,6 @@ def test_search_pictures(split, tmp_path, monkeypatch):
     order, sizes = context.data.order, show_search.best_median_worst(population)
     assert [label.split(",")[0] for label in sizes] == ["best", "median", "worst"]
     for figure in (
-        show_sampling.plot_families(order, context.budget, 0),
-        show_sampling.plot_mask(population[0].action, order, context.budget),
         show_search.plot_population(population),
         show_search.plot_sizes(sizes, order),
     ):

@@ -5,8 +5,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bet.actions import Budget, parse_budget, sample_action
 from bet.data import FrequencyOrder, planted, split_interactions
+from bet.seeds import numpy_generator
 from bet.walkthrough import data as show_data
+from bet.walkthrough import sampling as show_sampling
 from bet.walkthrough import tables as show_tables
 
 
@@ -56,3 +59,31 @@ def test_bars_of_bytes_are_stacked():
     assert ends == [3.0, 1.0, 3.5, 1.5]
     assert figure.axes[0].get_xlabel().startswith("kB")
     plt.close(figure)
+
+
+def test_the_scale_is_drawn_as_a_staircase_that_jumps_over_the_budget():
+    figure = show_sampling.plot_scale(np.array([5.0, 2.0, 1.0, 1.0]), 10, 1, 4)
+    scales, sums = figure.axes[0].lines[0].get_data()
+    assert (np.diff(sums) >= 0).all() and (sums[0], sums[-1]) == (4, 16)
+    assert (sums[(scales > 1.51) & (scales < 1.99)] == 9).all() and 10 not in sums
+    assert labeled(figure)
+
+
+def test_columns_are_drawn_in_percent_of_the_budget():
+    budget = Budget(total=200, n=10, d_max=64)
+    figure = show_sampling.plot_budget_use({"a": [180, 200], "b": [200, 210]}, budget)
+    drawn = [bar.get_x() for bar in figure.axes[0].patches if bar.get_height()]
+    assert len(drawn) == 4 and min(drawn) == pytest.approx(90) and max(drawn) < 105
+    assert labeled(figure)
+
+
+def test_sampled_shapes_and_masks_are_labeled(split):
+    order = FrequencyOrder.of(split.train)
+    budget = parse_budget("90%", order.n, 64)
+    action = sample_action(order, budget, numpy_generator(0, "mask"))
+    figure = show_sampling.plot_mask(action, order, budget.d_max)
+    by_id, by_rank = (axis.images[0].get_array() for axis in figure.axes)
+    assert by_id.sum() == by_rank.sum() == budget.total  # every kept number once
+    assert (np.diff(by_rank[: order.n_users].sum(1)) <= 0).all()
+    assert labeled(figure)
+    assert labeled(show_sampling.plot_families(order.n - order.n_users, 400, budget.d_max))
