@@ -4,15 +4,12 @@ import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 
-from bet.actions import sample_actions
 from bet.data import planted, split_interactions
 from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
 from bet.predictor import DeepSets
 from bet.search import PredictorSelector, search
-from bet.seeds import numpy_generator
 from bet.walkthrough import amtl as show_amtl
 from bet.walkthrough import search as show_search
 
@@ -33,22 +30,11 @@ def labeled(figure):
     return True
 
 
-def test_renaming_and_sets(split):
-    context = show_search.small_context(split, "tiny", 0, 3)
-    (action,) = sample_actions(context.data.order, context.budget, 1, numpy_generator(0, "x"))
-    assert show_search.change_by_renaming(context, action, 0) < 1e-5
-    sets = show_search.sets_table(action, context.data.order)
-    assert sets["users"].sum() == context.data.n_users
-    assert sets[["users", "items"]].to_numpy().sum() == context.data.order.n
-    assert np.dot(sets.index, sets["users"] + sets["items"]) == context.budget.target
-
-
 def test_search_pictures(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     context = show_search.small_context(split, "tiny", 0, 6)
     population = search(context, PredictorSelector(context, DeepSets))
     assert list(show_search.population_table(population).index) == [1, 2, 3, 4, 5, 6]
-    assert list(show_search.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
     order, sizes = context.data.order, show_search.best_median_worst(population)
     assert [label.split(",")[0] for label in sizes] == ["best", "median", "worst"]
     for figure in (

@@ -4,11 +4,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
-from bet.actions import Budget, parse_budget, sample_action
+from bet.actions import Budget, parse_budget, sample_action, sample_actions
 from bet.data import FrequencyOrder, planted, split_interactions
-from bet.seeds import numpy_generator
+from bet.predictor import DeepSets, stack_histograms
+from bet.seeds import numpy_generator, torch_generator
 from bet.walkthrough import data as show_data
+from bet.walkthrough import predictor as show_predictor
 from bet.walkthrough import sampling as show_sampling
 from bet.walkthrough import tables as show_tables
 
@@ -87,3 +90,33 @@ def test_sampled_shapes_and_masks_are_labeled(split):
     assert (np.diff(by_rank[: order.n_users].sum(1)) <= 0).all()
     assert labeled(figure)
     assert labeled(show_sampling.plot_families(order.n - order.n_users, 400, budget.d_max))
+
+
+def test_the_predictor_by_hand_is_the_library(split):
+    order = FrequencyOrder.of(split.train)
+    budget = parse_budget("90%", order.n, 64)
+    predictor = DeepSets(order, budget.d_max, torch_generator(0, "predictor"))
+    for action in sample_actions(order, budget, 5, numpy_generator(0, "by hand")):
+        histograms = stack_histograms([action], budget.d_max)
+        by_hand = show_predictor.predict_by_hand(
+            predictor, order.frequency, action.sizes, order.n_users, budget.d_max
+        )
+        assert {name: tuple(tensor.shape) for name, tensor in by_hand.items()} == {
+            "q": (order.n, 16),
+            "s": (64, 64),
+            "h": (64,),
+            "r": (1,),
+        }
+        torch.testing.assert_close(by_hand["h"], predictor.embed(histograms)[0].detach())
+        torch.testing.assert_close(by_hand["r"], predictor(histograms).detach())
+        sets = show_predictor.sets_table(action, order)
+        assert sets["users"].sum() == order.n_users
+        assert np.dot(sets.index, sets["users"] + sets["items"]) == budget.target
+
+
+def test_predictions_are_drawn_apart_from_what_was_learned():
+    measured = np.linspace(0.8, 0.9, 6)
+    figure = show_predictor.plot_predictions({"a": measured, "b": measured[::-1]}, measured, 4)
+    counts = [[len(line.get_xdata()) for line in axis.lines] for axis in figure.axes]
+    assert counts == [[2, 4, 2], [2, 4, 2]]
+    assert labeled(figure)
