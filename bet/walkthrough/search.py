@@ -8,15 +8,10 @@ from dataclasses import replace
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from scipy import stats
 
-from bet.actions import Action
 from bet.data import FrequencyOrder, Split
-from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.search import Evaluated, SearchContext, SearchSettings, Trained
-from bet.seeds import numpy_generator, torch_generator
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
 
@@ -31,43 +26,6 @@ def small_context(split: Split, dataset: str, seed: int, iterations: int) -> Sea
     settings = replace(context.settings, training=training, search=search)
     folder = context.workspace.cache / "work" / f"walkthrough-{dataset}-{seed}"
     return replace(context, settings=settings).in_folder(folder)
-
-
-def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
-    """The sets S_d of an action: how many users and items have size d, and how frequent they are on
-    average.
-    """
-    is_user = np.arange(order.n) < order.n_users
-    frame = pd.DataFrame({"d": action.sizes, "frequency": order.frequency, "user": is_user})
-    by_size = frame.groupby("d")
-    users = by_size["user"].sum()
-    mean_frequency = by_size["frequency"].mean().round(1)
-    return pd.DataFrame(
-        {"users": users, "items": by_size.size() - users, "mean frequency": mean_frequency}
-    )
-
-
-def change_by_renaming(context: SearchContext, action: Action, seed: int) -> float:
-    """How much the prediction changes when entities are renamed together with their frequencies."""
-    rng, order = numpy_generator(seed, "rename"), context.data.order
-    users, items = rng.permutation(order.n_users), rng.permutation(order.n - order.n_users)
-    renamed_order = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
-    renamed = Action.from_ranked(
-        renamed_order,
-        action.user_sizes[users][renamed_order.users],
-        action.item_sizes[items][renamed_order.items],
-    )
-    before, after = (
-        _predict(frequencies, renamed_or_not, context.budget.d_max, seed)
-        for frequencies, renamed_or_not in ((order, action), (renamed_order, renamed))
-    )
-    return abs(before - after)
-
-
-def _predict(order: FrequencyOrder, action: Action, d_max: int, seed: int) -> float:
-    """The fitness of ``action`` as a fresh predictor sees it."""
-    predictor = DeepSets(order, d_max, torch_generator(seed, "predictor"))
-    return float(predictor(stack_histograms([action], d_max)).detach()[0])
 
 
 def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
@@ -112,30 +70,6 @@ def plot_population(population: Sequence[Evaluated]) -> Figure:
     labels = left.get_legend_handles_labels()
     figure.legend(*labels, loc="outside lower center", ncols=4, fontsize=8)
     return figure
-
-
-def fit_offline(
-    context: SearchContext, population: Sequence[Evaluated], updates: int = 200
-) -> pd.DataFrame:
-    """A fresh predictor fitted on the first two thirds of the population; rank correlation there
-    and on the rest.
-    """
-    cut, d_max = 2 * len(population) // 3, context.budget.d_max
-    histograms = stack_histograms([member.action for member in population], d_max)
-    fitness = torch.tensor([member.fitness for member in population])
-    generator = context.search_generator("offline")
-    trainer = PredictorTrainer(DeepSets(context.data.order, d_max, generator))
-    for _ in range(updates):
-        trainer.update(histograms[:cut], fitness[:cut])
-    predicted = trainer.predictor(histograms).detach().numpy()
-    rows = {}
-    for name, part in (("fitted on", slice(None, cut)), ("not seen", slice(cut, None))):
-        correlation = float(stats.spearmanr(predicted[part], fitness[part])[0])
-        rows[name] = {
-            "actions": len(fitness[part]),
-            "Spearman correlation": round(correlation, 2),
-        }
-    return pd.DataFrame(rows).T.astype({"actions": int})
 
 
 def best_median_worst(population: Sequence[Evaluated]) -> dict[str, np.ndarray]:
