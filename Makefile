@@ -3,6 +3,7 @@
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
 # make test-slurm  the smoke study on Slurm, which it starts on this machine (Debian, root; installs it)
+# make check-claims  the quick claims of docs/claims.md
 # make lab         open JupyterLab with the notebooks
 # make bench       the benchmark table
 # make lint        ruff and mypy
@@ -43,7 +44,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONPATH
 
-.PHONY: help reproduce test test-spark test-slurm lab bench lint clean lock
+.PHONY: help reproduce test test-spark test-slurm check-claims lab bench lint clean lock
 help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
@@ -76,6 +77,9 @@ test-spark: $(READY) $(SPARK)/.stamp
 test-slurm: $(READY)
 	@$(PY) -m pip install -qq --require-hashes -r requirements/cluster.txt
 	@PATH="$(dir $(abspath $(PY))):$$PATH" $(PY) workflow/slurm/check.py
+
+check-claims: $(READY)
+	@$(PY) .ci/claims.py
 
 # With the usual backend, so that figures are shown; root is refused unless it says so.
 lab: $(READY)
