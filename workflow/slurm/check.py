@@ -1,8 +1,8 @@
 """``make test-slurm``: the smoke study through Slurm on this machine, for real.
 
 ``one_node.sh`` starts Slurm. The study runs as jobs of it; in the middle the grid and its Snakemake
-are killed (SIGKILL), which leaves its jobs running, and the same command runs again to the end. Then
-the study runs without Slurm, and every number of its records must be equal.
+are killed (SIGKILL), which leaves its jobs running, and the same command runs again to the end.
+Then the study runs without Slurm, and every number of its records must be equal.
 """
 
 import os
