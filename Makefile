@@ -2,6 +2,8 @@
 #                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
+# make test-slurm  the smoke study on Slurm, which it starts on this machine (Debian, root; installs it)
+# make check-claims  the quick claims of docs/claims.md
 # make lab         open the first notebook in JupyterLab
 # make bench       the benchmark table
 # make lint        ruff and mypy
@@ -42,7 +44,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONPATH
 
-.PHONY: help reproduce test test-spark lab bench lint clean lock
+.PHONY: help reproduce test test-spark test-slurm check-claims lab bench lint clean lock
 help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
@@ -72,6 +74,13 @@ $(SPARK)/.stamp: requirements/spark.txt
 test-spark: $(READY) $(SPARK)/.stamp
 	@$(PY) workflow/spark/check.py --spark $(SPARK)/bin/python
 
+test-slurm: $(READY)
+	@$(PY) -m pip install -qq --require-hashes -r requirements/cluster.txt
+	@PATH="$(dir $(abspath $(PY))):$$PATH" $(PY) workflow/slurm/check.py
+
+check-claims: $(READY)
+	@$(PY) .ci/claims.py
+
 # With the usual backend, so that figures are shown; from here, so that links to docs/ open; root is
 # refused unless it says so.
 lab: $(READY)
@@ -94,3 +103,4 @@ COMPILE := uv pip compile --upgrade --universal --python-version 3.11 --generate
 lock:
 	$(COMPILE) requirements/base.in -o $(LOCK)
 	$(COMPILE) -c $(LOCK) requirements/spark.in -o requirements/spark.txt
+	$(COMPILE) -c $(LOCK) requirements/cluster.in -o requirements/cluster.txt
