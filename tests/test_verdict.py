@@ -1,5 +1,9 @@
 """The sentences after results, and code shown in notebooks."""
 
+import inspect
+import re
+from html import unescape
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -66,7 +70,9 @@ def test_a_claim_holds_without_exception_only():
     assert "does not hold" in verdict_of_count(2, 3, "draws fit")
 
 
-def test_source_is_shown_with_its_name():
+def test_source_is_shown_with_its_name_and_without_a_style_sheet():
     shown = show_source(top_actions).data
-    assert shown.startswith("`bet.search.loop.top_actions`\n\n```python\ndef top_actions(")
-    assert shown.endswith("\n```")
+    text = unescape(re.sub("<[^>]*>", "", shown))
+    assert text.startswith("# bet.search.loop.top_actions\ndef top_actions(")
+    assert text.rstrip().endswith(inspect.getsource(top_actions).rstrip())
+    assert "<style" not in shown and "class=" not in shown

@@ -4,18 +4,13 @@ import re
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 
-from bet.actions import parse_budget, sample_actions
-from bet.data import FrequencyOrder, planted, split_interactions
+from bet.data import planted, split_interactions
 from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
 from bet.predictor import DeepSets
 from bet.search import PredictorSelector, search
-from bet.seeds import numpy_generator
 from bet.walkthrough import amtl as show_amtl
-from bet.walkthrough import data as show_data
-from bet.walkthrough import sampling as show_sampling
 from bet.walkthrough import search as show_search
 
 
@@ -35,56 +30,14 @@ def labeled(figure):
     return True
 
 
-def test_summary_and_parts_add_up(data, split):
-    assert show_data.summarize(data).loc["interactions", "tiny"] == f"{len(data):,}"
-    parts = show_data.split_table(split)
-    assert parts.loc[["train", "validation", "test"], "interactions"].sum() == len(data)
-    merged = parts.loc[["train", "validation"], "interactions"].sum()
-    assert parts.loc["train + validation", "interactions"] == merged
-    assert list(show_data.budget_table(100, 64, ["90%"])["parameters"]) == ["6,400", "640"]
-    assert labeled(show_data.plot_long_tail(data))
-
-
-def test_only_the_exact_sampler_keeps_the_budget(split):
-    order = FrequencyOrder.of(split.train)
-    budget = parse_budget("90%", order.n, 64)
-    columns = show_sampling.draw_columns(order, budget, seed=0, draws=100)
-    assert (columns["exact"] == budget.target).all()
-    published = columns["published"]
-    assert (published > budget.total).any() and (published < budget.total).any()
-    use = show_sampling.budget_use_table(columns, budget)
-    assert use.loc["over budget", "exact"] == "0.0%" != use.loc["over budget", "published"]
-    assert labeled(show_sampling.plot_budget_use(columns, budget))
-
-
-def test_allocation_steps_sum_to_the_total():
-    steps = show_sampling.allocation_steps([30, 12, 6, 3, 2, 1, 0.6, 0.4], 40, 1, 16)
-    assert steps.loc["sum", "exact"] == 40 == steps["exact"].iloc[:-1].sum()
-    assert steps["exact"].iloc[:-1].between(1, 16).all()
-    assert list(steps["published formula"].iloc[:3]) == [21, 8, 4]
-
-
-def test_renaming_and_sets(split):
-    context = show_search.small_context(split, "tiny", 0, 3)
-    (action,) = sample_actions(context.data.order, context.budget, 1, numpy_generator(0, "x"))
-    assert show_search.change_by_renaming(context, action, 0) < 1e-5
-    sets = show_search.sets_table(action, context.data.order)
-    assert sets["users"].sum() == context.data.n_users
-    assert sets[["users", "items"]].to_numpy().sum() == context.data.order.n
-    assert np.dot(sets.index, sets["users"] + sets["items"]) == context.budget.target
-
-
 def test_search_pictures(split, tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     context = show_search.small_context(split, "tiny", 0, 6)
     population = search(context, PredictorSelector(context, DeepSets))
     assert list(show_search.population_table(population).index) == [1, 2, 3, 4, 5, 6]
-    assert list(show_search.fit_offline(context, population, updates=5)["actions"]) == [4, 2]
     order, sizes = context.data.order, show_search.best_median_worst(population)
     assert [label.split(",")[0] for label in sizes] == ["best", "median", "worst"]
     for figure in (
-        show_sampling.plot_families(order, context.budget, 0),
-        show_sampling.plot_mask(population[0].action, order, context.budget),
         show_search.plot_population(population),
         show_search.plot_sizes(sizes, order),
     ):
