@@ -49,8 +49,8 @@ def plot_search_loop() -> Figure:
     figure, axis = plt.subplots(figsize=(7.4, 4.4))
     for box in BOXES.values():
         corner = (box.x - WIDTH / 2, box.y - HEIGHT / 2)
-        style = {"boxstyle": "round,pad=0.06", "facecolor": box.color, "edgecolor": "0.4"}
-        axis.add_patch(FancyBboxPatch(corner, WIDTH, HEIGHT, **style))
+        frame = FancyBboxPatch(corner, WIDTH, HEIGHT, "round,pad=0.06", fc=box.color, ec="0.4")
+        axis.add_patch(frame)
         axis.text(box.x, box.y, box.text, ha="center", va="center", fontsize=8)
     for start, end, label in ARROWS:
         _connect(axis, BOXES[start], BOXES[end], label)

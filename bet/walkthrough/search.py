@@ -73,8 +73,8 @@ def plot_candidates(embeddings: Tensor, predicted: Tensor, picks: Mapping[str, i
     points = axis.scatter(x[:m], y[:m], c=predicted.numpy(), cmap="viridis", s=16)
     figure.colorbar(points, ax=axis, label="predicted fitness")
     for (name, i), marker in zip(picks.items(), MARKERS, strict=False):
-        style = {"markersize": 11, "markerfacecolor": "none", "markeredgewidth": 1.6}
-        axis.plot(x[i], y[i], marker, color="C3", linestyle="none", label=name, **style)
+        ring = {"s": 120, "facecolors": "none", "edgecolors": "C3", "linewidths": 1.6}
+        axis.scatter(x[i], y[i], marker=marker, label=name, **ring)  # type: ignore[arg-type]
     axis.plot(x[m:], y[m:], "*", color="black", markersize=11, label="the best so far")
     axis.set(xlabel="first principal axis of h", ylabel="second principal axis of h")
     figure.legend(loc="outside lower center", ncols=4, fontsize=8)

@@ -74,16 +74,16 @@ def plot_columns_or_bits(
     float32, and of ``d_max`` columns at ``bits`` per number.
     """
     figure, axis = plt.subplots(figsize=(6.2, 3.2))
-    lines = (
-        ("fewer columns, 32 bits each", "o-", {c: 4 * c for c in columns}, columns, "{:g} col."),
-        (f"fewer bits, {d_max} columns", "s--", {b: d_max * b / 8 for b in bits}, bits, "{} bits"),
-    )
-    for (label, style, cost, shares, text), below in zip(lines, (True, False), strict=True):
-        axis.plot(list(cost.values()), list(shares.values()), style, label=label)
-        for key, share in shares.items():
+    narrow = {f"{count:g} col.": (4 * count, share) for count, share in columns.items()}
+    coarse = {f"{b} bit{'s' * (b > 1)}": (d_max * b / 8, share) for b, share in bits.items()}
+    for points, label, style, place in (
+        (narrow, "fewer columns, 32 bits each", "o-", (14, -10)),
+        (coarse, f"fewer bits, {d_max} columns", "s--", (0, 7)),
+    ):
+        axis.plot(*zip(*points.values(), strict=True), style, label=label)
+        for text, point in points.items():
             away = {"textcoords": "offset points", "fontsize": 7, "ha": "center"}
-            place = (14, -10) if below else (0, 7)
-            axis.annotate(text.format(key), (cost[key], share), place, **away)  # type: ignore[arg-type]
+            axis.annotate(text, point, place, **away)  # type: ignore[arg-type]
     axis.set(xscale="log", xlabel="bytes per entity (numbers alone)")
     axis.set(ylabel="share of the full\ntable's quality")
     axis.xaxis.set_major_formatter("{x:,.0f}")
