@@ -2,7 +2,7 @@
 #                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
-# make lab         open JupyterLab with the notebooks, at the first of them
+# make lab         open the first notebook in JupyterLab
 # make bench       the benchmark table
 # make lint        ruff and mypy
 # make clean       remove the environments, the caches and the results (not reports/)
@@ -72,8 +72,8 @@ $(SPARK)/.stamp: requirements/spark.txt
 test-spark: $(READY) $(SPARK)/.stamp
 	@$(PY) workflow/spark/check.py --spark $(SPARK)/bin/python
 
-# With the usual backend, so that figures are shown; root is refused unless it says so. The whole
-# checkout is open, so that links from notebooks to docs/ lead somewhere.
+# With the usual backend, so that figures are shown; from here, so that links to docs/ open; root is
+# refused unless it says so.
 lab: $(READY)
 	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir . \
 	  --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb \

@@ -82,6 +82,7 @@ MODULES = (
     "bet.search.selectors",
     "bet.search.settings",
     "bet.search.trials",
+    "bet.walkthrough.verdict",
 )
 
 

@@ -17,6 +17,6 @@ def show_source(function: Callable) -> HTML:
     """
     name = f"# {function.__module__}.{function.__qualname__}\n"
     # On a background of its own: a dark notebook has another one.
-    styles = {"prestyles": "background: #f8f8f8; color: black; font: 0.9em monospace"}
-    formatter = HtmlFormatter(cssclass="", noclasses=True, **styles)
+    style = "background: #f8f8f8; color: black; padding: 0.4em; font: 0.9em monospace"
+    formatter = HtmlFormatter(cssclass="", noclasses=True, prestyles=style)
     return HTML(highlight(name + dedent(inspect.getsource(function)), PythonLexer(), formatter))
