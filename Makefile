@@ -84,7 +84,8 @@ check-claims: $(READY)
 # With the usual backend, so that figures are shown; from here, so that links to docs/ open; root is
 # refused unless it says so.
 lab: $(READY)
-	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir . notebooks/01_data.ipynb \
+	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir . \
+	  --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY)
