@@ -22,6 +22,7 @@ from bet.files import atomic_path
 VERSION = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
+MOST_HEADER = 2**16  # bytes: of JSON that is read before anything is known
 KINDS = ("table", "vectors", "coded", "hashed", "pruned", "recommender", "ids")  # of files
 # In the order that safetensors stores them.
 DTYPES: dict[str, np.dtype] = {
@@ -128,8 +129,14 @@ def write_safetensors(
     """Write ``tensors`` with ``metadata``, as ``metadata_for``, and their checksum, whole or not at
     all.
     """
+    content = serialize(dict(tensors), metadata=metadata)
+    if (length := int.from_bytes(content[:8], "little")) > MOST_HEADER:
+        raise BetError(
+            f"{path}: {len(tensors):,} arrays take a header of {length:,} bytes, at most "
+            f"{MOST_HEADER:,} can be read; write fewer, or with shorter names"
+        )
     with atomic_path(path) as temporary:
-        temporary.write_bytes(with_checksum(serialize(dict(tensors), metadata=metadata)))
+        temporary.write_bytes(with_checksum(content))
 
 
 def with_checksum(content: bytes) -> bytes:
@@ -226,6 +233,8 @@ def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
     """
     with refusing_malformed(path):
         length = int.from_bytes(content[:8].tobytes(), "little")
+        if length > MOST_HEADER:
+            raise ValueError(f"a header of {length:,} bytes, at most {MOST_HEADER:,} are read")
         header = json.loads(content[8 : 8 + length].tobytes())
         text = header.pop("__metadata__", {}).get(KEY)
         if text is None:
