@@ -27,6 +27,16 @@ def printable(text: object, most: int = 200) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
 
 
+def quoted(text: object, most: int = 60) -> str:
+    r"""The first ``most`` characters of ``text`` in quotes, as ``printable``.
+
+    >>> print(quoted("a\x1b'"), quoted("abcdef", 3))
+    "a\x1b'" 'abc'... (6 characters)
+    """
+    text = str(text)
+    return repr(text) if len(text) <= most else f"{text[:most]!r}... ({len(text):,} characters)"
+
+
 def printable_lines(text: object) -> str:
     """``text`` of several lines, each as ``printable``, of any length."""
     return "\n".join(printable(line, len(line)) for line in str(text).split("\n"))
