@@ -18,6 +18,7 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.text import printable, quoted
 
 VERSION = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
@@ -172,7 +173,7 @@ def refusing_malformed(path: Path) -> Iterator[None]:
     try:
         yield
     except _MALFORMED as error:
-        reason = error or type(error).__name__
+        reason = printable(str(error) or type(error).__name__)
         raise BetError(f"{path}: not a readable table file ({reason}); {SPOILT}") from error
 
 
@@ -244,13 +245,13 @@ def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
         version = facts["version"]
     if version != str(VERSION):
         raise BetError(
-            f"{path}: version {version} of the format, this package reads {VERSION}; "
-            "update the package or save the table again"
+            f"{path}: version {printable(version, 20)} of the format, this package reads "
+            f"{VERSION}; update the package or save the table again"
         )
     if kind not in KINDS:
         raise BetError(
-            f"{path}: not a table of a kind that this package knows ({kind!r}); update the "
-            f"package, or {SPOILT}"
+            f"{path}: not a table of a kind that this package knows ({quoted(kind)}); update "
+            f"the package, or {SPOILT}"
         )
     if check:
         check_checksum(path, content.data)
