@@ -15,6 +15,7 @@ import tempfile
 import traceback
 import warnings
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 
 os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # others set large spaces apart
@@ -98,6 +99,8 @@ def same_as_reference(path, data):
 
 def text_of(value):
     """An id of Parquet as text."""
+    if isinstance(value, datetime):
+        return str(np.datetime64(value, "ms"))
     return value.decode() if isinstance(value, bytes) else str(value).strip(" \t")
 
 
