@@ -13,15 +13,18 @@ _LATEX = {
 }
 
 
-def printable(text: object, most: int = 200) -> str:
+def printable(text: object, most: int | None = None) -> str:
     r"""``text`` in a line: an escape for each character that moves a cursor, changes a color or
-    turns the direction of writing; what is behind the first ``most`` characters is left out.
+    turns the direction of writing; what is behind the first ``most`` characters, if any are
+    given, is left out.
 
     >>> printable("a\x1b[31mb\nc")
     'a\\x1b[31mb\\nc'
     """
     text = str(text)
-    shown = text if len(text) <= most else f"{text[:most]}... ({len(text):,} characters)"
+    shown = text
+    if most is not None and len(text) > most:
+        shown = f"{text[:most]}... ({len(text):,} characters)"
     if shown.isprintable():
         return shown
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
@@ -38,8 +41,8 @@ def quoted(text: object, most: int = 60) -> str:
 
 
 def printable_lines(text: object) -> str:
-    """``text`` of several lines, each as ``printable``, of any length."""
-    return "\n".join(printable(line, len(line)) for line in str(text).split("\n"))
+    """``text`` of several lines, each as ``printable``."""
+    return "\n".join(map(printable, str(text).split("\n")))
 
 
 def for_html(text: object) -> str:

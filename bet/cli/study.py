@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bet.analysis.verify import Verification, verification_text
 from bet.analysis.verify import verify as verify_records
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
@@ -15,6 +15,8 @@ from bet.study.grid import missing, report_missing, run_grid
 from bet.study.job import cells_of, run_and_describe, run_logged
 from bet.study.profiles import PROFILES, use_profile
 from bet.study.record import read_record
+
+MOST_JOBS = 1_024
 
 
 def study(options: argparse.Namespace) -> int:
@@ -27,8 +29,7 @@ def study(options: argparse.Namespace) -> int:
         return report_missing(profile, missing(profile))
     if options.cell:
         return _run_cells(cells_of(profile, options.cell), options)
-    if options.jobs < 1:
-        raise BetError(f"jobs must be at least 1, got {options.jobs}")
+    check_between("jobs", options.jobs, 1, MOST_JOBS)
     recorded = recorded_seconds(report_dir(profile) / "records.jsonl")
     open_before, started = missing(profile), time.monotonic()
     unfinished = run_grid(profile, options.jobs, options.further, recorded)

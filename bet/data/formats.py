@@ -16,7 +16,7 @@ from bet.data.matrix_files import read_matrix
 from bet.data.memory import check_room
 from bet.data.text_files import check_fields, header_of, line_of_row, read_text
 from bet.errors import BetError
-from bet.text import quoted
+from bet.text import printable, quoted
 
 
 def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
@@ -30,6 +30,7 @@ def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
         columns = _with_recbole_names(columns, header)
     used = used_columns(header, columns, need_rating, path)
     numbers = sorted(header.index(name) for name in used)
+    in_order = [header[number] for number in numbers]
     try:
         # Everything as written: parsed as numbers, ids 01 and 1, or 1e5 and 100000, would be one.
         parts = pd.read_csv(
@@ -44,7 +45,7 @@ def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
             skip_blank_lines=False,  # every row has its line in errors
             chunksize=PART,
         )
-        named = (part.set_axis([header[number] for number in numbers], axis=1) for part in parts)
+        named = (part.set_axis(in_order, axis=1) for part in parts)
         place = Place(path, partial(line_of_row, content, separator))
         return check_parts(named, columns, need_rating, place)
     except BetError:
@@ -161,8 +162,8 @@ def _check_integers(path: Path, content: bytes) -> None:
         )
     if wrong := re.search(rb"[0-9]{19,}", content):
         raise BetError(
-            f"{line(wrong.start())}: id {wrong[0].decode()} has more than 18 digits; "
-            "number the ids from 0"
+            f"{line(wrong.start())}: id {printable(wrong[0].decode(), 40)} has more than 18 "
+            "digits; number the ids from 0"
         )
 
 

@@ -74,7 +74,7 @@ def read_matrix(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         shape = _whole(_open(archive, "shape"))
         if shape.k != 2:
             raise ValueError(f"a matrix of {shape.k} axes, expected are users x items")
-        n_rows, n_columns = (int(n) for part in shape.parts() for n in part)
+        n_rows, n_columns = next(shape.parts()).tolist()
         values = _open(archive, "data")
         if values.dtype.kind not in "biuf":
             raise ValueError(f"values of type {values.dtype}")

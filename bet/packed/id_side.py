@@ -116,8 +116,8 @@ def _unpack_integers(content: np.ndarray, n: int) -> list[str]:
     offsets.sort()
     if (offsets[1:] == offsets[:-1]).any():
         raise ValueError("an id stands twice in it")
-    numbers = _stream_parts(content[_INTEGER_HEAD.size :], bits, n)
-    return [str(smallest + offset) for part in numbers for offset in part.tolist()]
+    in_order = map(np.ndarray.tolist, _stream_parts(content[_INTEGER_HEAD.size :], bits, n))
+    return [str(smallest + offset) for offset in chain.from_iterable(in_order)]
 
 
 def _stream_parts(stream: np.ndarray, bits: int, n: int) -> Iterator[np.ndarray]:
@@ -144,8 +144,8 @@ def _unpack_text(content: np.ndarray, n: int) -> list[str]:
     if not is_placed.all():
         raise ValueError("two rows have the same id")
     texts = b"".join(_text_parts(compressed, n_text)).split(_END)
-    in_order = chain.from_iterable(part.tolist() for part in _stream_parts(ranks, bits, n))
-    return [texts[place].decode() for place in in_order]
+    in_order = map(np.ndarray.tolist, _stream_parts(ranks, bits, n))
+    return [texts[place].decode() for place in chain.from_iterable(in_order)]
 
 
 def _text_parts(compressed: np.ndarray, n_text: int) -> Iterator[bytes]:

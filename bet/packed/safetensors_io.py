@@ -173,7 +173,7 @@ def refusing_malformed(path: Path) -> Iterator[None]:
     try:
         yield
     except _MALFORMED as error:
-        reason = printable(str(error) or type(error).__name__)
+        reason = printable(str(error) or type(error).__name__, 200)
         raise BetError(f"{path}: not a readable table file ({reason}); {SPOILT}") from error
 
 
