@@ -45,6 +45,11 @@ def printable_lines(text: object) -> str:
     return "\n".join(map(printable, str(text).split("\n")))
 
 
+def show(*lines: object) -> None:
+    """Print ``lines`` of ours that quote others, each as ``printable``."""
+    print(*map(printable_lines, lines), sep="\n", flush=True)
+
+
 def for_html(text: object) -> str:
     """``text`` in HTML, in an attribute, too.
 

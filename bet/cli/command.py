@@ -24,7 +24,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         parser.exit(2, parser.format_help())
     options.further = further
     handler = logging.StreamHandler()
-    handler.setFormatter(_Printable("%(message)s"))
+    handler.setFormatter(Printable("%(message)s"))
     logging.basicConfig(handlers=[handler])
     logging.getLogger("bet").setLevel(logging.INFO)  # not of others, who tell more than we ask for
     try:
@@ -52,7 +52,7 @@ def _print_error(error: object) -> None:
     print(f"error: {shown}", file=sys.stderr)
 
 
-class _Printable(logging.Formatter):
+class Printable(logging.Formatter):
     """Lines of the log in which names of files and columns move no cursor."""
 
     def format(self, record: logging.LogRecord) -> str:

@@ -15,6 +15,7 @@ from bet.study.grid import missing, report_missing, run_grid
 from bet.study.job import cells_of, run_and_describe, run_logged
 from bet.study.profiles import PROFILES, use_profile
 from bet.study.record import read_record
+from bet.text import show
 
 MOST_JOBS = 1_024
 
@@ -58,11 +59,10 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     started = time.monotonic()
     page = _build(profile)
     work = sum(read_record(cell).run.seconds.total for cell in ran)
-    print(
+    show(
         f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} by their records",
         f"report   made in {in_words(time.monotonic() - started)}: {page}",
         f"numbers  {verdict}",
-        sep="\n",
     )
 
 
@@ -88,13 +88,13 @@ def _build(profile: str) -> Path:
 
 def report(options: argparse.Namespace) -> None:
     """Make the report and print where it is."""
-    print(_build(use_profile(options.profile)))
+    show(_build(use_profile(options.profile)))
 
 
 def verify(options: argparse.Namespace) -> int:
     """Say whether the records equal the committed ones; 1 if not."""
     comparison = _compare(use_profile(options.profile))
-    print(verification_text(comparison))
+    show(verification_text(comparison))
     return 0 if comparison.equal else 1
 
 
@@ -103,4 +103,4 @@ def restore(options: argparse.Namespace) -> None:
     profile = use_profile(options.profile)
     folder = results_dir() / profile
     count = restore_records(profile, report_dir(profile), folder)
-    print(f"{count} records put back into {folder}")
+    show(f"{count} records put back into {folder}")

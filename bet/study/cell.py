@@ -103,8 +103,7 @@ class Cell:
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():
             budget += "p"  # 80 parameters are not 80 %
-        dataset = self.dataset if self.dataset in DATASETS else _name_of(Path(self.dataset))
-        parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
+        parts = [file_name_of(self.dataset), self.backbone, budget, self.method, f"s{self.seed}"]
         if self.protocol == "merged":
             parts.append("merged")
         if self.iterations is not None:
@@ -127,10 +126,11 @@ class Cell:
         return {name: given.get(name, ABSENT.get(name)) for name in known}
 
 
-def _name_of(file: Path) -> str:
-    """A file's name and a hash of its place: no two files, and no file and a named dataset, have
-    the same.
+def file_name_of(dataset: str) -> str:
+    """A dataset in the name of a file: its own, or that of a file and a hash of its place; no two
+    files, and no file and a named dataset, have the same.
     """
-    return (
-        f"{for_file_name(file.stem)}-{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
-    )
+    if dataset in DATASETS:
+        return dataset
+    path = Path(dataset)
+    return f"{for_file_name(path.stem)}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"
