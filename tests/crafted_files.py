@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow.parquet import write_table
 
+from bet.packed.id_side import pack_side
 from bet.packed.safetensors_io import DTYPES, metadata_for, with_checksum
 
 LIES = ("0", "1", "2", "3", "7", "-1", "255", "256", "65536", str(2**31), str(2**63), "9" * 30)
@@ -222,6 +223,17 @@ def large_files():
     facts = {"users": 8 * k, "items": 0, "copies": 1, "d_max": 1}
     mask = {"values": np.zeros(1, np.float32), "mask": np.zeros(k, np.uint8)}
     yield "bits of no number", container(mask, metadata_for("pruned", facts)["bet"])
+    for name, ids in (
+        ("ids by number", list(map(str, range(10**6)))),
+        ("ids by text", [f"{'x' * 400}{number:06d}" for number in range(60_000)]),
+    ):
+        side = pack_side(ids)
+        side = np.concatenate([side[:-40], side[-80:-40]])  # some of them twice
+        facts = {"backbone": "popularity", "users": len(ids), "items": 9}
+        lists["interactions.degrees"] = np.array([[0], [len(ids)]], np.uint32)
+        lists["interactions.quotients"] = np.full(-(-len(ids) // 8), 255, np.uint8)
+        both = {"user_ids": side, "item_ids": pack_side(list("abcdefghi"))}
+        yield name, container(lists | both, metadata_for("recommender", facts)["bet"])
     yield "nested", (10**6).to_bytes(8, "little") + b'{"a":[' + b"[]," * 340_000
     written = io.BytesIO()
     zeros = np.zeros(5 * 10**7, np.int32)

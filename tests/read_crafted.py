@@ -43,6 +43,8 @@ def read(path):
     else:
         opened = load(path)
         assert opened.byte_report().total == path.stat().st_size
+        if path.name.startswith("ids"):
+            opened.ids  # noqa: B018, raises
         yield_memory()
         ask(opened)
     return None

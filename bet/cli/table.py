@@ -64,7 +64,7 @@ def _table(options: argparse.Namespace) -> None:
         )
     page = write_page(release)
     total = release.report.total
-    show(
+    lines = [
         f"{options.out}: {total:,} bytes to serve of at most {limit:,}; {release.chosen.name}",
         decision_sentence(release),
         reference_sentence(release),
@@ -74,7 +74,8 @@ def _table(options: argparse.Namespace) -> None:
         time_sentence(release),
         f"page {page}",
         load_lines(release),
-    )
+    ]
+    show(*lines)
 
 
 def _limit(budget: str | None, interactions: Interactions, earlier: Earlier | None) -> int:
