@@ -15,7 +15,21 @@ from bet.packed.id_side import pack_side
 from bet.packed.safetensors_io import DTYPES, metadata_for, with_checksum
 
 LIES = ("0", "1", "2", "3", "7", "-1", "255", "256", "65536", str(2**31), str(2**63), "9" * 30)
-WORDS = ("x", "1.5", "", "null", "9" * 5000, "1_0", "0x1", "٣", "1e9", "nan", "rank", "id")
+WORDS = (
+    "x",
+    "9" * 400,
+    "1.5",
+    "",
+    "null",
+    "9" * 5000,
+    "1_0",
+    "0x1",
+    "٣",
+    "1e9",
+    "nan",
+    "rank",
+    "id",
+)
 
 
 def container(tensors, stated):

@@ -29,6 +29,7 @@ from bet.data import read_interactions
 from bet.errors import BetError
 from bet.pack import open_vectors
 from bet.packed import load
+from bet.recommend import FileRecommender, can_score
 
 ROOM = 50 * 2**20  # bytes of memory, besides three times the length of a file
 
@@ -47,6 +48,7 @@ def read(path):
             opened.ids  # noqa: B018, raises
         yield_memory()
         ask(opened)
+        recommend(opened)
     return None
 
 
@@ -64,6 +66,19 @@ def ask(opened):
         for first, end in zip(indptr, indptr[1:], strict=False):
             part = items[first:end]
             assert (np.diff(part) > 0).all() and ((part >= 0) & (part < opened.n_items)).all()
+
+
+def recommend(opened):
+    """The best items of a few users, of a file that says how it scores."""
+    if not can_score(opened) or opened.n_users > 1000:
+        return
+    model = FileRecommender(opened)
+    users = range(min(3, model.n_users))
+    for k in {1, min(3, model.n_items)} - {0}:
+        best = model.recommend_rows(users, k, exclude_seen=model.has_histories)
+        assert ((best.items >= -1) & (best.items < model.n_items)).all()
+        for row in best.items:
+            assert len(set(row[row >= 0])) == (row >= 0).sum()
 
 
 def same_as_reference(path, data):

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from example_files import ITEMS, KINDS, USERS, write_example, write_example_recommender
+from test_hostile_models import FILES, write_model
 
 from bet.packed import write_ids
 
@@ -22,6 +23,9 @@ def write_bases(folder):
     write_ids(folder / "packed", (USERS, ITEMS))
     for kind in ("packed", "hashed", None):
         write_example_recommender(kind, folder / f"with-{kind}", ids=(USERS, ITEMS))
+    for backbone in FILES:
+        write_model(backbone, folder / backbone)
+    (folder / "table").unlink()  # of the last ones
 
 
 def test_crafted_files_are_refused_or_read_right_in_little_memory(tmp_path):

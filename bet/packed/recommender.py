@@ -33,6 +33,7 @@ from bet.packed.table_kinds import view_table
 
 Fact = int | float | str
 STATED = ("backbone", "users", "items")  # facts that every file has, before the backbone's
+MOST_FACT = 2**63 - 1  # of a whole number
 LISTS = ("interactions", "seen")
 _BACKBONE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -156,11 +157,13 @@ def fact_text(name: str, fact: Fact) -> str:
     >>> fact_text("layers", 3), fact_text("a", 0.1), fact_text("mix", "sum")
     ('3', '0.1', 'sum')
     """
-    if isinstance(fact, Integral) and not isinstance(fact, bool):
-        return str(int(fact))
-    if isinstance(fact, Real) and not isinstance(fact, bool) and math.isfinite(fact):
+    is_number = isinstance(fact, Real) and not isinstance(fact, bool)
+    if is_number and isinstance(fact, Integral):
+        if abs(fact) <= MOST_FACT:
+            return str(int(fact))
+    elif is_number and math.isfinite(fact):
         return repr(float(fact))
-    if isinstance(fact, str) and _TEXT.fullmatch(fact):
+    elif isinstance(fact, str) and _TEXT.fullmatch(fact):
         return fact
     raise BetError(f"{name} = {fact!r} cannot be kept in a file; give a finite number or a word")
 
@@ -173,7 +176,12 @@ def fact_of(text: str) -> Fact:
     """
     if _TEXT.fullmatch(text):
         return text
-    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+    if not re.fullmatch(r"-?\d+", text):
+        return float(text)
+    number = int(text)
+    if not -MOST_FACT <= number <= MOST_FACT:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return number
 
 
 def write_recommender(
