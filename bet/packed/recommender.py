@@ -157,11 +157,10 @@ def fact_text(name: str, fact: Fact) -> str:
     >>> fact_text("layers", 3), fact_text("a", 0.1), fact_text("mix", "sum")
     ('3', '0.1', 'sum')
     """
-    is_number = isinstance(fact, Real) and not isinstance(fact, bool)
-    if is_number and isinstance(fact, Integral):
-        if abs(fact) <= MOST_FACT:
+    if isinstance(fact, Integral) and not isinstance(fact, bool):
+        if abs(int(fact)) <= MOST_FACT:
             return str(int(fact))
-    elif is_number and math.isfinite(fact):
+    elif isinstance(fact, Real) and not isinstance(fact, bool) and math.isfinite(fact):
         return repr(float(fact))
     elif isinstance(fact, str) and _TEXT.fullmatch(fact):
         return fact
