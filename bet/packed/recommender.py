@@ -33,7 +33,7 @@ from bet.packed.table_kinds import view_table
 
 Fact = int | float | str
 STATED = ("backbone", "users", "items")  # facts that every file has, before the backbone's
-MOST_FACT = 2**63 - 1  # of a whole number
+MOST_FACT = 2**1000  # of a whole number: floats go further
 LISTS = ("interactions", "seen")
 _BACKBONE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
