@@ -133,7 +133,7 @@ LIES = {
     "no weights": ("ngcf", {"layers": 1}, {"table", "interactions"}, "no weights 'bias'"),
     "no graph": ("lightgcn", {"layers": 1}, {"table"}, "it has no interactions"),
     "negative": ("ials", {"l2": -1.0}, {"table"}, "l2 = -1.0 is no number"),
-    "spelled": ("ials", {"exponent": "half"}, {"table"}, "exponent = 'half' in the file"),
+    "spelled": ("ials", {"exponent": "half"}, {"table"}, "exponent = 'half' is no number"),
 }
 
 
