@@ -166,9 +166,7 @@ def test_neighbors_that_do_not_exist_are_refused(tmp_path, neighbor):
         "neighbors": np.full((4, 1), neighbor, dtype=np.uint8),
         "weights": np.ones((4, 1), dtype=np.float16),
     }
-    write_recommender(
-        tmp_path / "r", "item-knn", {}, interactions=LISTS, weights=weights, **SIDES
-    )
+    write_recommender(tmp_path / "r", "item-knn", {}, interactions=LISTS, weights=weights, **SIDES)
     if neighbor == 4:
         with pytest.raises(BetError, match="a neighbor is none of the 4 items"):
             bet.load(tmp_path / "r")

@@ -107,7 +107,7 @@ class HashedFile(TableFile):
     def __init__(self, container: Container, n_items: int | None = None):
         super().__init__(container, n_items)
         if n_items is not None:
-            check_between("n_items", n_items, 0, MOST_ENTITIES)
+            check_between(f"{self.path}: n_items", n_items, 0, MOST_ENTITIES)
         with refusing_malformed(self.path):
             names = [entry.name for entry in fields(HashedLayout)]
             layout = HashedLayout(**{name: int(container.facts[name]) for name in names})
