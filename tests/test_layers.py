@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
-    {"compiled", "errors", "files", "lazy_loops", "paths", "process", "progress", "seeds"},
+    {
+        "arrays",
+        "compiled",
+        "errors",
+        "files",
+        "lazy_loops",
+        "paths",
+        "process",
+        "progress",
+        "seeds",
+        "text",
+    },
     {"data"},
     {"actions"},
     {"predictor"},

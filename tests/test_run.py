@@ -173,7 +173,7 @@ def test_a_cell_may_use_more_threads(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
     cell = Cell("tiny", "lightgcn", "80%", "su", profile="smoke")
-    with pytest.raises(BetError, match="threads must be at least 1, got 0"):
+    with pytest.raises(BetError, match="threads must be from 1 to 256, got 0"):
         run_cell(cell, threads=0)
     assert run_cell(cell, threads=2).run.host.threads == 2
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bet.analysis.verify import Verification, verification_text
 from bet.analysis.verify import verify as verify_records
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
@@ -15,6 +15,9 @@ from bet.study.grid import missing, report_missing, run_grid
 from bet.study.job import cells_of, run_and_describe, run_logged
 from bet.study.profiles import PROFILES, use_profile
 from bet.study.record import read_record
+from bet.text import show
+
+MOST_JOBS = 1_024
 
 
 def study(options: argparse.Namespace) -> int:
@@ -27,8 +30,7 @@ def study(options: argparse.Namespace) -> int:
         return report_missing(profile, missing(profile))
     if options.cell:
         return _run_cells(cells_of(profile, options.cell), options)
-    if options.jobs < 1:
-        raise BetError(f"jobs must be at least 1, got {options.jobs}")
+    check_between("jobs", options.jobs, 1, MOST_JOBS)
     recorded = recorded_seconds(report_dir(profile) / "records.jsonl")
     open_before, started = missing(profile), time.monotonic()
     unfinished = run_grid(profile, options.jobs, options.further, recorded)
@@ -57,11 +59,10 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     started = time.monotonic()
     page = _build(profile)
     work = sum(read_record(cell).run.seconds.total for cell in ran)
-    print(
+    show(
         f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} by their records",
         f"report   made in {in_words(time.monotonic() - started)}: {page}",
         f"numbers  {verdict}",
-        sep="\n",
     )
 
 
@@ -87,13 +88,13 @@ def _build(profile: str) -> Path:
 
 def report(options: argparse.Namespace) -> None:
     """Make the report and print where it is."""
-    print(_build(use_profile(options.profile)))
+    show(_build(use_profile(options.profile)))
 
 
 def verify(options: argparse.Namespace) -> int:
     """Say whether the records equal the committed ones; 1 if not."""
     comparison = _compare(use_profile(options.profile))
-    print(verification_text(comparison))
+    show(verification_text(comparison))
     return 0 if comparison.equal else 1
 
 
@@ -102,4 +103,4 @@ def restore(options: argparse.Namespace) -> None:
     profile = use_profile(options.profile)
     folder = results_dir() / profile
     count = restore_records(profile, report_dir(profile), folder)
-    print(f"{count} records put back into {folder}")
+    show(f"{count} records put back into {folder}")

@@ -1,6 +1,7 @@
 """Named datasets: where their files come from, and the checksums and counts they must have."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from bet.data.synthetic import planted
 from bet.errors import BetError
 from bet.files import atomic_path, locked
 from bet.paths import cache_dir, data_dir
+from bet.text import quoted
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def load_dataset(name: str | Path, **options) -> Interactions:
                 "give the path of a file"
             )
         return DATASETS[str(name)]()
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # unlike Path.is_file, also of a name that is too long
         raise BetError(
-            f"unknown dataset {str(name)!r}: no such file, and known are {', '.join(DATASETS)}"
+            f"unknown dataset {quoted(name)}: no such file, and known are {', '.join(DATASETS)}"
         )
     return read_interactions(name, **options)
 

@@ -1,6 +1,7 @@
 """One cell of the study: what is run, by name."""
 
 import hashlib
+import os
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 from bet.actions import bounds_serving
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.methods import METHODS, REFERENCES, UNBUDGETED
+from bet.text import for_file_name, quoted
 
 # How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
+SEEDS, MOST_SEED = ("seed", "init_seed", "search_seed"), 2**63 - 1
 LATER = ("init_seed", "search_seed")  # options that older keys do not name
 
 
@@ -52,9 +55,9 @@ class Cell:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
-        if self.dataset not in DATASETS and not Path(self.dataset).is_file():
+        if self.dataset not in DATASETS and not os.path.isfile(self.dataset):
             raise BetError(
-                f"unknown dataset {self.dataset!r}: no such file, and known are "
+                f"unknown dataset {quoted(self.dataset)}: no such file, and known are "
                 f"{', '.join(DATASETS)}"
             )
         if (self.method in REFERENCES) != (self.backbone == NO_BACKBONE):
@@ -72,11 +75,10 @@ class Cell:
                 f"{', '.join(without)} take 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
                 "budget, all others a budget"
             )
-        least_of = {"seed": 0, "init_seed": 0, "search_seed": 0, "iterations": 1, "actions": 1}
-        for name, least in least_of.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise BetError(f"{name} must be at least {least}, got {value}")
+        for names, least, most in ((SEEDS, 0, MOST_SEED), (("iterations", "actions"), 1, 10**6)):
+            for name in names:
+                if (value := getattr(self, name)) is not None:
+                    check_between(name, value, least, most)
 
     @property
     def selection_id(self) -> str:
@@ -101,8 +103,7 @@ class Cell:
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():
             budget += "p"  # 80 parameters are not 80 %
-        dataset = self.dataset if self.dataset in DATASETS else _name_of(Path(self.dataset))
-        parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
+        parts = [file_name_of(self.dataset), self.backbone, budget, self.method, f"s{self.seed}"]
         if self.protocol == "merged":
             parts.append("merged")
         if self.iterations is not None:
@@ -125,8 +126,11 @@ class Cell:
         return {name: given.get(name, ABSENT.get(name)) for name in known}
 
 
-def _name_of(file: Path) -> str:
-    """A file's name and a hash of its place: no two files, and no file and a named dataset, have
-    the same.
+def file_name_of(dataset: str) -> str:
+    """A dataset in the name of a file: its own, or that of a file and a hash of its place; no two
+    files, and no file and a named dataset, have the same.
     """
-    return f"{file.stem}-{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    if dataset in DATASETS:
+        return dataset
+    path = Path(dataset)
+    return f"{for_file_name(path.stem)}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"

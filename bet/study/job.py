@@ -16,6 +16,7 @@ from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 from bet.study.record import Size, read_record, record_path
 from bet.study.run import run_cell
+from bet.text import printable, printable_lines, show
 
 
 def cells_of(profile: str, ids: Sequence[str]) -> list[Cell]:
@@ -37,16 +38,16 @@ def run_and_describe(
     if notebook:
         from bet.study.notebook import run_cell_notebook
 
-        print(f"  notebook {run_cell_notebook(cell, device)}")
+        show(f"  notebook {run_cell_notebook(cell, device)}")
         record = read_record(cell)
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
     size, test = record.size, msgspec.to_builtins(record.metrics.test)
-    print(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
+    show(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
     if (served := record.serving) is not None:
         print(f"  to serve {served.bytes:,} bytes ({served.form})")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
-    print(f"  record {record_path(cell)}")
+    show(f"  record {record_path(cell)}")
 
 
 def limit_text(size: Size) -> str:
@@ -74,7 +75,7 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
                 try:
                     run_and_describe(cell, **options)
                 except BetError as error:
-                    print(f"error: {error}", file=sys.stderr)
+                    print(f"error: {printable_lines(error)}", file=sys.stderr)
                     raise
                 except Exception:
                     traceback.print_exc()
@@ -83,7 +84,7 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
             failed += 1
             print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
             for line in log.read_text(errors="replace").splitlines()[-5:]:
-                print(f"       {line}")
+                print(f"       {printable(line)}")
             sys.stdout.flush()
         else:
             seconds = read_record(cell).run.seconds.total

@@ -17,6 +17,7 @@ from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
 from bet.study.cell import Cell
+from bet.text import quoted
 from bet.training import (
     AlsSettings,
     FitSettings,
@@ -285,7 +286,8 @@ def use_profile(given: str) -> str:
     path = Path(given).expanduser().resolve()
     if path.suffix != ".toml" or not path.is_file():
         raise BetError(
-            f"no study {given!r}: known are {', '.join(PROFILES)}; or give a file (study.toml)"
+            f"no study {quoted(given)}: known are {', '.join(PROFILES)}; or give a file "
+            "(study.toml)"
         )
     if os.environ.get("BET_STUDY") == str(path):
         return path.stem

@@ -1,6 +1,5 @@
 """What notebook 08 shows besides the functions of ``bet.release``."""
 
-from html import escape
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -8,6 +7,7 @@ from IPython.display import IFrame
 from matplotlib.figure import Figure
 
 from bet.packed import ByteReport
+from bet.text import for_html
 
 
 def plot_parts(report: ByteReport) -> Figure:
@@ -26,5 +26,5 @@ def plot_parts(report: ByteReport) -> Figure:
 
 def show_page(page: Path) -> IFrame:
     """An HTML page within the notebook, in a frame of its own: neither restyles the other."""
-    content = escape(page.read_text(encoding="utf-8"), quote=True)
+    content = for_html(page.read_text(encoding="utf-8"))
     return IFrame("about:blank", "100%", 700, extras=[f'srcdoc="{content}"'])
