@@ -4,7 +4,6 @@ Finished cells are not run again; a run that was interrupted, even by kill -9, c
 started again.
 """
 
-import fcntl
 import os
 import re
 import subprocess
@@ -16,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bet.errors import BetError
+from bet.files import locked
 from bet.paths import project_root, results_dir
 from bet.study.estimate import in_words, seconds_left
 from bet.study.finished import is_finished, is_stale
@@ -135,14 +135,11 @@ def _only_grid_in(results: Path) -> Iterator[None]:
     """Hold the results folder's lock; Python does not hand it down to children, so orphaned cells
     do not hold it.
     """
-    results.mkdir(parents=True, exist_ok=True)
-    with open(results / ".grid.lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked(results / ".grid", wait=False) as is_only:
+        if not is_only:
             raise BetError(
                 f"a grid runs in {results} already; wait, or set BET_RESULTS to another folder"
-            ) from None
+            )
         yield
 
 
