@@ -4,13 +4,11 @@ there.
 
 import errno
 import os
-import resource
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
@@ -200,4 +198,4 @@ def test_where_the_room_ends_one_line_says_so_and_the_same_command_continues(tmp
             assert "full; it needs" in line and str(tmp_path) in line and not record.exists()
         else:
             assert run.returncode == 0 and not errors and record.is_file()
-    assert not [p for p in tmp_path.rglob(".bet-*")]
+    assert not list(tmp_path.rglob(".bet-*"))
