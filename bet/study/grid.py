@@ -6,6 +6,7 @@ started again.
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 from bet.errors import BetError
 from bet.files import locked
 from bet.paths import project_root, results_dir
+from bet.process import PARENT
 from bet.study.estimate import in_words, seconds_left
 from bet.study.finished import is_finished, is_stale
 from bet.study.profiles import PROFILES
@@ -103,7 +105,12 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
     stopped its cells and cleaned up.
     """
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {PARENT: str(os.getpid())},
+        start_new_session=True,  # a group that an interrupt can be passed on to
     ) as process:
         assert process.stdout is not None
         try:
@@ -111,6 +118,7 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
                 if not _CHATTER.match(line):
                     print(progress.complete(line), end="", flush=True)
         except KeyboardInterrupt:
+            os.killpg(process.pid, signal.SIGINT)
             process.communicate()
             raise
     return process.returncode

@@ -1,0 +1,120 @@
+"""A grid of two real cells that wait until they are told to go on, and its processes: what the tests
+and the soak kill.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from bet.files import locked
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOKE = (ROOT / "workflow" / "studies" / "smoke.toml").read_text().partition("[[grids]]")[0]
+STUDY = (
+    SMOKE
+    + """
+[[grids]]
+dataset = "tiny"
+backbones = ["lightgcn"]
+budgets = ["80%"]
+methods = ["bet", "su"]
+"""
+)
+# The first one runs as a notebook, in a kernel; the other one in the process of its job.
+NOTEBOOK, PLAIN = CELLS = ("tiny_lightgcn_80_bet_s0", "tiny_lightgcn_80_su_s0")
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """A folder that looks like a checkout, with a study of ``CELLS``."""
+
+    folder: Path
+
+    @classmethod
+    def make(cls, folder):
+        folder = folder.resolve()
+        for name in ("workflow", "notebooks"):
+            shutil.copytree(ROOT / name, folder / name)
+        (folder / "pair.toml").write_text(STUDY)
+        return cls(folder)
+
+    @property
+    def results(self):
+        return self.folder / "results" / "pair"
+
+    def start(self, *arguments):
+        """The grid, in a session of its own: what reaches it reaches nobody else."""
+        command = [sys.executable, "-m", "bet", "study", "pair.toml", "--jobs", "2", *arguments]
+        folders = {f"BET_{name}": str(self.folder / name.lower()) for name in ("RESULTS", "CACHE")}
+        return subprocess.Popen(
+            command,
+            cwd=self.folder,
+            env=os.environ | folders,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+            # Ctrl-C reaches the grid even where the tests run in the background, which ignores it.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+
+    def hold(self):
+        """A context in which no cell gets further than the lock of its work."""
+        stack = ExitStack()
+        for cell in CELLS:
+            stack.enter_context(locked(self.work(cell)))
+        return stack
+
+    def work(self, cell):
+        return self.folder / "cache" / "work" / f"pair-{cell}"
+
+    def processes(self):
+        """Command line by number, of all that work in this folder, but not this process."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                inside = (entry / "cwd").resolve(strict=True).is_relative_to(self.folder)
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except OSError:  # it has ended, or is not ours
+                continue
+            if inside and int(entry.name) != os.getpid():
+                found[int(entry.name)] = command
+        return found
+
+    def waiting(self, cell):
+        """The process that waits for the lock of ``cell``'s work; None as long as none does."""
+        lock = Path(f"{self.work(cell)}.lock")
+        for number in self.processes():
+            try:
+                files = [file.resolve() for file in Path(f"/proc/{number}/fd").iterdir()]
+            except OSError:
+                continue
+            if lock in files:
+                return number
+        return None
+
+    def by_role(self, launcher):
+        """The processes of a grid whose cells all wait, by what they are."""
+        while not all(map(self.waiting, CELLS)):
+            assert launcher.poll() is None, launcher.stdout.read()
+            time.sleep(0.1)
+        kernel = self.waiting(NOTEBOOK)
+        cell = int(Path(f"/proc/{kernel}/stat").read_text().rpartition(")")[2].split()[1])
+        (snakemake,) = (n for n, text in self.processes().items() if "-m snakemake" in text)
+        return {
+            "launcher": launcher.pid,
+            "snakemake": snakemake,
+            "notebook": cell,
+            "kernel": kernel,
+            "cell": self.waiting(PLAIN),
+        }
+
+    def wait_until_nothing_runs(self):
+        while self.processes():
+            time.sleep(0.1)
