@@ -1,4 +1,4 @@
-"""Everything that is kept between runs, one bit of it flipped: what the tests and the soak share."""
+"""Everything that is kept between runs, damaged: what the tests and the soak share."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +56,7 @@ def keep(folder, cells):
     """Run the first of ``cells`` and leave everything that is kept in ``folder``; where results
     are is the caller's: ``folder / "results"``.
     """
-    record = run_cell(cells[0])
+    run_cell(cells[0])
     results = folder / "results" / "smoke"
     unreached = Unreached(
         cell_id=cells[1].id,

@@ -1,5 +1,5 @@
-"""A grid of two real cells that wait until they are told to go on, and its processes: what the tests
-and the soak kill.
+"""A grid of two real cells that wait until they are told to go on, and its processes: what the
+tests and the soak kill.
 """
 
 import os
@@ -64,10 +64,13 @@ class Checkout:
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
-    def hold(self):
-        """A context in which no cell gets further than the lock of its work."""
+    def record(self, cell):
+        return self.results / f"{cell}.json"
+
+    def hold(self, *cells):
+        """A context in which these cells get no further than the lock of their work."""
         stack = ExitStack()
-        for cell in CELLS:
+        for cell in cells:
             stack.enter_context(locked(self.work(cell)))
         return stack
 
@@ -100,21 +103,24 @@ class Checkout:
         return None
 
     def by_role(self, launcher):
-        """The processes of a grid whose cells all wait, by what they are."""
-        while not all(map(self.waiting, CELLS)):
+        """The processes of a grid whose open cells, the plain one among them, all wait, by what
+        they are.
+        """
+        open_cells = [cell for cell in CELLS if not self.record(cell).exists()]
+        while not all(map(self.waiting, open_cells)):
             assert launcher.poll() is None, launcher.stdout.read()
             time.sleep(0.1)
-        kernel = self.waiting(NOTEBOOK)
-        cell = int(Path(f"/proc/{kernel}/stat").read_text().rpartition(")")[2].split()[1])
         (snakemake,) = (n for n, text in self.processes().items() if "-m snakemake" in text)
-        return {
-            "launcher": launcher.pid,
-            "snakemake": snakemake,
-            "notebook": cell,
-            "kernel": kernel,
-            "cell": self.waiting(PLAIN),
-        }
+        roles = {"launcher": launcher.pid, "snakemake": snakemake, "cell": self.waiting(PLAIN)}
+        if kernel := self.waiting(NOTEBOOK):
+            parent = Path(f"/proc/{kernel}/stat").read_text().rpartition(")")[2].split()[1]
+            roles |= {"kernel": kernel, "notebook": int(parent)}
+        return roles
 
-    def wait_until_nothing_runs(self):
+    def output(self, launcher):
+        """What the grid still says, when nothing of it runs any more."""
         while self.processes():
             time.sleep(0.1)
+        text = launcher.stdout.read()
+        launcher.wait()
+        return text
