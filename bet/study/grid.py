@@ -110,7 +110,7 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
         stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {PARENT: str(os.getpid())},
-        start_new_session=True,  # a group that an interrupt can be passed on to
+        start_new_session=True,  # a terminal's Ctrl-C reaches us only, who pass it on once
     ) as process:
         assert process.stdout is not None
         try:
@@ -118,7 +118,7 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
                 if not _CHATTER.match(line):
                     print(progress.complete(line), end="", flush=True)
         except KeyboardInterrupt:
-            os.killpg(process.pid, signal.SIGINT)
+            process.send_signal(signal.SIGINT)  # and it interrupts its cells (Snakefile)
             process.communicate()
             raise
     return process.returncode
