@@ -37,7 +37,7 @@ def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
             _sync(path.parent)
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes | memoryview) -> None:
     """``content`` becomes the file at ``path``, as ``atomic_path`` does it."""
     with atomic_path(path, len(content)) as temporary:
         temporary.write_bytes(content)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 import numpy as np
@@ -20,7 +21,7 @@ import pandas as pd
 
 from bet.errors import BetError
 from bet.files import write_whole
-from bet.study.part import RUN_AGAIN, AnyPart, decode, encode
+from bet.study.part import RUN_AGAIN, decode, encode
 from bet.study.per_user import COLUMNS, read_rows, rows_digest, unpack, write_rows
 from bet.study.profiles import PROFILES
 from bet.study.record import Record, read_record_file, write_record
@@ -32,6 +33,7 @@ RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.j
 EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "int32"))
 FROM_GIT = "restore it from git"
 TOLERANCE = 1e-9  # between a mean and the recorded one
+AnyLine = TypeVar("AnyLine", Record, Unreached)
 Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
 
 
@@ -209,7 +211,7 @@ def _current(profile: str, unreached: Sequence[Unreached]) -> tuple[Unreached, .
     return tuple(cell for cell in unreached if keys.get(cell.cell_id) == cell.key)
 
 
-def _lines(content: bytes | None, part: type[AnyPart], name: str) -> list[AnyPart]:
+def _lines(content: bytes | None, part: type[AnyLine], name: str) -> list[AnyLine]:
     lines = (content or b"").splitlines()
     parts = [decode(line, part, f"{name}, line {i}", FROM_GIT) for i, line in enumerate(lines, 1)]
     for cell_id, count in Counter(part.cell_id for part in parts).items():

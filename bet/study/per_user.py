@@ -50,7 +50,7 @@ def rows_digest(frame: pd.DataFrame) -> str:
     """sha256 of the columns ``COLUMNS``, int32, of one cell's rows."""
     digest = hashlib.sha256()
     for name in COLUMNS:
-        digest.update(np.ascontiguousarray(frame[name], dtype="<i4"))
+        digest.update(np.asarray(frame[name], dtype="<i4").tobytes())
     return digest.hexdigest()
 
 
