@@ -67,6 +67,8 @@ def test_files_of_another_cell_are_refused(folders):
         bundle.read_results("smoke", results)
     per_user[0].write_bytes(rows[0])
     assert bundle.read_results("smoke", results).records[0].per_user_digest is None
+    with pytest.raises(BetError, match="is of profile smoke, not default; put it where it belongs"):
+        bundle.read_results("default", results)
     shutil.copy(paths[1], paths[0])
     for read in (lambda: read_record(cells[0]), lambda: bundle.read_results("smoke", results)):
         with pytest.raises(

@@ -200,7 +200,13 @@ def _without_commit(cell: Unreached) -> Unreached:
 
 
 def _of_profile(profile: str, records: Sequence[Record]) -> tuple[Record, ...]:
-    """Those of cells that the profile has, in its order."""
+    """Those of cells that the profile has, in its order. Raises BetError for another profile's."""
+    for record in records:
+        if record.cell.profile != profile:
+            raise BetError(
+                f"the record of {record.cell_id} is of profile {record.cell.profile}, not "
+                f"{profile}; put it where it belongs"
+            )
     places = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
     known = [record for record in records if record.cell_id in places]
     return tuple(sorted(known, key=lambda record: places[record.cell_id]))

@@ -6,6 +6,7 @@ started again.
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -52,14 +53,15 @@ def run_grid(
     with _only_grid_in(results):
         # Snakemake says nothing for its first 10 to 30 seconds.
         print(f"{progress.total} cells, {len(progress.left)} to run; starting", flush=True)
-        # Snakemake's own lock survives a kill; ours does not, so whatever lock is there now is a
-        # dead one's.
-        if any((results / ".snakemake" / "locks").glob("*")):
-            _run([*command, "--unlock", "--quiet", "all"], progress)
-        command += ["--jobs", str(jobs), *options]
+        # Snakemake's own lock would survive a kill; ours does not.
+        command += ["--nolock", "--jobs", str(jobs), *options]
         status = _run([*command, *_forced(profile)], progress)
     if status and not progress.finished:
-        raise BetError(f"Snakemake ended with status {status} before any cell; see its lines above")
+        free = shutil.disk_usage(results).free
+        raise BetError(
+            f"Snakemake ended with status {status} before any cell; see its lines above "
+            f"({free:,} bytes are free in {results})"
+        )
     return missing(profile)
 
 
@@ -68,7 +70,7 @@ _CHATTER = re.compile(
     r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)"
     r"|Provided cores|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}"
     r"|(job_\d+|all|total) +\d+$"
-    r"|Unlock|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
+    r"|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
     r"|Cannot restore .* no backup found|$"
 )
 
