@@ -97,7 +97,7 @@ def kill_writers(folder, rng):
             time.sleep(rng.random() * 0.2)
             for writer in writers:
                 writer.send_signal(getattr(signal, rng.choice(KILLS)))
-                writer.stdout.close()
+                writer.wait()
         content = path.read_bytes()
         assert content == content[:1] * len(content), "a torn file"
     from bet.files import write_whole
