@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,14 @@ methods = ["bet", "su"]
 NOTEBOOK, PLAIN = CELLS = ("tiny_lightgcn_80_bet_s0", "tiny_lightgcn_80_su_s0")
 
 
+def listen():
+    """Let signals have their usual effect even where the tests run in the background, which ignores
+    some.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A folder that looks like a checkout, with a study of ``CELLS``."""
@@ -48,21 +56,25 @@ class Checkout:
     def results(self):
         return self.folder / "results" / "pair"
 
-    def start(self, *arguments):
+    @contextmanager
+    def start(self):
         """The grid, in a session of its own: what reaches it reaches nobody else."""
-        command = [sys.executable, "-m", "bet", "study", "pair.toml", "--jobs", "2", *arguments]
         folders = {f"BET_{name}": str(self.folder / name.lower()) for name in ("RESULTS", "CACHE")}
-        return subprocess.Popen(
-            command,
+        with subprocess.Popen(
+            [sys.executable, "-m", "bet", "study", "pair.toml", "--jobs", "2"],
             cwd=self.folder,
             env=os.environ | folders,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
-            # Ctrl-C reaches the grid even where the tests run in the background, which ignores it.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
+            preexec_fn=listen,
+        ) as grid:
+            try:
+                yield grid
+            except BaseException:
+                grid.kill()  # its cells may wait for us
+                raise
 
     def record(self, cell):
         return self.results / f"{cell}.json"

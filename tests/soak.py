@@ -24,7 +24,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from damage import check_damage, cut, flipped, keep
-from grids import CELLS, Checkout
+from grids import CELLS, Checkout, listen
 from made_up import only_cells, smoke_cell
 
 KILLS = ("SIGKILL", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGABRT", "SIGSEGV", "SIGUSR1", "SIGALRM")
@@ -89,7 +89,9 @@ def kill_writers(folder, rng):
         with contextlib.ExitStack() as stack:
             command = [sys.executable, "-c", WRITER, str(path)]
             writers = [
-                stack.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+                stack.enter_context(
+                    subprocess.Popen(command, stdout=subprocess.PIPE, preexec_fn=listen)
+                )
                 for _ in range(2)
             ]
             for writer in writers:

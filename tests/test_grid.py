@@ -84,7 +84,8 @@ def test_second_grid_in_the_same_folder_is_refused(checkout, capsys):
 
 
 def test_outside_a_checkout_the_grid_is_refused(checkout, capsys):
-    shutil.rmtree(checkout.folder / "workflow")
+    for name in ("workflow", "notebooks"):
+        shutil.rmtree(checkout.folder / name)
     assert main(["study", "smoke"]) == 1
     shown = capsys.readouterr()
     assert "inside a checkout" in shown.err and shown.out == ""
