@@ -2,11 +2,14 @@
 file of another cell did to it.
 """
 
+import io
 import logging
 import shutil
 
 import msgspec
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from damage import KEY, check_damage, cut, flipped, keep
@@ -15,6 +18,7 @@ from made_up import only_cells, smoke_cell
 from bet.errors import BetError
 from bet.study import bundle
 from bet.study.part import encode
+from bet.study.per_user import COLUMNS, read_rows
 from bet.study.record import read_record, record_path
 from bet.study.run import run_cell
 from bet.training import load_state
@@ -103,3 +107,12 @@ def test_a_state_that_is_none_is_made_anew(tmp_path, caplog, content):
     (tmp_path / "a.pt").write_bytes(b"")
     assert load_state(tmp_path / "a.pt", KEY) is None
     assert caplog.text.count("starting afresh") == 2
+
+
+def test_text_that_is_not_utf8_is_refused():
+    ends, text = pa.py_buffer(np.array([0, 1], np.int32)), pa.py_buffer(b"\xff")
+    numbers = dict.fromkeys(COLUMNS, pa.array([1], pa.int32()))
+    table = pa.table({"cell_id": pa.StringArray.from_buffers(1, ends, text), **numbers})
+    pq.write_table(table, file := io.BytesIO())
+    with pytest.raises(BetError, match="rows: no readable Parquet file .*; restore it"):
+        read_rows(file.getvalue(), "rows", "restore it")

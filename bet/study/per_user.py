@@ -35,6 +35,7 @@ def read_rows(content: bytes, source: str, remedy: str) -> pd.DataFrame:
     """
     try:
         frame = pd.read_parquet(io.BytesIO(content))
+        frame.get("cell_id", pd.Series()).to_numpy()  # text that is not UTF-8 shows only now
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0]
         raise BetError(f"{source}: no readable Parquet file ({reason}); {remedy}") from error
