@@ -8,7 +8,7 @@
 # make bench       the benchmark table
 # make lint        ruff and mypy
 # make clean       remove the environments, the caches and the results (not reports/)
-# make lock        for maintainers: renew requirements/lock.txt (needs uv)
+# make lock        for maintainers: renew the locks in requirements/ (needs uv)
 #
 # The first command creates .venv. Variables: PROFILE, JOBS (cells at once, default: all cores), PYTHON
 # (3.11 or 3.12), ACTIVE=1 (use the active conda or virtual environment instead of .venv), TORCH_INDEX
@@ -48,7 +48,7 @@ unexport PYTHONPATH
 help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
-$(VENV)/.stamp: $(LOCK) pyproject.toml
+$(VENV)/.stamp: $(LOCK) requirements/torch.txt requirements/torch_cpu.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info[:2] in ((3, 11), (3, 12))' 2>/dev/null || \
 	  { echo "make: needs Python 3.11 (or 3.12) with venv: 'apt install python3.11-venv', or" \
 	  "PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -103,5 +103,7 @@ COMPILE := uv pip compile --upgrade --universal --python-version 3.11 --generate
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -q
 lock:
 	$(COMPILE) requirements/base.in -o $(LOCK)
+	$(COMPILE) -c $(LOCK) requirements/torch.in -o requirements/torch.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) -c $(LOCK) requirements/spark.in -o requirements/spark.txt
 	$(COMPILE) -c $(LOCK) requirements/cluster.in -o requirements/cluster.txt

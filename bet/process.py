@@ -3,7 +3,10 @@ that is kept for the next step.
 """
 
 import ctypes
+import os
 import re
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +18,7 @@ from bet.text import printable, quoted
 MOST_THREADS = 256
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 _KEEP = 2**31 - 1  # bytes
+PARENT = "BET_PARENT"  # number of the process whose end ends the one that is started
 
 
 @contextmanager
@@ -35,6 +39,25 @@ def fixed_threads(threads: int = 1) -> Iterator[None]:
     finally:
         torch.set_num_threads(before)
         torch.set_flush_denormal(False)
+
+
+def end_with_parent(seconds: float = 1.0) -> None:
+    """End this process within ``seconds`` of the end of the parent that the environment names; do
+    nothing where it names none.
+
+    Of a grid whoever is killed can stop nobody, so everybody looks at his parent: the system gives
+    the children of a dead process to another one at once.
+    """
+    parent = os.environ.pop(PARENT, None)  # children have another one
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch the parent", daemon=True).start()
 
 
 def resolve_device(device: str) -> str:

@@ -209,7 +209,7 @@ def test_bad_places_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
     for folder in (".", "/", ""):
         with pytest.raises(BetError, match="it is a folder; name a file"):
             build_table(planted(), 4_000, Path(folder))
-    for out in (tmp_path / ("x" * 250), data / "table"):
+    for out in (tmp_path / ("x" * 251), data / "table"):
         with pytest.raises(BetError, match="cannot write the table"):
             build_table(planted(), 4_000, out)
     with pytest.raises(BetError, match="below the smallest"):

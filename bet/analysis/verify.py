@@ -133,7 +133,8 @@ def _changed(
     theirs, mine = (dict(_leaves(msgspec.to_builtins(record))) for record in (committed, here))
     for field in dict.fromkeys([*theirs, *mine]):
         old, new = theirs.get(field), mine.get(field)
-        if old != new and not field.startswith("run."):
+        compared = not field.startswith("run.") and field != "per_user_digest"  # but the rows
+        if old != new and compared:
             yield Difference(committed.cell_id, field, old, new, _relative_difference(old, new))
     if old_hits is None or new_hits is None or not old_hits.equals(new_hits):
         old, new = (

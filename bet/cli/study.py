@@ -8,6 +8,7 @@ from bet.analysis.verify import Verification, verification_text
 from bet.analysis.verify import verify as verify_records
 from bet.errors import BetError, check_between
 from bet.paths import notebooks_dir, report_dir, results_dir
+from bet.process import end_with_parent
 from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
 from bet.study.estimate import in_words, recorded_seconds
@@ -47,6 +48,7 @@ def study(options: argparse.Namespace) -> int:
 def _run_cells(cells: list[Cell], options: argparse.Namespace) -> int:
     how = {"device": options.device, "notebook": options.notebook, "threads": options.threads}
     if options.logged:
+        end_with_parent()
         return int(run_logged(cells, **how) > 0)
     for cell in cells:
         run_and_describe(cell, **how)

