@@ -71,14 +71,18 @@ _CHATTER = re.compile(
     r"|Provided cores|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}"
     r"|(job_\d+|all|total) +\d+$"
     r"|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
-    r"|Cannot restore .* no backup found|$"
+    r"|Cannot restore .* no backup found|No (SLURM )?account |Unable to guess SLURM account|$"
 )
+
+
+_JOB_ENDED = re.compile(r"(?:Finished jobid: .*\(Rule: |Error in rule )job_(\d+)")
 
 
 class _Progress:
     """Adds to every finished cell how many are finished and about how long the others take."""
 
     def __init__(self, profile: str, jobs: int, recorded: Mapping[str, float]):
+        self.job_cells = PROFILES[profile].jobs()
         self.total = len(PROFILES[profile].cells)
         self.jobs, self.recorded = jobs, recorded
         self.left, self.finished = set(missing(profile)), set[str]()
@@ -102,6 +106,17 @@ class _Progress:
         return f"{text})\n"
 
 
+    def of_job(self, line: str) -> Iterator[str]:
+        """Where ``line`` says that a job has ended, a line for each of its cells that has said
+        nothing itself: what jobs print elsewhere, on a cluster, does not arrive here.
+        """
+        if ended := _JOB_ENDED.match(line):
+            for cell in self.job_cells[int(ended[1])]:
+                if cell.id not in self.finished:
+                    event = "done  " if is_finished(cell) else "FAILED"
+                    yield self.complete(f"{event} {cell.id}\n")
+
+
 def _run(command: Sequence[str], progress: _Progress) -> int:
     """Run Snakemake, pass on what matters and return its status; after Ctrl-C wait until it has
     stopped its cells and cleaned up.
@@ -117,6 +132,7 @@ def _run(command: Sequence[str], progress: _Progress) -> int:
         assert process.stdout is not None
         try:
             for line in process.stdout:
+                print(*progress.of_job(line), sep="", end="", flush=True)
                 if not _CHATTER.match(line):
                     print(progress.complete(line), end="", flush=True)
         except KeyboardInterrupt:
