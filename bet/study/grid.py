@@ -112,7 +112,7 @@ class _Progress:
         """
         if ended := _JOB_ENDED.match(line):
             for cell in self.job_cells[int(ended[1])]:
-                if cell.id not in self.finished:
+                if cell.id in self.left:
                     event = "done  " if is_finished(cell) else "FAILED"
                     yield self.complete(f"{event} {cell.id}\n")
 
