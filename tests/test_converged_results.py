@@ -102,3 +102,39 @@ def test_what_is_said_of_gowalla_holds():
     assert clean["lightgcn", "95%", "bet-plus"] >= clean["lightgcn", "90%", "su"]
     rule = merged["references", "none", "graph-filter"]
     assert abs(merged["lightgcn", "none", "full"] - rule) < 0.01 * rule
+
+
+def warm_rows():
+    """NDCG@20 of seed 0 from both starts, by budget."""
+    cells = [read(profile, "comparison") for profile in ("converged", "warm")]
+    for budget in BUDGETS:
+        row = [budget]
+        for of_profile in cells:
+            chosen = of_profile["finished"] & (of_profile["backbone"] == "lightgcn")
+            chosen &= (of_profile["seed"] == 0) & (of_profile["budget"] == budget)
+            if "search_seed" in of_profile:
+                chosen &= of_profile["search_seed"].isna()
+            quality = of_profile[chosen].groupby("method")["ndcg@20"].first()
+            row += [printed(quality[method]) for method in SHOWN]
+        yield row
+
+
+def test_warm_starts_are_the_reports():
+    text = section(RESULTS, "MovieLens-100K: from a warm start")
+    rows = [[entry.strip("*") for entry in row] for row in table_rows(text)]
+    assert rows == list(warm_rows())
+    better = sum(row[i + 4] > row[i] for row in rows for i in range(1, 5))
+    assert f"better in {better} of 12 pairs" in text
+    data = read("warm", "paired").set_index(["method", "kind", "budget"]).sort_index()
+    best = data.loc["bet-plus", "best on validation"]
+    assert (best["difference"] > 0).all()
+    assert list(best.loc[[*BUDGETS], "low"] > 0) == [True, False, True]
+    full = read("warm", "comparison").set_index("method").loc["full", "ndcg@20"]
+    assert f"full table has {printed(full)}" in " ".join(text.split())
+    for budget in BUDGETS:
+        low, high = (
+            ("-" if bound < 0 else "") + printed(abs(bound))
+            for bound in best.loc[budget, ["low", "high"]]
+        )
+        said = f"+{printed(best.loc[budget, 'difference'])} [{low}, {high}]"
+        assert said in " ".join(text.split()), said
