@@ -112,7 +112,7 @@ def plot_retrained(
     for rank, point in enumerate(zip(fitness, quality, strict=True), 1):
         style = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
         axis.annotate(str(rank), point, (6, 0), **style)  # type: ignore[arg-type]
-    axis.plot(*uniform, "*", color="C1", markersize=11, label="equal sizes, not searched")
+    axis.plot(*uniform, "*", color="C1", markersize=11, label="uniform, not searched")
     axis.set(
         xlabel="fitness: fine-tuned, share of full quality",
         ylabel="quality on validation,\ntrained from scratch",
