@@ -42,6 +42,12 @@ def study_context(
     return replace(context, settings=replace(context.settings, search=search)).in_folder(folder)
 
 
+def with_finalists(context: SearchContext, top: int) -> SearchContext:
+    """The same search, of which only the ``top`` fittest actions are trained from scratch."""
+    search = replace(context.settings.search, top=top)
+    return replace(context, settings=replace(context.settings, search=search))
+
+
 def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
     """The population A, an iteration per row."""
     rows = []
