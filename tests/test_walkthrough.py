@@ -107,8 +107,8 @@ def test_skill_and_finalists_by_hand():
     rows += [("b", "bet", p, f) for p, f in ((0.1, 0.1), (0.2, 0.2), (0.3, 0.3), (0.4, 0.4))]
     said = pd.DataFrame(rows, columns=["search", "method", "predicted", "fitness"])
     skill = records.skill_table(said)
-    # Correlations -1 and 1; errors 0.9, 0.7, 0.5, 0.3 and none.
-    assert skill.loc["bet"].tolist() == [2, 8, 0.0, 0.3]
+    # Correlations -1 and 1, of which nothing can be said; errors 0.9, 0.7, 0.5, 0.3 and none.
+    assert skill.loc["bet"].tolist() == [2, 8, 0.0, -1.0, 1.0, 0.3]
     assert labeled(records.plot_predictions(said))
 
     def searched(method, *pairs):

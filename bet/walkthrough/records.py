@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from scipy import stats
 
 from bet.analysis.results import METRIC, Results, results_of
 from bet.analysis.statistics import between, overall
@@ -84,16 +85,20 @@ def predictions(results: Results, backbone: str, methods: Sequence[str]) -> pd.D
 
 def skill_table(predicted: pd.DataFrame) -> pd.DataFrame:
     """By method, of ``predictions``: how many, the rank correlation within a search, averaged over
-    searches, and the mean absolute error.
+    searches, its 95 % interval (Student's t), and the mean absolute error.
     """
     rows = {}
     for method, part in predicted.groupby("method"):
         searches = [search for _, search in part.groupby("search") if len(search) > UNTRAINED]
         correlations = [s["predicted"].corr(s["fitness"], "spearman") for s in searches]
+        mean, k = np.mean(correlations), len(correlations)
+        reach = stats.t.ppf(0.975, k - 1) * np.std(correlations, ddof=1) / np.sqrt(k)
         rows[method] = {
-            "searches": len(searches),
+            "searches": k,
             "actions": len(part),
-            "rank correlation": np.mean(correlations),
+            "rank correlation": mean,
+            "from": max(-1.0, mean - reach),
+            "to": min(1.0, mean + reach),
             "mean error": (part["predicted"] - part["fitness"]).abs().mean(),
         }
     return pd.DataFrame.from_dict(rows, orient="index").round(3)

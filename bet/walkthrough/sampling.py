@@ -37,7 +37,7 @@ def plot_scale(values: np.ndarray, total: int, d_min: int, d_max: int) -> Figure
     scales = np.linspace(0, 1.1 * d_max / values.min(), 3001)[1:]  # to where all have d_max
     sizes = np.clip(np.floor(scales[:, None] * values), d_min, d_max)  # (3000, k)
     figure, axis = plt.subplots(figsize=(5.6, 2.7))
-    axis.plot(scales, sizes.sum(1), label="sum of clip(floor(s v), d_min, d_max)")
+    axis.plot(scales, sizes.sum(1), label="sum of clip(floor(s p), d_min, d_max)")
     axis.axhline(total, color="C3", linestyle="--", label=f"budget, {total} columns")
     axis.set(xlabel="scale s", ylabel="columns")
     axis.legend(loc="lower right", fontsize=8)

@@ -42,6 +42,12 @@ def study_context(
     return replace(context, settings=replace(context.settings, search=search)).in_folder(folder)
 
 
+def with_finalists(context: SearchContext, top: int) -> SearchContext:
+    """The same search, of which only the ``top`` fittest actions are trained from scratch."""
+    search = replace(context.settings.search, top=top)
+    return replace(context, settings=replace(context.settings, search=search))
+
+
 def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
     """The population A, an iteration per row."""
     rows = []
@@ -112,7 +118,7 @@ def plot_retrained(
     for rank, point in enumerate(zip(fitness, quality, strict=True), 1):
         style = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
         axis.annotate(str(rank), point, (6, 0), **style)  # type: ignore[arg-type]
-    axis.plot(*uniform, "*", color="C1", markersize=11, label="equal sizes, not searched")
+    axis.plot(*uniform, "*", color="C1", markersize=11, label="uniform, not searched")
     axis.set(
         xlabel="fitness: fine-tuned, share of full quality",
         ylabel="quality on validation,\ntrained from scratch",

@@ -87,7 +87,7 @@ def plot_columns_or_bits(
     axis.set(xscale="log", xlabel="bytes per entity (numbers alone)")
     axis.set(ylabel="share of the full\ntable's quality")
     axis.xaxis.set_major_formatter("{x:,.0f}")
-    axis.margins(y=0.15)
+    axis.margins(x=0.12, y=0.15)
     axis.legend(loc="lower right")
     return figure
 

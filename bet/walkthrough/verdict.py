@@ -70,11 +70,21 @@ def verdict_of_skill(name: str, predicted: np.ndarray, measured: np.ndarray) -> 
     z = np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
     reach = SPREAD * stats.norm.ppf(0.975) / np.sqrt(max(m - 3, 1))
     low, high = np.tanh(z - reach), np.tanh(z + reach)
-    meaning = "no skill is shown"  # also of predictions that are all alike, without a correlation
-    if low > 0 or high < 0:
-        meaning = "it has skill" if low > 0 else "it ranks backwards"
     found = f"rank correlation {correlation:.2f} on {m} actions"
-    return f"{name}: {found} (95 % interval {low:.2f} to {high:.2f}): {meaning}."
+    interval = f"95 % interval {low:.2f} to {high:.2f}"
+    return f"{name}: {found} ({interval}): {meaning_of_skill(low, high)}."
+
+
+def meaning_of_skill(low: float, high: float) -> str:
+    """What the interval of a rank correlation says of the predictions.
+
+    >>> meaning_of_skill(0.1, 0.5), meaning_of_skill(-0.1, 0.5), meaning_of_skill(-0.5, -0.1)
+    ('it has skill', 'no skill is shown', 'it ranks backwards')
+    """
+    if low > 0:
+        return "it has skill"
+    # Also of predictions that are all alike and have no correlation.
+    return "it ranks backwards" if high < 0 else "no skill is shown"
 
 
 def verdict_of_count(count: int, total: int, claim: str) -> str:
