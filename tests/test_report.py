@@ -4,7 +4,7 @@ import re
 
 import matplotlib.pyplot as plt
 import pytest
-from made_up import BASE, cells_of, sized_study
+from made_up import cells_of, sized_study
 
 from bet.analysis.answers import budget_use
 from bet.analysis.results import Group
@@ -13,7 +13,7 @@ from bet.paths import notebooks_dir
 from bet.report import drawing, figures, search_figures
 from bet.report.build import build, load
 from bet.report.display import missing
-from bet.report.findings import findings
+from bet.report.findings import further_findings
 from bet.report.provenance import provenance
 from bet.report.style import METHOD_COLORS, METHOD_MARKERS, use_style
 from bet.study.profiles import PROFILES
@@ -25,30 +25,16 @@ def test_every_method_has_a_color_and_a_marker():
     assert len(set(METHOD_COLORS.values())) == len(METHOD_COLORS)
 
 
-def test_bytes_come_first_then_whether_a_simple_rule_is_better(synthetic):
-    served, first, second, *_ = findings(synthetic(cells_of()))
-    assert served.startswith("**What serves best in how many bytes? full on LightGCN within 102.4")
-    assert first.startswith("**Does BET beat simple rules? Yes.** (tiny, protocol clean, 2 seeds; ")
-    assert (
-        "BET is ahead in 4 of 4, significantly in 4, significantly behind in 0; over all" in first
-    )
-    assert second.startswith("**Does its predictor help? Yes.**")
-    _, first, second, *_ = findings(synthetic(cells_of(), base=BASE | {"bet": 0.2}))
-    assert first.startswith("**Does BET beat simple rules? No, a simple rule is better.**")
-    assert first.index("power-law rule") < first.index("equal sizes"), "the better rule first"
-    assert "BET is ahead in 0 of 4, significantly in 0, significantly behind in 4" in first
-    assert second.startswith("**Does its predictor help? No, the search is better without.**")
-    _, first, *_ = findings(synthetic(cells_of(seeds=(0,)), base=BASE | {"bet": 0.33}))
-    assert "Undecided.** (tiny, protocol clean, a single seed; " in first
+def further(results):
+    return "\n".join(finding.answer for finding in further_findings(results))
 
 
-def test_findings_say_what_is_missing_and_what_the_paper_lacks(synthetic):
+def test_findings_say_what_is_missing(synthetic):
     cells = cells_of()
-    text = "\n".join(findings(synthetic(cells, left_out=[cells[0].id, cells[1].id])))
-    assert "2 of 60 cells have not run" in text and "The paper has none for tiny." in text
+    text = further(synthetic(cells, left_out=[cells[0].id, cells[1].id]))
+    assert "2 of 60 cells have not run" in text
     assert "2 seeds, each with its own split" in text
     nothing = synthetic(cells, left_out=[cell.id for cell in cells])
-    assert findings(nothing) == ["No cell has finished yet; nothing can be said."]
     assert "0 of 60 finished" in provenance(nothing).to_string()
     some = synthetic(cells, left_out=[cell.id for cell in cells if cell.method == "sr"])
     counts = missing(some).set_index(["backbone", "method"])
@@ -61,9 +47,9 @@ def test_a_table_over_its_limit_would_show(synthetic):
 
     cells = cells_of(seeds=(0,))
     use = budget_use(results := synthetic(cells))
-    assert use.max() == use.min() == 1.0 and "none exceeds it" in "\n".join(findings(results))
+    assert use.max() == use.min() == 1.0 and "none exceeds it" in further(results)
     use = budget_use(results := synthetic(cells, change=change))
-    assert (use > 1).sum() == 4 and "4 EXCEED it" in "\n".join(findings(results))
+    assert (use > 1).sum() == 4 and "4 EXCEED it" in further(results)
 
 
 def test_there_is_no_quantized_table_in_the_comparison_by_parameters(search_record, sized):
