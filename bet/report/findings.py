@@ -102,9 +102,9 @@ def what_to_do(results: Results) -> Finding | None:
         if rules := strongest(results, group, "bet", RULES):
             rule = rules[0].opponent.split(" (")[0]
             text += {
-                True: "; BET's search of sizes pays",
-                False: f"; leave BET's search out, {rule} does better",
-                None: f"; BET's search is not surely better than {rule}",
+                True: "; the paper's search of sizes pays",
+                False: f"; leave the paper's search of sizes out, {rule} does better",
+                None: f"; the paper's search of sizes is not surely better than {rule}",
             }[rules[0].is_better]
         clauses.append(Clause(group, text, tuple(points), _small(results, group)))
     return combined("What should an engineer do?", clauses)
