@@ -1,6 +1,7 @@
 """The report: what its sentences, figures and page say is so in the records."""
 
 import re
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import pytest
@@ -10,7 +11,7 @@ from bet.analysis.answers import budget_use
 from bet.analysis.results import Group
 from bet.methods import METHODS
 from bet.paths import notebooks_dir
-from bet.report import drawing, figures, search_figures
+from bet.report import drawing, figures, opening_figure, search_figures
 from bet.report.build import build, load
 from bet.report.display import missing
 from bet.report.findings import further_findings
@@ -61,7 +62,8 @@ def test_there_is_no_quantized_table_in_the_comparison_by_parameters(search_reco
 
 
 GROUPED = [
-    figures.quality_against_bytes,
+    opening_figure.quality_against_bytes,
+    figures.bytes_by_backbone,
     figures.quality_against_budget,
     figures.sizes_against_frequency,
     figures.quality_against_epochs,
@@ -96,12 +98,30 @@ def test_figures_are_labeled_and_not_empty(synthetic, tmp_path, make, state):
 
 def test_at_most_seven_lines_have_names(synthetic):
     results = synthetic(cells_of())
-    for make in GROUPED:
+    for make in GROUPED[1:]:
         figure = make(results, *results.groups)
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
         lines = [name for name in labels if name != "other methods" and "bytes" not in name]
         assert len(lines) <= 7
         plt.close(figure)
+
+
+def test_the_opening_figure_names_at_most_seven_lines_at_their_ends(sized):
+    """The full LightGCN, the best at every size, the search and the rule; the rest is gray."""
+    size = {"90%": (25.0, None, 0.40)}
+    results = sized({name: size for name in METHODS if name.startswith(("bet", "p", "su", "v"))})
+    (group,) = results.groups
+    figure = opening_figure.quality_against_bytes(results, group)
+    (axis,) = figure.axes
+    names = [text.get_text() for text in axis.texts]
+    assert len(names) <= 7 and not figure.legends and axis.get_legend() is None
+    assert {"full LightGCN", "bet on LightGCN", "powerlaw on LightGCN"} <= set(names)
+    colored = [line for line in axis.lines if line.get_color() != drawing.OTHERS["color"]]
+    assert len(colored) == len(names) < len(axis.lines)
+    heights = sorted(text.xyann[1] for text in axis.texts)
+    assert min(b - a for a, b in pairwise(heights)) >= opening_figure.GAP - 1e-5
+    assert 0 <= heights[0] and heights[-1] <= 1
+    plt.close(figure)
 
 
 def test_group_names_its_rows_and_files(synthetic):

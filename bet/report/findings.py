@@ -41,11 +41,8 @@ def further_findings(results: Results) -> list[Finding]:
     """What else the records say, and how far to trust it."""
     if not results.records:
         return [Finding("Is there an answer?", "No cell has finished yet; nothing can be said.")]
-    return [
-        *does_bet_plus_pay(results),
-        *which_table_is_best(results),
-        *how_far_to_trust(results),
-    ]
+    best = which_table_is_best(results)
+    return [*does_bet_plus_pay(results), *([best] if best else []), *how_far_to_trust(results)]
 
 
 def what_serves_best(results: Results) -> Finding | None:
@@ -110,9 +107,9 @@ def what_to_do(results: Results) -> Finding | None:
     return combined("What should an engineer do?", clauses)
 
 
-def which_table_is_best(results: Results) -> list[Finding]:
-    """Per dataset and protocol, by table bytes: the best packed and the best float32 table."""
-    answers = []
+def which_table_is_best(results: Results) -> Finding | None:
+    """Per dataset, by table bytes: the best packed and the best float32 table."""
+    clauses = []
     for group in results.groups:
         data = best_tables(results, group)
         if data.empty:
@@ -122,17 +119,16 @@ def which_table_is_best(results: Results) -> list[Finding]:
             ahead, behind = int((data["low"] > 0).sum()), int((data["high"] < 0).sum())
             answer = f"quantized or coded tables at {ahead} of {compared} sizes"
             answer += f", float32 tables at {behind}" * (behind > 0)
-        sentence = (
-            f"On {place(group)} {answer} (chosen on validation; shares of the full table's "
-            "NDCG@20, ≈: equivalent to it within 1 %; table bytes per entity)."
-        )
-        points = [
-            f"{BACKBONES[str(backbone)]}: {'; '.join(map(_at_size, sizes.itertuples()))}."
+        points = tuple(
+            f"{group}, {BACKBONES[str(backbone)]}: {'; '.join(map(_at_size, sizes.itertuples()))}."
             for backbone, sizes in data.groupby("backbone", sort=False)
-        ]
-        question = "Which table is best, by the bytes of its file?"
-        answers.append(Finding(question, sentence, tuple(points)))
-    return answers
+        )
+        clauses.append(Clause(group, f"on {place(group)} {answer}", points, compared))
+    ending = (
+        " (chosen on validation; below, shares of the full table's NDCG@20, ≈: equivalent to it "
+        "within 1 %; table bytes per entity)."
+    )
+    return combined("Which table is best, by the bytes of its file?", clauses, ending)
 
 
 def how_far_to_trust(results: Results) -> list[Finding]:
