@@ -171,6 +171,7 @@ def quality_against_epochs(results: Results, group: Group) -> Figure | None:
         axis.set(title=f"{BACKBONES[backbone]}, {what}", xlabel=unit)
         axis.set_ylabel("quality on validation")
     for axis in axes.flat:
-        axis.set_visible(bool(axis.lines))
-    finish(figure, str(group), axes.flat)
+        if not axis.lines:  # the other method alone has run on this backbone
+            axis.remove()
+    finish(figure, str(group), figure.axes)
     return figure
