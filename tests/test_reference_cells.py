@@ -106,7 +106,7 @@ def test_a_study_of_references_only_has_a_report(synthetic):
     results = synthetic(cells, base=KNOWN, change=untrained)
     (group,) = results.groups
     assert len(tables.comparison(results, group).text) == len(REFERENCES)
-    figure = figures.quality_against_bytes(results, group)
+    figure = figures.bytes_by_backbone(results, group)
     for make in (
         tables.beside_paper,
         byte_tables.best_at,

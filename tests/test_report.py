@@ -1,19 +1,20 @@
 """The report: what its sentences, figures and page say is so in the records."""
 
 import re
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import pytest
-from made_up import BASE, cells_of, sized_study
+from made_up import cells_of, sized_study
 
 from bet.analysis.answers import budget_use
 from bet.analysis.results import Group
 from bet.methods import METHODS
 from bet.paths import notebooks_dir
-from bet.report import drawing, figures, search_figures
+from bet.report import drawing, figures, opening_figure, search_figures
 from bet.report.build import build, load
 from bet.report.display import missing
-from bet.report.findings import findings
+from bet.report.findings import further_findings
 from bet.report.provenance import provenance
 from bet.report.style import METHOD_COLORS, METHOD_MARKERS, use_style
 from bet.study.profiles import PROFILES
@@ -25,30 +26,16 @@ def test_every_method_has_a_color_and_a_marker():
     assert len(set(METHOD_COLORS.values())) == len(METHOD_COLORS)
 
 
-def test_bytes_come_first_then_whether_a_simple_rule_is_better(synthetic):
-    served, first, second, *_ = findings(synthetic(cells_of()))
-    assert served.startswith("**What serves best in how many bytes? full on LightGCN within 102.4")
-    assert first.startswith("**Does BET beat simple rules? Yes.** (tiny, protocol clean, 2 seeds; ")
-    assert (
-        "BET is ahead in 4 of 4, significantly in 4, significantly behind in 0; over all" in first
-    )
-    assert second.startswith("**Does its predictor help? Yes.**")
-    _, first, second, *_ = findings(synthetic(cells_of(), base=BASE | {"bet": 0.2}))
-    assert first.startswith("**Does BET beat simple rules? No, a simple rule is better.**")
-    assert first.index("power-law rule") < first.index("equal sizes"), "the better rule first"
-    assert "BET is ahead in 0 of 4, significantly in 0, significantly behind in 4" in first
-    assert second.startswith("**Does its predictor help? No, the search is better without.**")
-    _, first, *_ = findings(synthetic(cells_of(seeds=(0,)), base=BASE | {"bet": 0.33}))
-    assert "Undecided.** (tiny, protocol clean, a single seed; " in first
+def further(results):
+    return "\n".join(finding.answer for finding in further_findings(results))
 
 
-def test_findings_say_what_is_missing_and_what_the_paper_lacks(synthetic):
+def test_findings_say_what_is_missing(synthetic):
     cells = cells_of()
-    text = "\n".join(findings(synthetic(cells, left_out=[cells[0].id, cells[1].id])))
-    assert "2 of 60 cells have not run" in text and "The paper has none for tiny." in text
+    text = further(synthetic(cells, left_out=[cells[0].id, cells[1].id]))
+    assert "2 of 60 cells have not run" in text
     assert "2 seeds, each with its own split" in text
     nothing = synthetic(cells, left_out=[cell.id for cell in cells])
-    assert findings(nothing) == ["No cell has finished yet; nothing can be said."]
     assert "0 of 60 finished" in provenance(nothing).to_string()
     some = synthetic(cells, left_out=[cell.id for cell in cells if cell.method == "sr"])
     counts = missing(some).set_index(["backbone", "method"])
@@ -61,9 +48,9 @@ def test_a_table_over_its_limit_would_show(synthetic):
 
     cells = cells_of(seeds=(0,))
     use = budget_use(results := synthetic(cells))
-    assert use.max() == use.min() == 1.0 and "none exceeds it" in "\n".join(findings(results))
+    assert use.max() == use.min() == 1.0 and "none exceeds it" in further(results)
     use = budget_use(results := synthetic(cells, change=change))
-    assert (use > 1).sum() == 4 and "4 EXCEED it" in "\n".join(findings(results))
+    assert (use > 1).sum() == 4 and "4 EXCEED it" in further(results)
 
 
 def test_there_is_no_quantized_table_in_the_comparison_by_parameters(search_record, sized):
@@ -75,7 +62,8 @@ def test_there_is_no_quantized_table_in_the_comparison_by_parameters(search_reco
 
 
 GROUPED = [
-    figures.quality_against_bytes,
+    opening_figure.quality_against_bytes,
+    figures.bytes_by_backbone,
     figures.quality_against_budget,
     figures.sizes_against_frequency,
     figures.quality_against_epochs,
@@ -110,12 +98,31 @@ def test_figures_are_labeled_and_not_empty(synthetic, tmp_path, make, state):
 
 def test_at_most_seven_lines_have_names(synthetic):
     results = synthetic(cells_of())
-    for make in GROUPED:
+    for make in GROUPED[1:]:
         figure = make(results, *results.groups)
         labels = [text.get_text() for text in figure.legends[0].get_texts()]
         lines = [name for name in labels if name != "other methods" and "bytes" not in name]
         assert len(lines) <= 7
         plt.close(figure)
+
+
+def test_the_opening_figure_names_at_most_seven_lines_at_their_ends(sized):
+    """The full LightGCN, the best at every size, the search and the rule; the rest is gray."""
+    size = {"80%": (50.0, None, 0.42), "90%": (25.0, None, 0.40)}
+    others = ("su", "sr", "pep", "ciess", "powerlaw", "bet-random", "bet-simple", "magnitude")
+    results = sized(dict.fromkeys(("bet", *others), size))
+    (group,) = results.groups
+    figure = opening_figure.quality_against_bytes(results, group)
+    (axis,) = figure.axes
+    names = [text.get_text() for text in axis.texts]
+    assert len(names) <= 7 and not figure.legends and axis.get_legend() is None
+    assert {"full LightGCN", "bet on LightGCN", "powerlaw on LightGCN"} <= set(names)
+    colored = [line for line in axis.lines if line.get_color() != drawing.OTHERS["color"]]
+    assert len(colored) == len(names) < len(axis.lines)
+    heights = sorted(text.xyann[1] for text in axis.texts)
+    assert min(b - a for a, b in pairwise(heights)) >= opening_figure.GAP - 1e-5
+    assert 0 <= heights[0] and heights[-1] <= 1
+    plt.close(figure)
 
 
 def test_group_names_its_rows_and_files(synthetic):

@@ -160,6 +160,17 @@ def between(
     return _numbers(differences(results, ours, theirs, metric=metric))
 
 
+def interval_of_mean(
+    results: Results, cells: pd.DataFrame, *, metric: str
+) -> tuple[float, float] | None:
+    """The 95 % interval of a method's mean ``metric`` over its finished cells, a seed each, seeds,
+    then users resampled; None where no user is known.
+    """
+    by_seed = {cell["seed"]: results.of_users(str(i), metric) for i, cell in cells.iterrows()}
+    users = pd.DataFrame(by_seed).dropna()
+    return paired(users.T.to_numpy(dtype=np.float64)).interval() if len(users) else None
+
+
 def is_equivalent(results: Results, cells: pd.DataFrame, full: pd.DataFrame) -> bool:
     """Whether a method's finished ``cells`` are equivalent to those of the ``full`` table: surely
     within ``MARGIN`` of its NDCG@20, on the runs that both have. False without one.

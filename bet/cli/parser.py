@@ -41,7 +41,10 @@ def make_parser() -> argparse.ArgumentParser:
         ("verify", "compare a study's records with the committed ones"),
         ("restore", "put a study's committed records back into results/, to continue from them"),
     ):
-        _add_study_name(command(name, ("study", name), about))
+        _add_study_name(added := command(name, ("study", name), about))
+        if name == "report":
+            about = "instead print the result tables in at most so many tokens, for an assistant"
+            added.add_argument("--pack", type=int, metavar="TOKENS", help=about)
     about = "make the best file that recommends within a number of bytes"
     _add_table(command("table", ("table", "table"), about))
     about = "recommend items to users, from a file alone"
@@ -92,7 +95,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     _add_count(run, "--iterations", "search iterations")
     _add_count(run, "--actions", "actions sampled in every iteration")
-    _add_profile(run)
+    about = f"whose settings: {_PROFILE} (default: %(default)s)"
+    run.add_argument("--profile", default="default", help=about)
     _add_machine(run)
     run.add_argument(
         "--notebook",
@@ -204,12 +208,6 @@ def _add_study_name(parser: argparse.ArgumentParser) -> None:
         default="default",
         metavar="PROFILE",
         help=f"{_PROFILE} (default: %(default)s)",
-    )
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile", default="default", help=f"whose settings: {_PROFILE} (default: %(default)s)"
     )
 
 

@@ -89,8 +89,15 @@ def _build(profile: str) -> Path:
 
 
 def report(options: argparse.Namespace) -> None:
-    """Make the report and print where it is."""
-    show(_build(use_profile(options.profile)))
+    """Make the report and print where it is, or only print its tables within some tokens."""
+    profile = use_profile(options.profile)
+    if options.pack is None:
+        show(_build(profile))
+        return
+    from bet.report.build import load
+    from bet.report.packing import blocks_of, pack
+
+    print(pack(blocks_of(load(profile)), options.pack), end="")
 
 
 def verify(options: argparse.Namespace) -> int:

@@ -81,7 +81,7 @@ def quality_by_bytes(results: Results, group: Group) -> Table | None:
         "over entities and copies; of codes (pq, mec) those of the codebooks and of uncompressed "
         f"rows. Of full: NDCG@20 over the full table's, same seeds. {EQUIVALENT}"
     )
-    return Table(f"bytes{group.suffix}", caption, text, data)
+    return Table(f"bytes{group.suffix}", caption, text, data, apart=("backbone",))
 
 
 def _options(cells: pd.DataFrame) -> str:
@@ -114,6 +114,7 @@ def cost(results: Results, group: Group) -> Table | None:
         text[name] = formatted(text[name], "{:.1f}")
     text["peak_memory_MB"] = data["peak_memory_MB"].map("{:.0f}".format)
     shown = {name: name.replace("_seconds", " (s)") for name in summaries.STAGES}
+    shown |= {name: name.replace("_", " ") for name in summaries.COUNTS}
     text = text.rename(columns={**shown, "peak_memory_MB": "peak memory (MB)"})
     caption = (
         f"Cost per cell, {group}: seconds by the clock, mean over budgets and seeds, as measured "
@@ -123,4 +124,5 @@ def cost(results: Results, group: Group) -> Table | None:
         "those of a supernet, or of a reference's settings, on validation; memory is the largest "
         "peak of a process."
     )
-    return Table(f"cost{group.suffix}", caption, text.set_index(["backbone", "method"]), data)
+    text = text.set_index(["backbone", "method"])
+    return Table(f"cost{group.suffix}", caption, text, data, apart=("backbone",))

@@ -7,21 +7,27 @@ from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from IPython.display import HTML, Markdown, display
+from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from bet.analysis.results import Group, Results
 from bet.paths import report_dir
 from bet.report.drawing import write
-from bet.report.findings import findings
+from bet.report.finding import Finding
+from bet.report.findings import findings, further_findings
 from bet.report.provenance import provenance, settings
 from bet.report.table import Table
-from bet.text import for_html, for_markdown
+from bet.text import for_html
 
 
 def show_findings(results: Results) -> None:
-    """The answers, as a list."""
-    display(Markdown("\n".join(f"- {for_markdown(line)}" for line in findings(results))))
+    """The five answers, or those of them that have records."""
+    _show_list(findings(results))
+
+
+def show_further_findings(results: Results) -> None:
+    """What else the records say."""
+    _show_list(further_findings(results))
 
 
 def show_tables(
@@ -62,10 +68,11 @@ def show_figures(
 def show_provenance(results: Results) -> None:
     """Where the numbers come from, and which cells are missing or above their budget; folded."""
     reasons = [{"cell": cell.cell_id, "why": cell.why} for cell in results.unreached]
+    counts = missing(results)
     frames = {
         "Settings of search and training": settings(results),
         "Machine, versions, commits, data": provenance(results),
-        f"{len(results.missing)} cells that have not run": missing(results),
+        f"{len(results.missing)} cells that have not run": _in_lines(counts),
         f"{len(reasons)} cells that ended above their budget": pd.DataFrame(reasons),
     }
     for title, frame in frames.items():
@@ -83,6 +90,15 @@ def missing(results: Results) -> pd.DataFrame:
     return counts[counts["missing"] > 0]
 
 
+def _in_lines(counts: pd.DataFrame) -> pd.DataFrame:
+    """A line per dataset and backbone for what is ``missing``."""
+    lines = []
+    for (dataset, backbone), part in counts.groupby(["dataset", "backbone"], sort=False):
+        methods = ", ".join(f"{row.method} {row.missing} of {row.of}" for row in part.itertuples())
+        lines.append({"dataset": dataset, "backbone": backbone, "missing": methods})
+    return pd.DataFrame(lines)
+
+
 def show_figure(results: Results, figure: Figure | None, name: str, save: bool = False) -> None:
     """One figure, if there is one; saved as PNG and PDF."""
     if figure is None:
@@ -92,6 +108,12 @@ def show_figure(results: Results, figure: Figure | None, name: str, save: bool =
     if save:
         write(figure, name, report_dir(results.profile) / "figures")
     plt.close(figure)
+
+
+def _show_list(answers: Sequence[Finding]) -> None:
+    if answers:
+        entries = "".join(answer.html() for answer in answers)
+        display(HTML(f'<ul class="answers">{entries}</ul>'))
 
 
 def _folded(title: str, html: str) -> str:

@@ -3,10 +3,12 @@
 At most seven lines are named; the others are gray and share an entry of the legend.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -18,6 +20,7 @@ from bet.files import atomic_path
 from bet.methods import IN_BYTES
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 
+WIDTH = 7.2  # inches, of a page in print
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
 
 
@@ -58,33 +61,42 @@ def look(method: str, named: Iterable[str] | None = None) -> dict:
     return named_look | {"markersize": 4, "linewidth": 1.2, "linestyle": dashes}
 
 
-def ceiling(axis: Axes, cells: pd.DataFrame) -> None:
+def ceiling(axis: Axes, cells: pd.DataFrame, metric: str = METRIC) -> None:
     """The full table's mean as a line."""
-    full = cells.loc[cells["method"] == "full", METRIC]
+    full = cells.loc[cells["method"] == "full", metric]
     if len(full):
         axis.axhline(full.mean(), color="black", linestyle="-.", label="full table")
 
 
 def panels(count: int) -> tuple[Figure, list[Axes]]:
-    """A row of ``count`` panels."""
-    figure, axes = plt.subplots(1, count, figsize=(2.6 * count + 0.8, 2.9), squeeze=False)
+    """A row of ``count`` panels as wide as the page."""
+    figure, axes = plt.subplots(1, count, figsize=(WIDTH, 2.7), squeeze=False)
     return figure, list(axes[0])
 
 
+def rows(names: Sequence[str], columns: int = 2, **sharing: Any) -> tuple[Figure, np.ndarray]:
+    """A row of ``columns`` panels for each of ``names``, as wide as the page."""
+    size = (WIDTH, 2.3 * len(names) + 0.7)
+    return plt.subplots(len(names), columns, figsize=size, squeeze=False, **sharing)
+
+
 def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
-    """A title, and one legend of ``axes`` below all panels, the gray lines last."""
-    figure.suptitle(title, fontsize=9)
+    """A title, and one legend of ``axes`` above all panels, the gray lines last."""
     handles: dict[str, Artist] = {}
     for axis in axes:
         drawn, labels = axis.get_legend_handles_labels()
         handles |= dict(zip(labels, drawn, strict=True))
     gray = handles.pop("other methods", None)
     handles |= {} if gray is None else {"other methods": gray}
-    if handles:
-        widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
-        columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
-        named = (list(handles.values()), list(handles))
-        figure.legend(*named, loc="outside lower center", ncols=columns, fontsize=8)
+    if not handles:
+        figure.suptitle(title, fontsize=9)
+        return
+    widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
+    named = (list(handles.values()), list(handles))
+    figure.legend(
+        *named, loc="outside upper center", ncols=columns, fontsize=8, title=title, title_fontsize=9
+    )
 
 
 def what(cells: pd.DataFrame) -> str:

@@ -1,6 +1,5 @@
 """The figures of tables and their training; None where no record has anything to show."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,7 +10,7 @@ from bet.analysis.published import published_curves
 from bet.analysis.results import METRIC, NO_BUDGET, REFERENCE, TABLE_BYTES, TO_SERVE, Group, Results
 from bet.analysis.summaries import SETTING
 from bet.methods import IN_BYTES
-from bet.report.drawing import ceiling, finish, lines, look, panels
+from bet.report.drawing import ceiling, finish, lines, look, rows
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 from bet.report.table import LONG, decimal
 
@@ -19,13 +18,12 @@ NAMED = 6  # methods of a figure, the full table not counted
 RULES = ("su", "powerlaw", "bet")  # by name wherever they are
 SEARCHED = ("powerlaw", "bet")  # by name where bytes are compared
 LOWEST = 0.6  # of the weakest backbone's best quality: where a picture of bytes begins
-OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
 
 
-def quality_against_bytes(results: Results, group: Group) -> Figure | None:
-    """Test NDCG@20 against bytes to serve and, below, against table bytes, a column per backbone.
+def bytes_by_backbone(results: Results, group: Group) -> Figure | None:
+    """Test NDCG@20 against bytes to serve and, beside it, against table bytes, a row per backbone.
     Float32 tables dashed; references and the full tables of LightGCN and iALS are points in every
-    column.
+    row.
     """
     cells = group.of(results.by_bytes)
     ceilings = (cells["method"] == "full") & cells["backbone"].isin(("lightgcn", "ials"))
@@ -33,24 +31,20 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     backbones = list(dict.fromkeys(cells.loc[cells["backbone"] != REFERENCE, "backbone"]))
     if not backbones:
         return None
-    n = len(backbones)
-    size = (2.1 * n + 1.6, 6)
-    figure, axes = plt.subplots(2, n, figsize=size, sharex=True, sharey=True, squeeze=False)
+    figure, axes = rows(backbones, sharex=True, sharey=True)
     drawn = cells[cells["method"].isin((*SEARCHED, *IN_BYTES))]
     named = shown_methods(drawn, SEARCHED, NAMED - 1)  # popularity is a line, too
-    for row, counted in zip(axes, (TO_SERVE, TABLE_BYTES), strict=True):
+    for column, counted in zip(axes.T, (TO_SERVE, TABLE_BYTES), strict=True):
         at = cells.groupby(SETTING)[counted].transform("mean")
-        for axis, backbone in zip(row, backbones, strict=True):
+        for axis, backbone in zip(column, backbones, strict=True):
             on_axis = cells["backbone"] == backbone
             ceiling(axis, cells[on_axis])
             lines(axis, cells[on_axis].assign(at=at), "at", named)
-            axis.set(xlabel=counted, xscale="log")
+            axis.set(xlabel=counted, xscale="log", title=BACKBONES[backbone])
             axis.xaxis.set_tick_params(labelbottom=True)
     _limit(axes[0, 0], cells)
-    for axis, backbone in zip(axes[0], backbones, strict=True):
-        axis.set_title(BACKBONES[backbone])
-        _points(axis, points)
     for axis in axes[:, 0]:
+        _points(axis, points)
         axis.set_ylabel(f"{LONG[METRIC]} on test")
     finish(figure, str(group), axes.flat)
     return figure
@@ -91,39 +85,40 @@ def _points(axis: Axes, cells: pd.DataFrame) -> None:
 
 
 def quality_against_budget(results: Results, group: Group) -> Figure | None:
-    """Test NDCG@20 against the share of parameters kept, a panel per backbone; the full table is
-    the dashed ceiling, the paper's numbers are dotted.
+    """Test Recall@20 and NDCG@20 against the share of parameters kept, a row per backbone; the full
+    table is the dashed ceiling, the paper's numbers are dotted.
     """
     cells = group.of(results.main)
     cells = cells[cells["finished"]]
     backbones = list(dict.fromkeys(cells.loc[cells["limit"].notna(), "backbone"]))
     if not backbones:
         return None
-    figure, axes = panels(len(backbones))
-    printed = {name: published_curves(group, name, METRIC) for name in backbones}
-    named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * any(printed.values()))
-    for backbone, axis in zip(backbones, axes, strict=True):
+    figure, axes = rows(backbones)
+    printed = any(published_curves(group, name, METRIC) for name in backbones)
+    named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * printed)
+    for backbone, row in zip(backbones, axes, strict=True):
         panel_cells = cells[cells["backbone"] == backbone]
         share = 100 * panel_cells["limit"] / panel_cells["full_parameters"]
         panel_cells, shares = panel_cells.assign(share=share), sorted(set(share.dropna()))
-        ceiling(axis, panel_cells)
-        lines(axis, panel_cells, "share", named)
-        for method, values in printed[backbone].items():
-            values = values[[np.isclose(shares, kept, atol=0.01).any() for kept in values.index]]
-            dotted = {"linestyle": ":", "mfc": "white", "label": f"{method}, published"}
-            axis.plot(values.index, values, **(look(method) | dotted))
-        axis.set(title=BACKBONES[backbone], xlabel="parameters kept (% of full)", xscale="log")
-        axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
-        axis.minorticks_off()
-        axis.set_xlim(min(shares) / 1.3, max(shares) * 1.3)
-    axes[0].set_ylabel(f"{LONG[METRIC]} on test")
-    finish(figure, str(group), axes)
+        for axis, metric in zip(row, ("recall@20", METRIC), strict=True):
+            ceiling(axis, panel_cells, metric)
+            lines(axis, panel_cells, "share", named, metric)
+            for method, values in published_curves(group, backbone, metric).items():
+                kept = [np.isclose(shares, at, atol=0.01).any() for at in values.index]
+                dotted = {"linestyle": ":", "mfc": "white", "label": f"{method}, published"}
+                axis.plot(values[kept].index, values[kept], **(look(method) | dotted))
+            axis.set(title=BACKBONES[backbone], ylabel=f"{LONG[metric]} on test")
+            axis.set(xlabel="parameters kept (% of full)", xscale="log")
+            axis.set_xticks(shares, [f"{share:.3g}" for share in shares], minor=False)
+            axis.minorticks_off()
+            axis.set_xlim(min(shares) / 1.3, max(shares) * 1.3)
+    finish(figure, str(group), axes.flat)
     return figure
 
 
 def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
-    """Mean size against training frequency at the middle budget, first seed, users above and items
-    below.
+    """Mean size against training frequency at the middle budget, first seed: a row per backbone,
+    users and items.
     """
     cells = group.of(results.main)
     budgets = [budget for budget in dict.fromkeys(cells["budget"]) if budget != NO_BUDGET]
@@ -133,46 +128,50 @@ def sizes_against_frequency(results: Results, group: Group) -> Figure | None:
     backbones = list(dict.fromkeys(chosen["backbone"]))
     if not (budgets and backbones):
         return None
-    size = (2.6 * len(backbones) + 0.8, 4.6)
-    figure, axes = plt.subplots(2, len(backbones), figsize=size, sharey="row", squeeze=False)
+    figure, axes = rows(backbones, sharey="col")
     named = shown_methods(chosen, (*RULES, "bet-random"), NAMED)
-    for column, backbone in enumerate(backbones):
+    for row, backbone in zip(axes, backbones, strict=True):
         for cell_id, method in chosen.loc[chosen["backbone"] == backbone, "method"].items():
             record = results.record(str(cell_id))
             assert record is not None
             sides = (record.sizes.users, record.sizes.items)
-            for axis, bins in zip(axes[:, column], sides, strict=True):
+            for axis, bins in zip(row, sides, strict=True):
                 frequency = np.maximum(bins.frequency, 0.7)  # on a log axis, never seen is near 1
                 axis.plot(frequency, bins.size, **look(method, named))
-        for axis, side in zip(axes[:, column], ("users", "items"), strict=True):
+        for axis, side in zip(row, ("users", "items"), strict=True):
             title = f"{BACKBONES[backbone]}, {side}"
             axis.set(title=title, xlabel=f"training frequency of {side}", xscale="log")
-    for axis in axes[:, 0]:
+    for axis in axes.flat:
         axis.set(ylabel="size (columns kept)", ylim=(0, None))
     finish(figure, f"{group}, sparsity {budget}", axes.flat)
     return figure
 
 
 def quality_against_epochs(results: Results, group: Group) -> Figure | None:
-    """Quality on validation against the epoch of training, a panel per backbone: the full table and
+    """Quality on validation against the epoch of training, a row per backbone: the full table, and
     ``su`` at its smallest budget, a line per seed; a ring is the best epoch.
     """
     points = curves(results, group)
     if points.empty:
         return None
     backbones = list(dict.fromkeys(points["backbone"]))
-    figure, axes = panels(len(backbones))
-    for backbone, axis in zip(backbones, axes, strict=True):
-        on_axis = points[points["backbone"] == backbone]
-        for (method, _), curve in on_axis.groupby(["method", "seed"], sort=False):
-            label = "full table" if method == "full" else "su at its smallest budget"
-            drawn = look(str(method)) | {"markersize": 2, "label": label}
+    methods = list(dict.fromkeys(points["method"]))
+    figure, axes = rows(backbones, len(methods))
+    for (backbone, method), of_method in points.groupby(["backbone", "method"], sort=False):
+        axis = axes[backbones.index(backbone), methods.index(method)]
+        budget = of_method["budget"].iloc[0]
+        label = "full table" if method == "full" else "su at its smallest budget"
+        drawn = look(str(method)) | {"markersize": 2, "label": label}
+        for _, curve in of_method.groupby("seed"):
             axis.plot(curve["epoch"], curve["quality"], **drawn)
             best = curve.loc[curve["quality"].idxmax()]
             axis.plot(best["epoch"], best["quality"], "o", mfc="none", color=drawn["color"])
-        narrow = "".join(f", su at {b}" for b in dict.fromkeys(on_axis["budget"]) if b != NO_BUDGET)
+        what = "full table" if budget == NO_BUDGET else f"su at {budget}"
         unit = "sweep" if backbone == "ials" else "epoch"
-        axis.set(title=f"{BACKBONES[backbone]}{narrow}", xlabel=unit)
-    axes[0].set_ylabel("quality on validation")
-    finish(figure, str(group), axes)
+        axis.set(title=f"{BACKBONES[backbone]}, {what}", xlabel=unit)
+        axis.set_ylabel("quality on validation")
+    for axis in axes.flat:
+        if not axis.lines:  # the other method alone has run on this backbone
+            axis.remove()
+    finish(figure, str(group), figure.axes)
     return figure

@@ -1,120 +1,172 @@
-"""The report's opening: the answers in sentences of Markdown, computed from the records."""
+"""The report's opening: five answers, computed from the records; and what else they say."""
 
 from collections.abc import Hashable
-from itertools import chain
 from typing import Any
 
 import pandas as pd
 
 from bet.analysis.answers import best_tables, best_to_serve, budget_use, training_ends
+from bet.analysis.paired import MARGIN
 from bet.analysis.published import beside_published, has_published
-from bet.analysis.results import METRIC, REFERENCE, TO_SERVE, Group, Results
+from bet.analysis.results import METRIC, TO_SERVE, Group, Results
+from bet.analysis.statistics import interval_of_mean
 from bet.report.duels import (
-    POINT,
+    RULES,
     does_bet_beat_rules,
     does_bet_plus_pay,
     does_the_predictor_help,
+    strongest,
 )
+from bet.report.finding import Clause, Finding, combined, listed, place
 from bet.report.style import BACKBONES, on_backbone
-from bet.report.table import decimal, of_full
+from bet.report.table import decimal, interval, of_full
+
+SIZES = (12.8, 25.6, 51.2)  # bytes per entity to serve that the opening answers for
+RECALL = "recall@20"  # of which the paper's text speaks
 
 
-def findings(results: Results) -> list[str]:
-    """The answers, in the order in which a reader asks; each may have points below it."""
-    if not results.records:
-        return ["No cell has finished yet; nothing can be said."]
-    parts = (
-        what_serves_best(results),
+def findings(results: Results) -> list[Finding]:
+    """The five answers, in the order in which a reader asks; without those that have no records."""
+    answers = (
         does_bet_beat_rules(results),
         does_the_predictor_help(results),
-        does_bet_plus_pay(results),
-        which_table_is_best(results),
+        what_serves_best(results),
         how_close_to_published(results),
-        how_far_to_trust(results),
+        what_to_do(results),
     )
-    return list(chain.from_iterable(parts))
+    return [answer for answer in answers if answer]
 
 
-def what_serves_best(results: Results) -> list[str]:
-    """Per dataset and protocol: the best that fits at every size to serve; a reference that is
-    ahead of everything comes first.
-    """
-    sentences = []
+def further_findings(results: Results) -> list[Finding]:
+    """What else the records say, and how far to trust it."""
+    if not results.records:
+        return [Finding("Is there an answer?", "No cell has finished yet; nothing can be said.")]
+    best = which_table_is_best(results)
+    return [*does_bet_plus_pay(results), *([best] if best else []), *how_far_to_trust(results)]
+
+
+def what_serves_best(results: Results) -> Finding | None:
+    """Per dataset: the best that fits at every size to serve of ``SIZES``."""
+    clauses = []
     for group in results.groups:
         data = best_to_serve(results, group)
+        shown = data[data["at most"].isin(SIZES)]
+        if len(shown):
+            parts = [
+                f"{on_backbone(*pair)} at {listed(map(str, sizes['at most']))}{_shares(sizes)}"
+                for pair, sizes in shown.groupby(["method", "backbone"], sort=False)
+            ]
+            points = tuple(f"{group}: {_within(row)}" for row in data.to_dict("records"))
+            text = f"on {place(group)} {listed(parts)}"
+            clauses.append(Clause(group, text, points, _small(results, group)))
+    question = f"What is best at {listed(map(str, SIZES))} bytes per entity to serve?"
+    return combined(question, clauses, ", in brackets the share of the full LightGCN's NDCG@20.")
+
+
+def how_close_to_published(results: Results) -> Finding | None:
+    """SU and BET beside the paper's, protocol merged where it has run, and whether training had
+    ended.
+    """
+    question = "How close to the published numbers?"
+    clauses = [_published(results, group) for group in results.groups if has_published(group)]
+    if answer := combined(question, filter(None, clauses)):
+        return answer
+    if any(map(has_published, results.groups)) or not results.records:
+        return None
+    names = listed(dict.fromkeys(group.dataset for group in results.groups))
+    return Finding(question, f"The paper has none for {names}.")
+
+
+def what_to_do(results: Results) -> Finding | None:
+    """Per dataset: the smallest size to serve at which the best is surely less than 1 % below the
+    full LightGCN, or else the best at the largest; and whether to search sizes.
+    """
+    clauses = []
+    for group in results.groups:
+        data = best_to_serve(results, group).dropna(subset=["of full", "full low"])
         if data.empty:
             continue
-        # A reference that is ahead of everything comes first.
-        order = data.sort_values("backbone", key=lambda names: names != REFERENCE, kind="stable")
-        answer = [
-            f"{on_backbone(*pair)} within {' and '.join(map(str, sizes['at most']))}"
-            for pair, sizes in order.groupby(["method", "backbone"], sort=False)
-        ]
-        sentences.append(
-            f"**What serves best in how many bytes? {', '.join(answer)}.** ({group}; bytes per "
-            "entity of all that a fresh process needs to answer; chosen on validation)"
-            + "".join(POINT + _within(row) for row in data.to_dict("records"))
+        enough = data[data["full low"] > -MARGIN * data[METRIC] / data["of full"]]
+        row = (enough if len(enough) else data).to_dict("records")[0 if len(enough) else -1]
+        share = of_full(row["of full"], row["equivalent"])
+        text = (
+            f"on {place(group)} serve {on_backbone(row['method'], row['backbone'])}: in "
+            f"{row[TO_SERVE]:.1f} bytes per entity it has {share} of the NDCG@20 of the full "
+            f"LightGCN, which takes {row['full ' + TO_SERVE]:.0f}"
         )
-    return sentences
+        text += "" if len(enough) else ", and no size tried is surely within 1 % of that"
+        points = [f"{group}: NDCG@20 minus the full LightGCN's is {_beside_full(row)}."]
+        if rules := strongest(results, group, "bet", RULES):
+            rule = rules[0].opponent.split(" (")[0]
+            text += {
+                True: "; the paper's search of sizes pays",
+                False: f"; leave the paper's search of sizes out, {rule} does better",
+                None: f"; the paper's search of sizes is not surely better than {rule}",
+            }[rules[0].is_better]
+        clauses.append(Clause(group, text, tuple(points), _small(results, group)))
+    return combined("What should an engineer do?", clauses)
 
 
-def which_table_is_best(results: Results) -> list[str]:
-    """Per dataset and protocol, by table bytes: the best packed and the best float32 table."""
-    sentences = []
+def which_table_is_best(results: Results) -> Finding | None:
+    """Per dataset, by table bytes: the best packed and the best float32 table."""
+    clauses = []
     for group in results.groups:
         data = best_tables(results, group)
         if data.empty:
             continue
-        answer, compared = "Only float32 tables have run", data["packed"].notna().sum()
+        answer, compared = "only float32 tables have run", data["packed"].notna().sum()
         if compared:
             ahead, behind = int((data["low"] > 0).sum()), int((data["high"] < 0).sum())
-            answer = f"Quantized or coded tables at {ahead} of {compared} sizes"
+            answer = f"quantized or coded tables at {ahead} of {compared} sizes"
             answer += f", float32 tables at {behind}" * (behind > 0)
-        sentence = (
-            f"**Which table is best, by the bytes of its file? {answer}.** ({group}; chosen on "
-            "validation; shares of the full table's NDCG@20, ≈: equivalent to it within 1 %; table "
-            "bytes per entity)"
+        points = tuple(
+            f"{group}, {BACKBONES[str(backbone)]}: {'; '.join(map(_at_size, sizes.itertuples()))}."
+            for backbone, sizes in data.groupby("backbone", sort=False)
         )
-        for backbone, sizes in data.groupby("backbone", sort=False):
-            parts = "; ".join(map(_at_size, sizes.itertuples()))
-            sentence += f"{POINT}{BACKBONES[str(backbone)]}: {parts}."
-        sentences.append(sentence)
-    return sentences
+        clauses.append(Clause(group, f"on {place(group)} {answer}", points, compared))
+    ending = (
+        " (chosen on validation; below, shares of the full table's NDCG@20, ≈: equivalent to it "
+        "within 1 %; table bytes per entity)."
+    )
+    return combined("Which table is best, by the bytes of its file?", clauses, ending)
 
 
-def how_close_to_published(results: Results) -> list[str]:
-    """SU and BET beside the paper's, and whether training had ended."""
-    sentences = []
-    for group in results.groups:
-        sentences += _published(results, group) if has_published(group) else []
-    if not sentences:
-        names = ", ".join(dict.fromkeys(group.dataset for group in results.groups))
-        return [f"**How close to the published numbers?** The paper has none for {names}."]
-    return sentences
-
-
-def how_far_to_trust(results: Results) -> list[str]:
+def how_far_to_trust(results: Results) -> list[Finding]:
     """Seeds, tests, budgets and what has not run."""
     seeds = sorted({record.cell.seed for record in results.records})
     count = "a single seed" if len(seeds) == 1 else f"{len(seeds)} seeds, each with its own split"
-    sentences = [
-        f"**How far to trust this?** The numbers come from {count}. Significant means p < 0.05, "
-        "adjusted by Holm, where seeds are resampled, then users: what another split, start or "
-        "search would change is in it. Of a cell with one seed only users are resampled: that is "
-        "not in it, and a small p says little about another seed."
+    answers = [
+        Finding(
+            "How far to trust this?",
+            f"The numbers come from {count}.",
+            (
+                "Significant means p < 0.05, adjusted by Holm, where seeds are resampled, then "
+                "users: what another split, start or search would change is in it.",
+                "Of a cell with one seed only users are resampled: that is not in it, and a small "
+                "p says little about another seed.",
+            ),
+        )
     ]
     if len(used := budget_use(results)):
         over = f"{(used > 1).sum()} EXCEED it" if used.max() > 1 else "none exceeds it"
-        sentences.append(
-            f"**Are budgets kept?** Of {len(used)} tables with a limit of parameters, {over}; "
-            f"each uses at least {100 * used.min():.4g}% of it."
-        )
+        answer = f"Of {len(used)} tables with a limit of parameters, {over}; each uses at least "
+        answers.append(Finding("Are budgets kept?", f"{answer}{100 * used.min():.4g}% of it."))
     if results.missing:
-        sentences.append(
-            f"{len(results.missing)} of {len(results.cells)} cells have not run; every sentence "
-            "covers the finished ones only."
-        )
-    return sentences
+        answer = f"No: {len(results.missing)} of {len(results.cells)} cells have not run; every "
+        answer += "sentence covers the finished ones only."
+        answers.append(Finding("Is the study complete?", answer))
+    return answers
+
+
+def _small(results: Results, group: Group) -> int:
+    """How many finished cells fit within the largest of ``SIZES``."""
+    return int((group.of(results.by_bytes)[TO_SERVE] <= SIZES[-1]).sum())
+
+
+def _shares(sizes: pd.DataFrame) -> str:
+    """``(98%, 100% ≈)``; nothing without a full table."""
+    shares = [of_full(*pair) for pair in zip(sizes["of full"], sizes["equivalent"], strict=True)]
+    return f" ({', '.join(shares)})" if all(shares) else ""
 
 
 def _within(row: dict[Hashable, Any]) -> str:
@@ -126,16 +178,21 @@ def _within(row: dict[Hashable, Any]) -> str:
         beside = "it is the best searched or float32 table as well"
     else:
         beside = f"best searched or float32 table: {on_backbone(rival, where)} with "
-        beside += decimal(row["rival " + METRIC])
+        beside += f"{decimal(row['rival ' + METRIC])}, the difference is "
+        beside += f"{row['difference']:+.4f} {interval(row['low'], row['high'])}"
         if row["low"] <= 0:
             beside += ", ahead on test" if row["high"] < 0 else ", level on test"
     share = of_full(row["of full"], row["equivalent"])
-    share = f", {share} of the full LightGCN's" if share else ""
+    share = f", {share} of the full LightGCN's ({_beside_full(row)})" if share else ""
     return (
         f"Within {row['at most']}: {on_backbone(row['method'], row['backbone'])} takes "
         f"{row[TO_SERVE]:.1f} ({row['holds']}) and has Recall@20 {decimal(row['recall@20'])}, "
         f"NDCG@20 {decimal(row[METRIC])}{share}; {beside}."
     )
+
+
+def _beside_full(row: dict[Hashable, Any]) -> str:
+    return f"{row['full difference']:+.4f} {interval(row['full low'], row['full high'])}"
 
 
 def _at_size(row: Any) -> str:
@@ -148,31 +205,41 @@ def _at_size(row: Any) -> str:
     )
 
 
-def _published(results: Results, group: Group) -> list[str]:
+def _published(results: Results, group: Group) -> Clause | None:
     data = beside_published(results, group)
-    data = data[(data["metric"] == "recall@20") & data["difference"].notna()]
+    data = data[(data["metric"] == RECALL) & data["difference"].notna()]
     data = data[data["method"].isin(["bet", "su"])].sort_values("budget")
-    ends, sentences = training_ends(results, group), []
+    ends, parts, points = training_ends(results, group), [], []
     for backbone, numbers in data.groupby("backbone", sort=False):
-        parts = []
+        gaps: list[str] = []
+        where = f"{group}, {BACKBONES[str(backbone)]}"
         for method, of_method in numbers.groupby("method"):
-            pairs = ", ".join(
-                f"{decimal(row.ours)} against {decimal(row.published)} at {row.budget}"
-                for row in of_method.itertuples()
-            )
+            pairs = ", ".join(_pair(results, group, row) for row in of_method.itertuples())
             gap = (of_method["difference"] / of_method["published"]).mean()
-            parts.append(f"{method} {pairs} ({gap:+.0%} on average)")
-        where = f"{group.dataset}, {BACKBONES[str(backbone)]}, protocol {group.protocol}"
-        sentence = (
-            f"**How close to the published numbers?** ({where}; Recall@20, ours against published)"
-            f"{''.join(POINT + part + '.' for part in parts)}"
-        )
+            name = {"bet": "BET", "su": "equal sizes"}[str(method)]
+            side = f"{abs(gap):.0%} {'above' if gap > 0 else 'below'}"
+            side += "" if gaps else " the paper's"
+            gaps.append(f"{side} for {name}")
+            points.append(f"{where}: {method} {pairs} ({gap:+.0%} on average).")
+        parts.append(f"with {BACKBONES[str(backbone)]} it is {listed(gaps)}")
         if backbone in ends.index:
             models, best, gain = ends.loc[backbone]
-            ended = "Training had not ended: in" if 2 * best > models else "In"
-            sentence += (
-                f"{POINT}{ended} {best:.0f} of {models:.0f} models the last epoch was the best on "
-                f"validation, and the last interval between evaluations added {gain:.1%}."
+            ended = "training had not ended: in" if 2 * best > models else "in"
+            points.append(
+                f"{where}: {ended} {best:.0f} of {models:.0f} models the last epoch was the best "
+                f"on validation, and the last interval between evaluations added {gain:.1%}."
             )
-        sentences.append(sentence)
-    return sentences
+    if not parts:
+        return None
+    text = f"Recall@20 on {place(group)}: {', '.join(parts)}"
+    return Clause(group, text, tuple(points), group.protocol == "merged")
+
+
+def _pair(results: Results, group: Group, row: Any) -> str:
+    """``.1234 [.1200, .1268] against .1300 at 90%``, the interval where users are known."""
+    cells = group.of(results.main)
+    names = [row.backbone, row.method, row.budget]
+    cells = cells[(cells[["backbone", "method", "budget"]] == names).all(axis=1)]
+    ends = interval_of_mean(results, cells[cells["finished"]], metric=RECALL)
+    sure = f" [{decimal(ends[0])}, {decimal(ends[1])}]" if ends else ""
+    return f"{decimal(row.ours)}{sure} against {decimal(row.published)} at {row.budget}"

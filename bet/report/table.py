@@ -7,6 +7,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bet.files import atomic_path
+from bet.report.style import BACKBONES
 from bet.text import for_html, for_latex
 
 MISSING, ABSENT = "missing", "–"  # not run yet; not planned or not known
@@ -17,7 +18,7 @@ LONG = {name: name.replace("recall", "Recall").replace("ndcg", "NDCG") for name 
 @dataclass(frozen=True)
 class Table:
     """``text`` as printed, ``bold`` of the same shape, and ``data``: the same numbers unrounded,
-    for the CSV.
+    for the CSV. A page shows one part for each value of the index levels ``apart``.
     """
 
     name: str
@@ -25,12 +26,31 @@ class Table:
     text: pd.DataFrame
     data: pd.DataFrame
     bold: pd.DataFrame | None = None
+    apart: tuple[str, ...] = ()
 
     def html(self) -> str:
-        """The table, which scrolls in its box, below a caption as wide as the page."""
-        table = self._styler("html").set_uuid(self.name).to_html()
+        """A caption as wide as the page, then the table, which scrolls in its box, or its parts."""
+        parts = []
+        for number, (heading, part) in enumerate(self.parts().items()):
+            table = part._styler("html").set_uuid(f"{self.name}_{number}").to_html()
+            title = f"<h4>{for_html(heading)}</h4>" if heading else ""
+            parts.append(f'{title}<div class="scroll">{table}</div>')
         caption = f"<figcaption>{for_html(self.caption)}</figcaption>"
-        return f'<figure class="table">{caption}<div class="scroll">{table}</div></figure>'
+        return f'<figure class="table">{caption}{"".join(parts)}</figure>'
+
+    def parts(self) -> dict[str, "Table"]:
+        """By heading, a table for each value of the levels ``apart``, without these."""
+        if not self.apart:
+            return {"": self}
+        values = self.text.index.to_frame(index=False)[list(self.apart)].agg(tuple, axis=1)
+        parts = {}
+        for value in dict.fromkeys(values):
+            rows = (values == value).to_numpy()
+            text = self.text[rows].droplevel(list(self.apart))
+            bold = None if self.bold is None else self.bold[rows].set_axis(text.index)
+            heading = ", ".join(BACKBONES.get(name, name) for name in value)
+            parts[heading] = Table(self.name, self.caption, text, self.data, bold)
+        return parts
 
     def latex(self) -> str:
         """A LaTeX table for booktabs (and multirow, where rows are grouped)."""

@@ -80,7 +80,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     )
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
-    return Table(f"{name}{group.suffix}", caption, *frames)
+    return Table(f"{name}{group.suffix}", caption, *frames, apart=("backbone",))
 
 
 def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> Table | None:
@@ -118,7 +118,7 @@ def beside_paper(results: Results, group: Group, metric: str = "recall@20") -> T
         "training length are not known; two evident misprints are repaired, see the CSV."
     )
     name = f"published_{metric.replace('@', '_')}{group.suffix}"
-    return Table(name, caption, pd.DataFrame(lines, rows, columns), data)
+    return Table(name, caption, pd.DataFrame(lines, rows, columns), data, apart=("backbone",))
 
 
 def paired_tests(results: Results) -> Table | None:
@@ -167,7 +167,8 @@ def paired_tests(results: Results) -> Table | None:
         text.assign(place=place).sort_values(["place", "data"], kind="stable").drop(columns="place")
     )
     text = text.set_index(["method", "kind", "data", "backbone", "sparsity"])
-    return Table("paired", caption, text, data.drop(columns=["wins", "loses"]))
+    data = data.drop(columns=["wins", "loses"])
+    return Table("paired", caption, text, data, apart=("method", "data", "backbone"))
 
 
 def ranks(results: Results) -> Table | None:

@@ -1,0 +1,70 @@
+"""What the report answers: a question, a plain sentence, and folded points with the intervals."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bet.analysis.results import Group
+from bet.text import for_html
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A ``question``, its ``answer`` in a sentence, and ``points`` below it; `` `name` `` is
+    code.
+    """
+
+    question: str
+    answer: str
+    points: tuple[str, ...] = ()
+
+    def html(self) -> str:
+        """An entry of a list; the points are folded."""
+        points = "".join(f"<li>{_escaped(point)}</li>" for point in self.points)
+        folded = f"<details><summary>Intervals and details</summary><ul>{points}</ul></details>"
+        entry = f"<b>{_escaped(self.question)}</b> {_escaped(self.answer)}"
+        return f"<li>{entry}{folded if points else ''}</li>"
+
+
+@dataclass(frozen=True)
+class Clause:
+    """The part of an answer that is about ``group``, with its points; ``weight`` orders the
+    protocols of a dataset.
+    """
+
+    group: Group
+    text: str
+    points: tuple[str, ...]
+    weight: float
+
+
+def combined(question: str, clauses: Iterable[Clause], ending: str = ".") -> Finding | None:
+    """One sentence with a clause per dataset, that of its heaviest group (of equals the first), and
+    the points of all groups; None without clauses.
+    """
+    chosen: dict[str, Clause] = {}
+    points: list[str] = []
+    for clause in clauses:
+        before = chosen.setdefault(clause.group.dataset, clause)
+        if clause.weight > before.weight:
+            chosen[clause.group.dataset] = clause
+        points += clause.points
+    if not chosen:
+        return None
+    sentence = "; ".join(clause.text for clause in chosen.values()) + ending
+    return Finding(question, sentence[0].upper() + sentence[1:], tuple(points))
+
+
+def place(group: Group) -> str:
+    """The dataset, with its protocol where the study has several groups."""
+    return f"{group.dataset} (protocol {group.protocol})" if group.suffix else group.dataset
+
+
+def listed(parts: Iterable[str]) -> str:
+    """``a``, ``a and b`` or ``a, b and c``."""
+    *head, last = parts
+    return f"{', '.join(head)} and {last}" if head else last
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", for_html(text))

@@ -1,0 +1,113 @@
+"""The figure below the answers: quality against bytes to serve, at most seven lines by name."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bet.analysis.answers import best_to_serve
+from bet.analysis.results import METRIC, REFERENCE, TO_SERVE, Group, Results
+from bet.analysis.statistics import best_cells
+from bet.report.drawing import OTHERS, WIDTH, look
+from bet.report.style import BACKBONES, on_backbone
+from bet.report.table import LONG
+
+NAMED = 7  # lines and points with a name
+SMALL = 51.2  # bytes per entity to serve: who is best within so many gets a name
+LOWEST = 0.6  # of the full LightGCN's quality, or the best: where the picture begins
+GAP = 0.055  # between two names, of the axis' height
+LINE = ["method", "backbone"]
+Line = tuple[str, str]  # method and backbone
+
+
+def quality_against_bytes(results: Results, group: Group) -> Figure | None:
+    """Test NDCG@20 against bytes to serve, a line per method and backbone, means over seeds, of
+    which at most ``NAMED`` have names at their ends; None where none is drawn.
+    """
+    cells = group.of(results.by_bytes).dropna(subset=TO_SERVE)
+    points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
+    tables = points.loc[points["backbone"] != REFERENCE, TO_SERVE]
+    if tables.empty:
+        return None
+    inside = points[points[TO_SERVE].between(tables.min() / 1.5, tables.max() * 1.2)]
+    figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
+    named = _named(results, group, inside)
+    ends: list[tuple[float, float, str]] = []
+    for line, of_line in inside.groupby(LINE, sort=False):
+        curve = of_line.sort_values(TO_SERVE)
+        drawn = (look(str(line[0])) | {"linewidth": 1.6}) if line in named else OTHERS
+        axis.plot(curve[TO_SERVE], curve[METRIC], **drawn)
+        if line in named:
+            name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
+            ends.append((*curve[[TO_SERVE, METRIC]].iloc[-1], name))
+    _limit(axis, inside)
+    _name(axis, ends)
+    axis.set(
+        title=str(group), xlabel=f"{TO_SERVE} (user or item)", ylabel=f"{LONG[METRIC]} on test"
+    )
+    return figure
+
+
+def _named(results: Results, group: Group, points: pd.DataFrame) -> list[Line]:
+    """The full LightGCN, what serves best at any size, ``bet`` and the power law on the first
+    backbone, then the best of every backbone within ``SMALL`` bytes, as validation orders them.
+    """
+    first = points["backbone"].iloc[0]
+    wanted: list[Line] = [("full", "lightgcn")]
+    wanted += best_to_serve(results, group)[LINE].itertuples(index=False, name=None)
+    wanted += [("bet", first), ("powerlaw", first)]
+    cells = group.of(results.by_bytes)
+    small = cells[cells[TO_SERVE] <= SMALL]
+    best = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
+    for part in sorted(best, key=lambda part: -part["validation"].mean()):
+        wanted.append((part["method"].iloc[0], part["backbone"].iloc[0]))
+    drawn = set(points[LINE].itertuples(index=False, name=None))
+    return [line for line in dict.fromkeys(wanted) if line in drawn][:NAMED]
+
+
+def _limit(axis: Axes, points: pd.DataFrame) -> None:
+    """Bytes in powers of two; quality from ``LOWEST`` of the ceiling on."""
+    full = points[(points["method"] == "full") & (points["backbone"] == "lightgcn")]
+    ceiling = full[METRIC].mean() if len(full) else points[METRIC].max()
+    axis.set_xscale("log")
+    least, most = np.log2(points[TO_SERVE].min()), np.log2(points[TO_SERVE].max())
+    ticks = 2 ** np.arange(np.ceil(least), most + 0.5)
+    axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
+    axis.minorticks_off()
+    axis.set_xlim(2 ** (least - 0.3), 2 ** (most + 0.3))
+    axis.set_ylim(max(LOWEST * ceiling, 0.97 * points[METRIC].min()), 1.03 * points[METRIC].max())
+
+
+def _name(axis: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
+    """A name in the right margin for the end (x, y) of every line, with a thin line to it."""
+    low, high = axis.get_ylim()
+    ends = sorted(ends, key=lambda end: end[1])
+    heights = spread([min(max((y - low) / (high - low), 0.0), 1.0) for _, y, _ in ends], GAP)
+    for (x, y, name), height in zip(ends, heights, strict=True):
+        axis.annotate(
+            name,
+            (x, max(y, low)),
+            xytext=(1.03, height),
+            textcoords="axes fraction",
+            fontsize=8,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkB": 4},
+        )
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Ascending ``heights`` moved apart by at least ``gap``, from the top one, at 1 or below, down.
+
+    >>> spread([0.2, 0.2, 0.95], 0.1)
+    [0.2, 0.3, 0.95]
+    """
+    moved = list(heights)
+    for i in range(1, len(moved)):
+        moved[i] = max(moved[i], moved[i - 1] + gap)
+    for i in range(len(moved) - 1, -1, -1):
+        above = moved[i + 1] - gap if i + 1 < len(moved) else 1.0
+        moved[i] = min(moved[i], above)
+    return [round(height, 6) for height in moved]
