@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from made_up import cells_of
 
 from bet.analysis.results import results_of
-from bet.cli.parser import run
+from bet.cli.command import run
 from bet.errors import BetError
 from bet.report import packing, tables
 from bet.report.packing import LEGEND, Block, blocks_of, pack, tokens

@@ -26,6 +26,7 @@ from bet.release.build import build_table
 from bet.release.page import write_page
 from bet.release.task import Fixed
 from bet.report import display
+from bet.report.finding import Finding
 from bet.report.page import render_html
 from bet.report.style import use_style
 from bet.report.table import Table
@@ -137,7 +138,8 @@ def test_a_report_shows_data_sets_and_reasons_as_text(tmp_path, synthetic, monke
     numbers = {"key": "k", "commit": None, "target": 1, "reached": 2}
     why = Unreached(cell_id=results.records[0].cell_id, why=HOSTILE, **numbers)
     monkeypatch.setattr(display, "display", lambda value, **_: shown.append(value))
-    monkeypatch.setattr(display, "findings", lambda _: [f"**Best?** ({HOSTILE})\n  - {HOSTILE}"])
+    hostile = Finding(f"Best? ({HOSTILE})", HOSTILE, (HOSTILE,))
+    monkeypatch.setattr(display, "findings", lambda _: [hostile])
     display.show_findings(results)
     display.show_provenance(replace(results, unreached=(why,)))
     frame = pd.DataFrame({HOSTILE: [HOSTILE]}, index=pd.Index([HOSTILE], name="backbone"))
