@@ -25,6 +25,7 @@ LAYERS = [
     {"export"},
     {"search"},
     {"methods"},
+    {"stream"},
     {"study"},
     {"analysis"},
     {"report"},

@@ -44,7 +44,8 @@ class Place:
 def check_columns(
     frame: pd.DataFrame, columns: Columns, need_rating: bool, place: Place
 ) -> pd.DataFrame:
-    """The columns user, item and, where needed, rating of ``frame``, under these names.
+    """The columns user, item and, where needed, rating of ``frame``, under these names, and its
+    timestamp, float64, where there is one: seconds of a date, else the number.
 
     Raises BetError on a column that is missing or there twice, on a missing or negative id, on a
     rating that is no number and on a timestamp that is neither a number nor a date.
@@ -57,7 +58,7 @@ def check_columns(
     if need_rating:
         checked["rating"] = _check_ratings(frame[columns.rating], place)
     if columns.timestamp in frame:
-        _check_timestamps(frame[columns.timestamp], place)
+        checked["timestamp"] = _check_timestamps(frame[columns.timestamp], place)
     return pd.DataFrame(checked)
 
 
@@ -145,15 +146,21 @@ def _check_ratings(values: pd.Series, place: Place) -> pd.Series:
     return numbers
 
 
-def _check_timestamps(values: pd.Series, place: Place) -> None:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
+def _check_timestamps(values: pd.Series, place: Place) -> pd.Series:
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
+        numbers = pd.Series(np.nan, index=values.index)
+    else:
+        numbers = pd.to_numeric(values, errors="coerce").astype(float)
     is_bad = ~np.isfinite(numbers.to_numpy())
     if is_bad.any():  # dates are welcome, broken ones are not
         with warnings.catch_warnings():  # whether the day comes first does not matter here
             warnings.simplefilter("ignore")
-            dates = pd.to_datetime(values, errors="coerce", format="mixed")
-        is_bad &= dates.isna().to_numpy()
-    _refuse(values, is_bad, "timestamp", place)
+            dates = pd.to_datetime(values[is_bad], errors="coerce", format="mixed", utc=True)
+        since = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        is_bad[is_bad] = dates.isna().to_numpy()
+        _refuse(values, is_bad, "timestamp", place)
+        numbers = numbers.fillna(since)
+    return numbers
 
 
 def _refuse(values: pd.Series, is_bad: np.ndarray, role: str, place: Place) -> None:

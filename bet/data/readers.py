@@ -52,7 +52,8 @@ def read_interactions(
         raise BetError("no file to read; give at least one path")
     check_memory(paths)
     columns = Columns(user, item, rating, timestamp)
-    pairs = _concatenate([_read_file(file, columns, minimum_rating is not None) for file in paths])
+    need_rating = minimum_rating is not None
+    pairs = _concatenate([read_columns(file, columns, need_rating) for file in paths])
     name, where = name or paths[0].stem, ", ".join(map(str, paths))
     if not len(pairs):
         raise BetError(
@@ -78,8 +79,11 @@ def read_interactions(
     return data
 
 
-def _read_file(path: Path, columns: Columns, need_rating: bool) -> pd.DataFrame:
-    """Columns user, item and, where needed, rating of one file."""
+def read_columns(path: Path, columns: Columns, need_rating: bool) -> pd.DataFrame:
+    """Columns user, item and, where needed, rating of one file; timestamp where it has one.
+
+    Raises BetError, with the remedy, on a file that cannot be read.
+    """
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
         raise BetError(f"{path}: no such file; check the path")
