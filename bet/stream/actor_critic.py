@@ -32,9 +32,8 @@ class ActorCritic:
         self.critics = nn.ModuleList(_mlp(n_state + n_actions, 1, generator) for _ in range(2))
         self.targets = nn.ModuleList(_mlp(n_state + n_actions, 1, generator) for _ in range(2))
         self.targets.load_state_dict(self.critics.state_dict())
-        settings = {"weight_decay": WEIGHT_DECAY}
-        self.actor_steps = torch.optim.Adam(self.actor.parameters(), ACTOR_RATE, **settings)
-        self.critic_steps = torch.optim.Adam(self.critics.parameters(), CRITIC_RATE, **settings)
+        self.actor_steps = _optimizer(self.actor, ACTOR_RATE)
+        self.critic_steps = _optimizer(self.critics, CRITIC_RATE)
         self.memory: list[Tensor] = []  # state, action, reward, next state, in one row each
         self.n_state, self.n_actions = n_state, n_actions
 
@@ -106,6 +105,10 @@ class ActorCritic:
         for name in ("actor", "critics", "targets", "actor_steps", "critic_steps"):
             getattr(self, name).load_state_dict(state[name])
         self.memory, self.count = list(state["memory"]), state["count"]
+
+
+def _optimizer(part: nn.Module, rate: float) -> torch.optim.Optimizer:
+    return torch.optim.Adam(part.parameters(), rate, weight_decay=WEIGHT_DECAY)
 
 
 def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:

@@ -43,7 +43,7 @@ def check_caps(
     if cap is None:
         return
     smallest = 0
-    failed: tuple[int, BetError] | None = None
+    failed, refused = 0, None
     for segment in segments:
         n_users, n_items = events.known_after(segment.train_end)
         rows = 0 if empty_rows else n_users + n_items
@@ -51,14 +51,14 @@ def check_caps(
         try:
             segment_budget(cap, n_users, n_items, d_max, empty_rows=empty_rows)
         except BetError as error:
-            failed = failed or (segment.number, error)
-    if failed is None:
+            if refused is None:
+                failed, refused = segment.number, error
+    if refused is None:
         return
-    number, error = failed
-    if "smallest possible" not in str(error):
-        raise error
+    if "smallest possible" not in str(refused):
+        raise refused
     remedy = "" if empty_rows else ", or allow empty rows where the backbone reads a graph"
     raise BetError(
-        f"segment {number}: {error}; the smallest cap that holds all {len(segments)} segments is "
+        f"segment {failed}: {refused}; the smallest cap that holds all {len(segments)} segments is "
         f"{smallest:,} bytes{remedy}"
     )

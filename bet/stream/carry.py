@@ -62,9 +62,9 @@ def carry_sizes(before: Inherited, order: FrequencyOrder, budget: Budget) -> Act
     sizes = before.allocation.columns.astype(np.float64)
     sides = sizes[: before.n_users], sizes[before.n_users :]
     counts = order.n_users, order.n - order.n_users
-    values = [_stretched(side, n) for side, n in zip(sides, counts, strict=True)]
-    share = float(values[0].sum() / max(values[0].sum() + values[1].sum(), 1e-12))
-    return ranked_action(order, budget, *values, share, rule="as before")
+    users, items = (_stretched(side, n) for side, n in zip(sides, counts, strict=True))
+    share = float(users.sum() / max(users.sum() + items.sum(), 1e-12))
+    return ranked_action(order, budget, users, items, share, rule="as before")
 
 
 def _stretched(sizes: np.ndarray, n: int) -> np.ndarray:

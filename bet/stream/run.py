@@ -30,7 +30,7 @@ from bet.stream.events import Events
 from bet.stream.policy import Policy, Step, StreamMethod
 from bet.stream.result import SegmentResult
 from bet.stream.segments import Segment, SegmentData, SegmentRule, cut, segment_data
-from bet.training import evaluate, load_state, save_state
+from bet.training import evaluate, load_state, numbers_of, save_state
 
 GROWTH_STD = 0.01  # of the small noise in new columns and rows
 VERSION = 1  # raised when results change
@@ -59,7 +59,7 @@ class StreamTask:
             self.events.fingerprint(),
             (self.method.name, self.method.version),
             (settings.backbone, settings.seed, settings.seed_of_init, settings.seed_of_search),
-            (asdict(settings.training), asdict(settings.search)),  # type: ignore[call-overload]
+            (numbers_of(settings.training), asdict(settings.search)),
             (asdict(self.rule), self.cap, self.d_max, self.empty_rows),
         )
         return hashlib.sha256(repr(content).encode()).hexdigest()

@@ -22,7 +22,7 @@ _COUNTS = (671, 9_066, 100_004)  # users, items, interactions
 def read_events(
     path: Path | str,
     *,
-    columns: Columns = Columns(),
+    columns: Columns | None = None,
     minimum_rating: float | None = None,
     name: str | None = None,
 ) -> Events:
@@ -32,6 +32,7 @@ def read_events(
     path = Path(path)
     if path.is_file():
         check_memory([path])
+    columns = columns or Columns()
     frame = read_columns(path, columns, minimum_rating is not None)
     if "timestamp" not in frame:
         raise BetError(

@@ -14,11 +14,13 @@ from bet.data import keep_rows
 from bet.methods.bet_plus import SizeCandidates
 from bet.search import SearchContext, expected_improvement, fit_surrogate
 from bet.search.gate import safe_select
-from bet.search.plus import MUTATIONS, apart
+from bet.search.plus import apart
 from bet.stream.carry import carry_sizes
 from bet.stream.policy import Proposal, StatelessPolicy, Step, train_shortly
 from bet.training import evaluate
 
+LATER = 3  # measurements of a segment besides the first, but for the first segment
+MUTATIONS = 25  # of each measured action and simple rule
 REMEMBERED = 60  # measurements that the surrogate is fitted to, the latest ones
 METRIC = "ndcg@20"  # of the gate
 
@@ -26,8 +28,8 @@ METRIC = "ndcg@20"  # of the gate
 class BetPlus(StatelessPolicy):
     """The first segment measures the simple rules, then what improves most by expectation, T short
     trainings in all, and takes the best. Later ones measure the sizes as they were, by rank, and
-    half as many others; the best replaces them only if validation users that the search did not
-    look at gain from it.
+    ``LATER`` others; the best replaces them only if validation users that the search did not look
+    at gain from it.
 
     A Gaussian process is fitted to quality relative to the first measurement of its segment, over
     all segments: what was learned of sizes by rank holds for whoever has the rank now.
@@ -38,55 +40,62 @@ class BetPlus(StatelessPolicy):
         self.values = np.zeros(0)  # (m,)
 
     def propose(self, step: Step) -> Proposal:
-        context, iterations = step.context, step.context.settings.search.iterations
-        space = SizeCandidates(context)
+        context = step.context
+        space, (searching, judging) = SizeCandidates(context), _halves(context)
         if step.before is None:
-            first, measured = space.anchors()[0].action, iterations
-            rules = [anchor.action for anchor in space.anchors()[1:]]
+            first, *rules = [anchor.action for anchor in space.anchors()]
+            more = max(0, context.settings.search.iterations - 1 - len(rules))
         else:
-            first, measured = carry_sizes(step.before, context.data.order, context.budget), 1
-            measured, rules = 1 + iterations // 2, []
-        (searching, judging), known = _halves(context), [context.data.train]
-        actions: list[Action] = []
-        quality: list[float] = []
-        gains: list[np.ndarray] = []  # what judging users get
-        for t in range(measured):
-            action = first if not t else rules.pop(0) if rules else self._next(space, actions, t)
+            first, rules = carry_sizes(step.before, context.data.order, context.budget), []
+            more = LATER
+        known, actions = [context.data.train], list[Action]()
+        quality, gains = list[float](), list[np.ndarray]()  # of searching, of judging users
+
+        def measure(action: Action) -> None:
             ranker = train_shortly(context, action.allocation).ranker()
+            actions.append(action)
             quality.append(evaluate(ranker, searching, known).means()["quality"])
             gains.append(evaluate(ranker, judging, known).values[METRIC])
-            actions.append(action)
             self._remember(space, action, quality[-1] / max(quality[0], 1e-9))
+
+        for action in (first, *rules):
+            measure(action)
+        for action in self._most_promising(space, actions, more):
+            measure(action)
         best = int(np.argmax(quality))
-        if step.before is None or not best:
-            return Proposal.of(actions[best], len(actions), found=float(best))
-        if not len(gains[0]):
-            return Proposal.of(actions[0], len(actions), found=float(best), accepted=0.0)
+        if step.before is None or not best or not len(gains[0]):
+            kept = best if step.before is None else 0
+            return Proposal.of(actions[kept], len(actions), found=float(best))
         decision = safe_select(gains[best] - gains[0])
-        kept = best if decision.accepted else 0
         return Proposal.of(
-            actions[kept],
+            actions[best if decision.accepted else 0],
             len(actions),
             found=float(best),
             accepted=float(decision.accepted),
             difference=decision.difference,
         )
 
-    def _next(self, space: SizeCandidates, actions: Sequence[Action], t: int) -> Action:
+    def _most_promising(
+        self, space: SizeCandidates, measured: Sequence[Action], count: int
+    ) -> list[Action]:
+        """``count`` actions of the largest expected improvement, apart from one another and from
+        those ``measured``; draws from the prior where no surrogate can be fitted.
+        """
+        if not count:
+            return []
         context = space.context
-        rng = context.search_rng("stream-bet-plus", t)
+        rng = context.search_rng("stream-bet-plus")
         pool = space.sample(context.settings.search.actions, rng)
-        for parent in (*actions[:2], *(anchor.action for anchor in space.anchors())):
-            pool += [parent, *space.mutate(parent, MUTATIONS // 4, rng)]
-        features = space.features(pool)
-        known = space.features(actions)
+        for parent in dict.fromkeys([*measured, *(each.action for each in space.anchors())]):
+            pool += [parent, *space.mutate(parent, MUTATIONS, rng)]
+        features, known = space.features(pool), space.features(measured)
         surrogate = fit_surrogate(self.features, self.values, seed=int(rng.integers(2**31)))
         order = np.arange(len(pool))
         if surrogate is not None:
             mean, deviation = surrogate.predict(features)
             best = float(surrogate.predict(known)[0].max())
             order = np.argsort(-expected_improvement(mean, deviation, best), kind="stable")
-        return pool[apart(order, features, known, 1)[0]]
+        return [pool[i] for i in apart(order, features, known, count)]
 
     def _remember(self, space: SizeCandidates, action: Action, value: float) -> None:
         features = space.features([action])

@@ -6,6 +6,7 @@ model of the same segment, quality is that of validation, and every segment take
 evaluations, where the code stops by the last five shares of users.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -31,7 +32,11 @@ POOL = 256  # points that the Bayesian search chooses from
 
 
 class Chooser(Protocol):
-    """Learns which three numbers are good, on one segment, for the next one."""
+    """Learns which three numbers are good, on one segment, for the next one. ``shape``: what it was
+    made with.
+    """
+
+    shape: tuple[int, int]
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         """Numbers (3,) to evaluate next."""
@@ -59,9 +64,10 @@ class Scall:
     segment before, T tables trained shortly from scratch, then names this one's numbers.
     """
 
-    def __init__(self, chooser: type["SoftActorCritic"] | type["BayesianSearch"]):
-        self.make, self.chooser, self.reward = chooser, None, 0.0
-        self.chooser: Chooser | None
+    def __init__(self, make: Callable[[int, int], Chooser]):
+        """``make``: a fresh chooser, from the length of the state and a seed."""
+        self.make, self.reward = make, 0.0
+        self.chooser: Chooser | None = None
 
     def propose(self, step: Step) -> Proposal:
         if step.last is None or step.before is None:
@@ -175,8 +181,11 @@ def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
     for shape, n in zip(shapes, (order.n_users, order.n - order.n_users), strict=True):
         ranks = (np.arange(n, 0, -1) - 0.5) / n  # the most frequent one first
         values.append(FAMILIES["power law"].quantile(ranks, low + shape * (high - low)))
-    names = dict(zip(("user_shape", "item_shape"), shapes, strict=True))
-    return ranked_action(order, context.budget, *values, share, **names)
+    users, items = values
+    budget, (of_users, of_items) = context.budget, shapes
+    return ranked_action(
+        order, budget, users, items, share, user_shape=of_users, item_shape=of_items
+    )
 
 
 def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
