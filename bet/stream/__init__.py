@@ -5,7 +5,7 @@ from bet.stream.methods import STREAM_METHODS
 from bet.stream.policy import StreamMethod
 from bet.stream.result import SegmentResult
 from bet.stream.run import StreamTask, run_stream
-from bet.stream.segments import SegmentRule, cut, recurring_users, segment_data
+from bet.stream.segments import StreamSettings, cut, recurring_users, segment_data
 from bet.stream.sources import STREAMS, load_events, read_events
 
 __all__ = [
@@ -13,7 +13,7 @@ __all__ = [
     "STREAM_METHODS",
     "Events",
     "SegmentResult",
-    "SegmentRule",
+    "StreamSettings",
     "StreamMethod",
     "StreamTask",
     "arrange",

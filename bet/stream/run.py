@@ -29,7 +29,7 @@ from bet.stream.carry import Inherited, carry_rows
 from bet.stream.events import Events
 from bet.stream.policy import Policy, Step, StreamMethod
 from bet.stream.result import SegmentResult
-from bet.stream.segments import Segment, SegmentData, SegmentRule, cut, segment_data
+from bet.stream.segments import Segment, SegmentData, StreamSettings, cut, segment_data
 from bet.training import evaluate, load_state, numbers_of, save_state
 
 GROWTH_STD = 0.01  # of the small noise in new columns and rows
@@ -38,17 +38,14 @@ VERSION = 1  # raised when results change
 
 @dataclass(frozen=True, eq=False)
 class StreamTask:
-    """What a method is run on. ``cap``: bytes of every segment's file, None for none;
-    ``empty_rows``: rows may have no columns, where the backbone reads a graph.
-    """
+    """What a method is run on. ``cap``: bytes of every segment's file, None for none."""
 
     events: Events
     method: StreamMethod
     settings: RunSettings
-    rule: SegmentRule
+    rule: StreamSettings
     cap: str | None
     d_max: int
-    empty_rows: bool = False
 
     @property
     def key(self) -> str:
@@ -60,20 +57,20 @@ class StreamTask:
             (self.method.name, self.method.version),
             (settings.backbone, settings.seed, settings.seed_of_init, settings.seed_of_search),
             (numbers_of(settings.training), asdict(settings.search)),
-            (asdict(self.rule), self.cap, self.d_max, self.empty_rows),
+            (asdict(self.rule), self.cap, self.d_max),
         )
         return hashlib.sha256(repr(content).encode()).hexdigest()
 
     def check(self) -> list[Segment]:
         """The segments; raises BetError, before any work, on what cannot run."""
         self.method.check(self.settings.backbone, self.cap)
-        if self.empty_rows and not BACKBONES[self.settings.backbone].reads_graph:
+        if self.rule.empty_rows and not BACKBONES[self.settings.backbone].reads_graph:
             raise BetError(
                 f"empty rows need a backbone that reads a graph; {self.settings.backbone} scores "
                 "nothing without a row: raise the cap or take lightgcn"
             )
         segments = cut(self.events, self.rule)
-        check_caps(self.events, segments, self.cap, self.d_max, self.empty_rows)
+        check_caps(self.events, segments, self.cap, self.d_max, self.rule.empty_rows)
         return segments
 
 
@@ -136,7 +133,9 @@ def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> Searc
         data=TrainingData(data.train, data.validation),
         settings=task.settings,
         workspace=replace(workspace, folder=folder, progress=False),
-        budget=segment_budget(task.cap, n_users, n_items, task.d_max, empty_rows=task.empty_rows),
+        budget=segment_budget(
+            task.cap, n_users, n_items, task.d_max, empty_rows=task.rule.empty_rows
+        ),
     )
 
 

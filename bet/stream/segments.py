@@ -16,9 +16,11 @@ REPLAY = 0.2  # of all older events
 
 
 @dataclass(frozen=True)
-class SegmentRule:
-    """Where segments end. ``new_entities``: whenever so many users and items that nobody has seen
-    before have appeared (SCALL); None: ``count`` segments of equally many events.
+class StreamSettings:
+    """Where segments end, and what their tables may be. ``new_entities``: a segment ends whenever
+    so many users and items that nobody has seen before have appeared (SCALL); None: there are
+    ``count`` segments of equally many events. ``replay``: the share of older events that is trained
+    on again. ``empty_rows``: rows may have no columns, where the backbone reads a graph.
 
     Raises BetError on numbers that cut nothing.
     """
@@ -26,6 +28,7 @@ class SegmentRule:
     count: int = 6
     new_entities: int | None = None
     replay: float = REPLAY
+    empty_rows: bool = False
 
     def __post_init__(self):
         for name, value in (("count", self.count), ("new_entities", self.new_entities)):
@@ -77,7 +80,7 @@ class SegmentData:
     unknown: int
 
 
-def cut(events: Events, rule: SegmentRule) -> list[Segment]:
+def cut(events: Events, rule: StreamSettings) -> list[Segment]:
     """The segments of ``events``, all of them in some segment; events of one time are not parted
     by a cut. A last segment that is less than half of the one before is joined to it.
 
@@ -96,7 +99,7 @@ def cut(events: Events, rule: SegmentRule) -> list[Segment]:
     return segments
 
 
-def _ends(events: Events, rule: SegmentRule) -> list[int]:
+def _ends(events: Events, rule: StreamSettings) -> list[int]:
     k = len(events)
     if rule.new_entities is None:
         wanted = [round(k * (i + 1) / rule.count) for i in range(rule.count)]
@@ -114,7 +117,7 @@ def _ends(events: Events, rule: SegmentRule) -> list[int]:
     return ends
 
 
-def segment_data(events: Events, segment: Segment, rule: SegmentRule, seed: int) -> SegmentData:
+def segment_data(events: Events, segment: Segment, rule: StreamSettings, seed: int) -> SegmentData:
     """The parts of ``segment``. An older event is replayed if its random number, drawn once from
     ``seed``, is below ``rule.replay``: the reservoir of a segment is part of the next one's.
     """

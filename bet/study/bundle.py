@@ -22,12 +22,12 @@ from bet.study.per_user import COLUMNS, check_columns, write_rows
 from bet.study.profiles import PROFILES
 from bet.study.record import (
     AnyPart,
-    Record,
     decode,
     encode,
     read_record_file,
     write_record,
 )
+from bet.study.stream_record import AnyRecord, record_type
 from bet.study.unreached import Unreached
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ class Bundle:
     """
 
     profile: str
-    records: tuple[Record, ...]
+    records: tuple[AnyRecord, ...]
     per_user: pd.DataFrame
     unreached: tuple[Unreached, ...] = ()
 
@@ -66,8 +66,8 @@ def load(profile: str, results: Path, folder: Path) -> Bundle:
 
 def read_results(profile: str, folder: Path) -> Bundle:
     """What the cells of ``profile`` left in ``folder``."""
-    paths = sorted(folder.glob("*.json"))
-    records = _of_profile(profile, [read_record_file(path) for path in paths])
+    paths, part = sorted(folder.glob("*.json")), record_type(PROFILES[profile].is_stream)
+    records = _of_profile(profile, [read_record_file(path, part) for path in paths])
     paths = sorted(folder.glob("*.unreached"))
     unreached = [decode(path.read_bytes(), Unreached, str(path)) for path in paths]
     frames = [_read_per_user(folder, record) for record in records]
@@ -77,7 +77,8 @@ def read_results(profile: str, folder: Path) -> Bundle:
 
 def read_bundle(profile: str, read: Reader) -> Bundle:
     """The records of a bundle whose files ``read`` gives; empty without one."""
-    records = _of_profile(profile, _lines(read(RECORDS), Record, RECORDS))
+    part = record_type(PROFILES[profile].is_stream)
+    records = _of_profile(profile, _lines(read(RECORDS), part, RECORDS))
     unreached = _lines(read(UNREACHED), Unreached, UNREACHED)
     content = read(PER_USER)
     if content is None and records:
@@ -116,7 +117,12 @@ def write(bundle: Bundle, folder: Path) -> None:
             temporary.write_text("".join(encode(line) + "\n" for line in lines))
     if not bundle.unreached:
         (folder / UNREACHED).unlink()
-    write_rows(bundle.per_user[["cell_id", *COLUMNS]], folder / PER_USER)
+    write_rows(bundle.per_user[["cell_id", *_columns(bundle.per_user)]], folder / PER_USER)
+
+
+def _columns(per_user: pd.DataFrame) -> list[str]:
+    """Those of a cell's file: of streams a user has a row in every segment."""
+    return [name for name in ("segment", *COLUMNS) if name in per_user]
 
 
 def restore(profile: str, folder: Path, results: Path) -> int:
@@ -137,7 +143,8 @@ def restore(profile: str, folder: Path, results: Path) -> int:
         path = results / f"{record.cell_id}.json"
         if path.is_file():
             continue
-        rows = committed.per_user.loc[committed.per_user["cell_id"] == record.cell_id, COLUMNS]
+        is_of_cell = committed.per_user["cell_id"] == record.cell_id
+        rows = committed.per_user.loc[is_of_cell, _columns(committed.per_user)]
         write_record(path, record, rows)
         for part in (path, path.with_name(record.per_user)):
             # One of them newer than another that depends on it would be run again.
@@ -159,7 +166,9 @@ def profile_keys(profile: str) -> dict[str, str]:
     return {cell.id: study.key(cell) for cell in study.cells}
 
 
-def _keep_runs(records: Sequence[Record], committed: Sequence[Record]) -> tuple[Record, ...]:
+def _keep_runs(
+    records: Sequence[AnyRecord], committed: Sequence[AnyRecord]
+) -> tuple[AnyRecord, ...]:
     runs = {record.cell_id: record for record in committed}
     merged = []
     for record in records:
@@ -180,7 +189,7 @@ def _without_commit(cell: Unreached) -> Unreached:
     return msgspec.structs.replace(cell, commit=None)
 
 
-def _of_profile(profile: str, records: Sequence[Record]) -> tuple[Record, ...]:
+def _of_profile(profile: str, records: Sequence[AnyRecord]) -> tuple[AnyRecord, ...]:
     """Those of cells that the profile has, in its order."""
     places = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
     known = [record for record in records if record.cell_id in places]
@@ -197,7 +206,7 @@ def _lines(content: bytes | None, part: type[AnyPart], name: str) -> list[AnyPar
     return [decode(line, part, f"{name}, line {i}") for i, line in enumerate(lines, 1)]
 
 
-def _read_per_user(folder: Path, record: Record) -> pd.DataFrame:
+def _read_per_user(folder: Path, record: AnyRecord) -> pd.DataFrame:
     path = folder / record.per_user
     if not path.is_file():
         raise BetError(

@@ -11,6 +11,7 @@ from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
 from bet.errors import BetError
 from bet.methods import METHODS, REFERENCES, UNBUDGETED
+from bet.stream import STREAM_METHODS, STREAMS
 
 # How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
@@ -21,7 +22,8 @@ LATER = ("init_seed", "search_seed")  # options that older keys do not name
 class Cell:
     """One run of one method.
 
-    ``dataset``: a known name or a file of your own; ``backbone``: "none" for a reference;
+    ``dataset``: a known name, of a stream for a streaming method, or a file of your own;
+    ``backbone``: "none" for a reference;
     ``budget``: what ``parse_budget`` reads, None or "none" for the full table; ``iterations``,
     ``actions``: None for the profile's T and m; ``seed``: of the split; ``init_seed``: of first
     weights and training triples, ``search_seed``: of what a search draws, None for the split's.
@@ -45,18 +47,31 @@ class Cell:
             object.__setattr__(self, "budget", None)
         for name, known in (
             ("backbone", (*BACKBONES, NO_BACKBONE)),
-            ("method", METHODS),
+            ("method", METHODS | STREAM_METHODS),
             ("protocol", ("clean", "merged")),
         ):
             if getattr(self, name) not in known:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
-        if self.dataset not in DATASETS and not Path(self.dataset).is_file():
+        named = STREAMS if self.is_stream else DATASETS
+        if self.dataset not in named and not Path(self.dataset).is_file():
             raise BetError(
-                f"unknown dataset {self.dataset!r}: no such file, and known are "
-                f"{', '.join(DATASETS)}"
+                f"unknown {'stream' if self.is_stream else 'dataset'} {self.dataset!r}: no such "
+                f"file, and known are {', '.join(named)}"
             )
+        if self.is_stream:
+            STREAM_METHODS[self.method].check(self.backbone, self.budget)
+        else:
+            self._check_method()
+        least_of = {"seed": 0, "init_seed": 0, "search_seed": 0, "iterations": 1, "actions": 1}
+        for name, least in least_of.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise BetError(f"{name} must be at least {least}, got {value}")
+
+    def _check_method(self) -> None:
+        """Raise BetError where backbone or budget are none for the method."""
         if (self.method in REFERENCES) != (self.backbone == NO_BACKBONE):
             raise BetError(
                 f"method {self.method!r} with backbone {self.backbone!r}: references "
@@ -72,11 +87,11 @@ class Cell:
                 f"{', '.join(without)} take 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
                 "budget, all others a budget"
             )
-        least_of = {"seed": 0, "init_seed": 0, "search_seed": 0, "iterations": 1, "actions": 1}
-        for name, least in least_of.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise BetError(f"{name} must be at least {least}, got {value}")
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the method sizes the tables of a stream."""
+        return self.method in STREAM_METHODS
 
     @property
     def selection_id(self) -> str:
@@ -88,7 +103,7 @@ class Cell:
     @property
     def counts_interactions(self) -> bool:
         """Whether the budget is of bytes to serve, and interactions are among them."""
-        if not bounds_serving(self.budget):
+        if self.is_stream or not bounds_serving(self.budget):
             return False
         served_as = METHODS[self.method].served_as
         reads_graph = BACKBONES[self.backbone].reads_graph and served_as != "vectors"
@@ -101,7 +116,8 @@ class Cell:
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():
             budget += "p"  # 80 parameters are not 80 %
-        dataset = self.dataset if self.dataset in DATASETS else _name_of(Path(self.dataset))
+        named = self.dataset in (STREAMS if self.is_stream else DATASETS)
+        dataset = self.dataset if named else _name_of(Path(self.dataset))
         parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
         if self.protocol == "merged":
             parts.append("merged")

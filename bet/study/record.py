@@ -281,20 +281,20 @@ def record_path(cell: Cell) -> Path:
 
 def read_record(cell: Cell) -> Record:
     """The finished cell's record; raises BetError when there is none or it is damaged."""
-    return read_record_file(record_path(cell))
+    return read_record_file(record_path(cell), Record)
 
 
-def read_record_file(path: Path) -> Record:
-    """The record in ``path``; raises BetError when there is none or it is damaged."""
+def read_record_file(path: Path, part: type[AnyPart]) -> AnyPart:
+    """The record in ``path``, a ``part``; raises BetError when there is none or it is damaged."""
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BetError(f"{path}: no readable record ({error}); run the cell") from error
-    return decode(text, Record, str(path))
+    return decode(text, part, str(path))
 
 
-def write_record(path: Path, record: Record, rows: pd.DataFrame) -> None:
+def write_record(path: Path, record: Part, rows: pd.DataFrame) -> None:
     """Write the per-user ``rows`` beside ``path``, then the record; both whole or not at all."""
-    write_rows(rows, path.with_name(record.per_user))
+    write_rows(rows, path.with_suffix(".parquet"))
     with atomic_path(path) as temporary:
         temporary.write_text(encode(record, indent=1) + "\n")
