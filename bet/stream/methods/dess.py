@@ -199,6 +199,7 @@ def fill(sizes: np.ndarray, values: np.ndarray, arms: np.ndarray, budget: Budget
     return sizes
 
 
+@torch.no_grad()
 def pair_rewards(context: SearchContext, model: Recommender) -> np.ndarray:
     """(n,) float64: of every entity with validation items, how often one is scored above a random
     item, less the mean of all pairs; NaN of others.
