@@ -71,15 +71,15 @@ class Change:
     """
 
     n_arms: int = 5
-    steps: int = 4_000
-    at: int = 2_000
+    steps: int = 2_000
+    at: int = 1_000
     noise: float = 0.1
     seed: int = 0
 
-    def weights(self, step: int) -> np.ndarray:
-        """Of every arm at ``step``: (K, 3)."""
-        theta = numpy_generator(self.seed, "arms").uniform(0, 1, (self.n_arms, 3))
-        return theta if step < self.at else np.roll(theta, 1, axis=0)
+    def weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of every arm before and after the change: (K, 3) each."""
+        before = numpy_generator(self.seed, "arms").uniform(-0.5, 0.5, (self.n_arms, 3))
+        return before, np.roll(before, 1, axis=0)
 
 
 def regret(bandit: DiscountedLinUcb, change: Change) -> np.ndarray:
@@ -89,9 +89,10 @@ def regret(bandit: DiscountedLinUcb, change: Change) -> np.ndarray:
     rng, missed = numpy_generator(change.seed, "contexts and noise"), np.zeros(change.steps)
     contexts = np.concatenate([np.ones((change.steps, 1)), rng.random((change.steps, 2))], axis=1)
     noise = change.noise * rng.standard_normal(change.steps)
+    before, after = change.weights()
     for step in range(change.steps):
         x = contexts[step : step + 1]
-        expected = (x @ change.weights(step).T)[0]  # (K,)
+        expected = (x @ (before if step < change.at else after).T)[0]  # (K,)
         arm = bandit.choose(x)
         missed[step] = expected.max() - expected[arm[0]]
         bandit.update(x, arm, expected[arm] + noise[step])
