@@ -149,7 +149,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 8 and {"cell.ipynb", "report.ipynb"} <= {
+    assert len(NOTEBOOKS) == 10 and {"cell.ipynb", "report.ipynb"} <= {
         path.name for path in NOTEBOOKS
     }
 

@@ -176,7 +176,7 @@ def test_streams_that_are_not_there_are_refused(tmp_path, monkeypatch):
         load_events("drfit")
     monkeypatch.setenv("BET_DATA", str(tmp_path))
     with pytest.raises(
-        BetError, match="no .BET_DATA/ml-latest-small/movielens.rda.*docs/streams.md"
+        BetError, match="no .BET_DATA/ml-latest-small/movielens.rda.*docs/own_data.md"
     ):
         load_events("ml-latest-small")
 

@@ -74,7 +74,7 @@ def latest_small(path: Path | None = None) -> Events:
     if path is None:
         raise BetError(
             f"{LATEST_SMALL}: no $BET_DATA/{LATEST_SMALL}/movielens.rda; it is in the R package "
-            "dslabs (Debian: r-cran-dslabs), docs/streams.md says how to get it"
+            "dslabs (Debian: r-cran-dslabs), docs/own_data.md says how to get it"
         )
     try:
         import rdata
