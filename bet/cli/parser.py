@@ -12,6 +12,7 @@ import bet
 from bet.cli.export import add_options as add_export_options
 from bet.cli.pack import add_options as add_pack_options
 from bet.cli.recommend import add_options as add_recommend_options
+from bet.cli.stream import add_options as add_stream_options
 from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
@@ -79,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     pack = command("pack", ("pack", "pack"), "put vectors that you have into a number of bytes")
     add_pack_options(pack)
     _add_file_options(pack)
+    about = "make files of a stream that stay within a number of bytes, one for each segment"
+    stream = command("stream", ("stream", "stream"), about)
+    add_stream_options(stream)
+    _add_seed(stream)
+    _add_machine(stream)
+    _add_file_options(stream)
     about = "write the vectors of a file for FAISS, numpy or torch"
     add_export_options(command("export", ("export", "export"), about))
     return parser
@@ -122,7 +129,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     _add_count(run, "--iterations", "search iterations")
     _add_count(run, "--actions", "actions sampled in every iteration")
-    _add_profile(run)
+    about = f"whose settings: {_PROFILE} (default: %(default)s)"
+    run.add_argument("--profile", default="default", help=about)
     _add_machine(run)
     run.add_argument(
         "--notebook",
@@ -182,20 +190,17 @@ def _add_table(table: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep your ids in the file, where they count (default: in a file beside it)",
     )
-    _add_fixed(table.add_argument_group("settings that are then not swept"))
-    _add_seed(table)
-    _add_machine(table)
-    _add_file_options(table)
-
-
-def _add_fixed(group: argparse._ArgumentGroup) -> None:
+    fixed = table.add_argument_group("settings that are then not swept")
     for name, kind, about in (
         ("epochs", int, "at most, sweeps of least squares"),
         ("learning-rate", float, "of steps along the gradient"),
         ("l2", float, "the weight of the regularization"),
         ("columns", int, "numbers per user and item, at most"),
     ):
-        group.add_argument(f"--{name}", type=kind, metavar="N", help=about)
+        fixed.add_argument(f"--{name}", type=kind, metavar="N", help=about)
+    _add_seed(table)
+    _add_machine(table)
+    _add_file_options(table)
 
 
 def _add_study(study: argparse.ArgumentParser) -> None:
@@ -234,12 +239,6 @@ def _add_study_name(parser: argparse.ArgumentParser) -> None:
         default="default",
         metavar="PROFILE",
         help=f"{_PROFILE} (default: %(default)s)",
-    )
-
-
-def _add_profile(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--profile", default="default", help=f"whose settings: {_PROFILE} (default: %(default)s)"
     )
 
 

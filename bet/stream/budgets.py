@@ -35,10 +35,16 @@ def segment_budget(
 
 
 def check_caps(
-    events: Events, segments: Sequence[Segment], cap: str | None, d_max: int, empty_rows: bool
+    events: Events,
+    segments: Sequence[Segment],
+    cap: str | None,
+    d_max: int,
+    *,
+    empty_rows: bool = False,
+    remedy: str = "",
 ) -> None:
     """Raise BetError, with the smallest cap that holds everybody in every segment, where ``cap``
-    does not.
+    does not. ``remedy``: what else could be done, for the message.
     """
     if cap is None:
         return
@@ -57,7 +63,6 @@ def check_caps(
         return
     if "smallest possible" not in str(refused):
         raise refused
-    remedy = "" if empty_rows else ", or allow empty rows where the backbone reads a graph"
     raise BetError(
         f"segment {failed}: {refused}; the smallest cap that holds all {len(segments)} segments is "
         f"{smallest:,} bytes{remedy}"

@@ -69,8 +69,10 @@ class StreamTask:
                 f"empty rows need a backbone that reads a graph; {self.settings.backbone} scores "
                 "nothing without a row: raise the cap or take lightgcn"
             )
-        segments = cut(self.events, self.rule)
-        check_caps(self.events, segments, self.cap, self.d_max, self.rule.empty_rows)
+        segments, empty = cut(self.events, self.rule), self.rule.empty_rows
+        may_be_empty = BACKBONES[self.settings.backbone].reads_graph and not empty
+        remedy = "; or allow empty rows (empty_rows = true)" if may_be_empty else ""
+        check_caps(self.events, segments, self.cap, self.d_max, empty_rows=empty, remedy=remedy)
         return segments
 
 
