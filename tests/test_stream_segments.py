@@ -21,8 +21,8 @@ from bet.stream import (
     recurring_users,
     segment_data,
 )
+from bet.stream.latest_small import latest_small
 from bet.stream.segments import Segment
-from bet.stream.sources import latest_small
 from bet.stream.synthetic import drift_of
 
 
@@ -176,17 +176,17 @@ def test_streams_that_are_not_there_are_refused(tmp_path, monkeypatch):
         load_events("drfit")
     monkeypatch.setenv("BET_DATA", str(tmp_path))
     with pytest.raises(
-        BetError, match="no .BET_DATA/ml-latest-small/movielens.rda.*docs/own_data.md"
+        BetError, match="no Rdata.rdx and Rdata.rdb in .BET_DATA/ml-latest-small/.*docs/own_data.md"
     ):
         load_events("ml-latest-small")
 
 
 def test_an_r_data_file_needs_rdata(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdata", None)
-    file = tmp_path / "movielens.rda"
-    file.write_bytes(b"RDX3")
-    with pytest.raises(BetError, match=r"pip install 'bet\[rdata\]'"):
-        latest_small(file)
+    for name in ("Rdata.rdx", "Rdata.rdb"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(BetError, match="pip install rdata"):
+        latest_small(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,14 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
 from bet.data.columns import Columns
 from bet.data.memory import check_memory
 from bet.data.readers import read_columns
 from bet.data.sources import find_source_file
 from bet.errors import BetError
-from bet.paths import data_dir
 from bet.stream.events import Events, arrange
+from bet.stream.latest_small import latest_small
 from bet.stream.synthetic import drifting
-
-LATEST_SMALL = "ml-latest-small"
-_COUNTS = (671, 9_066, 100_004)  # users, items, interactions
 
 
 def read_events(
@@ -62,48 +57,9 @@ def _movielens() -> Events:
     return read_events(find_source_file(name, "ml-100k.inter"), name=name)
 
 
-def latest_small(path: Path | None = None) -> Events:
-    """MovieLens-latest-small of 2016, out of the R data file of the package dslabs: ``path``, or
-    ``$BET_DATA/ml-latest-small/movielens.rda`` (or ``.RData``). Raises BetError where it, or the
-    package that reads it, is absent.
-    """
-    folder = data_dir()
-    if path is None and folder is not None:
-        found = [folder / LATEST_SMALL / f"movielens.{ending}" for ending in ("rda", "RData")]
-        path = next((file for file in found if file.is_file()), None)
-    if path is None:
-        raise BetError(
-            f"{LATEST_SMALL}: no $BET_DATA/{LATEST_SMALL}/movielens.rda; it is in the R package "
-            "dslabs (Debian: r-cran-dslabs), docs/own_data.md says how to get it"
-        )
-    try:
-        import rdata
-    except ImportError as error:
-        raise BetError(f"{path}: an R data file needs rdata: pip install 'bet[rdata]'") from error
-    try:
-        frame = rdata.read_rda(path)["movielens"]
-        columns = [pd.Series(frame[each]) for each in ("userId", "movieId", "timestamp")]
-    except Exception as error:  # a damaged file can raise almost anything
-        raise BetError(
-            f"{path}: not dslabs' data frame 'movielens' ({error}); get the file again"
-        ) from error
-    return arrange(LATEST_SMALL, *columns)
-
-
-def _checked_latest_small() -> Events:
-    events = latest_small()
-    counts = (len(events.user_ids), len(events.item_ids), len(events))
-    if counts != _COUNTS:
-        raise BetError(
-            f"{LATEST_SMALL}: {counts} users, items and interactions instead of {_COUNTS}; get "
-            "dslabs' movielens.rda again"
-        )
-    return events
-
-
 STREAMS: dict[str, Callable[[], Events]] = {
     "tiny-drift": partial(drifting, 150, 80, 6_000, name="tiny-drift"),
     "drift": partial(drifting, 600, 500, 60_000, name="drift"),
     "movielens-100k": _movielens,
-    LATEST_SMALL: _checked_latest_small,
+    "ml-latest-small": latest_small,
 }
