@@ -18,12 +18,12 @@ def segment_budget(
 
     Raises BetError, with the smallest file, where the cap does not hold everybody.
 
-    >>> segment_budget("2 kB", n_users=10, n_items=10, d_max=4).total  # 1,640 bytes for 410 numbers
-    410
+    >>> segment_budget("2 kB", n_users=10, n_items=10, d_max=4).total  # 1,672 bytes; 326 beside
+    418
     >>> segment_budget("300 B", n_users=10, n_items=10, d_max=4)
     Traceback (most recent call last):
     bet.errors.BetError: a budget of 300 bytes is below the smallest possible table file, \
-400 bytes; raise the budget
+406 bytes; raise the budget
     """
     n = n_users + n_items
     if cap is None:
