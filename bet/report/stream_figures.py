@@ -124,6 +124,6 @@ def regret_over_time(seeds: int = 5) -> Figure:
             curve = regret(DiscountedLinUcb(change.n_arms, 3, forget=forget), change)
             axes[0].plot(curve, color=f"C{i}", linewidth=1, label=label)
     axes[0].axvline(change.at, color="0.5", linestyle=":", label="the best arms change")
-    axes[0].set(xlabel="step", ylabel="regret", yscale="symlog")
+    axes[0].set(xlabel="step", ylabel="regret", yscale="log", ylim=(1, None))
     finish(figure, "what not forgetting costs", axes)
     return figure
