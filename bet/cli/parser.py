@@ -17,7 +17,7 @@ from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 _DATA = "a name that 'bet datasets' lists, or a file of your own"
-_PROFILE = "smoke, default, full, paper, converged, or a study file (study.toml)"
+_PROFILE = "smoke, default, full, paper, stream, ..., or a study file (study.toml)"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

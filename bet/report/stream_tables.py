@@ -1,6 +1,7 @@
 """Of a study of streams: the answers in sentences, and tables."""
 
 from itertools import chain
+from operator import attrgetter
 
 import pandas as pd
 
@@ -15,11 +16,9 @@ from bet.study.stream_record import StreamRecord
 def segments_of(record: StreamRecord) -> pd.DataFrame:
     """A row per segment of one run."""
     names = ("users", "items", "train", "test", "unknown", "limit_bytes", "bytes", "epochs")
-    rows = [
-        {name: getattr(part, name) for name in names} | {METRIC: part.metrics.ndcg_at_20}
-        for part in record.segments
-    ]
-    return pd.DataFrame(rows).rename_axis("segment").dropna(axis=1, how="all")
+    frame = pd.DataFrame(list(map(attrgetter(*names), record.segments)), columns=names)
+    frame[METRIC] = [part.metrics.ndcg_at_20 for part in record.segments]
+    return frame.rename_axis("segment").dropna(axis=1, how="all")
 
 
 def facts_of(record: StreamRecord) -> pd.DataFrame:

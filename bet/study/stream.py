@@ -158,9 +158,8 @@ def _segment_part(result: SegmentResult, wasted: float | None) -> SegmentPart:
 
 
 def _seconds(results: Sequence[SegmentResult], total: float) -> SegmentSeconds:
-    size, train, test = (
-        tuple(result.seconds[part] for result in results) for part in ("size", "train", "test")
-    )
+    frame = pd.DataFrame([result.seconds for result in results])
+    size, train, test = (tuple(frame[part].tolist()) for part in ("size", "train", "test"))
     return SegmentSeconds(total=total, size=size, train=train, test=test)
 
 
