@@ -18,7 +18,9 @@ from bet.study import job
 from bet.study.profiles import PROFILES
 from bet.study.record import Size
 
-COMMANDS = "datasets methods inspect run study report verify restore table pack export stream".split()
+COMMANDS = (
+    "datasets methods inspect run study report verify restore table pack export stream"
+).split()
 BET = [sys.executable, "-m", "bet"]
 
 

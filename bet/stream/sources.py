@@ -57,9 +57,11 @@ def _movielens() -> Events:
     return read_events(find_source_file(name, "ml-100k.inter"), name=name)
 
 
+PLANTED = {"tiny-drift": (150, 80, 6_000), "drift": (600, 500, 60_000)}
+"""Users, items and draws of the made-up streams, whose ``drift_of(items)`` is known."""
+
 STREAMS: dict[str, Callable[[], Events]] = {
-    "tiny-drift": partial(drifting, 150, 80, 6_000, name="tiny-drift"),
-    "drift": partial(drifting, 600, 500, 60_000, name="drift"),
+    **{name: partial(drifting, *counts, name=name) for name, counts in PLANTED.items()},
     "movielens-100k": _movielens,
     "ml-latest-small": latest_small,
 }

@@ -22,6 +22,7 @@ from bet.stream import (
     run_stream,
     segment_data,
 )
+from bet.stream.sources import PLANTED
 from bet.stream.synthetic import drift_of
 from bet.study import environment, record
 from bet.study.cell import Cell
@@ -40,7 +41,6 @@ from bet.study.stream_record import (
 from bet.study.summary import cell_names, metrics_of
 
 FOLLOWED = 4  # items that rise most, and as many that fall
-PLANTED = {"drift": 500, "tiny-drift": 80}  # items of streams whose drift is known
 
 
 def stream_task(cell: Cell, events: Events) -> StreamTask:
@@ -167,7 +167,8 @@ def _wasted(events: Events, result: SegmentResult, end: float) -> float | None:
     """Share of the items' columns that are of items nobody asks for at time ``end``."""
     if events.name not in PLANTED:
         return None
-    drift = drift_of(PLANTED[events.name])
+    _, n_items, _ = PLANTED[events.name]
+    drift = drift_of(n_items)
     is_alive = drift.is_alive(end)[events.item_ids[: result.n_items].astype(np.int64)]
     sizes = result.allocation.columns[result.n_users :].astype(np.int64)
     return float(sizes[~is_alive].sum() / max(sizes.sum(), 1))
