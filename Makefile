@@ -2,11 +2,13 @@
 #                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
-# make lab         open JupyterLab with the notebooks
+# make test-slurm  the smoke study on Slurm, which it starts on this machine (Debian, root; installs it)
+# make check-claims  the quick claims of docs/claims.md
+# make lab         open the first notebook in JupyterLab
 # make bench       the benchmark table
 # make lint        ruff and mypy
 # make clean       remove the environments, the caches and the results (not reports/)
-# make lock        for maintainers: renew requirements/lock.txt (needs uv)
+# make lock        for maintainers: renew the locks in requirements/ (needs uv)
 #
 # The first command creates .venv. Variables: PROFILE, JOBS (cells at once, default: all cores), PYTHON
 # (3.11 or 3.12), ACTIVE=1 (use the active conda or virtual environment instead of .venv), TORCH_INDEX
@@ -42,11 +44,11 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
 unexport PYTHONPATH
 
-.PHONY: help reproduce test test-spark lab bench lint clean lock
+.PHONY: help reproduce test test-spark test-slurm check-claims lab bench lint clean lock
 help:
 	@sed -n '/^SHELL/q; s/^#$$//p; s/^# //p' $(firstword $(MAKEFILE_LIST))
 
-$(VENV)/.stamp: $(LOCK) pyproject.toml
+$(VENV)/.stamp: $(LOCK) requirements/torch.txt requirements/torch_cpu.txt pyproject.toml
 	@$(PYTHON) -c 'import sys, ensurepip; assert sys.version_info[:2] in ((3, 11), (3, 12))' 2>/dev/null || \
 	  { echo "make: needs Python 3.11 (or 3.12) with venv: 'apt install python3.11-venv', or" \
 	  "PYTHON=/path/to/python3.11" >&2; exit 1; }
@@ -72,9 +74,18 @@ $(SPARK)/.stamp: requirements/spark.txt
 test-spark: $(READY) $(SPARK)/.stamp
 	@$(PY) workflow/spark/check.py --spark $(SPARK)/bin/python
 
-# With the usual backend, so that figures are shown; root is refused unless it says so.
+test-slurm: $(READY)
+	@$(PY) -m pip install -qq --require-hashes -r requirements/cluster.txt
+	@PATH="$(dir $(abspath $(PY))):$$PATH" $(PY) workflow/slurm/check.py
+
+check-claims: $(READY)
+	@$(PY) .ci/claims.py
+
+# With the usual backend, so that figures are shown; from here, so that links to docs/ open; root is
+# refused unless it says so.
 lab: $(READY)
-	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir notebooks \
+	env -u MPLBACKEND $(PY) -m jupyterlab --notebook-dir . \
+	  --LabApp.default_url=/lab/tree/notebooks/01_data.ipynb \
 	  $(if $(filter 0,$(shell id -u)),--allow-root)
 
 bench: $(READY)
@@ -92,4 +103,7 @@ COMPILE := uv pip compile --upgrade --universal --python-version 3.11 --generate
   --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -q
 lock:
 	$(COMPILE) requirements/base.in -o $(LOCK)
+	$(COMPILE) -c $(LOCK) requirements/torch.in -o requirements/torch.txt
+	$(COMPILE) requirements/audit.in -o requirements/audit.txt
 	$(COMPILE) -c $(LOCK) requirements/spark.in -o requirements/spark.txt
+	$(COMPILE) -c $(LOCK) requirements/cluster.in -o requirements/cluster.txt

@@ -10,7 +10,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     # Everything is imported in here, so that Ctrl-C is as quiet during imports as it is later.
     try:
-        from bet.cli.parser import run
+        from bet.cli.command import run
 
         return run(arguments)
     except KeyboardInterrupt:

@@ -1,28 +1,142 @@
 """Files appear whole or not at all, and two processes never build the same one at once."""
 
+import errno
 import fcntl
 import os
+import secrets
+import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bet.errors import BetError
 
+_PREFIX, _HELD = ".bet-", ".held"  # of a private folder; the file in it whose lock says "in use"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, what a file may have
+
 
 @contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is
-    removed.
+def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
+    """Yield a path in a private folder beside ``path``; on success the file written there is
+    brought to the disk and replaces ``path``, on any error it is removed.
+
+    ``size``: bytes that will be written, where that is known. Raises BetError if ``path`` is
+    anything but a regular file (links are not followed), or the disk is full.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The suffix stays last: some writers choose the format, or append one, by it.
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    check_replaceable(path)
+    with explaining_full_disk(path, size):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with private_folder(path.parent) as folder:
+            temporary = folder / path.name
+            yield temporary
+            _sync(temporary)
+            os.replace(temporary, path)
+        with suppress(OSError):  # some file systems cannot; the file is whole in any case
+            _sync(path.parent)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """``content`` becomes the file at ``path``, as ``atomic_path`` does it."""
+    with atomic_path(path, len(content)) as temporary:
+        temporary.write_bytes(content)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise BetError if a file written to ``path`` would replace a link, a device or a folder."""
     try:
-        yield temporary
-        os.replace(temporary, path)
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(mode):
+        what = "folder" if stat.S_ISDIR(mode) else "link" if stat.S_ISLNK(mode) else "device"
+        raise BetError(f"cannot write {path}: it is a {what}, not a regular file; name a file")
+
+
+@contextmanager
+def explaining_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
+    """Turn a full disk inside the block into a BetError that names ``path`` and the room it takes:
+    ``size`` bytes where that is known.
+    """
+    try:
+        yield
+    except BetError:
+        raise
+    except Exception as error:  # libraries in C raise their own
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if not full and os.strerror(errno.ENOSPC) not in str(error):
+            raise
+        nearest = next(folder for folder in path.absolute().parents if folder.is_dir())
+        free = shutil.disk_usage(nearest).free
+        more = f"{size:,}" if size else f"more than {free:,}"
+        raise BetError(
+            f"cannot write {path}: the disk or the quota is full; it needs {more} bytes, "
+            f"{free:,} are free in {nearest}; make room, then run the same command again"
+        ) from error
+
+
+@contextmanager
+def private_folder(parent: Path) -> Iterator[Path]:
+    """A folder in ``parent`` that only this process uses, with a name that nobody can foresee;
+    removed at the end, and after a kill by whoever makes the next one there.
+
+    The lock in it, not a number of a process, says that it is in use: nodes may share ``parent``.
+    """
+    _remove_abandoned(parent)
+    handle = None
+    while handle is None:
+        folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
+        folder.mkdir(mode=0o700)
+        with suppress(FileNotFoundError):  # taken for abandoned, while it was empty
+            handle = _locked_file(folder / _HELD, os.O_EXCL, wait=False)
+    try:
+        yield folder
     finally:
-        temporary.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(handle)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove private folders of processes that are dead."""
+    for entry in [entry for entry in os.scandir(parent) if entry.name.startswith(_PREFIX)]:
+        with suppress(OSError):  # another process removes it, or it is not ours
+            info = entry.stat(follow_symlinks=False)
+            if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.geteuid():
+                continue
+            held = Path(entry.path, _HELD)
+            if not held.exists():
+                os.rmdir(entry.path)  # killed between two steps, or just being made
+            elif (handle := _locked_file(held, wait=False)) is not None:
+                shutil.rmtree(entry.path, ignore_errors=True)
+                os.close(handle)
+
+
+def _locked_file(path: Path, flags: int = 0, *, wait: bool = True) -> int | None:
+    """Descriptor of the file ``path``, made if absent, with an exclusive lock on it; None if others
+    hold it and we do not ``wait``, or it was removed meanwhile. Links are not followed.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if os.path.samestat(os.fstat(handle), os.lstat(path)):
+            return handle
+    except (BlockingIOError, FileNotFoundError):
+        pass  # held, or removed
+    except BaseException:
+        os.close(handle)
+        raise
+    os.close(handle)
+    return None
+
+
+def _sync(path: Path) -> None:
+    """Bring a file or the entries of a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def check_writable(
@@ -54,6 +168,7 @@ def check_writable(
                 # A folder is read file by file, so none of them may appear or change.
                 if written == read or (read.is_dir() and written.is_relative_to(read)):
                     raise BetError(f"{source} holds {content}; write {what} somewhere else")
+            check_replaceable(target)
         with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
             temporary.touch()
             raise _Probed
@@ -72,12 +187,19 @@ class _Probed(Exception):
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock named after ``path``; released by the system even when the process is
-    killed.
+    killed. Yields False, without the lock, if others hold it and we do not ``wait``.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(path.name + ".lock"), "w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    handle = None
+    while handle is None:
+        handle = _locked_file(path.with_name(path.name + ".lock"), wait=wait)
+        if handle is None and not wait:
+            break
+    try:
+        yield handle is not None
+    finally:
+        if handle is not None:
+            os.close(handle)

@@ -3,15 +3,22 @@ that is kept for the next step.
 """
 
 import ctypes
+import os
+import re
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
-from bet.errors import BetError
+from bet.errors import BetError, check_between
+from bet.text import printable, quoted
 
+MOST_THREADS = 256
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of glibc's mallopt
 _KEEP = 2**31 - 1  # bytes
+PARENT = "BET_PARENT"  # number of the process whose end ends the one that is started
 
 
 @contextmanager
@@ -19,10 +26,10 @@ def fixed_threads(threads: int = 1) -> Iterator[None]:
     """``threads`` threads and no denormals: the same numbers however the cell is started, and no
     slow multiplications.
 
-    Sums are rounded differently with another number of threads. Raises BetError for fewer than one.
+    Sums are rounded differently with another number of threads. Raises BetError for fewer than one,
+    and for more than a process may start.
     """
-    if threads < 1:
-        raise BetError(f"threads must be at least 1, got {threads}")
+    check_between("threads", threads, 1, MOST_THREADS)
     keep_freed_memory()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -34,20 +41,41 @@ def fixed_threads(threads: int = 1) -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+def end_with_parent(seconds: float = 1.0) -> None:
+    """End this process within ``seconds`` of the end of the parent that the environment names; do
+    nothing where it names none.
+
+    Of a grid whoever is killed can stop nobody, so everybody looks at his parent: the system gives
+    the children of a dead process to another one at once.
+    """
+    parent = os.environ.pop(PARENT, None)  # children have another one
+    if parent is None:
+        return
+
+    def watch() -> None:
+        while os.getppid() == int(parent):
+            time.sleep(seconds)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="watch the parent", daemon=True).start()
+
+
 def resolve_device(device: str) -> str:
     """The torch device that ``device`` means here; raises BetError when it cannot be used."""
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        # Of an unknown name torch lists twenty that it could be.
-        is_known = device.split(":")[0] == "cuda"
-        reason = f" ({str(error).splitlines()[0]})" if is_known else ""
-        raise BetError(
-            f"device {device!r} cannot be used here{reason}; known are auto, cpu, cuda"
-        ) from error
-    return device
+    # Torch has others, which hold no numbers ("meta") or run none of ours.
+    reason = ""
+    if device == "cpu" or re.fullmatch(r"cuda(:[0-9]{1,2})?", device):
+        try:
+            torch.empty(1, device=device)
+        except (RuntimeError, AssertionError) as error:
+            reason = f" ({printable(str(error).splitlines()[0], 200)})"
+        else:
+            return device
+    raise BetError(
+        f"device {quoted(device)} cannot be used here{reason}; known are auto, cpu, cuda"
+    )
 
 
 def keep_freed_memory() -> bool:

@@ -82,13 +82,22 @@ def test_bet_alone_shows_the_help_and_a_version(capsys):
     ("arguments", "message"),
     [
         (["study", "smoke", "--cell", "x"], "profile 'smoke' has no cell 'x'"),
-        (["study", "smoke", "--jobs", "0"], "jobs must be at least 1, got 0"),
+        (["study", "smoke", "--jobs", "0"], "jobs must be from 1 to 1,024, got 0"),
         (["report", "x"], "no study 'x': known are converged, default, full, gowalla"),
         (["run", "--data", "tiny", "--method", "x"], "unknown method 'x'; known are full"),
-        (["run", "--data", "tiny", "--iterations", "-3"], "iterations must be at least 1, got -3"),
-        (["run", "--data", "tiny", "--iterations", "0"], "iterations must be at least 1, got 0"),
-        (["run", "--data", "tiny", "--actions", "0"], "actions must be at least 1, got 0"),
-        (["run", "--data", "tiny", "--seed", "-1"], "seed must be at least 0, got -1"),
+        (
+            ["run", "--data", "tiny", "--iterations", "-3"],
+            "iterations must be from 1 to 1,000,000, got -3",
+        ),
+        (
+            ["run", "--data", "tiny", "--iterations", "0"],
+            "iterations must be from 1 to 1,000,000, got 0",
+        ),
+        (["run", "--data", "tiny", "--actions", "0"], "actions must be from 1 to 1,000,000, got 0"),
+        (
+            ["run", "--data", "tiny", "--seed", "-1"],
+            "seed must be from 0 to 9,223,372,036,854,775,807, got -1",
+        ),
         (["restore", "smoke"], "no records in"),
     ],
 )

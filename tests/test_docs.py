@@ -5,6 +5,7 @@ import re
 import shlex
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from bet.__main__ import main
@@ -12,10 +13,11 @@ from bet.study.profiles import PROFILES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
 TEXT = {page: page.read_text(encoding="utf-8") for page in PAGES}
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 # What is shown as of today; the changelog also names what is gone.
 SHOWN = [text for page, text in TEXT.items() if page.name != "CHANGELOG.md"]
 CODE = r"^ {4}(.+)$|`([^`\n]+)`"  # a line of a block, or between backticks
@@ -27,8 +29,14 @@ def anchors(page):
         yield re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
+def prose(notebook):
+    """The text of its cells that are no code."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
 def links():
-    for page, text in TEXT.items():
+    for page, text in (TEXT | {path: prose(path) for path in NOTEBOOKS}).items():
         for target in re.findall(r"\]\(([^)\s]+)\)", text):
             yield pytest.param(page, target, id=f"{page.name}: {target}")
 

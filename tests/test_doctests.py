@@ -90,6 +90,7 @@ MODULES = (
     "bet.stream.methods.scall",
     "bet.stream.segments",
     "bet.stream.synthetic",
+    "bet.walkthrough.verdict",
 )
 
 

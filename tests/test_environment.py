@@ -2,6 +2,7 @@
 versions.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -77,7 +78,7 @@ def test_every_direct_dependency_is_locked_in_range(lock, direct):
         assert item.specifier.contains(lock[name]), name
 
 
-@pytest.mark.parametrize("name", ["lock", "spark"])
+@pytest.mark.parametrize("name", ["lock", "spark", "torch", "audit"])
 def test_lock_has_hashes_and_no_address(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     blocks = re.split(r"\n(?=\S)", text)
@@ -125,6 +126,79 @@ def test_light_core_is_light():
 )
 def test_running_environment_has_the_locked_versions(lock, direct):
     assert {name: version(name) for name in direct} == {name: lock[name] for name in direct}
+
+
+def test_torch_is_locked_with_the_versions_of_the_lock(lock, torch_version):
+    torch = requirements(ROOT / "requirements/torch.txt")
+    assert pinned(torch["torch"]) == torch_version
+    assert pinned(requirements(ROOT / "requirements/torch.in")["torch"]) == torch_version
+    cpu = requirements(ROOT / "requirements/torch_cpu.txt")
+    assert {name: pinned(item) for name, item in cpu.items()} == {"torch": f"{torch_version}+cpu"}
+    shared = set(torch) & set(lock)
+    assert {name: pinned(torch[name]) for name in shared} == {name: lock[name] for name in shared}
+
+
+# A new environment's interpreter, on $PLATFORM, whose pip finds $FOUND; it notes what it is told.
+STAND_IN = """\
+#!/usr/bin/env bash
+case "$*" in
+-c*) echo "$PLATFORM" ;;
+-*install*torch_cpu* | -*install*+cpu)
+    echo "$*" >> "$LOG"
+    if [ "$FOUND" = other ]; then echo "THESE PACKAGES DO NOT MATCH THE HASHES"; exit 1; fi
+    if [ "$FOUND" = none ]; then echo "ERROR: No matching distribution"; exit 1; fi ;;
+"- "*) echo "$2" ;;
+*) echo "$*" >> "$LOG" ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    ("platform", "found", "status", "torch_from", "said"),
+    [
+        ("cp311-linux-x86_64", "cpu", 0, ["-r requirements/torch_cpu.txt"], "checked by its hash"),
+        ("cp312-linux-x86_64", "cpu", 0, ["torch==2+cpu"], "has none for cp312-linux-x86_64"),
+        (
+            "cp311-linux-x86_64",
+            "other",
+            1,
+            ["-r requirements/torch_cpu.txt"],
+            "is not the CPU build",
+        ),
+        (
+            "cp311-linux-x86_64",
+            "none",
+            0,
+            ["-r requirements/torch_cpu.txt", "-r requirements/torch.txt"],
+            "since there is no CPU build: ERROR: No matching distribution",
+        ),
+    ],
+)
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has two builds of torch")
+def test_torch_is_checked_by_its_hash_or_it_is_said_why_not(
+    tmp_path, platform, found, status, torch_from, said
+):
+    (python := tmp_path / "python").write_text(STAND_IN)
+    python.chmod(0o755)
+    environment = {"PLATFORM": platform, "FOUND": found, "LOG": str(tmp_path / "log")}
+    run = subprocess.run(
+        [ROOT / "requirements" / "install.sh", python, "torch==2"],
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == status, run.stderr
+    assert said in run.stdout + run.stderr
+    lines = (tmp_path / "log").read_text().splitlines()
+    of_torch = [line for line in lines if "torch" in line]
+    assert all(line.endswith(end) for line, end in zip(of_torch, torch_from, strict=True))
+    for line in of_torch:
+        assert ("--require-hashes" in line) == ("-r " in line)
+    assert status or lines[-2:] == [
+        "-m pip install -qq --no-deps --no-build-isolation -e .",
+        "-m pip check",
+    ]
 
 
 def test_no_file_names_a_registry():

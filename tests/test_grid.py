@@ -1,164 +1,101 @@
-"""The grid itself, with a stand-in for the cells: failures are named and isolated, interrupted runs
-continue.
+"""The grid itself: whoever of it is killed, soon nothing of it runs; what failed is named and stops
+no other cell; the same command continues, and what is finished is not run again.
 """
 
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
+import msgspec
 import pytest
+from grids import CELLS, NOTEBOOK, PLAIN, Checkout
 
 from bet.__main__ import main
+from bet.study import bundle
 from bet.study.estimate import in_words, recorded_seconds, seconds_left
 from bet.study.grid import _only_grid_in
 from bet.study.profiles import PROFILES
+from bet.study.record import Record, read_record_file, write_record
+from bet.study.run import run_cell
 
 ROOT = Path(__file__).resolve().parent.parent
-CELLS = [cell.id for cell in PROFILES["smoke"].cells]
-# Two cells of one job and one of another are open; the others are finished before, as restored
-# records are.
-OPEN = (CELLS[0], CELLS[1], CELLS[-1])
-# Fails for the cell named in $BREAK, waits in the cell named in $HOLD, and counts its runs; like
-# the real one it runs the other cells of its job, too, and not those with a record.
-STAND_IN = """\
-#!/usr/bin/env bash
-set -eu
-profile=$1 status=0
-mkdir -p "$BET_RESULTS/$profile/logs"
-for cell in "${@:2}"; do
-    record="$BET_RESULTS/$profile/$cell.json"
-    if [[ $cell = --* ]] || { [ -e "$record" ] && ! grep -q old "$record"; }; then continue; fi
-    echo run >> "$BET_RESULTS/runs-$cell"
-    echo "start  $cell"
-    if [ "${HOLD:-}" = "$cell" ]; then sleep 600; fi
-    echo log > "$BET_RESULTS/$profile/logs/$cell.txt"
-    if [ "${BREAK:-}" = "$cell" ]; then echo "FAILED $cell"; status=1; continue; fi
-    echo '{}' > "$record"
-    echo rows > "$BET_RESULTS/$profile/$cell.parquet"
-    echo "done   $cell  1 s"
-done
-exit $status
-"""
 
 
 @pytest.fixture
 def checkout(tmp_path, monkeypatch):
-    """A folder that looks like a checkout, with its own results; the cells of profile smoke do
-    nothing in it, most are finished.
-    """
-    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
-    (tmp_path / "workflow" / "job.sh").write_text(STAND_IN)
-    (results := tmp_path / "results" / "smoke").mkdir(parents=True)
-    for cell in set(CELLS).difference(OPEN):
-        for suffix in ("parquet", "json"):
-            (results / f"{cell}.{suffix}").write_text("{}")
-    monkeypatch.chdir(tmp_path)
-    for name in ("BET_RESULTS", "BREAK", "HOLD"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
+    """A folder that looks like a checkout, with its own results; we are in it."""
+    made = Checkout.make(tmp_path / "checkout")
+    monkeypatch.chdir(made.folder)
+    monkeypatch.delenv("BET_RESULTS", raising=False)
+    return made
 
 
-def start(**environment):
-    command = [sys.executable, "-m", "bet", "study", "smoke", "--jobs", "2"]
-    return subprocess.Popen(
-        command,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        # Ctrl-C reaches the grid even where the tests run in the background, which ignores it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+def test_a_grid_survives_the_death_of_each_of_its_processes(checkout, monkeypatch, tmp_path):
+    """One history, since every start of the grid takes seconds."""
+    with checkout.hold(*CELLS), checkout.start() as grid:
+        roles = checkout.by_role(grid)
+        os.kill(roles["kernel"], signal.SIGKILL)
+        while f"FAILED {NOTEBOOK}" not in grid.stdout.readline():
+            assert grid.poll() is None, "the grid goes on without the cell"
+        os.kill(roles["cell"], signal.SIGKILL)
+        output = checkout.output(grid)
+    assert grid.returncode == 1 and "2 of 2 cells have no result" in output
+    for cell in CELLS:
+        assert f"FAILED {cell}  see results/pair/logs/{cell}.txt and .ipynb" in output
+        assert (checkout.results / "logs" / f"{cell}.txt").is_file()
 
+    with checkout.hold(PLAIN), checkout.start() as grid:
+        while f"done   {NOTEBOOK}" not in (line := grid.stdout.readline()):
+            assert grid.poll() is None, "the grid ended before the cell"
+        assert "s  (1 of 2 cells, about" in line
+        os.kill(checkout.by_role(grid)["snakemake"], signal.SIGTERM)
+        assert "1 of 2 cells have no result" in checkout.output(grid) and grid.returncode == 1
 
-def finish(process):
-    output, _ = process.communicate()
-    return process.returncode, output
+    for kill, status in ((signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)):
+        with checkout.hold(PLAIN), checkout.start() as grid:
+            os.kill(checkout.by_role(grid)["launcher"], kill)
+            assert checkout.output(grid).startswith("2 cells, 1 to run; starting\n")
+        assert grid.returncode == status and not checkout.record(PLAIN).exists()
 
-
-def stop_survivors(checkout):
-    """A cell that outlives a killed grid would write its record later."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            if int(folder.name) != os.getpid() and (folder / "cwd").resolve() == checkout:
-                os.kill(int(folder.name), signal.SIGKILL)
-        except OSError:  # it ended, or is not ours
-            pass
-
-
-def runs(checkout, cell):
-    file = checkout / "results" / f"runs-{cell}"
-    return len(file.read_text().split()) if file.exists() else 0
-
-
-def test_stopped_grid_continues_and_a_failed_cell_is_named_and_stops_no_other(checkout):
-    """One history, since every start of the grid takes seconds: killed, interrupted, with a failed
-    cell, whole.
-    """
-    for times, stop in enumerate((signal.SIGKILL, signal.SIGINT), 1):
-        process = start(HOLD=OPEN[-1])
-        try:
-            while runs(checkout, OPEN[-1]) < times:
-                assert process.poll() is None, "the cell did not start"
-                time.sleep(0.1)
-        finally:
-            os.killpg(process.pid, stop)
-        code, output = finish(process)
-        assert code != 0 and "cells finished" not in output
-        stop_survivors(checkout)
-    # Whether the other job had started when the first grids were stopped is a matter of luck.
-    earlier = {cell: runs(checkout, cell) for cell in CELLS}
-    assert earlier[OPEN[-1]] == 2
-    for cell in OPEN[:2]:
-        for suffix in ("parquet", "json"):
-            (checkout / "results" / "smoke" / f"{cell}.{suffix}").unlink(missing_ok=True)
-
-    code, output = finish(start(BREAK=CELLS[0]))
-    assert code == 1 and output.startswith(f"{len(CELLS)} cells, 3 to run; starting\n")
-    assert f"1 of {len(CELLS)} cells have no result" in output
-    assert f"FAILED {CELLS[0]}  see results/smoke/logs/{CELLS[0]}.txt" in output
-    assert f"done   {OPEN[1]}  1 s  (" in output and "steps" not in output
-    assert (checkout / "results" / "smoke" / "logs" / f"{CELLS[0]}.txt").read_text() == "log\n"
-    assert main(["study", "smoke", "--check"]) == 1
-
-    code, output = finish(start())
-    assert code == 0 and f"all {len(CELLS)} cells finished" in output
-    assert f"({len(CELLS)} of {len(CELLS)} cells)" in output
-    more = {cell: runs(checkout, cell) - earlier[cell] for cell in CELLS}
-    assert more == {**dict.fromkeys(CELLS, 0), **dict.fromkeys(OPEN, 1), CELLS[0]: 2}
-
-    # A record of other settings, as a restored one may be, is run again; the others are not.
-    (checkout / "results" / "smoke" / f"{OPEN[1]}.json").write_text('{"key": "old"}')
-    earlier = {cell: runs(checkout, cell) for cell in CELLS}
-    code, output = finish(start())
-    assert code == 0 and f"{len(CELLS)} cells, 1 to run" in output
-    more = {cell: runs(checkout, cell) - earlier[cell] for cell in CELLS}
-    assert more == {**dict.fromkeys(CELLS, 0), OPEN[1]: 1}
+    for name in ("RESULTS", "CACHE"):
+        monkeypatch.setenv(f"BET_{name}", str(tmp_path / name.lower()))
+    undisturbed = {cell.id: run_cell(cell) for cell in PROFILES["smoke"].cells if cell.id in CELLS}
+    # A record of other settings, as a restored one may be, is run again; the other one is not.
+    old = msgspec.structs.replace(undisturbed[PLAIN], key="0" * 16)
+    write_record(checkout.record(PLAIN), old, bundle.EMPTY)
+    before = checkout.record(NOTEBOOK).read_bytes()
+    with checkout.start() as grid:
+        output = checkout.output(grid)
+    assert grid.returncode == 0 and output.startswith("2 cells, 1 to run; starting\n"), output
+    assert "(2 of 2 cells)" in output and "all 2 cells finished" in output
+    assert "steps" not in output and checkout.record(NOTEBOOK).read_bytes() == before
+    assert not list(checkout.folder.rglob(".bet-*")), "what the dead left"
+    for cell, expected in undisturbed.items():
+        record = read_record_file(checkout.record(cell), Record)
+        assert record.per_user_digest == expected.per_user_digest
+        assert (record.metrics, record.search) == (expected.metrics, expected.search)
 
 
 def test_second_grid_in_the_same_folder_is_refused(checkout, capsys):
-    with _only_grid_in(checkout / "results"):
+    with _only_grid_in(checkout.folder / "results"):
         assert main(["study", "smoke"]) == 1
     assert "a grid runs in" in capsys.readouterr().err
 
 
 def test_outside_a_checkout_the_grid_is_refused(checkout, capsys):
-    shutil.rmtree(checkout / "workflow")
+    for name in ("workflow", "notebooks"):
+        shutil.rmtree(checkout.folder / name)
     assert main(["study", "smoke"]) == 1
     shown = capsys.readouterr()
     assert "inside a checkout" in shown.err and shown.out == ""
     assert main(["report", "smoke"]) == 1
     assert "report.ipynb: run it inside a checkout of the project" in capsys.readouterr().err
-    assert not (checkout / "reports").exists()
+    assert not (checkout.folder / "reports").exists()
 
 
 def test_a_workflow_that_cannot_start_is_an_error(checkout, capfd):
-    (checkout / "workflow" / "Snakefile").write_text("rule broken\n")
+    (checkout.folder / "workflow" / "Snakefile").write_text("rule broken\n")
     assert main(["study", "smoke"]) == 1
     assert "before any cell" in capfd.readouterr().err
 

@@ -211,7 +211,7 @@ def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
         unknown.users(["a"])
     with pytest.raises(BetError, match="row -1 does not exist: the table has rows 0"):
         unknown.rows([-1])
-    with pytest.raises(BetError, match="n_items must be at least 0"):
+    with pytest.raises(BetError, match="n_items must be from 0 to"):
         load(path, n_items=-1)
     assert (load(path, n_items=2).n_items, len(load(path, n_items=2))) == (2, 5)
     write_ids(path, (["a", "b", "c"], ["v", "w", "x", "y", "z"]))

@@ -14,7 +14,8 @@ from bet.errors import BetError
 from bet.packed import id_layout, layout_of, load, metadata_for, write_ids, write_packed
 from bet.packed import write_safetensors as write
 from bet.packed.bitstream import pack_stream
-from bet.packed.ids import _FILTERS, id_map, id_tensors, ids_path
+from bet.packed.id_side import _FILTERS
+from bet.packed.ids import id_map, id_tensors, ids_path
 
 NAMES = st.lists(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=6)

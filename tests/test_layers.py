@@ -11,7 +11,18 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
-    {"compiled", "errors", "files", "lazy_loops", "paths", "process", "progress", "seeds"},
+    {
+        "arrays",
+        "compiled",
+        "errors",
+        "files",
+        "lazy_loops",
+        "paths",
+        "process",
+        "progress",
+        "seeds",
+        "text",
+    },
     {"data"},
     {"actions"},
     {"predictor"},
@@ -149,7 +160,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 10 and {"cell.ipynb", "report.ipynb"} <= {
+    assert len(NOTEBOOKS) == 12 and {"cell.ipynb", "report.ipynb"} <= {
         path.name for path in NOTEBOOKS
     }
 

@@ -36,7 +36,7 @@ def test_what_is_read_is_not_overwritten_and_bad_places_are_refused(tmp_path, mo
     words = ["pack", "--users", str(users), "--items", str(items), "--budget", "2 kB"]
     for out, further, message in (
         (users, [], "u.npy holds the users' vectors; write the packed file somewhere else"),
-        (tmp_path / "link.npy", [], "u.npy holds the users' vectors"),
+        (tmp_path / "link.npy", [], "link.npy: it is a link, not a regular file"),
         (items / "part-0.parquet", [], "parts holds the items' vectors"),
         (items / "new", [], "parts holds the items' vectors"),
         (data, ["--data", str(data)], "data.csv holds interactions"),

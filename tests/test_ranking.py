@@ -3,6 +3,7 @@ formula.
 """
 
 import logging
+from functools import partial
 
 import numpy as np
 import pytest
@@ -130,7 +131,8 @@ def test_both_ways_to_the_hinge_equal_the_formula(n_users, n_items, hidden, seed
         for shape in ((n_users, hidden), (n_items, hidden), (hidden,))
     )
     by_formula = (torch.relu(x[:, None] + y[None]) * a).sum(2)
-    for way in (ncf_ranking.by_distances, ncf_ranking.compiled):
+    small = partial(ncf_ranking.in_blocks, size=2 * y.numel())  # a block of two rows
+    for way in (ncf_ranking.by_distances, ncf_ranking.compiled, small, ncf_ranking.in_blocks):
         torch.testing.assert_close(way(y, a)(x), by_formula, rtol=1e-4, atol=1e-4)
     one_sign = (torch.relu(x[:, None] + y[None]) * a.abs()).sum(2)
     torch.testing.assert_close(

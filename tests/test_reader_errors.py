@@ -41,7 +41,7 @@ BAD = {
         {"timestamp": "when"},
         "no column 'when'.*user, item, rating, timestamp",
     ),
-    "null.csv": ("user,item\nnull,2\n", {}, "line 2: column 'user' is missing"),
+    "missing.csv": ("user,item\n,2\n", {}, "line 2: column 'user' is missing"),
     "inner_blank.csv": ("user,item\n1,2\n\n1,3\n", {}, "line 3: 1 fields, the header has 2"),
     "quoted_line.csv": (
         'user,item,note\n"a\nb",1,x\n"c",2\n',
@@ -53,7 +53,7 @@ BAD = {
     "twice.inter": (
         "user_id:token\tuser_id:float\titem_id:token\n1\t2\t3\n",
         {},
-        "Duplicate names",
+        "two columns are called 'user_id'; rename the one that is not the user",
     ),
     "negative_core.csv": (HEAD + "1,2,3,4\n", {"k_core": -1}, "must not be negative, got -1"),
     "truncated.csv": (HEAD + "1,2,3,4\n1,3,", {}, "line 3: 3 fields, the header has 4"),

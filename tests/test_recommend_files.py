@@ -132,8 +132,8 @@ LIES = {
     "no layers": ("ngcf", {}, {"table", "interactions"}, "layers must be a finite number"),
     "no weights": ("ngcf", {"layers": 1}, {"table", "interactions"}, "no weights 'bias'"),
     "no graph": ("lightgcn", {"layers": 1}, {"table"}, "it has no interactions"),
-    "negative": ("ials", {"l2": -1.0}, {"table"}, "l2 = -1.0 in the file"),
-    "spelled": ("ials", {"exponent": "half"}, {"table"}, "exponent = 'half' in the file"),
+    "negative": ("ials", {"l2": -1.0}, {"table"}, "l2 = -1.0 is no number"),
+    "spelled": ("ials", {"exponent": "half"}, {"table"}, "exponent = 'half' is no number"),
 }
 
 
@@ -166,9 +166,7 @@ def test_neighbors_that_do_not_exist_are_refused(tmp_path, neighbor):
         "neighbors": np.full((4, 1), neighbor, dtype=np.uint8),
         "weights": np.ones((4, 1), dtype=np.float16),
     }
-    write_recommender(
-        tmp_path / "r", "item-knn", {}, interactions=LISTS, weights=weights, **SIDES
-    )
+    write_recommender(tmp_path / "r", "item-knn", {}, interactions=LISTS, weights=weights, **SIDES)
     if neighbor == 4:
         with pytest.raises(BetError, match="a neighbor is none of the 4 items"):
             bet.load(tmp_path / "r")

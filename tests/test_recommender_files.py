@@ -32,12 +32,13 @@ from bet.packed import (
     write_packed,
     write_recommender,
 )
+from bet.packed.recommender import MOST_FACT
 
 FACTS = st.dictionaries(
     st.from_regex(r"[a-bd-z][a-z0-9_]{0,9}", fullmatch=True).filter(
         lambda name: name not in ("backbone", "users", "items", "version")
     ),
-    st.integers()
+    st.integers(-MOST_FACT, MOST_FACT)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.from_regex(r"[A-Za-z][A-Za-z0-9_.+-]{0,9}", fullmatch=True),
     max_size=4,

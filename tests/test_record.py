@@ -9,7 +9,8 @@ from made_up import cells_of
 
 from bet.errors import BetError
 from bet.study import columns
-from bet.study.record import Part, Record, decode, encode
+from bet.study.part import Part, decode, encode
+from bet.study.record import Record
 
 
 @pytest.mark.parametrize(

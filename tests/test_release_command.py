@@ -131,7 +131,8 @@ def test_the_command_from_a_file_to_recommendations(tmp_path, capsys):
         [*command, *options, "--budget", "25.6 B/entity to serve"], capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    said = run.stderr.splitlines()
+    read, *said = run.stderr.splitlines()
+    assert read == f"{data}: 120 users, 90 items, {len(users):,} interactions; none dropped"
     assert said[0].startswith("Interactions(ratings: 120 users x 90 items")
     assert "5,376 bytes to serve: about 1 minute, at most 10 (--minutes)" in said[0]
     assert any(line.startswith("popularity: quality") for line in said)
@@ -208,7 +209,7 @@ def test_bad_places_are_refused_before_any_work(tmp_path, monkeypatch, capsys):
     for folder in (".", "/", ""):
         with pytest.raises(BetError, match="it is a folder; name a file"):
             build_table(planted(), 4_000, Path(folder))
-    for out in (tmp_path / ("x" * 250), data / "table"):
+    for out in (tmp_path / ("x" * 251), data / "table"):
         with pytest.raises(BetError, match="cannot write the table"):
             build_table(planted(), 4_000, out)
     with pytest.raises(BetError, match="below the smallest"):

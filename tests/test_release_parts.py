@@ -221,7 +221,7 @@ def test_what_the_caller_fixed_is_not_swept(tmp_path):
     for limit in (2_000, 2_001, 2_003, 2_007):  # a number of many digits takes them from the rows
         release = build_table(planted(), limit, tmp_path / "t", fixed=odd)
         assert (tmp_path / "t").stat().st_size <= release.chosen.n_bytes <= limit
-    with pytest.raises(BetError, match="columns must be at most"):
+    with pytest.raises(BetError, match="columns must be from 1 to 32,767"):
         Fixed(columns=10**6)
 
 

@@ -174,3 +174,15 @@ def test_training_had_not_converged():
 def test_finished_cells_are_counted():
     records = (ROOT / "reports/paper/records.jsonl").read_text(encoding="utf-8").splitlines()
     assert f"{len(records)} have run" in RESULTS
+
+
+def test_what_is_said_of_searched_bytes_on_gowalla_holds():
+    data = read("paper", "paired")
+    data = data[(data["method"] == "bet-plus-bytes") & (data["dataset"] == "gowalla")]
+    equal = data[data["kind"] == "equal rows"]
+    assert len(equal) == 8 and (equal["low"] > 0).all() and (equal["p_holm"] < SIGNIFICANT).all()
+    text = section(RESULTS, "Gowalla: the same bytes to serve")
+    smallest, largest = (printed(pick(equal["difference"])) for pick in (min, max))
+    assert f"by {smallest} to {largest}" in text
+    blends = data[data["opponent"] == "blend"]
+    assert len(blends) == 4 and (blends["high"] < 0).all()

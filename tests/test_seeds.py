@@ -121,7 +121,7 @@ def test_seeds_are_parts_of_ids_and_keys_where_they_are_given():
     assert len({key(each) for each in cells}) == len({each.id for each in cells}) == 4
     assert not {"init_seed", "search_seed"} & set(cell.in_old_spelling())
     for name in ("init_seed", "search_seed"):
-        with pytest.raises(BetError, match=f"{name} must be at least 0, got -1"):
+        with pytest.raises(BetError, match=f"{name} must be from 0 to .*, got -1"):
             replace(cell, **{name: -1})
 
 

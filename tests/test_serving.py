@@ -15,7 +15,8 @@ from bet.methods import IN_BYTES
 from bet.report import byte_tables, figures
 from bet.report.findings import what_serves_best, which_table_is_best
 from bet.study.cell import Cell
-from bet.study.record import Record, decode, encode
+from bet.study.part import decode, encode
+from bet.study.record import Record
 from bet.study.run import run_cell
 from bet.tables import PrunedTable
 

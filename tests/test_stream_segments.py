@@ -163,7 +163,7 @@ def test_files_of_your_own_have_a_column_of_times(tmp_path):
     assert events.user_ids.tolist() == ["bob", "ann"] and events.item_ids.tolist() == ["cup", "tea"]
     noon = datetime.datetime(2024, 3, 1, 12, tzinfo=datetime.UTC).timestamp()
     assert events.times[0] == noon
-    with pytest.raises(BetError, match="no column 'timestamp'.*--timestamp-column"):
+    with pytest.raises(BetError, match="no column 'timestamp'.*say which one holds the timestamp"):
         read_events(file)
     parquet = tmp_path / "events.parquet"
     frame = pd.read_csv(file).assign(timestamp=lambda f: pd.to_datetime(f["when"], format="mixed"))
@@ -192,8 +192,8 @@ def test_an_r_data_file_needs_rdata(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"count": 0}, "count of segments must be at least 1, got 0"),
-        ({"new_entities": 0}, "new_entities of segments must be at least 1"),
+        ({"count": 0}, "count of segments must be from 1 to 1,000,000, got 0"),
+        ({"new_entities": 0}, "new_entities of segments must be from 1 to"),
         ({"replay": 1.5}, "got 1.5"),
     ],
 )

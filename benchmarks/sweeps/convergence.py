@@ -23,7 +23,7 @@ from bet.data import load_dataset, split_interactions
 from bet.errors import BetError
 from bet.files import atomic_path
 from bet.paths import cache_dir
-from bet.process import fixed_threads
+from bet.process import fixed_threads, resolve_device
 from bet.report.style import use_style
 from bet.search import (
     RunSettings,
@@ -78,14 +78,16 @@ def finished(out: Path) -> list[Trial]:
     return [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
 
 
-def run_trial(what: Trial, d_max: int, als: AlsSettings, settings: TrainSettings) -> Trial:
+def run_trial(
+    what: Trial, d_max: int, als: AlsSettings, settings: TrainSettings, device: str = "cpu"
+) -> Trial:
     """Train a uniform table; ``what`` with its curve. ``als``: of the factors it starts from."""
     split = split_interactions(load_dataset(what["dataset"]), seed=0)
     n, columns = sum(split.train.shape), what["columns"]
     context = SearchContext(
         data=TrainingData(split.train, split.validation),
         settings=RunSettings(what["backbone"], settings, SearchSettings(), als=als),
-        workspace=Workspace(cache_dir(), cache_dir() / "convergence", progress=True),
+        workspace=Workspace(cache_dir(), cache_dir() / "convergence", device, progress=True),
         budget=Budget(n * columns, n, d_max, copies=BACKBONES[what["backbone"]].copies),
     )
     name = f"{what['dataset']}-{what['backbone']}-{columns}-{context.key}"
@@ -97,7 +99,9 @@ def run_trial(what: Trial, d_max: int, als: AlsSettings, settings: TrainSettings
 
 def label(trial: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     """What of a trial's settings is not as in ``base``, in words like "start=ials"."""
-    words = [f"{k}={v}" for k, v in trial["settings"].items() if base.get(k) != v]
+    defaults = asdict(TrainSettings())  # which a line leaves out where they were added later
+    known, usual = defaults | trial["settings"], defaults | dict(base)
+    words = [f"{name}={value}" for name, value in known.items() if usual[name] != value]
     return " ".join(words) or "as the profile"
 
 
@@ -160,6 +164,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--backbone", choices=trained, default="lightgcn")
     parser.add_argument("--columns", type=int, nargs="*", default=list(COLUMNS))
     parser.add_argument("--set", nargs="*", default=[], metavar="NAME=VALUE", help="other settings")
+    parser.add_argument("--device", default="cpu", help="of torch, or auto")
     parser.add_argument("--out", type=Path, required=True, help="a file of JSON lines")
     parser.add_argument("--figure", type=Path, help="of them, as a PNG")
     options = parser.parse_args(arguments)
@@ -174,7 +179,13 @@ def main(arguments: list[str] | None = None) -> None:
         if what in [{name: trial[name] for name in what} for trial in known]:
             continue
         with fixed_threads():
-            trial = run_trial(what, profile.columns(options.backbone), als, settings)
+            trial = run_trial(
+                what,
+                profile.columns(options.backbone),
+                als,
+                settings,
+                resolve_device(options.device),
+            )
         with options.out.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(trial) + "\n")
         known.append(trial)

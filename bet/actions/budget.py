@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from bet.errors import BetError
+from bet.text import quoted
 
 UNITS = {
     "B": 1,
@@ -18,6 +19,7 @@ UNITS = {
 }
 # Units are read in whatever case they are written.
 _FACTORS = {unit.lower(): factor for unit, factor in UNITS.items()}
+MOST_TEXT = 100  # characters of a budget
 PER_ENTITY = "/entity"  # after a unit of bytes
 TO_SERVE = " to serve"  # after bytes: of all that a server needs
 
@@ -171,13 +173,15 @@ def _read(text: str | int | float) -> tuple[Fraction, str]:
     unit = match[2].lower() if match else ""
     if (
         isinstance(text, bool)
+        or len(stated) > MOST_TEXT
         or not match
         or unit.removesuffix(PER_ENTITY) not in {"", "%", *_FACTORS}
         or unit == PER_ENTITY
         or (to_serve and unit in ("", "%"))
     ):
         raise BetError(
-            f"cannot read the budget {text!r}; give a sparsity ('0.9'), parameters ('850068') or "
-            f"bytes ('1.8 MB', '25.6 B/entity', '1.8 MB to serve'; units: {', '.join(UNITS)})"
+            f"cannot read the budget {quoted(text)}; give a sparsity ('0.9'), parameters "
+            "('850068') or bytes ('1.8 MB', '25.6 B/entity', '1.8 MB to serve'; units: "
+            f"{', '.join(UNITS)})"
         )
     return Fraction(match[1].replace(",", "").replace("_", "")), unit

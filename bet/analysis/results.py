@@ -8,6 +8,7 @@ import pandas as pd
 from bet.actions import PER_ENTITY, bounds_serving
 from bet.backbones import NO_BACKBONE
 from bet.study.bundle import Bundle
+from bet.study.cell import file_name_of
 from bet.study.columns import columns, scalars
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
@@ -122,8 +123,9 @@ class Results:
         """Those with a finished cell, or all while there is none."""
         cells = self._usual
         pairs = list(dict.fromkeys(zip(cells["dataset"], cells["protocol"], strict=True)))
-        suffix = "_{}_{}" if len(pairs) > 1 else ""
-        groups = [Group(*pair, suffix.format(*pair)) for pair in pairs]
+        parts = [f"_{file_name_of(dataset)}_{protocol}" for dataset, protocol in pairs]
+        suffixes = parts if len(pairs) > 1 else [""] * len(pairs)
+        groups = [Group(*pair, suffix) for pair, suffix in zip(pairs, suffixes, strict=True)]
         return [group for group in groups if len(group.of(self.by_bytes))] or groups
 
     @property

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bet.errors import BetError
 from bet.study.bundle import Bundle, git_reader, profile_keys, read_bundle, read_results, reader
+from bet.study.per_user import columns_of
 from bet.study.stream_record import AnyRecord
 
 TOLERANCE = 1e-9  # relative, of numbers that are not whole
@@ -136,7 +137,8 @@ def _changed(
     theirs, mine = (dict(_leaves(msgspec.to_builtins(record))) for record in (committed, here))
     for field in dict.fromkeys([*theirs, *mine]):
         old, new = theirs.get(field), mine.get(field)
-        if old != new and not field.startswith("run."):
+        compared = not field.startswith("run.") and field != "per_user_digest"  # but the rows
+        if old != new and compared:
             yield Difference(committed.cell_id, field, old, new, _relative_difference(old, new))
     if old_hits is None or new_hits is None or not old_hits.equals(new_hits):
         old, new = (
@@ -165,9 +167,9 @@ def _relative_difference(old: Any, new: Any) -> float | None:
 
 
 def _hits(bundle: Bundle) -> dict[str, pd.DataFrame]:
-    """Positives and hits of every user by cell."""
+    """Positives and hits of every user, and in which segment of a stream, by cell."""
     by_cell = bundle.per_user.groupby("cell_id", observed=True)
-    return {str(name): rows.set_index("user")[["positives", "hits"]] for name, rows in by_cell}
+    return {str(name): rows[columns_of(rows)].set_index("user") for name, rows in by_cell}
 
 
 def _reason(committed: AnyRecord, here: AnyRecord, key: str) -> str:

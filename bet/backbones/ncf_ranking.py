@@ -1,8 +1,9 @@
 """sum_h a_h relu(x_uh + y_vh) for all pairs of rows: the MLP branch of NCF's full ranking, without
 a (b, |V|, H) array.
 
-Two ways to the same numbers up to rounding: a compiled loop on CPUs where numba is installed, else
-torch's L1 distances, which are several times slower on a CPU (benchmarks/README.md).
+Three ways to the same numbers up to rounding: a compiled loop on CPUs where numba is installed,
+torch's L1 distances where it is not, which are several times slower (benchmarks/README.md), and
+blocks of the whole sum on GPUs, where those distances take a thread block for each pair.
 """
 
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from torch import Tensor
 
 PairScorer = Callable[[Tensor], Tensor]
 """(b, H) float32 -> (b, |V|) float32."""
+BLOCK = 2**28  # hidden units of pairs on a GPU at a time: 1 GiB
 
 
 def pairwise_relu_sum(y: Tensor, a: Tensor) -> PairScorer:
@@ -26,7 +28,20 @@ def pairwise_relu_sum(y: Tensor, a: Tensor) -> PairScorer:
     >>> scores(torch.tensor([[1.0, 0.0]])).tolist()  # relu(2) + 10 relu(-1), relu(1) + 10 relu(2)
     [[2.0, 21.0]]
     """
-    return by_distances(y, a) if y.is_cuda or find_spec("numba") is None else compiled(y, a)
+    if y.is_cuda:
+        return in_blocks(y, a)
+    return by_distances(y, a) if find_spec("numba") is None else compiled(y, a)
+
+
+def in_blocks(y: Tensor, a: Tensor, size: int = BLOCK) -> PairScorer:
+    """The sum as it is written, ``size`` hidden units of pairs (at least a row of x) at a time."""
+    rows = max(1, size // y.numel())
+
+    def scores(x: Tensor) -> Tensor:
+        blocks = [(block[:, None] + y).relu_() @ a for block in x.split(rows)]  # (rows, |V|) each
+        return torch.cat(blocks)
+
+    return scores
 
 
 def by_distances(y: Tensor, a: Tensor) -> PairScorer:

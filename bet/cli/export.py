@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from bet.text import show
+
 FORMS = ("faiss", "faiss-sq8", "faiss-sq4", "npy", "npy16", "torch")
 
 
@@ -28,4 +30,4 @@ def export(options: argparse.Namespace) -> None:
     from bet.export import export as export_file
 
     folder = options.out or options.file.with_name(f"{options.file.stem}-{options.to}")
-    print(*export_file(options.file, options.to, folder), sep="\n")
+    show(*export_file(options.file, options.to, folder))

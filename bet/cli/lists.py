@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Iterable
 
 from bet.paths import cache_dir, data_dir
+from bet.text import show
 
 
 def datasets(options: argparse.Namespace) -> None:
@@ -47,7 +48,7 @@ def inspect(options: argparse.Namespace) -> None:
     """What the file holds, and what every byte of it is for."""
     from bet import packed
 
-    print(packed.inspect(options.file))
+    show(packed.inspect(options.file))
 
 
 def _print_columns(lines: list[tuple[str, ...]]) -> None:

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bet.text import show
+
 if TYPE_CHECKING:
     from bet.data import Interactions
     from bet.pack import Packed
@@ -92,11 +94,11 @@ def pack(options: argparse.Namespace) -> None:
             progress=True,
         ),
     )
-    print(f"{options.out}: {packed.report.total:,} bytes of at most {packed.limit:,}")
-    print(f"{users.n + items.n:,} vectors, {packed.plan.text}", costs_text(packed.costs), sep="\n")
+    show(f"{options.out}: {packed.report.total:,} bytes of at most {packed.limit:,}")
+    show(f"{users.n + items.n:,} vectors, {packed.plan.text}", costs_text(packed.costs))
     if options.with_seen:
-        print("the file holds the users' histories: give it to nobody who may not see them")
-    print(*_load_lines(packed, options.with_seen), sep="\n")
+        show("the file holds the users' histories: give it to nobody who may not see them")
+    show(*_load_lines(packed, options.with_seen))
 
 
 def _interactions(options: argparse.Namespace, data: str | None) -> "Interactions | None":

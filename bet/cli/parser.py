@@ -1,11 +1,8 @@
 """Options of every command. Nothing heavy is imported before a command runs."""
 
 import argparse
-import importlib
-import logging
 import os
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import bet
@@ -13,41 +10,14 @@ from bet.cli.export import add_options as add_export_options
 from bet.cli.pack import add_options as add_pack_options
 from bet.cli.recommend import add_options as add_recommend_options
 from bet.cli.stream import add_options as add_stream_options
-from bet.errors import BetError
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 _DATA = "a name that 'bet datasets' lists, or a file of your own"
 _PROFILE = "smoke, default, full, paper, stream, ..., or a study file (study.toml)"
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
-    """Parse ``arguments`` (None: those of the process), run the command, return its exit status."""
-    parser = _parser()
-    options, further = parser.parse_known_args(arguments)
-    if further and options.command != "study":
-        options.parser.error(f"unrecognized arguments: {' '.join(further)}")
-    if options.command is None:
-        parser.exit(2, parser.format_help())
-    options.further = further
-    logging.basicConfig(format="%(message)s")
-    logging.getLogger("bet").setLevel(logging.INFO)  # not of others, who tell more than we ask for
-    try:
-        module, name = options.run
-        return getattr(importlib.import_module(f"bet.cli.{module}"), name)(options) or 0
-    except BetError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except BrokenPipeError:  # `bet study full --list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    except OSError as error:
-        print(
-            f"error: {error}; check the disk and the folder's permissions, then run the same "
-            "command again",
-            file=sys.stderr,
-        )
-    return 1
-
-
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of all commands; ``options.run`` names the module and the function to call."""
     parser = argparse.ArgumentParser(
         prog="bet",
         description="Embedding tables of recommenders under a budget. 'bet COMMAND --help' "

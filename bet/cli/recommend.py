@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bet.text import printable
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -72,11 +74,6 @@ def _print_lists(
 ) -> None:
     """Columns are apart by tabs, so that other programs can read them."""
     for name, items, values in zip(names, lists, scores, strict=True):
-        start = [] if name is None else [_printable(str(name))]
+        start = [] if name is None else [printable(name)]
         for place, (item, value) in enumerate(zip(items, values, strict=False), start=1):
-            print(*start, place, _printable(item), f"{value:.6g}", sep="\t")
-
-
-def _printable(text: str) -> str:
-    """``text`` with escapes for what would move a terminal's cursor, or look like a column."""
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
+            print(*start, place, printable(item), f"{value:.6g}", sep="\t")

@@ -12,6 +12,7 @@ from bet.packed import RecommenderFile, load
 from bet.study.cell import Cell
 from bet.study.job import run_and_describe
 from bet.study.profiles import use_profile
+from bet.text import show
 
 
 def run(options: argparse.Namespace) -> None:
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> None:
             with_seen=options.with_seen,
         )
         if options.out is not None:
-            print(_file_line(options.out))
+            show(_file_line(options.out))
         return
     if options.data not in DATASETS:
         raise BetError("--notebook runs named datasets only; leave it out for a file of your own")

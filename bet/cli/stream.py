@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bet.errors import BetError
+from bet.text import quoted, show
 
 if TYPE_CHECKING:
     from bet.stream import Events
@@ -50,12 +51,14 @@ def stream(options: argparse.Namespace) -> None:
 
     capped = [name for name, method in STREAM_METHODS.items() if method.capped]
     if options.method not in capped:
-        raise BetError(f"no method {options.method!r} with a cap; known are {', '.join(capped)}")
+        raise BetError(
+            f"no method {quoted(options.method)} with a cap; known are {', '.join(capped)}"
+        )
     cap = None if PER_ENTITY in options.budget else parse_bytes(options.budget, 1)
     if cap is None:
         raise BetError(
-            f"a table that must not grow has a cap in bytes, got {options.budget!r}; for example "
-            "'2 MB'"
+            f"a table that must not grow has a cap in bytes, got {quoted(options.budget)}; for "
+            "example '2 MB'"
         )
     events, source = _events(options)
     with fixed_threads(options.threads):
@@ -70,8 +73,11 @@ def stream(options: argparse.Namespace) -> None:
             progress=True,
             source=source,
         )
-    print(segment_table(release).to_string(index=False))
-    print(f"page {release.page}", f"serve from {release.files[-1]}", sep="\n")
+    show(
+        segment_table(release).to_string(index=False),
+        f"page {release.page}",
+        f"serve from {release.files[-1]}",
+    )
 
 
 def _events(options: argparse.Namespace) -> "tuple[Events, Path | None]":

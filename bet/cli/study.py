@@ -6,8 +6,9 @@ from pathlib import Path
 
 from bet.analysis.verify import Verification, verification_text
 from bet.analysis.verify import verify as verify_records
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.paths import notebooks_dir, report_dir, results_dir
+from bet.process import end_with_parent
 from bet.study.bundle import restore as restore_records
 from bet.study.cell import Cell
 from bet.study.estimate import in_words, recorded_seconds
@@ -16,6 +17,9 @@ from bet.study.job import cells_of, run_and_describe, run_logged
 from bet.study.profiles import PROFILES, use_profile
 from bet.study.record import read_record_file, record_path
 from bet.study.stream_record import record_type
+from bet.text import show
+
+MOST_JOBS = 1_024
 
 
 def study(options: argparse.Namespace) -> int:
@@ -28,8 +32,7 @@ def study(options: argparse.Namespace) -> int:
         return report_missing(profile, missing(profile))
     if options.cell:
         return _run_cells(cells_of(profile, options.cell), options)
-    if options.jobs < 1:
-        raise BetError(f"jobs must be at least 1, got {options.jobs}")
+    check_between("jobs", options.jobs, 1, MOST_JOBS)
     recorded = recorded_seconds(report_dir(profile) / "records.jsonl")
     open_before, started = missing(profile), time.monotonic()
     unfinished = run_grid(profile, options.jobs, options.further, recorded)
@@ -46,6 +49,7 @@ def study(options: argparse.Namespace) -> int:
 def _run_cells(cells: list[Cell], options: argparse.Namespace) -> int:
     how = {"device": options.device, "notebook": options.notebook, "threads": options.threads}
     if options.logged:
+        end_with_parent()
         return int(run_logged(cells, **how) > 0)
     for cell in cells:
         run_and_describe(cell, **how)
@@ -60,11 +64,10 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     part = record_type(PROFILES[profile].is_stream)
     records = [read_record_file(record_path(cell), part) for cell in ran]
     work = sum(record.run.seconds.total for record in records)
-    print(
+    show(
         f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} by their records",
         f"report   made in {in_words(time.monotonic() - started)}: {page}",
         f"numbers  {verdict}",
-        sep="\n",
     )
 
 
@@ -90,13 +93,13 @@ def _build(profile: str) -> Path:
 
 def report(options: argparse.Namespace) -> None:
     """Make the report and print where it is."""
-    print(_build(use_profile(options.profile)))
+    show(_build(use_profile(options.profile)))
 
 
 def verify(options: argparse.Namespace) -> int:
     """Say whether the records equal the committed ones; 1 if not."""
     comparison = _compare(use_profile(options.profile))
-    print(verification_text(comparison))
+    show(verification_text(comparison))
     return 0 if comparison.equal else 1
 
 
@@ -105,4 +108,4 @@ def restore(options: argparse.Namespace) -> None:
     profile = use_profile(options.profile)
     folder = results_dir() / profile
     count = restore_records(profile, report_dir(profile), folder)
-    print(f"{count} records put back into {folder}")
+    show(f"{count} records put back into {folder}")

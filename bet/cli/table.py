@@ -22,6 +22,7 @@ from bet.release.sentences import (
 )
 from bet.release.task import Fixed
 from bet.release.update import Earlier, continue_file, same_bytes
+from bet.text import show
 
 
 def table(options: argparse.Namespace) -> None:
@@ -63,14 +64,18 @@ def _table(options: argparse.Namespace) -> None:
         )
     page = write_page(release)
     total = release.report.total
-    print(f"{options.out}: {total:,} bytes to serve of at most {limit:,}; {release.chosen.name}")
-    print(decision_sentence(release))
-    print(reference_sentence(release))
-    print(expectations(release))
-    if release.left_out:
-        print(left_out_sentence(release))
-    print(history_sentence(release), time_sentence(release), sep="\n")
-    print(f"page {page}", load_lines(release), sep="\n")
+    lines = [
+        f"{options.out}: {total:,} bytes to serve of at most {limit:,}; {release.chosen.name}",
+        decision_sentence(release),
+        reference_sentence(release),
+        expectations(release),
+        *([left_out_sentence(release)] if release.left_out else []),
+        history_sentence(release),
+        time_sentence(release),
+        f"page {page}",
+        load_lines(release),
+    ]
+    show(*lines)
 
 
 def _limit(budget: str | None, interactions: Interactions, earlier: Earlier | None) -> int:

@@ -1,13 +1,18 @@
 """Columns of a table of interactions: their names, and the check of every value in them."""
 
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from bet.data.text_files import listed
 from bet.errors import BetError
+from bet.text import quoted
+
+SIDES = ("user", "item")
 
 
 @dataclass(frozen=True)
@@ -26,79 +31,129 @@ class Columns:
 
 @dataclass(frozen=True)
 class Place:
-    """Where values come from, for errors; ``first_line``: of the data, None where rows have no
-    lines.
-    """
+    """Where values come from, for errors; ``line``: of a row, None where rows have no lines."""
 
     path: Path
-    first_line: int | None = None
+    line: Callable[[int], int] | None = None
 
-    def first(self, is_bad: np.ndarray) -> str:
-        """File and line or row of the first of the (k,) rows that ``is_bad`` marks."""
-        row = int(np.flatnonzero(is_bad)[0])
-        if self.first_line is None:
+    def of(self, row: int) -> str:
+        """File and line or row, counted from 1, of row ``row``, counted from 0."""
+        if self.line is None:
             return f"{self.path}, row {row + 1}"
-        return f"{self.path}, line {row + self.first_line}"
+        return f"{self.path}, line {self.line(row)}"
 
 
-def check_columns(
-    frame: pd.DataFrame, columns: Columns, need_rating: bool, place: Place
-) -> pd.DataFrame:
-    """The columns user, item and, where needed, rating of ``frame``, under these names, and its
-    timestamp, float64, where there is one: seconds of a date, else the number.
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """What a file holds: ``frame`` with columns user, item and, where asked for, rating and
+    timestamp, both float64, the latter in seconds since 1970 where it is a date.
 
-    Raises BetError on a column that is missing or there twice, on a missing or negative id, on a
-    rating that is no number and on a timestamp that is neither a number nor a date.
+    ``ratings`` and ``times``: the smallest and the largest, as text; None where the file has none.
     """
-    _check_names(frame, columns, need_rating, place.path)
-    checked = {
-        "user": _check_ids(frame[columns.user], place),
-        "item": _check_ids(frame[columns.item], place),
-    }
-    if need_rating:
-        checked["rating"] = _check_ratings(frame[columns.rating], place)
-    if columns.timestamp in frame:
-        checked["timestamp"] = _check_timestamps(frame[columns.timestamp], place)
-    return pd.DataFrame(checked)
+
+    frame: pd.DataFrame
+    ratings: tuple[str, str] | None = None
+    times: tuple[str, str] | None = None
 
 
-def _check_names(frame: pd.DataFrame, columns: Columns, need_rating: bool, path: Path) -> None:
-    needed = ["user", "item"] + ["rating"] * need_rating
+def used_columns(
+    names: list[str], columns: Columns, further: Sequence[str], path: Path
+) -> list[str]:
+    """Those of a file's columns ``names`` that are read; raises BetError on one that is missing or
+    there twice. ``further``: roles that are asked for beside user and item.
+    """
+    needed = [*SIDES, *further]
     needed += [role for role in ("rating", "timestamp") if columns.is_renamed(role)]
-    for role in dict.fromkeys(needed):
+    used = []
+    for role in ("user", "item", "rating", "timestamp"):
         name = getattr(columns, role)
-        if name not in frame:
-            present = ", ".join(map(str, frame.columns))
+        if name not in names and role in needed:
             raise BetError(
-                f"{path}: no column {name!r}; it has {present}; say which one holds the {role}"
+                f"{path}: no column {quoted(name)}; it has {listed(names)}; say which one "
+                f"holds the {role}"
             )
-        if list(frame.columns).count(name) > 1:
+        if names.count(name) > 1:
             raise BetError(
-                f"{path}: two columns are called {name!r}; rename the one that is not the {role}"
+                f"{path}: two columns are called {quoted(name)}; rename the one that is not "
+                f"the {role}"
             )
+        used += [name] * (name in names)
     if columns.user == columns.item:
         raise BetError(
             f"{path}: column {columns.user!r} cannot hold both the user and the item; "
             "name two columns"
         )
-    if not len(frame):
-        raise BetError(f"{path}: a header but no rows; it needs at least one interaction")
+    return list(dict.fromkeys(used))
 
 
-def _check_ids(ids: pd.Series, place: Place) -> pd.Series:
+def check_parts(
+    parts: Iterable[pd.DataFrame], columns: Columns, further: Sequence[str], place: Place
+) -> Pairs:
+    """The interactions of consecutive ``parts`` of a file, with its own names of columns.
+
+    Raises BetError on a missing or negative id, on a rating that is needed and no number, and on a
+    timestamp that is neither a number nor a date.
+    """
+    checked, first = [], 0
+    ratings, times = Range(), Range()
+    for part in parts:
+        kept = {side: _check_ids(part[getattr(columns, side)], place, first) for side in SIDES}
+        if columns.rating in part:
+            numbers = to_floats(part[columns.rating])
+            if "rating" in further:
+                _refuse(part[columns.rating], ~np.isfinite(numbers), "rating", place, first)
+                kept["rating"] = pd.Series(numbers, index=part.index)
+            ratings.add(numbers[np.isfinite(numbers)])
+        if columns.timestamp in part:
+            seconds, are_dates = _check_timestamps(part[columns.timestamp], place, first)
+            times.add(seconds[~are_dates])
+            times.add(np.floor(seconds[are_dates]).astype(np.int64).astype("datetime64[s]"))
+            if "timestamp" in further:
+                kept["timestamp"] = pd.Series(seconds, index=part.index)
+        checked.append(pd.DataFrame(kept))
+        first += len(part)
+    if not first:
+        raise BetError(f"{place.path}: a header but no rows; it needs at least one interaction")
+    frame = pd.concat(checked, ignore_index=True)
+    for side in SIDES:
+        if (is_negative := _are_negative(frame[side])).any():
+            raise BetError(
+                f"{place.of(int(np.flatnonzero(is_negative)[0]))}: column "
+                f"{quoted(getattr(columns, side))} is negative; ids must not be, correct the "
+                "row"
+            )
+    return Pairs(frame, ratings.as_text(), times.as_text())
+
+
+class Range:
+    """The smallest and the largest of what is added: numbers or dates."""
+
+    def __init__(self):
+        self._ends: dict[str, tuple] = {}  # by the kind of the values
+
+    def add(self, values: np.ndarray) -> None:
+        """Take ``values`` (k,) float64 or datetime64 into account."""
+        if len(values):
+            low, high = self._ends.get(values.dtype.kind, (values[0], values[0]))
+            self._ends[values.dtype.kind] = (min(low, values.min()), max(high, values.max()))
+
+    def as_text(self) -> tuple[str, str] | None:
+        """Both ends; None where nothing was added, or numbers and dates, which have no order."""
+        if len(self._ends) != 1:
+            return None
+        ((kind, (low, high)),) = self._ends.items()
+        return (str(low), str(high)) if kind == "M" else (f"{low:.15g}", f"{high:.15g}")
+
+
+def _check_ids(ids: pd.Series, place: Place, first: int) -> pd.Series:
     """The ids (k,) without spaces around them."""
     ids = _to_scalars(ids, place.path)
     if pd.api.types.is_string_dtype(ids.dtype):
-        ids = ids.str.strip()
+        ids = ids.str.strip(" \t")
     if (is_missing := (ids.isna() | (ids == "")).to_numpy(dtype=bool)).any():
         raise BetError(
-            f"{place.first(is_missing)}: column {ids.name!r} is missing (empty, NA, NaN or null); "
-            "fill it in or remove the row"
-        )
-    if (is_negative := _are_negative(ids)).any():
-        raise BetError(
-            f"{place.first(is_negative)}: column {ids.name!r} is negative; "
-            "ids must not be, correct the row"
+            f"{place.of(first + int(np.flatnonzero(is_missing)[0]))}: column "
+            f"{quoted(ids.name)} is missing; fill it in or remove the row"
         )
     return ids
 
@@ -111,8 +166,8 @@ def _to_scalars(ids: pd.Series, path: Path) -> pd.Series:
         return ids
     if containers := {type(value) for value in ids} & {list, tuple, dict, np.ndarray}:
         raise BetError(
-            f"{path}: column {ids.name!r} holds a {containers.pop().__name__} in each row, "
-            "not one id; write text or numbers"
+            f"{path}: column {quoted(ids.name)} holds a {containers.pop().__name__} in each "
+            "row, not one id; write text or numbers"
         )
     try:
         return ids.map(
@@ -121,8 +176,18 @@ def _to_scalars(ids: pd.Series, path: Path) -> pd.Series:
         )
     except UnicodeDecodeError as error:
         raise BetError(
-            f"{path}: column {ids.name!r} holds bytes that are not UTF-8 text ({error}); write text"
+            f"{path}: column {quoted(ids.name)} holds bytes that are not UTF-8 text "
+            f"({error}); write text"
         ) from error
+
+
+def to_floats(values: pd.Series) -> np.ndarray:
+    """``values`` (k,) as float64: NaN for what is no number, infinite for what is too large."""
+    try:
+        return pd.to_numeric(values, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+    except (OverflowError, TypeError, ValueError):  # whole numbers of hundreds of digits
+        texts = values.map(lambda value: str(value)[:400], na_action="ignore")
+        return pd.to_numeric(texts, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
 def _are_negative(ids: pd.Series) -> np.ndarray:
@@ -136,38 +201,31 @@ def _are_negative(ids: pd.Series) -> np.ndarray:
         # Most columns of text have no minus at all, which is faster to see than to convert.
         if not pd.api.types.is_string_dtype(dtype) or not ids.str.startswith("-").any():
             return nobody
-    numbers = pd.to_numeric(ids, errors="coerce")
-    return nobody if numbers.isna().any() else (numbers < 0).to_numpy(dtype=bool)
+    numbers = to_floats(ids)
+    return nobody if np.isnan(numbers).any() else numbers < 0
 
 
-def _check_ratings(values: pd.Series, place: Place) -> pd.Series:
-    numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    _refuse(values, ~np.isfinite(numbers.to_numpy()), "rating", place)
-    return numbers
-
-
-def _check_timestamps(values: pd.Series, place: Place) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(values.dtype):
-        numbers = pd.Series(np.nan, index=values.index)
-    else:
-        numbers = pd.to_numeric(values, errors="coerce").astype(float)
-    is_bad = ~np.isfinite(numbers.to_numpy())
-    if is_bad.any():  # dates are welcome, broken ones are not
-        with warnings.catch_warnings():  # whether the day comes first does not matter here
+def _check_timestamps(values: pd.Series, place: Place, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers, and of dates the seconds since 1970, (k,) float64; which of them are dates, (k,)."""
+    is_date = pd.api.types.is_datetime64_any_dtype(values.dtype)
+    seconds = np.full(len(values), np.nan) if is_date else to_floats(values)
+    are_dates = ~np.isfinite(seconds)
+    if are_dates.any():
+        with warnings.catch_warnings():  # which of day and month comes first may be a guess
             warnings.simplefilter("ignore")
-            dates = pd.to_datetime(values[is_bad], errors="coerce", format="mixed", utc=True)
-        since = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
-        is_bad[is_bad] = dates.isna().to_numpy()
-        _refuse(values, is_bad, "timestamp", place)
-        numbers = numbers.fillna(since)
-    return numbers
+            dates = pd.to_datetime(values[are_dates], errors="coerce", format="mixed", utc=True)
+        seconds = seconds.copy()
+        seconds[are_dates] = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        _refuse(values, ~np.isfinite(seconds), "timestamp", place, first)
+    return seconds, are_dates
 
 
-def _refuse(values: pd.Series, is_bad: np.ndarray, role: str, place: Place) -> None:
+def _refuse(values: pd.Series, is_bad: np.ndarray, role: str, place: Place, first: int) -> None:
     """Raise BetError with the first bad value, if any is bad."""
     if is_bad.any():
-        value = str(values.iloc[int(np.flatnonzero(is_bad)[0])])
+        row = int(np.flatnonzero(is_bad)[0])
+        value = quoted(values.iloc[row])
         raise BetError(
-            f"{place.first(is_bad)}: column {values.name!r} holds {value!r}, not a {role}; "
-            "correct or remove the row"
+            f"{place.of(first + row)}: column {quoted(values.name)} holds {value}, not a "
+            f"{role}; correct or remove the row"
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from bet.data.columns import Columns
+from bet.data.columns import Columns, Pairs
 from bet.data.formats import READERS
 from bet.data.interactions import Interactions, binary_matrix, from_pairs
 from bet.data.memory import check_memory
@@ -42,18 +42,21 @@ def read_interactions(
 
     minimum_rating: keep ratings of at least this. k_core: then keep, repeatedly, users and items
     with at least this many interactions. Pairs that occur twice count once (logged). The timestamp
-    is only checked: the split does not use it. Ids of text are compared as written (``01`` is not
-    ``1``) and become integers when all are integers written the usual way. Ids 0..n-1 without gaps
-    of ``.txt`` and ``.npz`` are the indices, without a mapping. Raises BetError, naming file, line
-    or column, and remedy, on anything that cannot be read, or that does not fit into memory.
+    is only checked: the split does not use it. Ids of text are compared as written, without spaces
+    around them (``01`` is not ``1``, ``NA`` is an id), and become integers when all are integers
+    written the usual way. Ids 0..n-1 without gaps of ``.txt`` and ``.npz`` are the indices, without
+    a mapping. Text is UTF-8, or UTF-16 or UTF-32 with a byte order mark. What was read is summed up
+    in one line of the log. Raises BetError, naming file, line or column, and remedy, on anything
+    that cannot be read, or that does not fit into memory.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(part) for part in path]
     if not paths:
         raise BetError("no file to read; give at least one path")
     check_memory(paths)
     columns = Columns(user, item, rating, timestamp)
-    need_rating = minimum_rating is not None
-    pairs = _concatenate([read_columns(file, columns, need_rating) for file in paths])
+    further = [] if minimum_rating is None else ["rating"]
+    parts = [read_pairs(file, columns, further) for file in paths]
+    pairs = _concatenate([part.frame for part in parts])
     name, where = name or paths[0].stem, ", ".join(map(str, paths))
     if not len(pairs):
         raise BetError(
@@ -62,16 +65,18 @@ def read_interactions(
     extensions = {file.suffix.lower() for file in paths}
     unfiltered = minimum_rating is None and k_core is None
     if extensions <= {".txt", ".npz"} and unfiltered and _has_no_gaps(pairs):
-        return _from_indices(name, pairs)
-    data = from_pairs(
-        name,
-        pairs["user"],
-        pairs["item"],
-        ratings=pairs.get("rating"),
-        minimum_rating=minimum_rating,
-        k_core=k_core,
-        where=where,
-    )
+        data = _from_indices(name, pairs)
+    else:
+        data = from_pairs(
+            name,
+            pairs["user"],
+            pairs["item"],
+            ratings=pairs.get("rating"),
+            minimum_rating=minimum_rating,
+            k_core=k_core,
+            where=where,
+        )
+    log.info("%s: %s", where, _summary(data, parts, unfiltered))
     if extensions & {".csv", ".tsv", ".inter"}:  # their ids were read as text
         data = dataclasses.replace(
             data, user_ids=_to_integers(data.user_ids), item_ids=_to_integers(data.item_ids)
@@ -79,10 +84,24 @@ def read_interactions(
     return data
 
 
-def read_columns(path: Path, columns: Columns, need_rating: bool) -> pd.DataFrame:
-    """Columns user, item and, where needed, rating of one file; timestamp where it has one.
+def _summary(data: Interactions, parts: list[Pairs], unfiltered: bool) -> str:
+    """What was read, in a line."""
+    dropped = sum(len(part.frame) for part in parts) - len(data)
+    why = "repeated" if unfiltered else "repeated, rated lower or outside the k-core"
+    said = [
+        f"{data.n_users:,} users, {data.n_items:,} items, {len(data):,} interactions",
+        f"{dropped:,} dropped ({why})" if dropped else "none dropped",
+    ]
+    for what in ("ratings", "times"):
+        ends = [getattr(part, what) for part in parts]
+        if len(set(ends)) == 1 and ends[0] is not None:
+            said.append(f"{what} {' to '.join(dict.fromkeys(ends[0]))}")
+    return "; ".join(said)
 
-    Raises BetError, with the remedy, on a file that cannot be read.
+
+def read_pairs(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
+    """Columns user, item and ``further`` ones (rating, timestamp) of one file; those without names
+    of columns have no timestamp. Raises BetError, with the remedy, on one that cannot be read.
     """
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
@@ -91,7 +110,7 @@ def read_columns(path: Path, columns: Columns, need_rating: bool) -> pd.DataFram
         raise BetError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(READERS)}")
     if not path.stat().st_size:
         raise BetError(f"{path}: the file is empty; it needs at least one interaction")
-    return reader(path, columns, need_rating)
+    return reader(path, columns, further)
 
 
 def _concatenate(parts: list[pd.DataFrame]) -> pd.DataFrame:

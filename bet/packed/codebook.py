@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bet.arrays import PART, check_within
 from bet.errors import BetError
 from bet.packed.bitstream import check_stream, stream_bytes, take_from_stream
 from bet.packed.byte_report import CodebookBytes
@@ -182,9 +183,9 @@ class CodebookFile(TableFile):
         check_stream(codes, k * bits)
         # Only where there are fewer entities than codes can a code be too large.
         if layout.centroids[side] < 2**bits:
-            largest = take_from_stream(codes, bits, np.arange(k)).max()
-            if largest >= layout.centroids[side]:
-                raise ValueError(f"code {largest} of {layout.centroids[side]} centroids")
+            places = (np.arange(first, min(first + PART, k)) for first in range(0, k, PART))
+            numbers = (take_from_stream(codes, bits, part) for part in places)
+            check_within(numbers, layout.centroids[side])
 
     @property
     def n_items(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.packed.byte_report import HashedBytes
 from bet.packed.ids import ids_path
 from bet.packed.safetensors_io import (
@@ -22,6 +22,7 @@ from bet.packed.safetensors_io import (
 from bet.packed.table_file import TableFile
 
 MOST_HASHES = 64  # of an entity, in a file that can be read
+MOST_ENTITIES = 2**62  # of a side: both together have a length
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,8 +106,8 @@ class HashedFile(TableFile):
 
     def __init__(self, container: Container, n_items: int | None = None):
         super().__init__(container, n_items)
-        if n_items is not None and n_items < 0:
-            raise BetError(f"n_items must be at least 0, got {n_items}")
+        if n_items is not None:
+            check_between(f"{self.path}: n_items", n_items, 0, MOST_ENTITIES)
         with refusing_malformed(self.path):
             names = [entry.name for entry in fields(HashedLayout)]
             layout = HashedLayout(**{name: int(container.facts[name]) for name in names})
@@ -121,7 +122,9 @@ class HashedFile(TableFile):
             raise ValueError(f"{layout.k} and {layout.k_weights} hashes of an entity")
         if layout.size < 1 or self.copies < 1 or not 0 <= layout.user_rows < layout.rows:
             raise ValueError(f"{layout.user_rows} of {layout.rows} rows are the users'")
-        if not 0 <= layout.n_users < 2**63 or bool(layout.weights) != bool(layout.k_weights):
+        if not 0 <= layout.n_users <= MOST_ENTITIES:
+            raise ValueError(f"{layout.n_users} users")
+        if bool(layout.weights) != bool(layout.k_weights):
             raise ValueError(f"{layout.n_users} users, {layout.weights} weights")
 
     @property

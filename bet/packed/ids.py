@@ -6,9 +6,6 @@ id in that order. The shorter one is taken; neither's length depends on the orde
 file beside a table states that table's checksum, so that ids of another one are refused.
 """
 
-import lzma
-import re
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bet.errors import BetError
-from bet.packed.bitstream import MOST_BITS, pack_stream, unpack_stream
+from bet.packed.id_side import pack_side, unpack_side
 from bet.packed.layout import IdLayout
 from bet.packed.safetensors_io import (
     Container,
@@ -32,16 +29,6 @@ Ids = tuple[Sequence[object], Sequence[object]]
 """Of the users' and of the items' rows."""
 SUFFIX = ".ids"
 TENSORS = ("user_ids", "item_ids")
-# Forms of a side's bytes, and what stands before the rest of each: form, bits of a number, the
-# smallest; form, bytes of compressed text, of the text.
-_INTEGERS, _TEXT = 0, 1
-_INTEGER_HEAD, _TEXT_HEAD = struct.Struct("<BBq"), struct.Struct("<BII")
-_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,18}")  # as Python writes it: neither "017" nor "+1"
-_END = b"\xff"  # behind every id: no byte of UTF-8
-_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**20, "pb": 0}]
-# A short file must not unpack into a long text.
-_MOST_RATIO, _LEAST_TEXT = 64, 1024
-_PART = 2**16  # integers that are packed at once
 
 
 def ids_path(table: Path) -> Path:
@@ -77,63 +64,7 @@ def id_tensors(ids: Ids) -> dict[str, np.ndarray]:
             raise BetError(
                 f"two ids are both {counts.most_common(1)[0][0]!r} as text; give different ones"
             )
-    return {name: _pack_side([*map(str, side)]) for name, side in zip(TENSORS, ids, strict=True)}
-
-
-def _pack_side(names: list[str]) -> np.ndarray:
-    """The shorter form of the different ``names`` of a side, in the order of its rows."""
-    if not names:
-        return np.zeros(0, dtype=np.uint8)
-    try:
-        texts = [name.encode() for name in names]
-    except UnicodeEncodeError as error:
-        raise BetError(f"an id cannot be written as UTF-8 ({error}); give another one") from error
-    packed = _pack_text(texts)
-    numbers = [int(name) for name in names] if all(map(_INTEGER.fullmatch, names)) else []
-    if numbers and -(2**63) <= min(numbers) and max(numbers) < 2**63:
-        as_integers = integer_id_tensor(np.array(numbers, dtype=np.int64))
-        if as_integers is not None and len(as_integers) < len(packed):
-            return as_integers
-    return np.frombuffer(packed, dtype=np.uint8)
-
-
-def integer_id_tensor(numbers: np.ndarray) -> np.ndarray | None:
-    """The bytes of a side whose ids are the different ``numbers`` (n,) int64, n >= 1, (bytes,)
-    uint8; None where they span more than 56 bits.
-
-    For many rows: text is never made of them.
-
-    >>> integer_id_tensor(np.array([7, 12])).tolist()
-    [0, 3, 7, 0, 0, 0, 0, 0, 0, 0, 20]
-    """
-    smallest = int(numbers.min())
-    bits = (int(numbers.max()) - smallest).bit_length()
-    if bits > MOST_BITS:
-        return None
-    head = _INTEGER_HEAD.pack(_INTEGERS, bits, smallest)
-    parts = [np.frombuffer(head, dtype=np.uint8)]
-    for first in range(0, len(numbers), _PART):  # whole bytes, whatever the bits
-        parts.append(pack_stream(numbers[first : first + _PART] - smallest, bits))
-    return np.concatenate(parts)
-
-
-def _pack_text(texts: list[bytes]) -> bytes:
-    """The form of any ids: head, compressed text, and every row's place in it."""
-    n = len(texts)
-    order = sorted(range(n), key=texts.__getitem__)
-    text = b"".join(texts[row] + _END for row in order)
-    if len(text) >= 2**32:
-        raise BetError(
-            f"ids of {len(text):,} bytes; at most {2**32 - 1:,} can be kept, shorten them"
-        )
-    places = np.empty(n, dtype=np.int64)
-    places[order] = np.arange(n)
-    ranks = pack_stream(places, (n - 1).bit_length()).tobytes()
-    compressed = lzma.compress(text, lzma.FORMAT_RAW, filters=_FILTERS)
-    # Zeros that keep the text within what a reader accepts.
-    rest = -(-(len(text) - _LEAST_TEXT) // _MOST_RATIO) - _TEXT_HEAD.size - len(ranks)
-    compressed = compressed.ljust(rest, b"\0")
-    return _TEXT_HEAD.pack(_TEXT, len(compressed), len(text)) + compressed + ranks
+    return {name: pack_side([*map(str, side)]) for name, side in zip(TENSORS, ids, strict=True)}
 
 
 @dataclass(frozen=True)
@@ -146,64 +77,22 @@ class IdMap:
 
 def id_map(tensors: Mapping[str, np.ndarray], n_users: int, n_items: int) -> IdMap:
     """From the two tensors of a file; raises ValueError when they do not hold so many different
-    ids, before memory is taken for more than 64 times their bytes.
+    ids, before more memory is taken than three times their bytes.
 
     >>> id_map(id_tensors((["ann", "bob"], ["17"])), n_users=2, n_items=1)
     IdMap(user_rows={'ann': 0, 'bob': 1}, item_rows={'17': 2})
     """
-    user_ids, item_ids = (tensors[name].tobytes() for name in TENSORS)
-    users = {name: row for row, name in enumerate(_unpack_side(user_ids, n_users))}
-    items = {name: row for row, name in enumerate(_unpack_side(item_ids, n_items), start=n_users)}
-    if len(users) + len(items) != n_users + n_items:
-        raise ValueError("an id stands twice in it")
+    user_ids, item_ids = (tensors[name] for name in TENSORS)
+    users = {name: row for row, name in enumerate(unpack_side(user_ids, n_users))}
+    items = {name: row for row, name in enumerate(unpack_side(item_ids, n_items), start=n_users)}
     return IdMap(users, items)
-
-
-def _unpack_side(content: bytes, n: int) -> list[str]:
-    """The ids of ``n`` rows, in their order."""
-    if not n:
-        if content:
-            raise ValueError(f"{len(content)} bytes of ids for no rows")
-        return []
-    head = _TEXT_HEAD if content[:1] == bytes([_TEXT]) else _INTEGER_HEAD
-    if len(content) < head.size:
-        raise ValueError(f"{len(content)} bytes for {n} ids")
-    if head is _TEXT_HEAD:
-        return _unpack_text(content, n)
-    form, bits, smallest = _INTEGER_HEAD.unpack_from(content)
-    if form != _INTEGERS or bits > MOST_BITS or n > 2**bits:
-        raise ValueError(f"{n} ids of form {form} and {bits} bits")
-    stream = np.frombuffer(content, dtype=np.uint8, offset=_INTEGER_HEAD.size)
-    return [str(smallest + offset) for offset in unpack_stream(stream, bits, n).tolist()]
-
-
-def _unpack_text(content: bytes, n: int) -> list[str]:
-    """The ids of the form that ``_pack_text`` writes."""
-    _, n_compressed, n_text = _TEXT_HEAD.unpack_from(content)
-    if n_text > _MOST_RATIO * len(content) + _LEAST_TEXT:
-        raise ValueError(f"{n_text} bytes of ids from {len(content)}")
-    stream = np.frombuffer(content, dtype=np.uint8)[_TEXT_HEAD.size + n_compressed :]
-    places = unpack_stream(stream, (n - 1).bit_length(), n)
-    decompressor = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=_FILTERS)
-    try:
-        # One byte more than stated: it has to come to its end.
-        compressed = content[_TEXT_HEAD.size :][:n_compressed]
-        text = decompressor.decompress(compressed, max_length=n_text + 1)
-    except lzma.LZMAError as error:
-        raise ValueError(f"its ids cannot be decompressed ({error})") from error
-    texts = text.split(_END)
-    if not decompressor.eof or any(decompressor.unused_data) or len(text) != n_text:
-        raise ValueError(f"its ids are not {n_text} bytes")
-    if len(texts) != n + 1 or texts.pop() or (np.bincount(places, minlength=n) != 1).any():
-        raise ValueError(f"{len(texts)} ids for {n} rows, or some of them twice")
-    return [texts[place].decode() for place in places.tolist()]
 
 
 def stated_id_layout(container: Container) -> IdLayout:
     """The layout of the ids inside a file, empty without; raises ValueError where it is none."""
     shapes = container.shapes
     ids = tuple((name, *shapes[name]) for name in TENSORS if name in shapes)
-    if any(len(shape) != 1 for _, _, shape in ids) or len(ids) == 1:
+    if any(form != "U8" or len(shape) != 1 for _, form, shape in ids) or len(ids) == 1:
         raise ValueError("ids of another shape")
     return tuple((name, dtype, length) for name, dtype, (length,) in ids)
 

@@ -1,10 +1,12 @@
 """Coded interactions, read: the items of any users, without a loop over them."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from bet.arrays import PART, parts
 from bet.errors import BetError
 from bet.packed.bitstream import check_stream, take_from_stream, take_numbers
 from bet.packed.interactions import (
@@ -25,9 +27,10 @@ CHUNK = 2**20  # bits of quotients that are decoded at once, in some tens of MB
 class ItemLists:
     """Sorted lists of items of ``n_users`` users.
 
-    Opening counts where every list starts and keeps 24 bytes per user; a user has at least a bit in
-    the file. Raises BetError where the tensors contradict their shapes or each other, before memory
-    is taken for what they announce.
+    Opening adds up what the lists announce, part by part. Where every list starts is counted when
+    the first one is read, and takes 24 bytes per user; a user has at least a bit in the file.
+    Raises BetError where the tensors contradict their shapes or each other, before memory is taken
+    for what they announce.
 
     >>> coded = code_interactions(np.array([0, 3, 4, 4]), np.array([3, 0, 1, 2]), n_items=4)
     >>> lists = ItemLists(coded)
@@ -41,27 +44,64 @@ class ItemLists:
         self.path, self.n_users, self.n_items = path, coded.n_users, coded.n_items
         with refusing_malformed(path):
             _check_shapes(coded)
+            self._coded = coded
             self._widths = coded.tensors["widths"].astype(np.int64)
             self._quotients = coded.tensors["quotients"]
             self._remainders = coded.tensors["remainders"]
-            self.degrees = _unpack_degrees(coded)  # (n_users,) int64
-            self._quotient_starts = _starts(self._quotients, np.maximum(self.degrees, 1))
-            sizes = self._remainder_bits()
-            self._remainder_starts = np.cumsum(sizes) - sizes
-            check_stream(self._remainders, int(sizes.sum()))
+            self.n_interactions = self._check_sums()
 
-    @property
-    def n_interactions(self) -> int:
-        """Items of all lists."""
-        return int(self.degrees.sum())
+    def _check_sums(self) -> int:
+        """Items of all lists; raises ValueError unless the two streams have as many numbers as the
+        lists need.
+        """
+        n_users = n_items = n_ones = n_bits = largest = 0
+        for degrees, counts in _degree_parts(self._coded):
+            largest = max(largest, int(degrees.max(initial=0)))
+            if largest > self.n_items:
+                raise ValueError(f"a user with {largest} of {self.n_items} items")
+            n_users += int(counts.sum())
+            # Sums of 64 bits stay right only up to here.
+            most = 8 * len(self._quotients)
+            if n_users > most or (degrees.astype(np.float64) @ counts) > most:
+                raise ValueError("more items than quotients")
+            n_items += int(degrees @ counts)
+            n_ones += int(np.maximum(degrees, 1) @ counts)
+            n_bits += int(self._remainder_bits(degrees) @ counts)
+        if n_users != self.n_users:
+            raise ValueError(f"degrees of {n_users} users, announced are {self.n_users}")
+        if largest.bit_length() != len(self._widths):
+            raise ValueError(f"widths of {len(self._widths)} bits, the largest list has {largest}")
+        stored = sum(int(np.bitwise_count(part).sum(dtype=int)) for part in parts(self._quotients))
+        if stored != n_ones or not self._quotients[-1:].all():
+            raise ValueError(f"{stored} quotients, announced are {n_ones}")
+        check_stream(self._remainders, n_bits)
+        return n_items
 
-    def _remainder_bits(self) -> np.ndarray:
-        """Bits of the remainders of every list, (n_users,)."""
-        bits = np.zeros(self.n_users, dtype=np.int64)
-        classes = class_of(self.degrees, len(self._widths))
+    @cached_property
+    def degrees(self) -> np.ndarray:
+        """Items of every list, (n_users,) int64."""
+        listed = [np.repeat(degrees, counts) for degrees, counts in _degree_parts(self._coded)]
+        return np.concatenate([np.zeros(0, dtype=np.int64), *listed])
+
+    @cached_property
+    def _quotient_starts(self) -> np.ndarray:
+        """First bit of every list, and the end of the last: (n_users + 1,) int64."""
+        return _starts(self._quotients, np.maximum(self.degrees, 1))
+
+    @cached_property
+    def _remainder_starts(self) -> np.ndarray:
+        """First bit of every list, (n_users,) int64."""
+        sizes = [self._remainder_bits(part) for part in parts(self.degrees)]
+        ends = np.cumsum(np.concatenate([np.zeros(1, dtype=np.int64), *sizes]))
+        return ends[:-1]
+
+    def _remainder_bits(self, degrees: np.ndarray) -> np.ndarray:
+        """Bits of the remainders of lists of ``degrees`` (n,), (n,) int64."""
+        bits = np.zeros(len(degrees), dtype=np.int64)
+        classes = class_of(degrees, len(self._widths))
         for segment in range(SEGMENTS if len(self._widths) else 0):
             # Places j of the list with j * SEGMENTS // degree == segment.
-            first, end = (-(-self.degrees * s // SEGMENTS) for s in (segment, segment + 1))
+            first, end = (-(-degrees * s // SEGMENTS) for s in (segment, segment + 1))
             bits += (end - first) * self._widths[classes, segment]
         return bits
 
@@ -150,35 +190,24 @@ def _check_shapes(coded: CodedInteractions) -> None:
         raise ValueError(f"{coded.n_users} users and {coded.n_items} items")
 
 
-def _unpack_degrees(coded: CodedInteractions) -> np.ndarray:
-    """Number of items of every user, (n_users,) int64."""
+def _degree_parts(coded: CodedInteractions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Numbers of items, and how many users in a row have each, (m,) int64 both, part by part."""
     stored, bits = coded.tensors["degrees"], len(coded.tensors["widths"])
-    if stored.ndim == 1:
-        check_stream(stored, coded.n_users * bits)
-        degrees = take_from_stream(stored, bits, np.arange(coded.n_users))
-    else:
-        values, counts = stored.astype(np.int64)
-        if int(counts.sum()) != coded.n_users:
-            raise ValueError(f"degrees of {counts.sum()} users, announced are {coded.n_users}")
-        degrees = np.repeat(values, counts)
-    largest = int(degrees.max(initial=0))
-    if largest > coded.n_items or largest.bit_length() != bits:
-        raise ValueError(f"a user with {largest} of {coded.n_items} items")
-    if degrees.sum(dtype=np.float64) > 8 * len(coded.tensors["quotients"]):  # may exceed 64 bits
-        raise ValueError("more items than quotients")
-    return degrees
+    if stored.ndim == 2:
+        for values, counts in zip(parts(stored[0]), parts(stored[1]), strict=True):
+            yield values.astype(np.int64), counts.astype(np.int64)
+        return
+    check_stream(stored, coded.n_users * bits)
+    for first in range(0, coded.n_users, PART):
+        places = np.arange(first, min(first + PART, coded.n_users))
+        yield take_from_stream(stored, bits, places), np.ones(len(places), dtype=np.int64)
 
 
 def _starts(quotients: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """First bit of every user in a stream in which users have ``counts`` (n_users,) ones, and the
-    end of the last: (n_users + 1,) int64.
-
-    Raises ValueError unless the stream ends with the last of them.
+    end of the last: (n_users + 1,) int64. The stream has as many ones.
     """
     last_ones = np.cumsum(counts)  # of users, numbered from 1
-    n_ones = int(np.bitwise_count(quotients).sum(dtype=np.int64))
-    if n_ones != last_ones[-1:].sum() or not quotients[-1:].all():
-        raise ValueError(f"{n_ones} quotients, announced are {last_ones[-1:].sum()}")
     starts, before = np.zeros(len(counts) + 1, dtype=np.int64), 0
     for first in range(0, len(quotients), CHUNK // 8):
         ones = np.flatnonzero(np.unpackbits(quotients[first : first + CHUNK // 8]))

@@ -23,6 +23,7 @@ from bet.packed.byte_report import PackedBytes
 from bet.packed.safetensors_io import header_bytes, metadata_for, tensor_bytes
 
 BITS = (1, 2, 4, 8, 16, 32)  # 16 and 32: floating point
+MOST_KINDS, MOST_COLUMNS = 65_536, 65_535
 FILE_KINDS = ("table", "vectors")
 IdLayout = tuple[tuple[str, str, int], ...]
 """(name, dtype, length) of the tensors of an id mapping."""
@@ -69,12 +70,12 @@ class Layout:
             or self.kinds.min() < 0
         ):
             raise BetError(
-                f"kinds must be pairs of a size and bits of {BITS}, got {self.kinds.tolist()}"
+                f"kinds must be pairs of a size and bits of {BITS}, got {self.kinds[:9].tolist()}"
             )
-        if self.kinds.max() > 65535 or k > 65536:
+        if self.kinds.max() > MOST_COLUMNS or k > MOST_KINDS:
             raise BetError(
-                f"a packed table holds sizes up to 65535 and 65536 kinds, got {self.kinds.max()} "
-                f"and {k}"
+                f"a packed table holds sizes up to {MOST_COLUMNS} and {MOST_KINDS} kinds, got "
+                f"{self.kinds.max()} and {k}"
             )
         if (
             self.counts.shape != (2, k)
@@ -83,7 +84,7 @@ class Layout:
         ):
             raise BetError(
                 "a packed table needs a row, and a kind for each; got counts "
-                f"{self.counts.tolist()}"
+                f"{self.counts[:, :9].tolist()}"
             )
         if self.copies < 1 or self.rows_per_step < 1:
             raise BetError(
@@ -91,7 +92,7 @@ class Layout:
                 f"{self.rows_per_step}"
             )
         # Far above any memory: sums of 64 bits stay right up to here.
-        if self.copies * 65535 * self.n > 2**58 or self.rows_per_step > 2**32:
+        if self.copies * MOST_COLUMNS * self.n > 2**58 or self.rows_per_step > 2**32:
             raise BetError(f"{self.n:,} rows of {self.copies} copies are more than any table has")
 
     @property

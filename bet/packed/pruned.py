@@ -5,10 +5,12 @@ whichever makes the shorter file; behind it the kept numbers in float32, row by 
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
+from bet.arrays import exact_sum, parts
 from bet.errors import BetError
 from bet.packed.byte_report import PrunedBytes
 from bet.packed.lookup import byte_windows, ranges
@@ -149,7 +151,7 @@ class PrunedFile(TableFile):
                 raise ValueError(f"{layout} has no rows")
             container.check_layout(layout.tensors, layout.metadata)
             self.layout = layout
-            self._firsts = self._index()
+            self._check_places()
         self.n_users, self.copies, self.width = users, copies, d_max
         self._check_given_items()
 
@@ -166,25 +168,28 @@ class PrunedFile(TableFile):
     def byte_report(self) -> PrunedBytes:
         return self.layout.byte_report()
 
-    def _index(self) -> np.ndarray:
-        """Kept numbers before every row or, by bits, before every block of rows, int64.
-
-        Raises ValueError unless they are as many as there are values.
-        """
+    def _check_places(self) -> None:
+        """Raise ValueError unless as many numbers have a place as there are values."""
         layout = self.layout
         if "mask" in self._tensors:
             mask = self._tensors["mask"]
             unused = -layout.n * layout.columns % 8
             if unused and mask[-1] & (1 << unused) - 1:
                 raise ValueError("bits behind the last number are not zero")
-            counts = np.bitwise_count(mask)
-            counts = np.add.reduceat(
-                counts, np.arange(0, len(mask), layout.columns), dtype=np.int64
-            )
+            placed = sum(int(np.bitwise_count(part).sum(dtype=np.int64)) for part in parts(mask))
+        else:
+            placed = exact_sum(self._tensors["counts"])
+        if placed != layout.kept:
+            raise ValueError(f"places of {placed} numbers, there are {layout.kept}")
+
+    @cached_property
+    def _firsts(self) -> np.ndarray:
+        """Kept numbers before every row or, by bits, before every block of rows, int64."""
+        if "mask" in self._tensors:
+            counts, columns = np.bitwise_count(self._tensors["mask"]), self.layout.columns
+            counts = np.add.reduceat(counts, np.arange(0, len(counts), columns), dtype=np.int64)
         else:
             counts = self._tensors["counts"].astype(np.int64)
-        if counts.sum() != layout.kept:
-            raise ValueError(f"places of {counts.sum()} numbers, there are {layout.kept}")
         return np.cumsum(counts) - counts
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bet.arrays import check_form, count_values, parts
 from bet.lazy_loops import LazyLoops
 from bet.packed.byte_report import PackedBytes
 from bet.packed.ids import stated_id_layout
-from bet.packed.layout import BITS, Layout
+from bet.packed.layout import BITS, MOST_KINDS, Layout
 from bet.packed.levels import levels_of
 from bet.packed.lookup import byte_windows
 from bet.packed.safetensors_io import Container, refusing_malformed
@@ -90,14 +91,17 @@ class PackedFile(TableFile):
     def _blocks(self) -> tuple[np.ndarray, np.ndarray]:
         """By id: first byte and first step of every block of rows."""
         assert self.layout.kinds_by_id is not None
-        row_kinds = np.asarray(self.layout.kinds_by_id)
-        starts = np.arange(0, len(row_kinds), BLOCK)
-        sums = [
-            np.add.reduceat(amount[row_kinds], starts)
-            for amount in (self.layout.kind_lengths, self.layout.kind_has_step.astype(np.int64))
-        ]
-        byte, step = (np.cumsum(amount) - amount for amount in sums)
-        return byte, step
+        starts = []
+        for amount in (self.layout.kind_lengths, self.layout.kind_has_step.astype(np.int64)):
+            # Parts are of whole blocks.
+            sums = np.concatenate(
+                [
+                    np.add.reduceat(amount[part], np.arange(0, len(part), BLOCK))
+                    for part in parts(self.layout.kinds_by_id)
+                ]
+            )
+            starts.append(np.cumsum(sums) - sums)
+        return starts[0], starts[1]
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:
         # The loops read numbers as they stand in the file, which is little-endian.
@@ -198,14 +202,17 @@ class PackedFile(TableFile):
 def _stated_layout(container: Container) -> Layout:
     """The layout that a file states; raises ValueError where its parts contradict each other."""
     facts, tensors = container.facts, container.tensors
+    k = len(check_form(tensors["kinds"], (-1, 2)))
+    if k > MOST_KINDS:
+        raise ValueError(f"{k} kinds of rows, at most {MOST_KINDS} are listed")
     kinds = tensors["kinds"].astype(np.int64)
     n_users, n_items = int(facts["users"]), int(facts["items"])
     if facts["order"] == "rank":
-        counts, kinds_by_id = tensors["counts"].astype(np.int64), None
+        counts, kinds_by_id = check_form(tensors["counts"], (2, k)).astype(np.int64), None
     else:
         kinds_by_id = tensors["kind"]
         sides = kinds_by_id[: max(n_users, 0)], kinds_by_id[max(n_users, 0) :]
-        counts = np.stack([np.bincount(side, minlength=len(kinds)) for side in sides])
+        counts = np.stack([count_values(side, k) for side in sides])
     if counts.sum(1).tolist() != [n_users, n_items]:
         raise ValueError(f"{counts.sum(1).tolist()} rows, announced are {[n_users, n_items]}")
     return Layout(

@@ -33,6 +33,7 @@ from bet.packed.table_kinds import view_table
 
 Fact = int | float | str
 STATED = ("backbone", "users", "items")  # facts that every file has, before the backbone's
+MOST_FACT = 2**1000  # of a whole number: floats go further
 LISTS = ("interactions", "seen")
 _BACKBONE = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _FACT_NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
@@ -157,10 +158,11 @@ def fact_text(name: str, fact: Fact) -> str:
     ('3', '0.1', 'sum')
     """
     if isinstance(fact, Integral) and not isinstance(fact, bool):
-        return str(int(fact))
-    if isinstance(fact, Real) and not isinstance(fact, bool) and math.isfinite(fact):
+        if abs(int(fact)) <= MOST_FACT:
+            return str(int(fact))
+    elif isinstance(fact, Real) and not isinstance(fact, bool) and math.isfinite(fact):
         return repr(float(fact))
-    if isinstance(fact, str) and _TEXT.fullmatch(fact):
+    elif isinstance(fact, str) and _TEXT.fullmatch(fact):
         return fact
     raise BetError(f"{name} = {fact!r} cannot be kept in a file; give a finite number or a word")
 
@@ -173,7 +175,12 @@ def fact_of(text: str) -> Fact:
     """
     if _TEXT.fullmatch(text):
         return text
-    return int(text) if re.fullmatch(r"-?\d+", text) else float(text)
+    if not re.fullmatch(r"-?\d+", text):
+        return float(text)
+    number = int(text)
+    if not -MOST_FACT <= number <= MOST_FACT:
+        raise ValueError(f"a whole number of {len(text)} digits")
+    return number
 
 
 def write_recommender(

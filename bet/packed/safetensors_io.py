@@ -18,10 +18,12 @@ from safetensors.numpy import save as serialize
 
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.text import printable, quoted
 
 VERSION = 2
 CHECKSUM = "crc=00000000"  # its place; a digit for every four bits
 KEY = "bet"  # of the one metadata entry
+MOST_HEADER = 2**16  # bytes: of JSON that is read before anything is known
 KINDS = ("table", "vectors", "coded", "hashed", "pruned", "recommender", "ids")  # of files
 # In the order that safetensors stores them.
 DTYPES: dict[str, np.dtype] = {
@@ -128,8 +130,14 @@ def write_safetensors(
     """Write ``tensors`` with ``metadata``, as ``metadata_for``, and their checksum, whole or not at
     all.
     """
+    content = serialize(dict(tensors), metadata=metadata)
+    if (length := int.from_bytes(content[:8], "little")) > MOST_HEADER:
+        raise BetError(
+            f"{path}: {len(tensors):,} arrays take a header of {length:,} bytes, at most "
+            f"{MOST_HEADER:,} can be read; write fewer, or with shorter names"
+        )
     with atomic_path(path) as temporary:
-        temporary.write_bytes(with_checksum(serialize(dict(tensors), metadata=metadata)))
+        temporary.write_bytes(with_checksum(content))
 
 
 def with_checksum(content: bytes) -> bytes:
@@ -165,7 +173,7 @@ def refusing_malformed(path: Path) -> Iterator[None]:
     try:
         yield
     except _MALFORMED as error:
-        reason = error or type(error).__name__
+        reason = printable(str(error) or type(error).__name__, 200)
         raise BetError(f"{path}: not a readable table file ({reason}); {SPOILT}") from error
 
 
@@ -226,6 +234,8 @@ def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
     """
     with refusing_malformed(path):
         length = int.from_bytes(content[:8].tobytes(), "little")
+        if length > MOST_HEADER:
+            raise ValueError(f"a header of {length:,} bytes, at most {MOST_HEADER:,} are read")
         header = json.loads(content[8 : 8 + length].tobytes())
         text = header.pop("__metadata__", {}).get(KEY)
         if text is None:
@@ -235,13 +245,13 @@ def open_view(path: Path, content: np.ndarray, check: bool = True) -> Container:
         version = facts["version"]
     if version != str(VERSION):
         raise BetError(
-            f"{path}: version {version} of the format, this package reads {VERSION}; "
-            "update the package or save the table again"
+            f"{path}: version {printable(version, 20)} of the format, this package reads "
+            f"{VERSION}; update the package or save the table again"
         )
     if kind not in KINDS:
         raise BetError(
-            f"{path}: not a table of a kind that this package knows ({kind!r}); update the "
-            f"package, or {SPOILT}"
+            f"{path}: not a table of a kind that this package knows ({quoted(kind)}); update "
+            f"the package, or {SPOILT}"
         )
     if check:
         check_checksum(path, content.data)

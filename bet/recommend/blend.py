@@ -17,7 +17,7 @@ class BlendScorer(Scorer):
     def __init__(self, file: RecommenderFile):
         self.n_users, self.n_items = file.n_users, file.n_items
         self.rule = GraphFilterScorer(file)
-        equation = equation_of(file.facts)
+        equation = equation_of(file.facts, file.path)
         self.vectors = VectorScorer(take_table(file, copies=1), equation, self.rule.lists)
         self.weight = np.float32(take_number(file, "weight"))
         self.profile_width = self.vectors.profile_width + self.rule.profile_width

@@ -6,7 +6,7 @@ from bet.errors import BetError
 from bet.packed import OpenFile, RecommenderFile, TableFile
 from bet.recommend.blend import BlendScorer
 from bet.recommend.graph import LightGcnScorer, NgcfScorer
-from bet.recommend.least_squares import equation_of
+from bet.recommend.least_squares import RowEquation, equation_of
 from bet.recommend.ncf import NcfScorer
 from bet.recommend.parts import check_room, take_table
 from bet.recommend.rules import EaseScorer, GraphFilterScorer, ItemKnnScorer, PopularityScorer
@@ -15,7 +15,7 @@ from bet.recommend.vectors import VectorScorer
 
 
 def _vectors(file: RecommenderFile) -> Scorer:
-    return VectorScorer(take_table(file, copies=1), equation_of(file.facts), file.seen)
+    return VectorScorer(take_table(file, copies=1), equation_of(file.facts, file.path), file.seen)
 
 
 SCORERS: dict[str, Callable[[RecommenderFile], Scorer]] = {
@@ -52,7 +52,7 @@ def scorer_of(file: OpenFile) -> Scorer:
         final = file.table is not None and file.table.container.kind == "vectors"
         return (_vectors if final and file.backbone != "blend" else SCORERS[file.backbone])(file)
     if isinstance(file, TableFile) and can_score(file):
-        return VectorScorer(file, equation_of({}), None)
+        return VectorScorer(file, RowEquation(), None)
     raise BetError(
         f"{file.path}: holds {file.kind}, which say nothing about how scores follow from them; "
         "make a file that recommends with 'bet table' or bet.serving.write_served"

@@ -4,6 +4,7 @@ for every one (Hu et al., ICDM 2008).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -32,8 +33,9 @@ AT_ONCE = 2**14  # vectors that are held: a new item may have all users
 FACTS = ("unobserved_weight", "l2", "exponent")
 
 
-def equation_of(facts: Mapping[str, object]) -> RowEquation:
-    """The equation by which the rows of a file were fitted, where its facts state all of it.
+def equation_of(facts: Mapping[str, object], path: Path) -> RowEquation:
+    """The equation by which the rows of the file at ``path`` were fitted, where its facts state all
+    of it.
 
     Raises BetError where a fact is no finite number of at least 0.
     """
@@ -42,7 +44,7 @@ def equation_of(facts: Mapping[str, object]) -> RowEquation:
     for name, value in stated.items():
         if not isinstance(value, int | float) or not 0 <= value < np.inf:
             raise BetError(
-                f"{name} = {value!r} in the file is no number of at least 0; write the file again"
+                f"{path}: {name} = {value!r} is no number of at least 0; write the file again"
             )
         numbers[name] = float(value)
     complete = len(numbers) == len(FACTS)

@@ -1,5 +1,6 @@
 """What a way to score takes from a file; a file without it, or with another shape, is refused."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,7 +23,7 @@ def cannot_score(file: RecommenderFile, why: str) -> BetError:
 def take_number(file: RecommenderFile, name: str) -> float:
     """The fact ``name``, a finite number."""
     value = file.facts.get(name)
-    if not isinstance(value, int | float) or not np.isfinite(value):
+    if not isinstance(value, int | float) or not math.isfinite(value):
         raise cannot_score(file, f"{name} must be a finite number, it is {value!r}")
     return value
 

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 
 from bet.backbones import Recommender
 from bet.errors import BetError
-from bet.files import atomic_path, check_writable, locked
+from bet.files import check_writable, locked, write_whole
 from bet.packed import ids_path
 from bet.paths import cache_dir
 from bet.report.style import use_style
@@ -156,8 +156,7 @@ def _write_page(release: StreamRelease) -> None:
         table=segment_table(release).to_html(index=False, border=0),
         picture=_picture(release),
     )
-    with atomic_path(release.page) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_whole(release.page, page.encode())
 
 
 def _picture(release: StreamRelease) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from bet.actions import Budget
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import Interactions, Split
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.packed import CodedInteractions, IdLayout
 from bet.release.clock import Deadline, TimedContext
 from bet.search import RunSettings, SearchSettings, TrainingData, Workspace
@@ -19,6 +19,7 @@ STEPS_PER_EPOCH = 40  # of BPR, where that makes batches of at least 1,024
 RANKED = 2 * 10**8  # users that select, times interactions, in a minute of the whole time
 LEAST_USERS = 500  # that are ranked however many interactions there are
 MOST_COLUMNS = 32_767
+MOST_EPOCHS = 10**6
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Fixed:
         for name, value in asdict(self).items():
             if value is not None and not 0 < value < float("inf"):
                 raise BetError(f"{name} must be positive and finite, got {value}")
-        if self.columns is not None and self.columns > MOST_COLUMNS:
-            raise BetError(f"columns must be at most {MOST_COLUMNS:,}, got {self.columns:,}")
+        for name, most in (("columns", MOST_COLUMNS), ("epochs", MOST_EPOCHS)):
+            if getattr(self, name) is not None:
+                check_between(name, getattr(self, name), 1, most)
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ Parts without a record show nothing; a section of the page in which nothing is s
 """
 
 from collections.abc import Callable, Sequence
-from html import escape
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -18,12 +17,12 @@ from bet.report.drawing import write
 from bet.report.findings import findings
 from bet.report.provenance import provenance, settings
 from bet.report.table import Table
+from bet.text import for_html, for_markdown
 
 
 def show_findings(results: Results) -> None:
     """The answers, as a list."""
-    lines = [f"- {escape(line, quote=False)}" for line in findings(results)]
-    display(Markdown("\n".join(lines)))
+    display(Markdown("\n".join(f"- {for_markdown(line)}" for line in findings(results))))
 
 
 def show_tables(
@@ -103,4 +102,4 @@ def show_figure(
 
 
 def _folded(title: str, html: str) -> str:
-    return f"<details><summary>{escape(title)}</summary>{html}</details>"
+    return f"<details><summary>{for_html(title)}</summary>{html}</details>"

@@ -13,6 +13,7 @@ from nbformat import NotebookNode
 
 from bet.errors import BetError
 from bet.files import atomic_path
+from bet.text import for_html
 
 _FRAGMENT = """\
 {% extends 'basic/index.html.j2' %}
@@ -20,8 +21,8 @@ _FRAGMENT = """\
 {% endblock %}
 {% block data_png scoped %}
 <img src="data:image/png;base64,{{ output.data['image/png'] | replace('\\n', '') }}"
- alt="{{ output | get_metadata('alt', 'image/png') or 'figure' }}"
- width="{{ output | get_metadata('width', 'image/png') or '' }}">
+ alt="{{ output | get_metadata('alt', 'image/png') or 'figure' | e }}"
+ width="{{ output | get_metadata('width', 'image/png') or '' | e }}">
 {% endblock %}
 """
 
@@ -82,7 +83,7 @@ def render_html(notebook: Path, html: Path, *, title: str) -> None:
         body = body.replace(f"<h2>{heading}</h2>", f'<h2 id="s{number}">{heading}</h2>', 1)
     contents = "\n".join(f'<a href="#s{i}">{heading}</a>' for i, heading in enumerate(headings))
     template = Template(Path(__file__).with_name("page.html").read_text(encoding="utf-8"))
-    page = template.substitute(title=title, contents=contents, body=body)
+    page = template.substitute(title=for_html(title), contents=contents, body=body)
     if loads := _loaded_by(page):
         what = ", ".join(loads)[:300]
         raise BetError(

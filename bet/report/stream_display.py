@@ -3,7 +3,6 @@ folder.
 """
 
 from collections.abc import Callable
-from html import escape
 
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
@@ -12,9 +11,12 @@ from bet.analysis.streams import StreamResults, stream_results_of
 from bet.paths import report_dir, results_dir
 from bet.report.display import show_figure, show_table
 from bet.report.stream_tables import averages_table, stream_findings
+from bet.stream import STREAMS
 from bet.study import bundle
+from bet.study.cell import file_name_of
 from bet.study.job import run_logged
 from bet.study.profiles import PROFILES
+from bet.text import for_markdown
 
 
 def load_or_run(profile: str) -> StreamResults:
@@ -34,7 +36,7 @@ def _load(profile: str) -> StreamResults:
 
 def show_findings(results: StreamResults) -> None:
     """The answers, as a list."""
-    lines = [f"- {escape(line, quote=False)}" for line in stream_findings(results)]
+    lines = [f"- {for_markdown(line)}" for line in stream_findings(results)]
     display(Markdown("\n".join(lines)))
 
 
@@ -50,7 +52,12 @@ def show_over_time(
 ) -> None:
     """The figure that ``make`` gives for every stream."""
     for dataset in dict.fromkeys(dataset for dataset, _ in results.groups):
-        show_figure(results, make(results, dataset), f"{make.__name__}_{dataset}", save)
+        show_figure(
+            results,
+            make(results, dataset),
+            f"{make.__name__}_{file_name_of(dataset, STREAMS)}",
+            save,
+        )
 
 
 def show_by_backbone(
@@ -60,5 +67,5 @@ def show_by_backbone(
 ) -> None:
     """The figure that ``make`` gives for every stream and backbone."""
     for dataset, backbone in results.groups:
-        name = f"{make.__name__}_{dataset}_{backbone}"
+        name = f"{make.__name__}_{file_name_of(dataset, STREAMS)}_{backbone}"
         show_figure(results, make(results, dataset, backbone), name, save)

@@ -1,13 +1,13 @@
 """A table of a report as HTML, CSV and LaTeX; and how its numbers are written."""
 
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 import pandas as pd
 from pandas.io.formats.style import Styler
 
 from bet.files import atomic_path
+from bet.text import for_html, for_latex
 
 MISSING, ABSENT = "missing", "–"  # not run yet; not planned or not known
 SHORT = {"recall@5": "R@5", "ndcg@5": "N@5", "recall@20": "R@20", "ndcg@20": "N@20"}
@@ -29,13 +29,13 @@ class Table:
     def html(self) -> str:
         """The table, which scrolls in its box, below a caption as wide as the page."""
         table = self._styler("html").set_uuid(self.name).to_html()
-        caption = f"<figcaption>{escape(self.caption)}</figcaption>"
+        caption = f"<figcaption>{for_html(self.caption)}</figcaption>"
         return f'<figure class="table">{caption}<div class="scroll">{table}</div></figure>'
 
     def latex(self) -> str:
         """A LaTeX table for booktabs (and multirow, where rows are grouped)."""
         styler = self._styler("latex")
-        styler.set_caption(self.caption.replace("%", r"\%").replace("_", r"\_"))
+        styler.set_caption(for_latex(self.caption))
         options = {"hrules": True, "convert_css": True, "position": "t", "multicol_align": "c"}
         return styler.to_latex(label=f"tab:{self.name}", **options)
 

@@ -8,6 +8,7 @@ from bet.errors import BetError
 from bet.packed import float32_file_bytes
 from bet.stream.events import Events
 from bet.stream.segments import Segment
+from bet.text import quoted
 
 
 def segment_budget(
@@ -29,7 +30,7 @@ def segment_budget(
     if cap is None:
         return Budget(n * d_max, n, d_max)
     if parse_bytes(cap, n) is None:
-        raise BetError(f"a stream has a cap in bytes, got {cap!r}; for example '2 MB'")
+        raise BetError(f"a stream has a cap in bytes, got {quoted(cap)}; for example '2 MB'")
     file_bytes = partial(float32_file_bytes, n_users, n_items, 1, d_max)
     return parse_budget(cap, n, d_max, d_min=0 if empty_rows else 1, file_bytes=file_bytes)
 

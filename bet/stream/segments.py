@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.seeds import numpy_generator
 from bet.stream.events import Events
 
 TRAIN, VALIDATION = 0.7, 0.1  # of a segment's events, in order of time; the rest is test
 REPLAY = 0.2  # of all older events
+MOST_SEGMENTS, MOST_ENTITIES = 10**6, 10**9
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class StreamSettings:
     empty_rows: bool = False
 
     def __post_init__(self):
-        for name, value in (("count", self.count), ("new_entities", self.new_entities)):
-            if value is not None and value < 1:
-                raise BetError(f"{name} of segments must be at least 1, got {value}")
+        check_between("count of segments", self.count, 1, MOST_SEGMENTS)
+        if self.new_entities is not None:
+            check_between("new_entities of segments", self.new_entities, 1, MOST_ENTITIES)
         if not 0 <= self.replay <= 1:
             raise BetError(f"replay is a share of older interactions in [0, 1], got {self.replay}")
 

@@ -4,36 +4,45 @@ A bundle's folder holds ``records.jsonl``, ``per_user.parquet`` and, where there
 ``unreached.jsonl``.
 """
 
-import io
+import itertools
 import logging
 import os
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
+import numpy as np
 import pandas as pd
 
 from bet.errors import BetError
-from bet.files import atomic_path
-from bet.study.per_user import COLUMNS, check_columns, write_rows
-from bet.study.profiles import PROFILES
-from bet.study.record import (
-    AnyPart,
-    decode,
-    encode,
-    read_record_file,
-    write_record,
+from bet.files import write_whole
+from bet.study.part import RUN_AGAIN, decode, encode
+from bet.study.per_user import (
+    COLUMNS,
+    SEGMENT,
+    columns_of,
+    read_rows,
+    rows_digest,
+    unpack,
+    write_rows,
 )
+from bet.study.profiles import PROFILES
+from bet.study.record import FinishedRun, Metrics, Record, read_record_file, write_record
 from bet.study.stream_record import AnyRecord, record_type
-from bet.study.unreached import Unreached
+from bet.study.unreached import Unreached, text_of
 
 log = logging.getLogger(__name__)
 
 RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
-EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS])
+EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "int32"))
+FROM_GIT = "restore it from git"
+TOLERANCE = 1e-9  # between a mean and the recorded one
+AnyLine = TypeVar("AnyLine", bound=FinishedRun | Unreached)
 Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
 
 
@@ -65,26 +74,41 @@ def load(profile: str, results: Path, folder: Path) -> Bundle:
 
 
 def read_results(profile: str, folder: Path) -> Bundle:
-    """What the cells of ``profile`` left in ``folder``."""
+    """What the cells of ``profile`` left in ``folder``. Raises BetError where a file is damaged, or
+    another cell's.
+    """
     paths, part = sorted(folder.glob("*.json")), record_type(PROFILES[profile].is_stream)
     records = _of_profile(profile, [read_record_file(path, part) for path in paths])
-    paths = sorted(folder.glob("*.unreached"))
-    unreached = [decode(path.read_bytes(), Unreached, str(path)) for path in paths]
     frames = [_read_per_user(folder, record) for record in records]
     per_user = pd.concat(frames, ignore_index=True) if frames else EMPTY
+    unreached = [_read_unreached(path) for path in sorted(folder.glob("*.unreached"))]
     return Bundle(profile, records, per_user, _current(profile, unreached))
 
 
 def read_bundle(profile: str, read: Reader) -> Bundle:
-    """The records of a bundle whose files ``read`` gives; empty without one."""
+    """The records of a bundle whose files ``read`` gives; empty without one. Raises BetError where
+    one is damaged, or of another bundle.
+    """
     part = record_type(PROFILES[profile].is_stream)
     records = _of_profile(profile, _lines(read(RECORDS), part, RECORDS))
     unreached = _lines(read(UNREACHED), Unreached, UNREACHED)
     content = read(PER_USER)
     if content is None and records:
         raise BetError(f"{RECORDS} has no {PER_USER} beside it; restore both from git")
-    per_user = EMPTY if content is None else pd.read_parquet(io.BytesIO(content))
-    check_columns(per_user)
+    per_user = EMPTY if content is None else read_rows(content, PER_USER, FROM_GIT)
+    if "cell_id" not in per_user:
+        raise BetError(f"{PER_USER}: lacks cell_id: of another version; {FROM_GIT}")
+    rows = dict(_rows_by_cell(per_user))
+    for record in records:
+        _check_rows(record, rows.get(record.cell_id, EMPTY), PER_USER, "restore both from git")
+    if old := sum(record.per_user_digest is None for record in records):
+        log.info(
+            "%d records of profile %s are of an earlier version, without a digest; 'bet report %s' "
+            "adds it",
+            old,
+            profile,
+            profile,
+        )
     return Bundle(profile, records, per_user, _current(profile, unreached))
 
 
@@ -111,18 +135,16 @@ def write(bundle: Bundle, folder: Path) -> None:
     """What a report is made from: records and cells above their budget as JSON lines, all per-user
     rows as one Parquet.
     """
-    parts = {RECORDS: bundle.records, UNREACHED: bundle.unreached}
-    for name, lines in parts.items():
-        with atomic_path(folder / name) as temporary:
-            temporary.write_text("".join(encode(line) + "\n" for line in lines))
+    rows = dict(_rows_by_cell(bundle.per_user))
+    records = [
+        msgspec.structs.replace(record, per_user_digest=rows_digest(rows[record.cell_id]))
+        for record in bundle.records
+    ]
+    for name, lines in {RECORDS: records, UNREACHED: bundle.unreached}.items():
+        write_whole(folder / name, "".join(encode(line) + "\n" for line in lines).encode())
     if not bundle.unreached:
         (folder / UNREACHED).unlink()
-    write_rows(bundle.per_user[["cell_id", *_columns(bundle.per_user)]], folder / PER_USER)
-
-
-def _columns(per_user: pd.DataFrame) -> list[str]:
-    """Those of a cell's file: of streams a user has a row in every segment."""
-    return [name for name in ("segment", *COLUMNS) if name in per_user]
+    write_rows(bundle.per_user[["cell_id", *columns_of(bundle.per_user)]], folder / PER_USER)
 
 
 def restore(profile: str, folder: Path, results: Path) -> int:
@@ -136,16 +158,14 @@ def restore(profile: str, folder: Path, results: Path) -> int:
         raise BetError(f"no records in {folder}; a report of profile {profile} puts them there")
     committed, keys = read_bundle(profile, reader(folder)), profile_keys(profile)
     for unreached in committed.unreached:
-        with atomic_path(results / f"{unreached.cell_id}.unreached") as temporary:
-            temporary.write_text(encode(unreached, indent=1) + "\n")
+        write_whole(results / f"{unreached.cell_id}.unreached", text_of(unreached))
+    rows = dict(_rows_by_cell(committed.per_user))
     restored, stale, now = 0, 0, time.time()
     for record in committed.records:
         path = results / f"{record.cell_id}.json"
         if path.is_file():
             continue
-        is_of_cell = committed.per_user["cell_id"] == record.cell_id
-        rows = committed.per_user.loc[is_of_cell, _columns(committed.per_user)]
-        write_record(path, record, rows)
+        write_record(path, record, rows[record.cell_id][columns_of(committed.per_user)])
         for part in (path, path.with_name(record.per_user)):
             # One of them newer than another that depends on it would be run again.
             os.utime(part, (now, now))
@@ -173,8 +193,10 @@ def _keep_runs(
     merged = []
     for record in records:
         other = runs.get(record.cell_id, record)
-        same = msgspec.structs.replace(record, run=other.run) == other
-        merged.append(other if same else record)
+        again = msgspec.structs.replace(record, run=other.run)
+        digest = other.per_user_digest or record.per_user_digest  # older ones have none
+        same = again == msgspec.structs.replace(other, per_user_digest=digest)
+        merged.append(again if same else record)
     return tuple(merged)
 
 
@@ -190,7 +212,13 @@ def _without_commit(cell: Unreached) -> Unreached:
 
 
 def _of_profile(profile: str, records: Sequence[AnyRecord]) -> tuple[AnyRecord, ...]:
-    """Those of cells that the profile has, in its order."""
+    """Those of cells that the profile has, in its order. Raises BetError for another profile's."""
+    for record in records:
+        if record.cell.profile != profile:
+            raise BetError(
+                f"the record of {record.cell_id} is of profile {record.cell.profile}, not "
+                f"{profile}; put it where it belongs"
+            )
     places = {cell.id: i for i, cell in enumerate(PROFILES[profile].cells)}
     known = [record for record in records if record.cell_id in places]
     return tuple(sorted(known, key=lambda record: places[record.cell_id]))
@@ -201,19 +229,70 @@ def _current(profile: str, unreached: Sequence[Unreached]) -> tuple[Unreached, .
     return tuple(cell for cell in unreached if keys.get(cell.cell_id) == cell.key)
 
 
-def _lines(content: bytes | None, part: type[AnyPart], name: str) -> list[AnyPart]:
+def _lines(content: bytes | None, part: type[AnyLine], name: str) -> list[AnyLine]:
     lines = (content or b"").splitlines()
-    return [decode(line, part, f"{name}, line {i}") for i, line in enumerate(lines, 1)]
+    parts = [decode(line, part, f"{name}, line {i}", FROM_GIT) for i, line in enumerate(lines, 1)]
+    for cell_id, count in Counter(part.cell_id for part in parts).items():
+        if count > 1:
+            raise BetError(f"{name}: {count} lines of {cell_id}; {FROM_GIT}")
+    return parts
+
+
+def _read_unreached(path: Path) -> Unreached:
+    unreached = decode(path.read_bytes(), Unreached, str(path))
+    if unreached.cell_id != path.stem:
+        raise BetError(f"{path}: of another cell, {unreached.cell_id}; {RUN_AGAIN}")
+    return unreached
 
 
 def _read_per_user(folder: Path, record: AnyRecord) -> pd.DataFrame:
-    path = folder / record.per_user
+    path, remedy = folder / record.per_user, "delete its record and run the cell again"
     if not path.is_file():
-        raise BetError(
-            f"{path}: the per-user metrics of {record.cell_id} are missing; delete its record and "
-            "run the cell again"
-        )
-    frame = pd.read_parquet(path)
-    check_columns(frame)
+        raise BetError(f"{path}: the per-user metrics of {record.cell_id} are missing; {remedy}")
+    frame = read_rows(path.read_bytes(), str(path), remedy)
+    _check_rows(record, frame, str(path), remedy)
     frame.insert(0, "cell_id", record.cell_id)
     return frame
+
+
+def _rows_by_cell(per_user: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of every cell, which stand together."""
+    cell_ids = per_user["cell_id"].to_numpy()
+    changes = np.flatnonzero(cell_ids[1:] != cell_ids[:-1]) + 1
+    ends = [0, *changes, len(cell_ids)]
+    for first, end in itertools.pairwise(ends):
+        if end > first:
+            yield str(cell_ids[first]), per_user.iloc[first:end]
+
+
+def _check_rows(record: AnyRecord, frame: pd.DataFrame, source: str, remedy: str) -> None:
+    """Raise BetError unless ``frame`` holds what the users of ``record`` got: by its digest or, in
+    an older record, which has none, by the means.
+    """
+    if record.per_user_digest is None:
+        parts = _by_metrics(record, frame)
+        same = sum(len(rows) for _, rows in parts) == len(frame)
+        same = same and all(itertools.starmap(_are_means, parts))
+    else:
+        same = rows_digest(frame) == record.per_user_digest
+    if not same:
+        raise BetError(
+            f"{source}: damaged, or not the per-user metrics of {record.cell_id}; {remedy}"
+        )
+
+
+def _by_metrics(record: AnyRecord, frame: pd.DataFrame) -> list[tuple[Metrics, pd.DataFrame]]:
+    """What ``record`` says of users on test, and the rows that it says it of."""
+    if isinstance(record, Record):
+        return [(record.metrics.test, frame)]
+    of_row = frame.get(SEGMENT, pd.Series(-1, index=frame.index))
+    return [(part.metrics, frame[of_row == part.number]) for part in record.segments]
+
+
+def _are_means(metrics: Metrics, rows: pd.DataFrame) -> bool:
+    means = unpack(rows).mean(numeric_only=True) if len(rows) else {}
+    return all(
+        np.isclose(means.get(name, np.nan), value, rtol=0, atol=TOLERANCE)
+        for name, value in msgspec.to_builtins(metrics).items()
+        if name != "quality"
+    )

@@ -1,7 +1,9 @@
 """One cell of the study: what is run, by name."""
 
 import hashlib
+import os
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,12 +11,14 @@ from typing import Any
 from bet.actions import bounds_serving
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
-from bet.errors import BetError
+from bet.errors import BetError, check_between
 from bet.methods import METHODS, REFERENCES, UNBUDGETED
 from bet.stream import STREAM_METHODS, STREAMS
+from bet.text import for_file_name, quoted
 
 # How committed keys and the frames of the reports spell options that are absent.
 ABSENT: dict[str, str | int] = {"budget": "none", "iterations": 0, "actions": 0}
+SEEDS, MOST_SEED = ("seed", "init_seed", "search_seed"), 2**63 - 1
 LATER = ("init_seed", "search_seed")  # options that older keys do not name
 
 
@@ -54,21 +58,19 @@ class Cell:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
-        named = STREAMS if self.is_stream else DATASETS
-        if self.dataset not in named and not Path(self.dataset).is_file():
+        if self.dataset not in self._named and not os.path.isfile(self.dataset):
             raise BetError(
-                f"unknown {'stream' if self.is_stream else 'dataset'} {self.dataset!r}: no such "
-                f"file, and known are {', '.join(named)}"
+                f"unknown {'stream' if self.is_stream else 'dataset'} {quoted(self.dataset)}: no "
+                f"such file, and known are {', '.join(self._named)}"
             )
         if self.is_stream:
             STREAM_METHODS[self.method].check(self.backbone, self.budget)
         else:
             self._check_method()
-        least_of = {"seed": 0, "init_seed": 0, "search_seed": 0, "iterations": 1, "actions": 1}
-        for name, least in least_of.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise BetError(f"{name} must be at least {least}, got {value}")
+        for names, least, most in ((SEEDS, 0, MOST_SEED), (("iterations", "actions"), 1, 10**6)):
+            for name in names:
+                if (value := getattr(self, name)) is not None:
+                    check_between(name, value, least, most)
 
     def _check_method(self) -> None:
         """Raise BetError where backbone or budget are none for the method."""
@@ -94,6 +96,11 @@ class Cell:
         return self.method in STREAM_METHODS
 
     @property
+    def _named(self) -> Collection[str]:
+        """What a dataset may be called, if it is no file."""
+        return STREAMS if self.is_stream else DATASETS
+
+    @property
     def selection_id(self) -> str:
         """The id without the protocol: cells that differ in it only share everything up to the
         final refit, unless the protocol's interactions count in the budget.
@@ -116,9 +123,8 @@ class Cell:
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():
             budget += "p"  # 80 parameters are not 80 %
-        named = self.dataset in (STREAMS if self.is_stream else DATASETS)
-        dataset = self.dataset if named else _name_of(Path(self.dataset))
-        parts = [dataset, self.backbone, budget, self.method, f"s{self.seed}"]
+        name = file_name_of(self.dataset, self._named)
+        parts = [name, self.backbone, budget, self.method, f"s{self.seed}"]
         if self.protocol == "merged":
             parts.append("merged")
         if self.iterations is not None:
@@ -141,8 +147,11 @@ class Cell:
         return {name: given.get(name, ABSENT.get(name)) for name in known}
 
 
-def _name_of(file: Path) -> str:
-    """A file's name and a hash of its place: no two files, and no file and a named dataset, have
-    the same.
+def file_name_of(dataset: str, named: Collection[str] = DATASETS) -> str:
+    """A dataset in the name of a file: its own if it is one of ``named``, or that of a file and a
+    hash of its place; no two files, and no file and a named dataset, have the same.
     """
-    return f"{file.stem}-{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:8]}"
+    if dataset in named:
+        return dataset
+    path = Path(dataset)
+    return f"{for_file_name(path.stem)}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"

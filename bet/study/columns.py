@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from bet.study.record import Part, Record, Serving
+from bet.study.part import Part
+from bet.study.record import Record, Serving
 
 # A column is named as its field, but where two parts have fields of the same name.
 NAMES = {

@@ -4,9 +4,10 @@ Finished cells are not run again; a run that was interrupted, even by kill -9, c
 started again.
 """
 
-import fcntl
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bet.errors import BetError
+from bet.files import locked
 from bet.paths import project_root, results_dir
+from bet.process import PARENT
 from bet.study.estimate import in_words, seconds_left
 from bet.study.finished import is_finished, is_stale
 from bet.study.profiles import PROFILES
@@ -50,14 +53,15 @@ def run_grid(
     with _only_grid_in(results):
         # Snakemake says nothing for its first 10 to 30 seconds.
         print(f"{progress.total} cells, {len(progress.left)} to run; starting", flush=True)
-        # Snakemake's own lock survives a kill; ours does not, so whatever lock is there now is a
-        # dead one's.
-        if any((results / ".snakemake" / "locks").glob("*")):
-            _run([*command, "--unlock", "--quiet", "all"], progress)
-        command += ["--jobs", str(jobs), *options]
+        # Snakemake's own lock would survive a kill; ours does not.
+        command += ["--nolock", "--jobs", str(jobs), *options]
         status = _run([*command, *_forced(profile)], progress)
     if status and not progress.finished:
-        raise BetError(f"Snakemake ended with status {status} before any cell; see its lines above")
+        free = shutil.disk_usage(results).free
+        raise BetError(
+            f"Snakemake ended with status {status} before any cell; see its lines above "
+            f"({free:,} bytes are free in {results})"
+        )
     return missing(profile)
 
 
@@ -66,15 +70,19 @@ _CHATTER = re.compile(
     r"Select jobs|Execute \d+ jobs|\[\w{3} \w{3} |Finished jobid|Using (shell|profile)"
     r"|Provided cores|Rules claiming|Assuming|Building DAG|Job stats|job +count|-{5,}"
     r"|(job_\d+|all|total) +\d+$"
-    r"|Unlock|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
-    r"|Cannot restore .* no backup found|$"
+    r"|Complete log|Elapsed time|Nothing to be done|\d+ of \d+ steps"
+    r"|Cannot restore .* no backup found|No (SLURM )?account |Unable to guess SLURM account|$"
 )
+
+
+_JOB_ENDED = re.compile(r"(?:Finished jobid: .*\(Rule: |Error in rule )job_(\d+)")
 
 
 class _Progress:
     """Adds to every finished cell how many are finished and about how long the others take."""
 
     def __init__(self, profile: str, jobs: int, recorded: Mapping[str, float]):
+        self.job_cells = PROFILES[profile].jobs()
         self.total = len(PROFILES[profile].cells)
         self.jobs, self.recorded = jobs, recorded
         self.left, self.finished = set(missing(profile)), set[str]()
@@ -97,20 +105,37 @@ class _Progress:
                 text += f", about {in_words(seconds)} left"
         return f"{text})\n"
 
+    def of_job(self, line: str) -> Iterator[str]:
+        """Where ``line`` says that a job has ended, a line for each of its cells that has said
+        nothing itself: what jobs print elsewhere, on a cluster, does not arrive here.
+        """
+        if ended := _JOB_ENDED.match(line):
+            for cell in self.job_cells[int(ended[1])]:
+                if cell.id in self.left:
+                    event = "done  " if is_finished(cell) else "FAILED"
+                    yield self.complete(f"{event} {cell.id}\n")
+
 
 def _run(command: Sequence[str], progress: _Progress) -> int:
     """Run Snakemake, pass on what matters and return its status; after Ctrl-C wait until it has
     stopped its cells and cleaned up.
     """
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {PARENT: str(os.getpid())},
+        start_new_session=True,  # a terminal's Ctrl-C reaches us only, who pass it on once
     ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
+                print(*progress.of_job(line), sep="", end="", flush=True)
                 if not _CHATTER.match(line):
                     print(progress.complete(line), end="", flush=True)
         except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # and it interrupts its cells (Snakefile)
             process.communicate()
             raise
     return process.returncode
@@ -135,14 +160,11 @@ def _only_grid_in(results: Path) -> Iterator[None]:
     """Hold the results folder's lock; Python does not hand it down to children, so orphaned cells
     do not hold it.
     """
-    results.mkdir(parents=True, exist_ok=True)
-    with open(results / ".grid.lock", "w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with locked(results / ".grid", wait=False) as is_only:
+        if not is_only:
             raise BetError(
                 f"a grid runs in {results} already; wait, or set BET_RESULTS to another folder"
-            ) from None
+            )
         yield
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 
 from bet.errors import BetError
+from bet.files import explaining_full_disk
 from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
@@ -18,6 +19,7 @@ from bet.study.record import Size, read_record, read_record_file, record_path
 from bet.study.run import run_cell
 from bet.study.stream import run_stream_cell
 from bet.study.stream_record import StreamRecord, record_type
+from bet.text import printable, printable_lines, show
 
 
 def cells_of(profile: str, ids: Sequence[str]) -> list[Cell]:
@@ -39,7 +41,7 @@ def run_and_describe(
     if notebook:
         from bet.study.notebook import run_cell_notebook
 
-        print(f"  notebook {run_cell_notebook(cell, device)}")
+        show(f"  notebook {run_cell_notebook(cell, device)}")
         if cell.is_stream:
             return _describe_stream(read_record_file(record_path(cell), StreamRecord))
         record = read_record(cell)
@@ -50,11 +52,11 @@ def run_and_describe(
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
     size, test = record.size, msgspec.to_builtins(record.metrics.test)
-    print(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
+    show(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
     if (served := record.serving) is not None:
         print(f"  to serve {served.bytes:,} bytes ({served.form})")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
-    print(f"  record {record_path(cell)}")
+    show(f"  record {record_path(cell)}")
 
 
 def _describe_stream(record: StreamRecord) -> None:
@@ -85,20 +87,21 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
         print(f"start  {cell.id}", flush=True)
         started = time.perf_counter()
         try:
-            with _output_to(log):
+            with explaining_full_disk(log), _output_to(log):
                 try:
                     run_and_describe(cell, **options)
                 except BetError as error:
-                    print(f"error: {error}", file=sys.stderr)
+                    print(f"error: {printable_lines(error)}", file=sys.stderr)
                     raise
                 except Exception:
                     traceback.print_exc()
                     raise
-        except Exception:
+        except Exception as failure:
             failed += 1
             print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
-            for line in log.read_text(errors="replace").splitlines()[-5:]:
-                print(f"       {line}")
+            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
+            for line in lines[-5:] or [str(failure)]:
+                print(f"       {printable(line)}")
             sys.stdout.flush()
         else:
             part = record_type(cell.is_stream)

@@ -3,7 +3,6 @@
 import ast
 import json
 import logging
-import os
 import re
 import tempfile
 from collections.abc import Mapping
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import atomic_path, private_folder
 from bet.paths import notebooks_dir, results_dir
 from bet.study.cell import Cell
 
@@ -94,9 +93,9 @@ def execute(
     folder = Path(cwd) if cwd is not None else Path(notebook).resolve().parent
     failure: Exception | None = None
     # The address of a socket has at most about 100 characters, hence not below a long TMPDIR.
-    short = None if len(tempfile.gettempdir()) < 60 else "/tmp"
+    short = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
     with (
-        tempfile.TemporaryDirectory(prefix="bet", dir=short) as sockets,
+        private_folder(Path(short)) as sockets,
         atomic_path(Path(output)) as temporary,
     ):
         try:
@@ -109,7 +108,7 @@ def execute(
                 cwd=str(folder),
                 progress_bar=False,
                 start_timeout=WEEK,
-                config=Config(_kernel_settings(os.path.join(sockets, "k"))),
+                config=Config(_kernel_settings(str(sockets / "k"))),
             )
         except (PapermillExecutionError, DeadKernelError) as error:
             failure = error

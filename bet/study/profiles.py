@@ -24,6 +24,7 @@ from bet.study.settings import (
     stream_settings,
     training_settings,
 )
+from bet.text import quoted
 from bet.training import FitSettings, TrainSettings, numbers_of
 
 SCHEMA = 2  # version of the record
@@ -252,7 +253,8 @@ def use_profile(given: str) -> str:
     path = Path(given).expanduser().resolve()
     if path.suffix != ".toml" or not path.is_file():
         raise BetError(
-            f"no study {given!r}: known are {', '.join(PROFILES)}; or give a file (study.toml)"
+            f"no study {quoted(given)}: known are {', '.join(PROFILES)}; or give a file "
+            "(study.toml)"
         )
     if os.environ.get("BET_STUDY") == str(path):
         return path.stem

@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
-import numpy as np
 import pandas as pd
-from msgspec import Meta, Struct
+from msgspec import Meta
 
 from bet.errors import BetError
-from bet.files import atomic_path
+from bet.files import write_whole
 from bet.paths import results_dir
 from bet.serving import Form
 from bet.study.cell import Cell
-from bet.study.per_user import write_rows
+from bet.study.part import RUN_AGAIN, Part, decode, encode
+from bet.study.per_user import rows_digest, write_rows
 
 # Version of the record format. Increase it when old records can no longer be read.
 FORM: Final = 3
@@ -26,11 +26,7 @@ Count = Annotated[int, Meta(ge=0)]
 Positive = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Seconds = Annotated[float, Meta(ge=0)]
-AnyPart = TypeVar("AnyPart", bound="Part")
-
-
-class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a record; unknown or missing ones are errors, a default is for older records."""
+Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 
 
 class CellNames(Part, frozen=True, omit_defaults=True):
@@ -64,7 +60,7 @@ class DataCounts(Part, frozen=True):
     """The interactions, and how many went into each part of the split."""
 
     name: str
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hash: Digest
     users: Count
     items: Count
     train: Count
@@ -232,13 +228,23 @@ class Run(Part, frozen=True):
     iteration_seconds: tuple[float, ...]  # one for each iteration of the search
 
 
-class Record(Part, frozen=True):
-    """One finished run."""
+class FinishedRun(Part, frozen=True):
+    """What every record begins with."""
 
     form: Literal[3]
     cell_id: Annotated[str, Meta(min_length=1)]
     key: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
     cell: CellNames
+
+    @property
+    def per_user(self) -> str:
+        """Name of the file with every user's hits, beside the record's."""
+        return f"{self.cell_id}.parquet"
+
+
+class Record(FinishedRun, frozen=True):
+    """One finished run."""
+
     settings: Settings
     data: DataCounts
     size: Size
@@ -251,27 +257,10 @@ class Record(Part, frozen=True):
     trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
     numbers: dict[str, int | float] = {}  # of the reported model, where a rule has some
     serving: Serving | None = None  # None: an older record whose data are not at hand
-
-    @property
-    def per_user(self) -> str:
-        """Name of the file with every user's hits, beside the record's."""
-        return f"{self.cell_id}.parquet"
+    per_user_digest: Digest | None = None  # None: an older record
 
 
-def encode(part: Part, indent: int = 0) -> str:
-    """JSON of a record; ``indent`` spaces a level, one line with 0."""
-    text = msgspec.json.encode(part, enc_hook=np.generic.item)  # numpy numbers, too
-    return (msgspec.json.format(text, indent=indent) if indent else text).decode()
-
-
-def decode(text: str | bytes, part: type[AnyPart], source: str) -> AnyPart:
-    """The ``part`` that ``text`` is. Raises BetError, which names ``source``, unless it is one."""
-    try:
-        return msgspec.json.decode(text, type=part)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:  # a ValidationError is one
-        raise BetError(
-            f"{source}: {error}; damaged or of another version: delete it and run the cell again"
-        ) from error
+AnyRun = TypeVar("AnyRun", bound=FinishedRun)
 
 
 def record_path(cell: Cell) -> Path:
@@ -284,17 +273,25 @@ def read_record(cell: Cell) -> Record:
     return read_record_file(record_path(cell), Record)
 
 
-def read_record_file(path: Path, part: type[AnyPart]) -> AnyPart:
-    """The record in ``path``, a ``part``; raises BetError when there is none or it is damaged."""
+def read_record_file(path: Path, part: type[AnyRun]) -> AnyRun:
+    """The record in ``path``, a ``part``; raises BetError when there is none, or it is damaged or
+    another cell's.
+    """
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BetError(f"{path}: no readable record ({error}); run the cell") from error
-    return decode(text, part, str(path))
+    record = decode(text, part, str(path))
+    if record.cell_id != path.stem:
+        raise BetError(f"{path}: the record of another cell, {record.cell_id}; {RUN_AGAIN}")
+    return record
 
 
-def write_record(path: Path, record: Part, rows: pd.DataFrame) -> None:
-    """Write the per-user ``rows`` beside ``path``, then the record; both whole or not at all."""
-    write_rows(rows, path.with_suffix(".parquet"))
-    with atomic_path(path) as temporary:
-        temporary.write_text(encode(record, indent=1) + "\n")
+def write_record(path: Path, record: AnyRun, rows: pd.DataFrame) -> AnyRun:
+    """Write the per-user ``rows`` beside ``path``, then the record with their digest, which is
+    returned; both whole or not at all.
+    """
+    write_rows(rows, path.with_name(record.per_user))
+    record = msgspec.structs.replace(record, per_user_digest=rows_digest(rows))
+    write_whole(path, (encode(record, indent=1) + "\n").encode())
+    return record

@@ -82,7 +82,7 @@ def run_cell(
     if file is not None:
         fitted = fitted_interactions(cell, split)
         write_recommending(file, model, fitted, ids, with_seen=with_seen)
-    write_record(record_path(cell), record, pack(ranked))
+    record = write_record(record_path(cell), record, pack(ranked))
     unreached_path(cell).unlink(missing_ok=True)
     if all(map(is_finished, PROFILES[cell.profile].sharing(cell))):
         shutil.rmtree(context.workspace.folder, ignore_errors=True)

@@ -9,6 +9,7 @@ import msgspec
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.errors import BetError
 from bet.stream import STREAMS, StreamSettings
+from bet.text import quoted
 from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
 
 Settings = TypeVar("Settings")
@@ -56,7 +57,7 @@ def _convert(
     for name in numbers:
         if name not in known:
             raise BetError(
-                f"{section}: no setting or backbone {name!r}; known are "
+                f"{section}: no setting or backbone {quoted(name)}; known are "
                 f"{', '.join([*known, *BACKBONES])}"
             )
     try:
@@ -69,7 +70,9 @@ def known_backbones(section: str, values: Mapping[str, int]) -> Mapping[str, int
     """``values`` by backbone; raises BetError on one that is none."""
     for name in values:
         if name not in BACKBONES:
-            raise BetError(f"{section}: no backbone {name!r}; known are {', '.join(BACKBONES)}")
+            raise BetError(
+                f"{section}: no backbone {quoted(name)}; known are {', '.join(BACKBONES)}"
+            )
     return values
 
 

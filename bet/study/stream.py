@@ -26,9 +26,10 @@ from bet.stream.sources import PLANTED
 from bet.stream.synthetic import drift_of
 from bet.study import environment, record
 from bet.study.cell import Cell
+from bet.study.part import decode, encode
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
-from bet.study.record import decode, encode, read_record_file, record_path, write_record
+from bet.study.record import read_record_file, record_path, write_record
 from bet.study.stream_record import (
     Followed,
     SegmentPart,
@@ -86,7 +87,7 @@ def run_stream_cell(
         results = run_stream(task, Workspace(cache_dir(), folder, device, progress))
         total = time.perf_counter() - started
         written = _record(cell, task, results, total=total, device=device)
-    write_record(path, written, _per_user(results))
+    written = write_record(path, written, _per_user(results))
     shutil.rmtree(folder, ignore_errors=True)
     return written
 

@@ -1,15 +1,16 @@
 """The record of a finished run of a streaming method, a part for every segment."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta
 
+from bet.study.part import Part
 from bet.study.record import (
-    CellNames,
     Count,
+    Digest,
+    FinishedRun,
     Host,
     Metrics,
-    Part,
     Positive,
     Record,
     Seconds,
@@ -31,7 +32,7 @@ class StreamCounts(Part, frozen=True):
     """
 
     name: str
-    hash: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    hash: Digest
     users: Count
     items: Count
     events: Count
@@ -92,26 +93,18 @@ class StreamRun(Part, frozen=True):
     peak_memory_bytes: Positive
 
 
-class StreamRecord(Part, frozen=True):
+class StreamRecord(FinishedRun, frozen=True):
     """One finished run of a streaming method. ``rising`` and ``falling``: the items whose training
     frequency grows and shrinks most.
     """
 
-    form: Literal[3]
-    cell_id: Annotated[str, Meta(min_length=1)]
-    key: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
-    cell: CellNames
     settings: StreamNumbers
     data: StreamCounts
     segments: Annotated[tuple[SegmentPart, ...], Meta(min_length=1)]
     rising: tuple[Followed, ...]
     falling: tuple[Followed, ...]
     run: StreamRun
-
-    @property
-    def per_user(self) -> str:
-        """Name of the file with every user's hits in every segment, beside the record's."""
-        return f"{self.cell_id}.parquet"
+    per_user_digest: Digest | None = None  # None: an older record
 
 
 AnyRecord = Record | StreamRecord

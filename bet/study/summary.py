@@ -14,6 +14,7 @@ from bet.search import MethodResult, SearchContext
 from bet.serving import ServedFile, served_file
 from bet.study import environment, record
 from bet.study.cell import Cell
+from bet.study.part import decode, encode
 from bet.study.profiles import PROFILES
 from bet.study.record import Bins, Metrics, Record
 from bet.study.setup import fitted_interactions
@@ -82,7 +83,7 @@ def build_record(
         ),
     )
     # Through JSON: every field is checked, and what is returned equals what is read back.
-    return record.decode(record.encode(built), Record, cell.id)
+    return decode(encode(built), Record, cell.id)
 
 
 def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size:

@@ -5,9 +5,10 @@ from pathlib import Path
 import msgspec
 
 from bet.errors import BudgetNotMet
-from bet.files import atomic_path
+from bet.files import write_whole
 from bet.study.cell import Cell
-from bet.study.record import Part, encode, record_path
+from bet.study.part import Part, encode
+from bet.study.record import record_path
 
 
 class Unreached(Part, frozen=True):
@@ -30,5 +31,9 @@ def write_unreached(cell: Cell, key: str, commit: str | None, error: BudgetNotMe
     """Record a result that is not a table: what was to be reached, what was, and why no more."""
     names = {"cell_id": cell.id, "key": key, "commit": commit}
     fields = names | {"target": error.target, "reached": error.reached, "why": str(error)}
-    with atomic_path(unreached_path(cell)) as temporary:
-        temporary.write_text(encode(msgspec.convert(fields, Unreached), indent=1) + "\n")
+    write_whole(unreached_path(cell), text_of(msgspec.convert(fields, Unreached)))
+
+
+def text_of(unreached: Unreached) -> bytes:
+    """What stands in its file."""
+    return (encode(unreached, indent=1) + "\n").encode()

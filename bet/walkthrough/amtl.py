@@ -1,4 +1,4 @@
-"""The table and the figure of notebook 04, a competitor: AMTL."""
+"""The table and the figure of notebook 06, a competitor: AMTL."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bet.actions import Budget
 from bet.data import FrequencyOrder
@@ -34,10 +34,12 @@ def plot_choice(table: TwinTable, groups: FrequencyGroups, order: FrequencyOrder
         axis.pcolormesh(x, columns, keep[present].T, **mesh)
         axis.step(x, chosen[present], color="white", linewidth=1.2)
         axis.set(xscale="log", xlabel=f"training frequency of {side} + 1")
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axis.xaxis.set_major_formatter("{x:.0f}")
         axis.xaxis.set_minor_formatter(NullFormatter())
     highest = np.flatnonzero((keep > 0.01).any(axis=0)).max() + 1
     axes[0].set(ylabel="column j", ylim=(0.5, min(len(columns), highest + 2) + 0.5))
-    figure.colorbar(colors, ax=axes, label="P(k >= j)")
+    figure.colorbar(colors, ax=axes, label="P(k ≥ j): column j is kept")
     return figure
 
 

@@ -1,26 +1,24 @@
-"""A short search, and the tables and figures of notebook 03; notebook 04 compares its tables in the
-same way.
-"""
+"""Tables and figures of notebook 05, the search; 06 compares its tables in the same way."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.figure import Figure
-from scipy import stats
+from torch import Tensor
 
-from bet.actions import Action
+from bet.analysis.paired import paired
+from bet.analysis.results import METRIC
 from bet.data import FrequencyOrder, Split
-from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.search import Evaluated, SearchContext, SearchSettings, Trained
-from bet.seeds import numpy_generator, torch_generator
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
+from bet.training import RankingMetrics
 
-ABOUT_EQUAL = 0.02  # relative difference of quality that one run cannot tell from none
+MARKERS = "os^D"
 
 
 def small_context(split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
@@ -33,41 +31,15 @@ def small_context(split: Split, dataset: str, seed: int, iterations: int) -> Sea
     return replace(context, settings=settings).in_folder(folder)
 
 
-def sets_table(action: Action, order: FrequencyOrder) -> pd.DataFrame:
-    """The sets S_d of an action: how many users and items have size d, and how frequent they are on
-    average.
+def study_context(
+    split: Split, dataset: str, seed: int, sparsity: str, iterations: int, folder: Path
+) -> SearchContext:
+    """What ``bet`` on LightGCN sees in profile ``default``, for a search of so many iterations.
+    Unfinished work goes into ``folder``: an empty one makes everything but the full table anew.
     """
-    is_user = np.arange(order.n) < order.n_users
-    frame = pd.DataFrame({"d": action.sizes, "frequency": order.frequency, "user": is_user})
-    by_size = frame.groupby("d")
-    users = by_size["user"].sum()
-    mean_frequency = by_size["frequency"].mean().round(1)
-    return pd.DataFrame(
-        {"users": users, "items": by_size.size() - users, "mean frequency": mean_frequency}
-    )
-
-
-def change_by_renaming(context: SearchContext, action: Action, seed: int) -> float:
-    """How much the prediction changes when entities are renamed together with their frequencies."""
-    rng, order = numpy_generator(seed, "rename"), context.data.order
-    users, items = rng.permutation(order.n_users), rng.permutation(order.n - order.n_users)
-    renamed_order = FrequencyOrder(order.user_frequency[users], order.item_frequency[items])
-    renamed = Action.from_ranked(
-        renamed_order,
-        action.user_sizes[users][renamed_order.users],
-        action.item_sizes[items][renamed_order.items],
-    )
-    before, after = (
-        _predict(frequencies, renamed_or_not, context.budget.d_max, seed)
-        for frequencies, renamed_or_not in ((order, action), (renamed_order, renamed))
-    )
-    return abs(before - after)
-
-
-def _predict(order: FrequencyOrder, action: Action, d_max: int, seed: int) -> float:
-    """The fitness of ``action`` as a fresh predictor sees it."""
-    predictor = DeepSets(order, d_max, torch_generator(seed, "predictor"))
-    return float(predictor(stack_histograms([action], d_max)).detach()[0])
+    context = cell_context(Cell(dataset, "lightgcn", sparsity, "bet", seed), split)
+    search = replace(context.settings.search, iterations=iterations)
+    return replace(context, settings=replace(context.settings, search=search)).in_folder(folder)
 
 
 def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
@@ -81,107 +53,121 @@ def population_table(population: Sequence[Evaluated]) -> pd.DataFrame:
                 "strategy": member.strategy,
                 "predicted": member.predicted,
                 "fitness": member.fitness,
-                "users' share": origin["user_share"],
+                "users' share of columns": origin["user_share"],
                 "families (users, items)": f"{origin['user_family']}, {origin['item_family']}",
-                "predictor loss": member.predictor_loss,
             }
         )
     return pd.DataFrame(rows).set_index("t").round(3)
 
 
-def plot_population(population: Sequence[Evaluated]) -> Figure:
-    """Predicted against actual fitness, fitness against t, and the predictor's loss against t."""
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(9.5, 2.8))
-    t = [member.t for member in population]
-    fitness = np.array([member.fitness for member in population])
-    middle.step(t, np.maximum.accumulate(fitness), where="post", color="0.5", label="best so far")
-    strategies = sorted({member.strategy for member in population})
-    for strategy, marker in zip(strategies, "os^", strict=False):
-        chosen = [member for member in population if member.strategy == strategy]
-        actual = [member.fitness for member in chosen]
-        left.plot([member.predicted for member in chosen], actual, marker, label=strategy)
-        middle.plot([member.t for member in chosen], actual, marker)
-    ends = [fitness.min(), fitness.max()]
-    left.plot(ends, ends, color="0.5", linestyle=":", label="predicted = actual")
-    left.set(xlabel="predicted fitness, before fine-tuning", ylabel="actual fitness")
-    middle.set(xlabel="iteration t", ylabel="fitness (share of full quality)")
-    right.plot(t, [member.predictor_loss for member in population], marker=".")
-    right.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
-    middle.legend(fontsize=7, loc="upper right")
-    middle.margins(y=0.2)
-    labels = left.get_legend_handles_labels()
-    figure.legend(*labels, loc="outside lower center", ncols=4, fontsize=8)
+def plot_candidates(embeddings: Tensor, predicted: Tensor, picks: Mapping[str, int]) -> Figure:
+    """``embeddings`` (m, 64) of sampled actions on their two principal axes, colored by predicted
+    fitness (m,), and what each strategy picks of them. A row beyond ``predicted`` is the best
+    action so far.
+    """
+    centered = embeddings - embeddings.mean(0)
+    axes = np.linalg.svd(centered.numpy(), full_matrices=False)[2][:2]  # (2, 64)
+    x, y = axes @ centered.numpy().T  # (m,) each
+    m = len(predicted)
+    figure, axis = plt.subplots(figsize=(6.5, 3.2))
+    points = axis.scatter(x[:m], y[:m], c=predicted.numpy(), cmap="viridis", s=16)
+    figure.colorbar(points, ax=axis, label="predicted fitness")
+    for (name, i), marker in zip(picks.items(), MARKERS, strict=False):
+        ring = {"s": 120, "facecolors": "none", "edgecolors": "C3", "linewidths": 1.6}
+        axis.scatter(x[i], y[i], marker=marker, label=name, **ring)  # type: ignore[arg-type]
+    axis.plot(x[m:], y[m:], "*", color="black", markersize=11, label="the best so far")
+    axis.set(xlabel="first principal axis of h", ylabel="second principal axis of h")
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
-def fit_offline(
-    context: SearchContext, population: Sequence[Evaluated], updates: int = 200
-) -> pd.DataFrame:
-    """A fresh predictor fitted on the first two thirds of the population; rank correlation there
-    and on the rest.
+def plot_population(population: Sequence[Evaluated]) -> Figure:
+    """Fitness against t, and predicted against measured fitness, by strategy."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7.0, 3.0), sharey=True)
+    t = [member.t for member in population]
+    fitness = np.array([member.fitness for member in population])
+    left.step(t, np.maximum.accumulate(fitness), where="post", color="0.5", label="best so far")
+    strategies = sorted({member.strategy for member in population})
+    for strategy, marker in zip(strategies, MARKERS, strict=False):
+        chosen = [member for member in population if member.strategy == strategy]
+        measured = [member.fitness for member in chosen]
+        left.plot([member.t for member in chosen], measured, marker, label=strategy)
+        right.plot([member.predicted for member in chosen], measured, marker)
+    ends = [fitness.min(), fitness.max()]
+    right.plot(ends, ends, color="0.5", linestyle=":", label="predicted = measured")
+    left.set(xlabel="iteration t", ylabel="measured fitness")
+    right.set(xlabel="predicted fitness, before fine-tuning")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
+    return figure
+
+
+def plot_retrained(
+    fitness: Sequence[float], quality: Sequence[float], uniform: tuple[float, float]
+) -> Figure:
+    """Quality after training from scratch against fitness, of the best actions, in the order of
+    their fitness, and of the ``uniform`` table (fitness, quality).
     """
-    cut, d_max = 2 * len(population) // 3, context.budget.d_max
-    histograms = stack_histograms([member.action for member in population], d_max)
-    fitness = torch.tensor([member.fitness for member in population])
-    generator = context.search_generator("offline")
-    trainer = PredictorTrainer(DeepSets(context.data.order, d_max, generator))
-    for _ in range(updates):
-        trainer.update(histograms[:cut], fitness[:cut])
-    predicted = trainer.predictor(histograms).detach().numpy()
-    rows = {}
-    for name, part in (("fitted on", slice(None, cut)), ("not seen", slice(cut, None))):
-        correlation = float(stats.spearmanr(predicted[part], fitness[part])[0])
-        rows[name] = {
-            "actions": len(fitness[part]),
-            "Spearman correlation": round(correlation, 2),
-        }
-    return pd.DataFrame(rows).T.astype({"actions": int})
-
-
-def best_median_worst(population: Sequence[Evaluated]) -> dict[str, np.ndarray]:
-    """Sizes (n,) of three actions of the population, labeled with their fitness."""
-    ranked = sorted(population, key=lambda member: -member.fitness)
-    chosen = {"best": ranked[0], "median": ranked[len(ranked) // 2], "worst": ranked[-1]}
-    return {
-        f"{name}, fitness {member.fitness:.3f}": member.action.sizes
-        for name, member in chosen.items()
-    }
+    figure, axis = plt.subplots(figsize=(5.6, 3.0))
+    axis.plot(fitness, quality, "o", color="C0", label="the best by fitness")
+    for rank, point in enumerate(zip(fitness, quality, strict=True), 1):
+        style = {"textcoords": "offset points", "fontsize": 8, "va": "center"}
+        axis.annotate(str(rank), point, (6, 0), **style)  # type: ignore[arg-type]
+    axis.plot(*uniform, "*", color="C1", markersize=11, label="equal sizes, not searched")
+    axis.set(
+        xlabel="fitness: fine-tuned, share of full quality",
+        ylabel="quality on validation,\ntrained from scratch",
+    )
+    axis.margins(0.12)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=8)
+    return figure
 
 
 def plot_sizes(sizes_by_label: Mapping[str, np.ndarray], order: FrequencyOrder) -> Figure:
     """Sizes (n,) by entity id, drawn against the frequency rank of users and of items."""
-    figure, axes = plt.subplots(1, 2, figsize=(6.5, 2.8), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(6.8, 2.9), sharey=True)
     sides = (("users", order.users), ("items", order.n_users + order.items))
+    styles = ("-", "--", ":", "-.")
     for axis, (side, entities) in zip(axes, sides, strict=True):
         ranks = np.arange(1, len(entities) + 1)
-        for label, sizes in sizes_by_label.items():
-            axis.plot(ranks, sizes[entities], drawstyle="steps-post", label=label)
-        axis.set(xscale="log", xlabel=f"frequency rank of {side}")
+        for (label, sizes), style in zip(sizes_by_label.items(), styles, strict=False):
+            line = {"drawstyle": "steps-post", "linestyle": style}
+            axis.plot(ranks, sizes[entities], label=label if side == "users" else None, **line)
+        axis.set(xscale="log", xlabel=f"frequency rank of {side} (1 = most frequent)")
+        axis.xaxis.set_major_formatter("{x:,.0f}")
     axes[0].set_ylabel("size (columns kept)")
-    axes[1].legend(fontsize=7)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure
 
 
-def quality_table(**trained: Trained) -> pd.DataFrame:
-    """Parameters and validation quality of trained tables, side by side."""
+def quality_table(
+    trained: Mapping[str, Trained], tested: Mapping[str, RankingMetrics]
+) -> pd.DataFrame:
+    """Parameters, quality on validation and means over test users of trained tables."""
     rows = {}
-    for name, model in trained.items():
-        rows[name.replace("_", " ")] = {
-            "parameters": model.model.table.n_parameters(),
-            "quality on validation": round(model.result.quality, 4),
+    for name, ranked in tested.items():
+        means, model = ranked.means(), trained[name]
+        rows[name] = {
+            "parameters": f"{model.model.table.n_parameters():,}",
+            "quality on validation": model.result.quality,
+            "Recall@20 on test": means["recall@20"],
+            "NDCG@20 on test": means["ndcg@20"],
         }
-    return pd.DataFrame(rows).T.astype({"parameters": int})
+    return pd.DataFrame.from_dict(rows, orient="index").round(4)
 
 
-def explain(name: str, trained: Trained, uniform: Trained) -> str:
-    """One sentence: what it means that the table called ``name`` is so much better or worse than
-    rows of equal length.
-    """
-    ratio = trained.result.quality / uniform.result.quality
-    if abs(ratio - 1) <= ABOUT_EQUAL:
-        meaning = "one short run cannot tell the two apart"
-    elif ratio > 1:
-        meaning = "different sizes were the better use of the budget here"
-    else:
-        meaning = "equal rows were the better use of the budget here"
-    return f"{name} reaches {ratio:.1%} of the uniform table's quality: {meaning}."
+def difference_table(
+    name: str, tested: Mapping[str, RankingMetrics], metric: str = METRIC
+) -> pd.DataFrame:
+    """``name`` minus each other of ``tested`` in ``metric``, with the 95 % interval over users."""
+    rows = {}
+    for other, ranked in tested.items():
+        if other != name:
+            between = paired((tested[name].values[metric] - ranked.values[metric])[None])
+            low, high = between.interval()
+            rows[f"{name} minus {other}"] = {
+                "difference": between.difference,
+                "from": low,
+                "to": high,
+                "users": between.users,
+            }
+    return pd.DataFrame.from_dict(rows, orient="index").round(4)
