@@ -10,6 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bet.data.columns import Columns
+from bet.data.readers import read_pairs
 from bet.errors import BetError
 from bet.stream import (
     STREAMS,
@@ -163,6 +164,9 @@ def test_files_of_your_own_have_a_column_of_times(tmp_path):
     assert events.user_ids.tolist() == ["bob", "ann"] and events.item_ids.tolist() == ["cup", "tea"]
     noon = datetime.datetime(2024, 3, 1, 12, tzinfo=datetime.UTC).timestamp()
     assert events.times[0] == noon
+    pairs = read_pairs(file, Columns(timestamp="when"), ["timestamp"])
+    assert pairs.frame["timestamp"].dtype == np.float64 and pairs.frame["timestamp"][1] == noon
+    assert pairs.times == ("2024-03-01T12:00:00", "2024-03-03T00:00:00")
     with pytest.raises(BetError, match="no column 'timestamp'.*say which one holds the timestamp"):
         read_events(file)
     parquet = tmp_path / "events.parquet"

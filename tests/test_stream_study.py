@@ -1,8 +1,10 @@
 """Streams in the study and on the command line: records, the report's numbers, files."""
 
 import json
+import shutil
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,6 +18,8 @@ from bet.report.stream_tables import stream_findings
 from bet.stream import StreamSettings, load_events
 from bet.study import bundle
 from bet.study.cell import Cell
+from bet.study.part import encode
+from bet.study.per_user import rows_digest, write_rows
 from bet.study.profiles import PROFILES, load_profile
 from bet.study.stream import run_stream_cell
 
@@ -94,11 +98,36 @@ def test_records_are_bundled_verified_and_restored(results, folders):
     name = f"{SMOKE['stream-full'].id}.json"
     changed = json.loads((folders / "restored" / name).read_text())
     changed["segments"][1]["bytes"] += 1
+    del changed["digest"]  # as the record of an earlier version
     (folders / "restored" / name).write_text(json.dumps(changed))
     outcome = verify("stream-smoke", folders / "restored", folder)
     assert [(each.field, each.here - each.committed) for each in outcome.differences] == [
         ("segments.1.bytes", 1)
     ]
+
+
+def test_rows_of_another_run_or_segment_are_refused(results, tmp_path):
+    folder, cell_id = tmp_path / "results", SMOKE["stream-uniform"].id
+    shutil.copytree(results, folder)
+    record = run_stream_cell(SMOKE["stream-uniform"])
+    path, rows = folder / f"{cell_id}.parquet", pd.read_parquet(results / f"{cell_id}.parquet")
+    assert record.per_user_digest == rows_digest(rows)
+    older = msgspec.structs.replace(record, per_user_digest=None)  # of an earlier version
+    moved = rows.assign(segment=(rows["segment"] + 1) % 3)
+    others = pd.read_parquet(results / f"{SMOKE['stream-full'].id}.parquet")
+    for kept in (record, older):
+        (folder / f"{cell_id}.json").write_text(encode(kept))
+        for wrong in (others, moved, rows.drop(columns="segment"), rows.iloc[:-1], rows.iloc[:0]):
+            write_rows(wrong, path)
+            with pytest.raises(
+                BetError, match=f"damaged, or not the per-user metrics of {cell_id}"
+            ):
+                bundle.read_results("stream-smoke", folder)
+        write_rows(rows, path)
+        assert kept in bundle.read_results("stream-smoke", folder).records
+    shutil.copy(results / f"{SMOKE['stream-full'].id}.json", folder / f"{cell_id}.json")
+    with pytest.raises(BetError, match="the record of another cell"):
+        bundle.read_results("stream-smoke", folder)
 
 
 def test_settings_of_streams_change_keys_and_unknown_ones_are_refused(tmp_path):

@@ -73,7 +73,7 @@ def panels(count: int) -> tuple[Figure, list[Axes]]:
 
 def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
     """A title, and one legend of ``axes`` below all panels, the gray lines last."""
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, parse_math=False)  # a $ in a name is no formula
     handles: dict[str, Artist] = {}
     for axis in axes:
         drawn, labels = axis.get_legend_handles_labels()
