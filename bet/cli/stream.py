@@ -60,6 +60,7 @@ def stream(options: argparse.Namespace) -> None:
             f"a table that must not grow has a cap in bytes, got {quoted(options.budget)}; for "
             "example '2 MB'"
         )
+    settings = StreamSettings(options.segments, options.new_entities)
     events, source = _events(options)
     with fixed_threads(options.threads):
         release = build_stream(
@@ -67,7 +68,7 @@ def stream(options: argparse.Namespace) -> None:
             cap,
             options.out,
             method=options.method,
-            settings=StreamSettings(options.segments, options.new_entities),
+            settings=settings,
             seed=options.seed,
             device=resolve_device(options.device),
             progress=True,
