@@ -31,6 +31,7 @@ def steps(jobs: str) -> dict[str, list[str]]:
         "small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")],
         "notebook cells": [*pytest, *nbval, str(FOLDER / "notebooks")],
         "smoke study": ["-m", "bet", "study", "smoke", "--jobs", jobs, "--report"],
+        "streams smoke": ["-m", "bet", "study", "stream-smoke", "--jobs", jobs, "--report"],
     }
 
 

@@ -23,6 +23,7 @@ from benchmarks.speed import (
     serving_memory,
     serving_speed,
     serving_worker,
+    stream_cost,
     table_scale,
     work,
 )
@@ -43,6 +44,7 @@ from bet.data import evaluable_split, planted, read_interactions
 from bet.errors import BetError
 from bet.packed import load
 from bet.recommend import open_model
+from bet.stream import load_events
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
 
@@ -399,3 +401,10 @@ def test_distillation_copies_the_full_table(tmp_path, monkeypatch):
         # So heavy a term leaves nothing of the loss, and no term is the plain training.
         assert row.qualities[0.0] != row.qualities[1e3]
     assert distillation.table(measured).count("\n") == 3
+
+
+def test_a_segment_is_compared_with_its_training():
+    row = stream_cost.measure(load_events("tiny-drift"), "ials", "stream-bet-plus", segments=3)
+    assert row.cost > 1 and row.first > 1 and row.training > 0
+    line = f"| tiny-drift | ials | stream-bet-plus | {row.training:.2f} s |"
+    assert line in stream_cost.table([row])

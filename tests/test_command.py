@@ -14,11 +14,14 @@ from bet.cli.parser import COLUMNS
 from bet.data.sources import SOURCES
 from bet.methods import METHODS
 from bet.progress import progress_bar
+from bet.stream import STREAM_METHODS
 from bet.study import job
 from bet.study.profiles import PROFILES
 from bet.study.record import Size
 
-COMMANDS = "datasets methods inspect run study report verify restore table pack export".split()
+COMMANDS = (
+    "datasets methods inspect run study report verify restore table pack export stream"
+).split()
 BET = [sys.executable, "-m", "bet"]
 
 
@@ -111,7 +114,7 @@ def test_lists_name_everything(folders, capsys):
     assert "yes" in lines[1].split() and all("no" in line.split() for line in lines[2:-1])
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["name", *METHODS]
+    assert [line.split()[0] for line in lines] == ["name", *METHODS, *STREAM_METHODS]
     assert all(len(line.split()) > 2 for line in lines)
 
 

@@ -129,7 +129,7 @@ def test_modules_that_are_run_exist():
 
 def test_profiles_are_described():
     page = TEXT[ROOT / "docs" / "profiles.md"]
-    described = dict(re.findall(r"^\| `(\w+)` \| (\d+): ", page, flags=re.MULTILINE))
+    described = dict(re.findall(r"^\| `([\w-]+)` \| (\d+): ", page, flags=re.MULTILINE))
     assert described == {name: str(len(profile.cells)) for name, profile in PROFILES.items()}
     results = TEXT[ROOT / "docs" / "results.md"]
     assert f"Of the {described['paper']} cells of profile `paper`" in results

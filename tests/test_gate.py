@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bet.errors import BetError
-from bet.release.gate import safe_select
+from bet.search.gate import safe_select
 
 
 @pytest.mark.parametrize("users", [20, 60, 400])

@@ -16,7 +16,7 @@ from bet.study import bundle
 from bet.study.estimate import in_words, recorded_seconds, seconds_left
 from bet.study.grid import _only_grid_in
 from bet.study.profiles import PROFILES
-from bet.study.record import read_record_file, write_record
+from bet.study.record import Record, read_record_file, write_record
 from bet.study.run import run_cell
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -72,7 +72,7 @@ def test_a_grid_survives_the_death_of_each_of_its_processes(checkout, monkeypatc
     assert "steps" not in output and checkout.record(NOTEBOOK).read_bytes() == before
     assert not list(checkout.folder.rglob(".bet-*")), "what the dead left"
     for cell, expected in undisturbed.items():
-        record = read_record_file(checkout.record(cell))
+        record = read_record_file(checkout.record(cell), Record)
         assert record.per_user_digest == expected.per_user_digest
         assert (record.metrics, record.search) == (expected.metrics, expected.search)
 

@@ -36,6 +36,7 @@ LAYERS = [
     {"export"},
     {"search"},
     {"methods"},
+    {"stream"},
     {"study"},
     {"analysis"},
     {"report"},
@@ -159,7 +160,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 10 and {"cell.ipynb", "report.ipynb"} <= {
+    assert len(NOTEBOOKS) == 12 and {"cell.ipynb", "report.ipynb"} <= {
         path.name for path in NOTEBOOKS
     }
 

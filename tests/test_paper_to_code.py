@@ -8,6 +8,7 @@ import pytest
 
 from bet.backbones import BACKBONES
 from bet.methods import METHODS
+from bet.stream import STREAM_METHODS
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = (ROOT / "docs" / "paper_to_code.md").read_text(encoding="utf-8")
@@ -77,7 +78,10 @@ def test_figures_and_tables_are_complete():
     assert names == [*(f"Figure {i}" for i in range(1, 7)), "Table 1", "Table 2"]
 
 
-@pytest.mark.parametrize(("heading", "known"), [("Methods", METHODS), ("Backbones", BACKBONES)])
+PLACES = {"Methods": METHODS, "Methods on streams": STREAM_METHODS, "Backbones": BACKBONES}
+
+
+@pytest.mark.parametrize(("heading", "known"), PLACES.items())
 def test_every_method_and_backbone_has_its_place(heading, known):
     names = re.findall(r"`([^`]+)`", " ".join(first_column(heading)))
     assert sorted(names) == sorted(known)

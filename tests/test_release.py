@@ -20,7 +20,6 @@ from bet.packed import load
 from bet.release import build as module
 from bet.release import judge as judging
 from bet.release.build import build_table
-from bet.release.gate import GateDecision
 from bet.release.page import write_page
 from bet.release.sentences import (
     decision_sentence,
@@ -31,6 +30,7 @@ from bet.release.sentences import (
     reference_sentence,
 )
 from bet.release.task import Fixed
+from bet.search.gate import GateDecision
 
 # What is fixed is not swept: a second instead of ten.
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)

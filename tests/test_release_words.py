@@ -10,7 +10,6 @@ import pytest
 from bet.data import planted
 from bet.packed import load
 from bet.release.build import build_table
-from bet.release.gate import GateDecision
 from bet.release.page import write_page
 from bet.release.sentences import (
     decision_sentence,
@@ -19,6 +18,7 @@ from bet.release.sentences import (
     refit_sentence,
 )
 from bet.release.task import Fixed
+from bet.search.gate import GateDecision
 
 FAST = Fixed(epochs=2, learning_rate=0.03, l2=0.3)
 

@@ -23,7 +23,7 @@ from bet.study.cell import Cell
 from bet.study.notebook import run_cell_notebook
 from bet.study.per_user import unpack
 from bet.study.profiles import PROFILES
-from bet.study.record import read_record, read_record_file
+from bet.study.record import Record, read_record, read_record_file
 from bet.study.run import run_cell
 from bet.study.setup import cell_context
 from bet.training import TrainResult
@@ -53,7 +53,7 @@ def test_killed_search_continues_to_the_same_result(tmp_path, folders):
     first = run_cell(cell)
     folders("killed")
     second = run_cell(cell)
-    assert second == read_record_file(killed / "results" / "smoke" / f"{CELL}.json")
+    assert second == read_record_file(killed / "results" / "smoke" / f"{CELL}.json", Record)
     assert results_of(first) == results_of(second)
     assert first.size.parameters == first.size.limit
     assert not state.parent.exists()

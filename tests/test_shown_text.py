@@ -26,6 +26,7 @@ from bet.release.build import build_table
 from bet.release.page import write_page
 from bet.release.task import Fixed
 from bet.report import display
+from bet.report.drawing import finish
 from bet.report.finding import Finding
 from bet.report.page import render_html
 from bet.report.style import use_style
@@ -161,12 +162,14 @@ def test_a_report_shows_data_sets_and_reasons_as_text(tmp_path, synthetic, monke
     assert "\\input" not in latex and "$(touch" not in latex.replace("\\$", "")
 
 
-def test_a_figure_shows_a_formula_as_text(tmp_path):
+def test_a_figure_shows_a_formula_as_text_and_powers_of_ten_as_such(tmp_path):
     with plt.rc_context():
         use_style()
         figure, axis = plt.subplots()
-        axis.set(title="$a$ ${b} $(touch x)", xlabel="$\\frac{$")
+        axis.set(xscale="log", xlim=(1, 1000))
+        finish(figure, "$a$ ${b} $(touch x) $\\frac{$", [axis])
         figure.savefig(tmp_path / "f.svg")
+        assert all(label.get_parse_math() for label in axis.get_xticklabels())
         plt.close(figure)
 
 

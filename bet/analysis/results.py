@@ -145,7 +145,8 @@ class Results:
 def results_of(bundle: Bundle) -> Results:
     """With every user's metrics."""
     per_user = unpack(bundle.per_user).astype({"cell_id": "category"})
-    return Results(bundle.profile, bundle.records, per_user, bundle.unreached)
+    records = tuple(record for record in bundle.records if isinstance(record, Record))
+    return Results(bundle.profile, records, per_user, bundle.unreached)
 
 
 def _in_bytes(budgets: pd.Series) -> pd.Series:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from bet.errors import BetError
 from bet.study.bundle import Bundle, git_reader, profile_keys, read_bundle, read_results, reader
-from bet.study.record import Record
+from bet.study.per_user import columns_of
+from bet.study.stream_record import AnyRecord
 
 TOLERANCE = 1e-9  # relative, of numbers that are not whole
 SHOWN = 20  # lines of the table of differences
@@ -128,7 +129,10 @@ def verification_text(outcome: Verification) -> str:
 
 
 def _changed(
-    committed: Record, here: Record, old_hits: pd.DataFrame | None, new_hits: pd.DataFrame | None
+    committed: AnyRecord,
+    here: AnyRecord,
+    old_hits: pd.DataFrame | None,
+    new_hits: pd.DataFrame | None,
 ) -> Iterator[Difference]:
     theirs, mine = (dict(_leaves(msgspec.to_builtins(record))) for record in (committed, here))
     for field in dict.fromkeys([*theirs, *mine]):
@@ -163,12 +167,12 @@ def _relative_difference(old: Any, new: Any) -> float | None:
 
 
 def _hits(bundle: Bundle) -> dict[str, pd.DataFrame]:
-    """Positives and hits of every user by cell."""
+    """Positives and hits of every user, and in which segment of a stream, by cell."""
     by_cell = bundle.per_user.groupby("cell_id", observed=True)
-    return {str(name): rows.set_index("user")[["positives", "hits"]] for name, rows in by_cell}
+    return {str(name): rows[columns_of(rows)].set_index("user") for name, rows in by_cell}
 
 
-def _reason(committed: Record, here: Record, key: str) -> str:
+def _reason(committed: AnyRecord, here: AnyRecord, key: str) -> str:
     """What is known to change results."""
     if here.key != committed.key:
         whose = "here" if committed.key == key else "the committed ones"

@@ -35,10 +35,12 @@ def _is_here(name: str, files: Iterable[str]) -> bool:
 
 
 def methods(options: argparse.Namespace) -> None:
-    """One line per method: its name, what it does, the paper it is from."""
+    """One line per method, those of streams last: its name, what it does, the paper it is from."""
     from bet.methods import METHODS
+    from bet.stream import STREAM_METHODS
 
     lines = [(method.name, method.summary, method.paper) for method in METHODS.values()]
+    lines += [(method.name, method.summary, method.paper) for method in STREAM_METHODS.values()]
     _print_columns([("name", "what it does", "paper"), *lines])
 
 

@@ -9,10 +9,11 @@ import bet
 from bet.cli.export import add_options as add_export_options
 from bet.cli.pack import add_options as add_pack_options
 from bet.cli.recommend import add_options as add_recommend_options
+from bet.cli.stream import add_options as add_stream_options
 
 COLUMNS = ("user", "item", "rating", "timestamp")
 _DATA = "a name that 'bet datasets' lists, or a file of your own"
-_PROFILE = "smoke, default, full, paper, converged, or a study file (study.toml)"
+_PROFILE = "smoke, default, full, paper, stream, ..., or a study file (study.toml)"
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -52,6 +53,12 @@ def make_parser() -> argparse.ArgumentParser:
     pack = command("pack", ("pack", "pack"), "put vectors that you have into a number of bytes")
     add_pack_options(pack)
     _add_file_options(pack)
+    about = "make files of a stream that stay within a number of bytes, one for each segment"
+    stream = command("stream", ("stream", "stream"), about)
+    add_stream_options(stream)
+    _add_seed(stream)
+    _add_machine(stream)
+    _add_file_options(stream)
     about = "write the vectors of a file for FAISS, numpy or torch"
     add_export_options(command("export", ("export", "export"), about))
     return parser
@@ -156,20 +163,17 @@ def _add_table(table: argparse.ArgumentParser) -> None:
         action="store_true",
         help="keep your ids in the file, where they count (default: in a file beside it)",
     )
-    _add_fixed(table.add_argument_group("settings that are then not swept"))
-    _add_seed(table)
-    _add_machine(table)
-    _add_file_options(table)
-
-
-def _add_fixed(group: argparse._ArgumentGroup) -> None:
+    fixed = table.add_argument_group("settings that are then not swept")
     for name, kind, about in (
         ("epochs", int, "at most, sweeps of least squares"),
         ("learning-rate", float, "of steps along the gradient"),
         ("l2", float, "the weight of the regularization"),
         ("columns", int, "numbers per user and item, at most"),
     ):
-        group.add_argument(f"--{name}", type=kind, metavar="N", help=about)
+        fixed.add_argument(f"--{name}", type=kind, metavar="N", help=about)
+    _add_seed(table)
+    _add_machine(table)
+    _add_file_options(table)
 
 
 def _add_study(study: argparse.ArgumentParser) -> None:

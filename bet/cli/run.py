@@ -31,6 +31,8 @@ def run(options: argparse.Namespace) -> None:
         init_seed=options.init_seed,
         search_seed=options.search_seed,
     )
+    if cell.is_stream:
+        raise BetError(f"{cell.method} runs on streams: take 'bet stream', or a study of streams")
     interactions = interactions_of(options)
     if not options.notebook:
         if options.with_seen and options.out is None:

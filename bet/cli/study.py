@@ -15,7 +15,8 @@ from bet.study.estimate import in_words, recorded_seconds
 from bet.study.grid import missing, report_missing, run_grid
 from bet.study.job import cells_of, run_and_describe, run_logged
 from bet.study.profiles import PROFILES, use_profile
-from bet.study.record import read_record
+from bet.study.record import read_record_file, record_path
+from bet.study.stream_record import record_type
 from bet.text import show
 
 MOST_JOBS = 1_024
@@ -60,7 +61,9 @@ def _report_and_compare(profile: str, ran: list[Cell], seconds: float) -> None:
     verdict = _verdict(profile)  # before the report renews the records that are committed
     started = time.monotonic()
     page = _build(profile)
-    work = sum(read_record(cell).run.seconds.total for cell in ran)
+    part = record_type(PROFILES[profile].is_stream)
+    records = [read_record_file(record_path(cell), part) for cell in ran]
+    work = sum(record.run.seconds.total for record in records)
     show(
         f"cells    {len(ran)} run in {in_words(seconds)}, {in_words(work)} by their records",
         f"report   made in {in_words(time.monotonic() - started)}: {page}",

@@ -1,7 +1,7 @@
 """Columns of a table of interactions: their names, and the check of every value in them."""
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,8 @@ class Place:
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """What a file holds: ``frame`` with columns user, item and, where asked for, rating.
+    """What a file holds: ``frame`` with columns user, item and, where asked for, rating and
+    timestamp, both float64, the latter in seconds since 1970 where it is a date.
 
     ``ratings`` and ``times``: the smallest and the largest, as text; None where the file has none.
     """
@@ -55,11 +56,13 @@ class Pairs:
     times: tuple[str, str] | None = None
 
 
-def used_columns(names: list[str], columns: Columns, need_rating: bool, path: Path) -> list[str]:
+def used_columns(
+    names: list[str], columns: Columns, further: Sequence[str], path: Path
+) -> list[str]:
     """Those of a file's columns ``names`` that are read; raises BetError on one that is missing or
-    there twice.
+    there twice. ``further``: roles that are asked for beside user and item.
     """
-    needed = ["user", "item"] + ["rating"] * need_rating
+    needed = [*SIDES, *further]
     needed += [role for role in ("rating", "timestamp") if columns.is_renamed(role)]
     used = []
     for role in ("user", "item", "rating", "timestamp"):
@@ -84,7 +87,7 @@ def used_columns(names: list[str], columns: Columns, need_rating: bool, path: Pa
 
 
 def check_parts(
-    parts: Iterable[pd.DataFrame], columns: Columns, need_rating: bool, place: Place
+    parts: Iterable[pd.DataFrame], columns: Columns, further: Sequence[str], place: Place
 ) -> Pairs:
     """The interactions of consecutive ``parts`` of a file, with its own names of columns.
 
@@ -97,12 +100,16 @@ def check_parts(
         kept = {side: _check_ids(part[getattr(columns, side)], place, first) for side in SIDES}
         if columns.rating in part:
             numbers = to_floats(part[columns.rating])
-            if need_rating:
+            if "rating" in further:
                 _refuse(part[columns.rating], ~np.isfinite(numbers), "rating", place, first)
                 kept["rating"] = pd.Series(numbers, index=part.index)
             ratings.add(numbers[np.isfinite(numbers)])
         if columns.timestamp in part:
-            times.add(_check_timestamps(part[columns.timestamp], place, first))
+            seconds, are_dates = _check_timestamps(part[columns.timestamp], place, first)
+            times.add(seconds[~are_dates])
+            times.add(np.floor(seconds[are_dates]).astype(np.int64).astype("datetime64[s]"))
+            if "timestamp" in further:
+                kept["timestamp"] = pd.Series(seconds, index=part.index)
         checked.append(pd.DataFrame(kept))
         first += len(part)
     if not first:
@@ -198,17 +205,19 @@ def _are_negative(ids: pd.Series) -> np.ndarray:
     return nobody if np.isnan(numbers).any() else numbers < 0
 
 
-def _check_timestamps(values: pd.Series, place: Place, first: int) -> np.ndarray:
-    """All times as numbers or, where one is none, as dates: (k,)."""
+def _check_timestamps(values: pd.Series, place: Place, first: int) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers, and of dates the seconds since 1970, (k,) float64; which of them are dates, (k,)."""
     is_date = pd.api.types.is_datetime64_any_dtype(values.dtype)
-    numbers = np.full(len(values), np.nan) if is_date else to_floats(values)
-    if np.isfinite(numbers).all():
-        return numbers
-    with warnings.catch_warnings():  # whether the day comes first does not matter here
-        warnings.simplefilter("ignore")
-        dates = pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
-    _refuse(values, ~np.isfinite(numbers) & dates.isna().to_numpy(), "timestamp", place, first)
-    return dates.dropna().dt.tz_localize(None).to_numpy(dtype="datetime64[s]")
+    seconds = np.full(len(values), np.nan) if is_date else to_floats(values)
+    are_dates = ~np.isfinite(seconds)
+    if are_dates.any():
+        with warnings.catch_warnings():  # which of day and month comes first may be a guess
+            warnings.simplefilter("ignore")
+            dates = pd.to_datetime(values[are_dates], errors="coerce", format="mixed", utc=True)
+        seconds = seconds.copy()
+        seconds[are_dates] = (dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds()
+        _refuse(values, ~np.isfinite(seconds), "timestamp", place, first)
+    return seconds, are_dates
 
 
 def _refuse(values: pd.Series, is_bad: np.ndarray, role: str, place: Place, first: int) -> None:

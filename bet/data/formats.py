@@ -1,8 +1,10 @@
-"""One reader per file format: from a path to columns user, item and, where needed, rating."""
+"""One reader per file format: from a path to columns user, item and ``further`` ones: rating,
+timestamp.
+"""
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,7 +21,7 @@ from bet.errors import BetError
 from bet.text import printable, quoted
 
 
-def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
+def read_delimited(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
     """CSV, TSV and RecBole ``.inter`` with a header."""
     separator = "," if path.suffix.lower() == ".csv" else "\t"
     content = read_text(path).rstrip(b"\r\n") + b"\n"  # blank lines at the end do no harm
@@ -28,7 +30,7 @@ def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
     if path.suffix.lower() == ".inter":
         header = [column.split(":")[0] for column in header]  # user_id:token -> user_id
         columns = _with_recbole_names(columns, header)
-    used = used_columns(header, columns, need_rating, path)
+    used = used_columns(header, columns, further, path)
     numbers = sorted(header.index(name) for name in used)
     in_order = [header[number] for number in numbers]
     try:
@@ -47,7 +49,7 @@ def read_delimited(path: Path, columns: Columns, need_rating: bool) -> Pairs:
         )
         named = (part.set_axis(in_order, axis=1) for part in parts)
         place = Place(path, partial(line_of_row, content, separator))
-        return check_parts(named, columns, need_rating, place)
+        return check_parts(named, columns, further, place)
     except BetError:
         raise
     except ValueError as error:  # pandas' parser errors are of this kind
@@ -66,17 +68,17 @@ def _with_recbole_names(columns: Columns, header: list[str]) -> Columns:
     return columns
 
 
-def read_parquet(path: Path, columns: Columns, need_rating: bool) -> Pairs:
+def read_parquet(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
     """Parquet, ids of any type."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     try:
         with ParquetFile(path, memory_map=False, pre_buffer=False) as file:
-            used = used_columns(file.schema_arrow.names, columns, need_rating, path)
+            used = used_columns(file.schema_arrow.names, columns, further, path)
             check_room([path], _ROW_BYTES * file.metadata.num_rows)
             batches = file.iter_batches(PART, columns=used, use_threads=False)
-            return check_parts(_frames(path, batches), columns, need_rating, Place(path))
+            return check_parts(_frames(path, batches), columns, further, Place(path))
     except BetError:
         raise
     # pyarrow raises many kinds for damaged files
@@ -112,9 +114,9 @@ def _frames(path: Path, batches: Iterator) -> Iterator[pd.DataFrame]:
         yield table.to_pandas(ignore_metadata=True)
 
 
-def read_lightgcn_text(path: Path, columns: Columns, need_rating: bool) -> Pairs:
+def read_lightgcn_text(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
     """Lines of ``user item item ...``, integer ids; ``columns`` play no part."""
-    if need_rating:
+    if "rating" in further:
         raise BetError(f"{path}: LightGCN text has no ratings; leave out the minimum rating")
     content = read_text(path)
     if b"\r" in content:
@@ -167,7 +169,7 @@ def _check_integers(path: Path, content: bytes) -> None:
         )
 
 
-def read_npz(path: Path, columns: Columns, need_rating: bool) -> Pairs:
+def read_npz(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
     """A sparse users x items matrix that scipy saved; ``columns`` play no part."""
     try:
         users, items, values = read_matrix(path)
@@ -186,11 +188,11 @@ def read_npz(path: Path, columns: Columns, need_rating: bool) -> Pairs:
     ratings = Range()
     ratings.add(values)
     frame = pd.DataFrame({"user": users, "item": items, "rating": values})
-    kept = frame if need_rating else frame[values > 0].drop(columns="rating")
+    kept = frame if "rating" in further else frame[values > 0].drop(columns="rating")
     return Pairs(kept, ratings.as_text())
 
 
-READERS: dict[str, Callable[[Path, Columns, bool], Pairs]] = {
+READERS: dict[str, Callable[[Path, Columns, Sequence[str]], Pairs]] = {
     ".csv": read_delimited,
     ".tsv": read_delimited,
     ".inter": read_delimited,

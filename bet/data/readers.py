@@ -54,7 +54,8 @@ def read_interactions(
         raise BetError("no file to read; give at least one path")
     check_memory(paths)
     columns = Columns(user, item, rating, timestamp)
-    parts = [_read_file(file, columns, minimum_rating is not None) for file in paths]
+    further = [] if minimum_rating is None else ["rating"]
+    parts = [read_pairs(file, columns, further) for file in paths]
     pairs = _concatenate([part.frame for part in parts])
     name, where = name or paths[0].stem, ", ".join(map(str, paths))
     if not len(pairs):
@@ -98,8 +99,10 @@ def _summary(data: Interactions, parts: list[Pairs], unfiltered: bool) -> str:
     return "; ".join(said)
 
 
-def _read_file(path: Path, columns: Columns, need_rating: bool) -> Pairs:
-    """Columns user, item and, where needed, rating of one file."""
+def read_pairs(path: Path, columns: Columns, further: Sequence[str]) -> Pairs:
+    """Columns user, item and ``further`` ones (rating, timestamp) of one file; those without names
+    of columns have no timestamp. Raises BetError, with the remedy, on one that cannot be read.
+    """
     reader = READERS.get(path.suffix.lower())
     if not path.is_file():
         raise BetError(f"{path}: no such file; check the path")
@@ -107,7 +110,7 @@ def _read_file(path: Path, columns: Columns, need_rating: bool) -> Pairs:
         raise BetError(f"{path}: unknown extension {path.suffix!r}; known are {', '.join(READERS)}")
     if not path.stat().st_size:
         raise BetError(f"{path}: the file is empty; it needs at least one interaction")
-    return reader(path, columns, need_rating)
+    return reader(path, columns, further)
 
 
 def _concatenate(parts: list[pd.DataFrame]) -> pd.DataFrame:

@@ -71,6 +71,11 @@ def _load(name: str) -> Interactions:
     return data
 
 
+def find_source_file(name: str, file: str) -> Path:
+    """The checked ``file`` of the dataset ``name``, downloaded if need be; see ``load_dataset``."""
+    return _find_file(name, file, SOURCES[name])
+
+
 def _find_file(name: str, file: str, source: Source) -> Path:
     """The checked file, from ``$BET_DATA/<name>/`` or from the cache, into which it is fetched
     whole or not at all.

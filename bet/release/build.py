@@ -24,7 +24,6 @@ from bet.release.choice import choose, popularity_candidate
 from bet.release.clock import Clock
 from bet.release.estimate import expected_sentence
 from bet.release.families import FAMILIES, POPULARITY, training_facts
-from bet.release.gate import GateDecision
 from bet.release.judge import judge, score_on_test
 from bet.release.result import BudgetAlternative, Reference, TableRelease
 from bet.release.searched import TOO_LATE, search
@@ -33,6 +32,7 @@ from bet.release.task import Fixed, Task
 from bet.release.untouched import float32_bytes, untouched_als, untouched_factors
 from bet.release.update import Earlier, choose_again
 from bet.search import TrainingData, Workspace
+from bet.search.gate import GateDecision
 from bet.serving import ServedFile, coded_by_frequency
 from bet.study.output import check_writable, ids_of, write_recommending
 from bet.training import evaluate

@@ -8,12 +8,12 @@ from math import inf
 from bet.release.candidates import Candidate, candidate
 from bet.release.clock import Clock
 from bet.release.families import BLEND, FILTER, GRAPH_BLEND, KNN, POPULARITY, ROWS
-from bet.release.gate import GateDecision
 from bet.release.judge import judge
 from bet.release.result import Measured
 from bet.release.stage import Stage, Tried
 from bet.release.sweeps import sweep_als, sweep_lightgcn
 from bet.release.task import Task
+from bet.search.gate import GateDecision
 
 # When the stages end, as parts of the whole time; who is ready earlier leaves the rest to others.
 WORTH = 0.05  # of quality, that histories in the file are worth

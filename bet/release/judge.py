@@ -6,10 +6,10 @@ import numpy as np
 
 from bet.backbones import Ranker, Recommender
 from bet.data import keep_rows
-from bet.release.gate import GateDecision, safe_select
 from bet.release.stage import Tried
 from bet.release.task import Task
 from bet.search import SearchContext
+from bet.search.gate import GateDecision, safe_select
 from bet.seeds import numpy_generator
 from bet.training import evaluate
 

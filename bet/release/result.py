@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bet.packed import ByteReport
-from bet.release.gate import GateDecision
+from bet.search.gate import GateDecision
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """What the page and the last lines say about a file that was written."""
 
 from bet.release.choice import WORTH
-from bet.release.gate import CONFIDENCE, GateDecision
 from bet.release.result import BudgetAlternative, TableRelease
+from bet.search.gate import CONFIDENCE, GateDecision
 
 LOAD = """import bet
 model = bet.load({file!r})

@@ -7,6 +7,9 @@ from bet.paths import notebooks_dir, report_dir, results_dir
 from bet.report.page import render_html, settle
 from bet.study import bundle
 from bet.study.notebook import execute
+from bet.study.profiles import PROFILES
+
+OF_STREAMS = "09_a_table_that_must_not_grow.ipynb"
 
 
 def load(profile: str) -> Results:
@@ -21,10 +24,11 @@ def build(profile: str) -> Path:
     """
     folder = report_dir(profile).resolve()
     bundle.write(bundle.load(profile, results_dir() / profile, folder), folder)
+    name = OF_STREAMS if PROFILES[profile].is_stream else "report.ipynb"
     # The kernel starts where we are, so that relative folders mean the same to it.
-    parameters = {"profile": profile, "save": True}
+    parameters = {"study" if name == OF_STREAMS else "profile": profile, "save": True}
     notebook = folder / "report.ipynb"
-    execute(notebooks_dir() / "report.ipynb", notebook, parameters, cwd=Path.cwd())
+    execute(notebooks_dir() / name, notebook, parameters, cwd=Path.cwd())
     settle(notebook)
     render_html(notebook, folder / "report.html", title=f"Budgeted embedding tables: {profile}")
     return folder / "report.html"

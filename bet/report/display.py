@@ -11,6 +11,7 @@ from IPython.display import HTML, display
 from matplotlib.figure import Figure
 
 from bet.analysis.results import Group, Results
+from bet.analysis.streams import StreamResults
 from bet.paths import report_dir
 from bet.report.drawing import write
 from bet.report.finding import Finding
@@ -43,7 +44,11 @@ def show_tables(
 
 
 def show_table(
-    results: Results, table: Table | None, save: bool = False, *, folded: bool = False
+    results: Results | StreamResults,
+    table: Table | None,
+    save: bool = False,
+    *,
+    folded: bool = False,
 ) -> None:
     """One table, if there is one; saved as HTML, CSV and LaTeX."""
     if table is None:
@@ -99,7 +104,9 @@ def _in_lines(counts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def show_figure(results: Results, figure: Figure | None, name: str, save: bool = False) -> None:
+def show_figure(
+    results: Results | StreamResults, figure: Figure | None, name: str, save: bool = False
+) -> None:
     """One figure, if there is one; saved as PNG and PDF."""
     if figure is None:
         return

@@ -89,14 +89,13 @@ def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
     gray = handles.pop("other methods", None)
     handles |= {} if gray is None else {"other methods": gray}
     if not handles:
-        figure.suptitle(title, fontsize=9)
+        figure.suptitle(title, fontsize=9, parse_math=False)  # a $ in a name is no formula
         return
     widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
     columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
     named = (list(handles.values()), list(handles))
-    figure.legend(
-        *named, loc="outside upper center", ncols=columns, fontsize=8, title=title, title_fontsize=9
-    )
+    place = {"loc": "outside upper center", "ncols": columns, "fontsize": 8}
+    figure.legend(*named, **place, title=title, title_fontsize=9).get_title().set_parse_math(False)
 
 
 def what(cells: pd.DataFrame) -> str:

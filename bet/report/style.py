@@ -41,4 +41,3 @@ def use_style() -> None:
     sns.set_theme(context="paper", style="whitegrid", palette="colorblind")
     mpl.rcParams.update({"figure.dpi": 150, "savefig.dpi": 150, "font.size": 9, "pdf.fonttype": 42})
     mpl.rcParams["figure.constrained_layout.use"] = True
-    mpl.rcParams["text.parse_math"] = False  # a $ in a name is no formula

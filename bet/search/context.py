@@ -100,7 +100,8 @@ class SearchContext:
     ``budget``: of columns. ``byte_limit``: of the file, for methods that meet a number of bytes.
     ``table_spec``: what sort of table is trained, None for float32 rows. ``before``: in a refit to
     more interactions, the context in which all was chosen; trainings repeat its epochs, and nothing
-    is ranked on validation.
+    is ranked on validation. ``start_rows`` (n, d_max): what tables start from, cut to what they
+    keep; None: what the settings say.
 
     Without its budget a context has room for two users and three items of four columns:
 
@@ -122,6 +123,7 @@ class SearchContext:
     byte_limit: int | None = None
     table_spec: TableSpec | None = None
     before: "SearchContext | None" = None
+    start_rows: torch.Tensor | None = None
 
     @property
     def make_table(self) -> Callable[..., Table]:
@@ -216,6 +218,8 @@ class SearchContext:
             content += (settings.seed_of_init,)
         if self.before is not None:
             content += (self.before.key,)
+        if self.start_rows is not None:
+            content += (hashlib.sha256(self.start_rows.numpy().tobytes()).hexdigest(),)
         return hashlib.sha256(repr(content).encode()).hexdigest()[:24]
 
     @property

@@ -76,8 +76,12 @@ def _random_recommender(
 
 
 def _set_start(context: SearchContext, model: Recommender) -> None:
-    """Set the numbers of ``model`` to what the settings start from, unless that is chance."""
-    if context.settings.warm_start:
+    """Set the numbers of ``model`` to the context's rows, or to what the settings start from,
+    unless that is chance.
+    """
+    if context.start_rows is not None:
+        model.table.take_prefixes(context.start_rows.to(model.device))
+    elif context.settings.warm_start:
         start_from_full(model, load_or_pretrain(context).model)
     elif context.settings.start is not None:
         start_from_factors(context, model, context.settings.start)

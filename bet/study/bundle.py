@@ -22,9 +22,18 @@ import pandas as pd
 from bet.errors import BetError
 from bet.files import write_whole
 from bet.study.part import RUN_AGAIN, decode, encode
-from bet.study.per_user import COLUMNS, read_rows, rows_digest, unpack, write_rows
+from bet.study.per_user import (
+    COLUMNS,
+    SEGMENT,
+    columns_of,
+    read_rows,
+    rows_digest,
+    unpack,
+    write_rows,
+)
 from bet.study.profiles import PROFILES
-from bet.study.record import Record, read_record_file, write_record
+from bet.study.record import FinishedRun, Metrics, Record, read_record_file, write_record
+from bet.study.stream_record import AnyRecord, record_type
 from bet.study.unreached import Unreached, text_of
 
 log = logging.getLogger(__name__)
@@ -33,7 +42,7 @@ RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.j
 EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "int32"))
 FROM_GIT = "restore it from git"
 TOLERANCE = 1e-9  # between a mean and the recorded one
-AnyLine = TypeVar("AnyLine", Record, Unreached)
+AnyLine = TypeVar("AnyLine", bound=FinishedRun | Unreached)
 Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
 
 
@@ -44,7 +53,7 @@ class Bundle:
     """
 
     profile: str
-    records: tuple[Record, ...]
+    records: tuple[AnyRecord, ...]
     per_user: pd.DataFrame
     unreached: tuple[Unreached, ...] = ()
 
@@ -68,8 +77,8 @@ def read_results(profile: str, folder: Path) -> Bundle:
     """What the cells of ``profile`` left in ``folder``. Raises BetError where a file is damaged, or
     another cell's.
     """
-    paths = sorted(folder.glob("*.json"))
-    records = _of_profile(profile, [read_record_file(path) for path in paths])
+    paths, part = sorted(folder.glob("*.json")), record_type(PROFILES[profile].is_stream)
+    records = _of_profile(profile, [read_record_file(path, part) for path in paths])
     frames = [_read_per_user(folder, record) for record in records]
     per_user = pd.concat(frames, ignore_index=True) if frames else EMPTY
     unreached = [_read_unreached(path) for path in sorted(folder.glob("*.unreached"))]
@@ -80,7 +89,8 @@ def read_bundle(profile: str, read: Reader) -> Bundle:
     """The records of a bundle whose files ``read`` gives; empty without one. Raises BetError where
     one is damaged, or of another bundle.
     """
-    records = _of_profile(profile, _lines(read(RECORDS), Record, RECORDS))
+    part = record_type(PROFILES[profile].is_stream)
+    records = _of_profile(profile, _lines(read(RECORDS), part, RECORDS))
     unreached = _lines(read(UNREACHED), Unreached, UNREACHED)
     content = read(PER_USER)
     if content is None and records:
@@ -134,7 +144,7 @@ def write(bundle: Bundle, folder: Path) -> None:
         write_whole(folder / name, "".join(encode(line) + "\n" for line in lines).encode())
     if not bundle.unreached:
         (folder / UNREACHED).unlink()
-    write_rows(bundle.per_user[["cell_id", *COLUMNS]], folder / PER_USER)
+    write_rows(bundle.per_user[["cell_id", *columns_of(bundle.per_user)]], folder / PER_USER)
 
 
 def restore(profile: str, folder: Path, results: Path) -> int:
@@ -155,7 +165,7 @@ def restore(profile: str, folder: Path, results: Path) -> int:
         path = results / f"{record.cell_id}.json"
         if path.is_file():
             continue
-        write_record(path, record, rows[record.cell_id][COLUMNS])
+        write_record(path, record, rows[record.cell_id][columns_of(committed.per_user)])
         for part in (path, path.with_name(record.per_user)):
             # One of them newer than another that depends on it would be run again.
             os.utime(part, (now, now))
@@ -176,7 +186,9 @@ def profile_keys(profile: str) -> dict[str, str]:
     return {cell.id: study.key(cell) for cell in study.cells}
 
 
-def _keep_runs(records: Sequence[Record], committed: Sequence[Record]) -> tuple[Record, ...]:
+def _keep_runs(
+    records: Sequence[AnyRecord], committed: Sequence[AnyRecord]
+) -> tuple[AnyRecord, ...]:
     runs = {record.cell_id: record for record in committed}
     merged = []
     for record in records:
@@ -199,7 +211,7 @@ def _without_commit(cell: Unreached) -> Unreached:
     return msgspec.structs.replace(cell, commit=None)
 
 
-def _of_profile(profile: str, records: Sequence[Record]) -> tuple[Record, ...]:
+def _of_profile(profile: str, records: Sequence[AnyRecord]) -> tuple[AnyRecord, ...]:
     """Those of cells that the profile has, in its order. Raises BetError for another profile's."""
     for record in records:
         if record.cell.profile != profile:
@@ -233,7 +245,7 @@ def _read_unreached(path: Path) -> Unreached:
     return unreached
 
 
-def _read_per_user(folder: Path, record: Record) -> pd.DataFrame:
+def _read_per_user(folder: Path, record: AnyRecord) -> pd.DataFrame:
     path, remedy = folder / record.per_user, "delete its record and run the cell again"
     if not path.is_file():
         raise BetError(f"{path}: the per-user metrics of {record.cell_id} are missing; {remedy}")
@@ -253,21 +265,34 @@ def _rows_by_cell(per_user: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
             yield str(cell_ids[first]), per_user.iloc[first:end]
 
 
-def _check_rows(record: Record, frame: pd.DataFrame, source: str, remedy: str) -> None:
+def _check_rows(record: AnyRecord, frame: pd.DataFrame, source: str, remedy: str) -> None:
     """Raise BetError unless ``frame`` holds what the users of ``record`` got: by its digest or, in
     an older record, which has none, by the means.
     """
     if record.per_user_digest is None:
-        test = msgspec.to_builtins(record.metrics.test)
-        means = unpack(frame).mean(numeric_only=True) if len(frame) else {}
-        same = all(
-            np.isclose(means.get(name, np.nan), value, rtol=0, atol=TOLERANCE)
-            for name, value in test.items()
-            if name != "quality"
-        )
+        parts = _by_metrics(record, frame)
+        same = sum(len(rows) for _, rows in parts) == len(frame)
+        same = same and all(itertools.starmap(_are_means, parts))
     else:
         same = rows_digest(frame) == record.per_user_digest
     if not same:
         raise BetError(
             f"{source}: damaged, or not the per-user metrics of {record.cell_id}; {remedy}"
         )
+
+
+def _by_metrics(record: AnyRecord, frame: pd.DataFrame) -> list[tuple[Metrics, pd.DataFrame]]:
+    """What ``record`` says of users on test, and the rows that it says it of."""
+    if isinstance(record, Record):
+        return [(record.metrics.test, frame)]
+    of_row = frame.get(SEGMENT, pd.Series(-1, index=frame.index))
+    return [(part.metrics, frame[of_row == part.number]) for part in record.segments]
+
+
+def _are_means(metrics: Metrics, rows: pd.DataFrame) -> bool:
+    means = unpack(rows).mean(numeric_only=True) if len(rows) else {}
+    return all(
+        np.isclose(means.get(name, np.nan), value, rtol=0, atol=TOLERANCE)
+        for name, value in msgspec.to_builtins(metrics).items()
+        if name != "quality"
+    )

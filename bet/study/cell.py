@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+from collections.abc import Collection
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import DATASETS
 from bet.errors import BetError, check_between
 from bet.methods import METHODS, REFERENCES, UNBUDGETED
+from bet.stream import STREAM_METHODS, STREAMS
 from bet.text import for_file_name, quoted
 
 # How committed keys and the frames of the reports spell options that are absent.
@@ -24,7 +26,8 @@ LATER = ("init_seed", "search_seed")  # options that older keys do not name
 class Cell:
     """One run of one method.
 
-    ``dataset``: a known name or a file of your own; ``backbone``: "none" for a reference;
+    ``dataset``: a known name, of a stream for a streaming method, or a file of your own;
+    ``backbone``: "none" for a reference;
     ``budget``: what ``parse_budget`` reads, None or "none" for the full table; ``iterations``,
     ``actions``: None for the profile's T and m; ``seed``: of the split; ``init_seed``: of first
     weights and training triples, ``search_seed``: of what a search draws, None for the split's.
@@ -48,18 +51,29 @@ class Cell:
             object.__setattr__(self, "budget", None)
         for name, known in (
             ("backbone", (*BACKBONES, NO_BACKBONE)),
-            ("method", METHODS),
+            ("method", METHODS | STREAM_METHODS),
             ("protocol", ("clean", "merged")),
         ):
             if getattr(self, name) not in known:
                 raise BetError(
                     f"unknown {name} {getattr(self, name)!r}; known are {', '.join(known)}"
                 )
-        if self.dataset not in DATASETS and not os.path.isfile(self.dataset):
+        if self.dataset not in self._named and not os.path.isfile(self.dataset):
             raise BetError(
-                f"unknown dataset {quoted(self.dataset)}: no such file, and known are "
-                f"{', '.join(DATASETS)}"
+                f"unknown {'stream' if self.is_stream else 'dataset'} {quoted(self.dataset)}: no "
+                f"such file, and known are {', '.join(self._named)}"
             )
+        if self.is_stream:
+            STREAM_METHODS[self.method].check(self.backbone, self.budget)
+        else:
+            self._check_method()
+        for names, least, most in ((SEEDS, 0, MOST_SEED), (("iterations", "actions"), 1, 10**6)):
+            for name in names:
+                if (value := getattr(self, name)) is not None:
+                    check_between(name, value, least, most)
+
+    def _check_method(self) -> None:
+        """Raise BetError where backbone or budget are none for the method."""
         if (self.method in REFERENCES) != (self.backbone == NO_BACKBONE):
             raise BetError(
                 f"method {self.method!r} with backbone {self.backbone!r}: references "
@@ -75,10 +89,16 @@ class Cell:
                 f"{', '.join(without)} take 'none', {', '.join(UNBUDGETED[1:])} 'none' or a "
                 "budget, all others a budget"
             )
-        for names, least, most in ((SEEDS, 0, MOST_SEED), (("iterations", "actions"), 1, 10**6)):
-            for name in names:
-                if (value := getattr(self, name)) is not None:
-                    check_between(name, value, least, most)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the method sizes the tables of a stream."""
+        return self.method in STREAM_METHODS
+
+    @property
+    def _named(self) -> Collection[str]:
+        """What a dataset may be called, if it is no file."""
+        return STREAMS if self.is_stream else DATASETS
 
     @property
     def selection_id(self) -> str:
@@ -90,7 +110,7 @@ class Cell:
     @property
     def counts_interactions(self) -> bool:
         """Whether the budget is of bytes to serve, and interactions are among them."""
-        if not bounds_serving(self.budget):
+        if self.is_stream or not bounds_serving(self.budget):
             return False
         served_as = METHODS[self.method].served_as
         reads_graph = BACKBONES[self.backbone].reads_graph and served_as != "vectors"
@@ -103,7 +123,8 @@ class Cell:
         budget = re.sub(r"[^\w.-]", "", given)
         if given.isdigit():
             budget += "p"  # 80 parameters are not 80 %
-        parts = [file_name_of(self.dataset), self.backbone, budget, self.method, f"s{self.seed}"]
+        name = file_name_of(self.dataset, self._named)
+        parts = [name, self.backbone, budget, self.method, f"s{self.seed}"]
         if self.protocol == "merged":
             parts.append("merged")
         if self.iterations is not None:
@@ -126,11 +147,11 @@ class Cell:
         return {name: given.get(name, ABSENT.get(name)) for name in known}
 
 
-def file_name_of(dataset: str) -> str:
-    """A dataset in the name of a file: its own, or that of a file and a hash of its place; no two
-    files, and no file and a named dataset, have the same.
+def file_name_of(dataset: str, named: Collection[str] = DATASETS) -> str:
+    """A dataset in the name of a file: its own if it is one of ``named``, or that of a file and a
+    hash of its place; no two files, and no file and a named dataset, have the same.
     """
-    if dataset in DATASETS:
+    if dataset in named:
         return dataset
     path = Path(dataset)
     return f"{for_file_name(path.stem)}-{hashlib.sha256(bytes(path.resolve())).hexdigest()[:8]}"

@@ -105,7 +105,6 @@ class _Progress:
                 text += f", about {in_words(seconds)} left"
         return f"{text})\n"
 
-
     def of_job(self, line: str) -> Iterator[str]:
         """Where ``line`` says that a job has ended, a line for each of its cells that has said
         nothing itself: what jobs print elsewhere, on a cluster, does not arrive here.

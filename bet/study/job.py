@@ -15,8 +15,10 @@ from bet.files import explaining_full_disk
 from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
-from bet.study.record import Size, read_record, record_path
+from bet.study.record import Size, read_record, read_record_file, record_path
 from bet.study.run import run_cell
+from bet.study.stream import run_stream_cell
+from bet.study.stream_record import StreamRecord, record_type
 from bet.text import printable, printable_lines, show
 
 
@@ -40,7 +42,13 @@ def run_and_describe(
         from bet.study.notebook import run_cell_notebook
 
         show(f"  notebook {run_cell_notebook(cell, device)}")
+        if cell.is_stream:
+            return _describe_stream(read_record_file(record_path(cell), StreamRecord))
         record = read_record(cell)
+    elif cell.is_stream:
+        return _describe_stream(
+            run_stream_cell(cell, device=device, progress=True, threads=threads)
+        )
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
     size, test = record.size, msgspec.to_builtins(record.metrics.test)
@@ -49,6 +57,13 @@ def run_and_describe(
         print(f"  to serve {served.bytes:,} bytes ({served.form})")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
     show(f"  record {record_path(cell)}")
+
+
+def _describe_stream(record: StreamRecord) -> None:
+    quality = [segment.metrics.ndcg_at_20 for segment in record.segments]
+    largest = max(segment.bytes for segment in record.segments)
+    print(f"{record.cell_id}: {len(quality)} segments, at most {largest:,} bytes")
+    print(f"  test  ndcg@20 {sum(quality) / len(quality):.4f} on average over segments")
 
 
 def limit_text(size: Size) -> str:
@@ -89,7 +104,8 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
                 print(f"       {printable(line)}")
             sys.stdout.flush()
         else:
-            seconds = read_record(cell).run.seconds.total
+            part = record_type(cell.is_stream)
+            seconds = read_record_file(record_path(cell), part).run.seconds.total
             print(f"done   {cell.id}  {seconds:.0f} s", flush=True)
     return failed
 

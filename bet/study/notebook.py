@@ -141,14 +141,17 @@ def _forget_folders(notebook: Path) -> None:
 
 
 def run_cell_notebook(cell: Cell, device: str = "auto") -> Path:
-    """Run ``notebooks/cell.ipynb`` for ``cell``; the executed copy, also of a failed run, is a log
-    beside the results.
+    """Run ``notebooks/cell.ipynb``, or ``stream_cell.ipynb``, for ``cell``; the executed copy, also
+    of a failed run, is a log beside the results.
     """
     output = results_dir() / cell.profile / "logs" / f"{cell.id}.ipynb"
+    notebook = notebooks_dir() / ("stream_cell.ipynb" if cell.is_stream else "cell.ipynb")
+    parameters = asdict(cell) | {"device": device}
+    if cell.is_stream:  # which has neither protocols nor single searches
+        declared = parameters_of(notebook)
+        parameters = {name: parameters[name] for name in declared}
     # The kernel starts where we are, so that relative folders mean the same to it.
-    execute(
-        notebooks_dir() / "cell.ipynb", output, asdict(cell) | {"device": device}, cwd=Path.cwd()
-    )
+    execute(notebook, output, parameters, cwd=Path.cwd())
     return output
 
 

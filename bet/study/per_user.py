@@ -15,6 +15,7 @@ from bet.training import CUTOFFS, RankingMetrics
 
 DEPTH = max(CUTOFFS)
 COLUMNS = ["user", "positives", "hits"]
+SEGMENT = "segment"  # the column of a stream, where a user has a row in every segment
 
 
 def pack(ranked: RankingMetrics) -> pd.DataFrame:
@@ -31,7 +32,7 @@ def pack(ranked: RankingMetrics) -> pd.DataFrame:
 
 def read_rows(content: bytes, source: str, remedy: str) -> pd.DataFrame:
     """What ``write_rows`` wrote. Raises BetError, which names ``source`` and the ``remedy``, unless
-    ``content`` is a Parquet file with all of ``COLUMNS``, int32.
+    ``content`` is a Parquet file with all of ``columns_of`` it, int32.
     """
     try:
         frame = pd.read_parquet(io.BytesIO(content))
@@ -39,7 +40,9 @@ def read_rows(content: bytes, source: str, remedy: str) -> pd.DataFrame:
     except Exception as error:  # a damaged file can raise almost anything
         reason = str(error).partition("\n")[0]
         raise BetError(f"{source}: no readable Parquet file ({reason}); {remedy}") from error
-    lacking = [name for name in COLUMNS if name not in frame or frame[name].dtype != np.int32]
+    lacking = [
+        name for name in columns_of(frame) if name not in frame or frame[name].dtype != np.int32
+    ]
     if lacking:
         raise BetError(
             f"{source}: lacks {', '.join(lacking)}: damaged or of another version; {remedy}"
@@ -47,10 +50,15 @@ def read_rows(content: bytes, source: str, remedy: str) -> pd.DataFrame:
     return frame
 
 
+def columns_of(frame: pd.DataFrame) -> list[str]:
+    """``COLUMNS``, and ``SEGMENT`` before them where ``frame`` has it."""
+    return [SEGMENT] * (SEGMENT in frame) + COLUMNS
+
+
 def rows_digest(frame: pd.DataFrame) -> str:
-    """sha256 of the columns ``COLUMNS``, int32, of one cell's rows."""
+    """sha256 of the columns ``columns_of(frame)``, int32, of one cell's rows."""
     digest = hashlib.sha256()
-    for name in COLUMNS:
+    for name in columns_of(frame):
         digest.update(np.asarray(frame[name], dtype="<i4").tobytes())
     return digest.hexdigest()
 

@@ -3,44 +3,39 @@
 import hashlib
 import os
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from itertools import chain, product
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
-from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.errors import BetError
 from bet.methods import METHODS
 from bet.paths import study_files
 from bet.search import SearchSettings
+from bet.stream import STREAM_METHODS, StreamSettings
 from bet.study.cell import Cell
-from bet.text import quoted
-from bet.training import (
-    AlsSettings,
-    FitSettings,
-    ReferenceSettings,
-    TrainSettings,
-    numbers_of,
+from bet.study.settings import (
+    OTHERS,
+    by_backbone,
+    known_backbones,
+    stream_settings,
+    training_settings,
 )
+from bet.text import quoted
+from bet.training import FitSettings, TrainSettings, numbers_of
 
 SCHEMA = 2  # version of the record
 MERGED = 2  # of protocol merged: raised when it changes the results of every method
-Settings = TypeVar("Settings")
-# The settings of a backbone's fit, if it is not trained by BPR.
-FIT_SETTINGS: dict[str, type[FitSettings]] = {
-    "ials": AlsSettings,
-    NO_BACKBONE: ReferenceSettings,
-}
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class Profile:
     """``cells`` in the order they start; ``training`` and ``search`` by backbone; ``d_max`` columns
-    of the full table, ``d_max_of`` those of single backbones.
+    of the full table, ``d_max_of`` those of single backbones. ``stream``: how streams are cut.
 
     ``notebooks``: methods whose cells the grid runs as executed notebooks; a direct call is some
     seconds cheaper. ``in_order``: whether cells start in the listed order, the most important
@@ -52,6 +47,7 @@ class Profile:
     search: Mapping[str, SearchSettings]
     d_max: int
     d_max_of: Mapping[str, int] = field(default_factory=dict)
+    stream: Mapping[str, StreamSettings] = field(default_factory=dict)
     notebooks: tuple[str, ...] = ()
     in_order: bool = False
     cells_per_job: int = 1
@@ -92,9 +88,18 @@ class Profile:
             )
         return search
 
+    def stream_settings(self, cell: Cell) -> StreamSettings:
+        """How the stream of ``cell`` is cut."""
+        return self.stream.get(cell.dataset, self.stream[OTHERS])
+
     def columns(self, backbone: str) -> int:
         """Of the full table of ``backbone``."""
         return self.d_max_of.get(backbone, self.d_max)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the cells run on streams."""
+        return any(cell.is_stream for cell in self.cells)
 
     def sharing(self, cell: Cell) -> list[Cell]:
         """The profile's other cells that select the same sizes as ``cell`` and differ in the
@@ -116,6 +121,8 @@ class Profile:
         }
         if isinstance(training, TrainSettings) and training.start == "ials":
             numbers["als"] = numbers_of(self.training["ials"])
+        if cell.is_stream:
+            numbers["stream"] = asdict(self.stream_settings(cell))
         return numbers
 
     def key(self, cell: Cell) -> str:
@@ -124,7 +131,8 @@ class Profile:
         fields_text = ", ".join(
             f"{name}={value!r}" for name, value in cell.in_old_spelling().items()
         )
-        version, merged = METHODS[cell.method].version, cell.protocol == "merged"
+        method = STREAM_METHODS[cell.method] if cell.is_stream else METHODS[cell.method]
+        version, merged = method.version, cell.protocol == "merged"
         later = f", version={version}" if version > 1 else ""
         later += f", merged={MERGED}" if merged else ""
         text = f"({SCHEMA}, Cell({fields_text}), {self.settings(cell)!r}{later})"
@@ -176,7 +184,8 @@ class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a study configuration holds; settings at the top of ``[training]`` and ``[search]`` are
-    for all backbones, those in a table of a backbone's name for that one. Least squares have
+    for all backbones, those in a table of a backbone's name for that one; ``[stream]`` likewise by
+    stream. Least squares have
     settings of other names: only those in the backbone's own table count.
     """
 
@@ -188,6 +197,7 @@ class StudyFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     in_order: bool = False
     cells_per_job: Count = 1
     d_max_of: dict[str, Count] = {}
+    stream: dict[str, Any] = {}
 
 
 def load_profile(path: Path) -> Profile:
@@ -198,16 +208,19 @@ def load_profile(path: Path) -> Profile:
         study = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), StudyFile)
         profile = Profile(
             cells=tuple(chain.from_iterable(grid.cells(path.stem) for grid in study.grids)),
-            training=_training(study.training),
-            search=_by_backbone("search", study.search, SearchSettings),
+            training=training_settings(study.training),
+            search=by_backbone("search", study.search, SearchSettings),
             d_max=study.d_max,
-            d_max_of=_known_backbones("d_max_of", study.d_max_of),
+            d_max_of=known_backbones("d_max_of", study.d_max_of),
+            stream=stream_settings(study.stream),
             notebooks=_notebook_methods(study.notebooks),
             in_order=study.in_order,
             cells_per_job=study.cells_per_job,
         )
         ids = [cell.id for cell in profile.cells]
         twice = sorted({cell for cell in ids if ids.count(cell) > 1})
+        if len({cell.is_stream for cell in profile.cells}) > 1:
+            raise BetError("grids: streaming methods and others cannot be in one study; make two")
         if twice:
             raise BetError(f"grids: {twice[0]} is listed twice")
     except (OSError, ValueError) as error:  # of tomllib and msgspec too; BetError is a ValueError
@@ -218,59 +231,13 @@ def load_profile(path: Path) -> Profile:
     return profile
 
 
-def _training(values: Mapping[str, Any]) -> dict[str, FitSettings]:
-    """Settings at the top are those of BPR; a backbone that is fitted otherwise has a table."""
-    others = {
-        backbone: _settings("training", backbone, values.get(backbone, {}), settings_type)
-        for backbone, settings_type in FIT_SETTINGS.items()
-    }
-    bpr = {name: value for name, value in values.items() if name not in FIT_SETTINGS}
-    trained = [name for name in BACKBONES if name not in FIT_SETTINGS]
-    return _by_backbone("training", bpr, TrainSettings, trained) | others
-
-
-def _by_backbone(
-    section: str,
-    values: Mapping[str, Any],
-    settings_type: type[Settings],
-    backbones: Sequence[str] = (*BACKBONES, NO_BACKBONE),
-) -> dict[str, Settings]:
-    common = {name: value for name, value in values.items() if name not in backbones}
-    return {
-        backbone: _settings(section, backbone, common | values.get(backbone, {}), settings_type)
-        for backbone in backbones
-    }
-
-
-def _settings(
-    section: str, backbone: str, numbers: Mapping[str, Any], settings_type: type[Settings]
-) -> Settings:
-    known = [field.name for field in fields(settings_type)]  # type: ignore[arg-type]
-    for name in numbers:
-        if name not in known:
-            raise BetError(
-                f"{section}: no setting or backbone {name!r}; known are "
-                f"{', '.join([*known, *BACKBONES])}"
-            )
-    try:
-        return msgspec.convert(numbers, settings_type)
-    except msgspec.ValidationError as error:
-        raise BetError(f"{section} of {backbone}: {error}") from error
-
-
-def _known_backbones(section: str, values: Mapping[str, int]) -> Mapping[str, int]:
-    for name in values:
-        if name not in BACKBONES:
-            raise BetError(f"{section}: no backbone {name!r}; known are {', '.join(BACKBONES)}")
-    return values
-
-
 def _notebook_methods(given: bool | tuple[str, ...]) -> tuple[str, ...]:
     if isinstance(given, bool):
-        return tuple(METHODS) if given else ()
+        return (*METHODS, *STREAM_METHODS) if given else ()
     for name in given:
-        if name not in METHODS:
-            raise BetError(f"notebooks: no method {name!r}; known are {', '.join(METHODS)}")
+        if name not in METHODS | STREAM_METHODS:
+            known = ", ".join((*METHODS, *STREAM_METHODS))
+            raise BetError(f"notebooks: no method {name!r}; known are {known}")
     return given
 
 

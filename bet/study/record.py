@@ -5,7 +5,7 @@ processor and versions. ``run`` is what was measured: git and ``bet verify`` do 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 import pandas as pd
@@ -228,13 +228,23 @@ class Run(Part, frozen=True):
     iteration_seconds: tuple[float, ...]  # one for each iteration of the search
 
 
-class Record(Part, frozen=True):
-    """One finished run."""
+class FinishedRun(Part, frozen=True):
+    """What every record begins with."""
 
     form: Literal[3]
     cell_id: Annotated[str, Meta(min_length=1)]
     key: Annotated[str, Meta(pattern="^[0-9a-f]{16}$")]
     cell: CellNames
+
+    @property
+    def per_user(self) -> str:
+        """Name of the file with every user's hits, beside the record's."""
+        return f"{self.cell_id}.parquet"
+
+
+class Record(FinishedRun, frozen=True):
+    """One finished run."""
+
     settings: Settings
     data: DataCounts
     size: Size
@@ -249,10 +259,8 @@ class Record(Part, frozen=True):
     serving: Serving | None = None  # None: an older record whose data are not at hand
     per_user_digest: Digest | None = None  # None: an older record
 
-    @property
-    def per_user(self) -> str:
-        """Name of the file with every user's hits, beside the record's."""
-        return f"{self.cell_id}.parquet"
+
+AnyRun = TypeVar("AnyRun", bound=FinishedRun)
 
 
 def record_path(cell: Cell) -> Path:
@@ -262,24 +270,24 @@ def record_path(cell: Cell) -> Path:
 
 def read_record(cell: Cell) -> Record:
     """The finished cell's record; raises BetError when there is none or it is damaged."""
-    return read_record_file(record_path(cell))
+    return read_record_file(record_path(cell), Record)
 
 
-def read_record_file(path: Path) -> Record:
-    """The record in ``path``; raises BetError when there is none, or it is damaged or another
-    cell's.
+def read_record_file(path: Path, part: type[AnyRun]) -> AnyRun:
+    """The record in ``path``, a ``part``; raises BetError when there is none, or it is damaged or
+    another cell's.
     """
     try:
         text = path.read_bytes()
     except OSError as error:
         raise BetError(f"{path}: no readable record ({error}); run the cell") from error
-    record = decode(text, Record, str(path))
+    record = decode(text, part, str(path))
     if record.cell_id != path.stem:
         raise BetError(f"{path}: the record of another cell, {record.cell_id}; {RUN_AGAIN}")
     return record
 
 
-def write_record(path: Path, record: Record, rows: pd.DataFrame) -> Record:
+def write_record(path: Path, record: AnyRun, rows: pd.DataFrame) -> AnyRun:
     """Write the per-user ``rows`` beside ``path``, then the record with their digest, which is
     returned; both whole or not at all.
     """

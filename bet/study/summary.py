@@ -55,14 +55,14 @@ def build_record(
         form=record.FORM,
         cell_id=cell.id,
         key=profile.key(cell),
-        cell=_names(cell),
+        cell=cell_names(cell),
         settings=record.Settings(**profile.settings(cell)),
         data=record.DataCounts(
             name=split.name, hash=split.data_hash, users=users, items=items, **parts
         ),
         size=_size(cell, context, model),
         effort=record.Effort(**asdict(result.effort)),
-        metrics=record.Scores(validation=_metrics(validation), test=_metrics(ranked)),
+        metrics=record.Scores(validation=metrics_of(validation), test=metrics_of(ranked)),
         learning_curve=tuple(
             record.Epoch(epoch=point.epoch, loss=point.loss, quality=point.quality)
             for point in curve
@@ -129,7 +129,8 @@ def serving_part(file: ServedFile, ids: Ids) -> record.Serving:
     )
 
 
-def _names(cell: Cell) -> record.CellNames:
+def cell_names(cell: Cell) -> record.CellNames:
+    """What was run, as a record has it."""
     return record.CellNames(
         dataset=cell.dataset,
         backbone=cell.backbone,
@@ -145,7 +146,8 @@ def _names(cell: Cell) -> record.CellNames:
     )
 
 
-def _metrics(ranked: RankingMetrics) -> Metrics:
+def metrics_of(ranked: RankingMetrics) -> Metrics:
+    """Means over users, as a record has them."""
     return Metrics(**{name.replace("@", "_at_"): mean for name, mean in ranked.means().items()})
 
 
@@ -172,7 +174,7 @@ def _search(result: MethodResult, split: Split) -> record.Search:
     # Each winner of the curve is scored on test once, for the picture of quality against T; nothing
     # is chosen from it.
     tested = {
-        t: _metrics(rank_test(result.retrained[t].model, result.context, split))
+        t: metrics_of(rank_test(result.retrained[t].model, result.context, split))
         for t in set(result.winners.values())
     }
     winners = tuple(

@@ -1,0 +1,129 @@
+"""Of a study of streams: bytes, quality and sizes over time, and what not forgetting costs."""
+
+from itertools import cycle
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from bet.analysis.streams import METRIC, StreamResults
+from bet.report.drawing import finish, panels
+from bet.report.style import BACKBONES
+from bet.report.table import LONG
+from bet.stream import STREAM_METHODS
+from bet.stream.bandit import Change, DiscountedLinUcb, regret
+from bet.study.stream_record import Followed
+
+COLORS = dict(
+    zip(STREAM_METHODS, sns.color_palette("colorblind", len(STREAM_METHODS)), strict=True)
+)
+MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^oDPH<"), strict=False))
+FOLLOWED = ("stream-uniform", "scall-bayes", "dess-like-capped", "stream-bet-plus")
+FORGETS = {0.99: "forgets 1 % a step", 1.0: "forgets nothing"}
+
+
+def _over_time(axis: Axes, table: pd.DataFrame, column: str) -> None:
+    """Every method's mean over seeds, by segment."""
+    means = table.groupby(["method", "number"], sort=False)[column].mean()
+    for method, values in means.groupby(level="method", sort=False):
+        values = values.droplevel("method").dropna()
+        if len(values):
+            look = {"color": COLORS[method], "marker": MARKERS[method], "markersize": 4}
+            axis.plot(values.index, values, label=method, linewidth=1.2, **look)
+    axis.set(xlabel="segment")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def bytes_over_time(results: StreamResults, dataset: str) -> Figure:
+    """Bytes of every segment's table, a panel per backbone; the cap is a dashed line."""
+    backbones = [backbone for name, backbone in results.groups if name == dataset]
+    figure, axes = panels(len(backbones))
+    for axis, backbone in zip(axes, backbones, strict=True):
+        table = results.of(dataset, backbone)
+        _over_time(axis, table, "bytes")
+        for cap in table["limit_bytes"].dropna().unique():
+            axis.axhline(cap, color="black", linestyle="--", label="the cap")
+        axis.set(title=BACKBONES[backbone], yscale="log")
+    axes[0].set_ylabel("bytes of the table")
+    finish(figure, dataset, axes)
+    return figure
+
+
+def quality_over_time(results: StreamResults, dataset: str) -> Figure:
+    """``METRIC`` on every segment's own test part, means over seeds, a panel per backbone."""
+    backbones = [backbone for name, backbone in results.groups if name == dataset]
+    figure, axes = panels(len(backbones))
+    for axis, backbone in zip(axes, backbones, strict=True):
+        _over_time(axis, results.of(dataset, backbone), METRIC)
+        axis.set(title=BACKBONES[backbone])
+    axes[0].set_ylabel(f"{LONG[METRIC]} on test")
+    finish(figure, dataset, axes)
+    return figure
+
+
+def wasted_over_time(results: StreamResults, dataset: str) -> Figure | None:
+    """Share of the items' columns that are of items nobody asks for at a segment's end; None where
+    that is not known.
+    """
+    backbones = [backbone for name, backbone in results.groups if name == dataset]
+    if results.of(dataset, backbones[0])["wasted"].isna().all():
+        return None
+    figure, axes = panels(len(backbones))
+    for axis, backbone in zip(axes, backbones, strict=True):
+        _over_time(axis, results.of(dataset, backbone), "wasted")
+        axis.set(title=BACKBONES[backbone], ylim=(0, 1))
+    axes[0].set_ylabel("columns of items nobody asks for")
+    finish(figure, dataset, axes)
+    return figure
+
+
+def sizes_over_time(results: StreamResults, dataset: str, backbone: str) -> Figure | None:
+    """Mean training frequency of the items that rise most and of those that fall most, and the mean
+    columns that methods give them; the first seed. None without a run.
+    """
+    records = {
+        record.cell.method: record
+        for record in reversed(results.records)
+        if (record.cell.dataset, record.cell.backbone) == (dataset, backbone)
+    }
+    shown = [name for name in FOLLOWED if name in records]
+    if not shown:
+        return None
+    figure, axes = plt.subplots(1, 3, figsize=(8.6, 2.9))
+    first = records[shown[0]]
+    for side, style in (("rising", "-"), ("falling", ":")):
+        curve = _mean(getattr(first, side), "frequency")
+        axes[0].plot(curve, style, color="black", label=side)
+    for axis, side in zip(axes[1:], ("rising", "falling"), strict=True):
+        for name in shown:
+            curve = _mean(getattr(records[name], side), "size")
+            axis.plot(curve, marker=MARKERS[name], markersize=4, color=COLORS[name], label=name)
+        axis.set(title=f"{side} items", ylabel="columns")
+    axes[0].set(title="training frequency", ylabel="interactions")
+    for axis in axes:
+        axis.set(xlabel="segment")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    finish(figure, f"{dataset}, {BACKBONES[backbone]}", axes)
+    return figure
+
+
+def _mean(followed: tuple[Followed, ...], column: str) -> np.ndarray:
+    return np.mean([getattr(item, column) for item in followed], axis=0)
+
+
+def regret_over_time(seeds: int = 5) -> Figure:
+    """Regret of bandits on made-up rewards whose best arms change half way; a line per seed."""
+    figure, axes = panels(1)
+    for i, (forget, label) in enumerate(FORGETS.items()):
+        for seed in range(seeds):
+            change = Change(seed=seed)
+            curve = regret(DiscountedLinUcb(change.n_arms, 3, forget=forget), change)
+            axes[0].plot(curve, color=f"C{i}", linewidth=1, label=label)
+    axes[0].axvline(change.at, color="0.5", linestyle=":", label="the best arms change")
+    axes[0].set(xlabel="step", ylabel="regret", yscale="log", ylim=(1, None))
+    finish(figure, "what not forgetting costs", axes)
+    return figure

@@ -1,0 +1,225 @@
+"""``scall``: three numbers decide all sizes, chosen per segment by a soft actor-critic (SCALL, CIKM
+2024); ``scall-bayes``: the same numbers by Bayesian search with as many evaluations.
+
+Unlike the released code: sizes are exact in every draw, the reward's reference is the converged
+model of the same segment, quality is that of validation, and every segment takes the same number of
+evaluations, where the code stops by the last five shares of users.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from scipy.stats import qmc
+from torch import Tensor
+
+from bet.actions import FAMILIES, Action, ranked_action
+from bet.backbones import Recommender
+from bet.data import FrequencyOrder
+from bet.search import SearchContext, expected_improvement, fit_surrogate
+from bet.seeds import derive
+from bet.stream.actor_critic import ActorCritic
+from bet.stream.carry import Inherited
+from bet.stream.policy import Proposal, Step, measure_shortly
+
+NUMBERS = 3  # users' share of the columns, shape of the users' sizes, of the items'
+EXPONENTS = (0.1, 30.0)  # of the power law that a shape stands for
+GROUPS = 256  # of ranks, in which the state sees popularity
+UPDATES = 3  # of the actor-critic for every evaluation
+REWARD = 5.0  # of a quality that equals the reference's; (inferred) from the 0 to 10 of the code
+POOL = 256  # points that the Bayesian search chooses from
+
+
+class Chooser(Protocol):
+    """Learns which three numbers are good, on one segment, for the next one. ``shape``: what it was
+    made with.
+    """
+
+    shape: tuple[int, int]
+
+    def explore(self, state: Tensor, seed: int) -> np.ndarray:
+        """Numbers (3,) to evaluate next."""
+        ...
+
+    def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
+        """Learn from an evaluation."""
+        ...
+
+    def best(self, state: Tensor) -> np.ndarray:
+        """Numbers (3,) for the next segment."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """As tensors, numbers and text."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what ``state_dict`` gave."""
+        ...
+
+
+class Scall:
+    """The first segment's table is uniform. Before every later one the chooser learns on the
+    segment before, T tables trained shortly from scratch, then names this one's numbers.
+    """
+
+    def __init__(self, make: Callable[[int, int], Chooser]):
+        """``make``: a fresh chooser, from the length of the state and a seed."""
+        self.make, self.reward = make, 0.0
+        self.chooser: Chooser | None = None
+
+    def propose(self, step: Step) -> Proposal:
+        if step.last is None or step.before is None:
+            users = step.context.data.n_users / step.context.budget.n
+            return Proposal.of(scall_action(step.context, np.array([users, 1.0, 1.0])))
+        past, iterations = step.last.context, step.context.settings.search.iterations
+        if self.chooser is None:
+            self.chooser = self._new(step.context)
+        state = observe(past, step.before, self.reward)
+        for t in range(iterations):
+            action = self.chooser.explore(state, past.stream("scall", step.number, t))
+            sized = scall_action(past, action)
+            quality = measure_shortly(past, sized.allocation).means()["quality"]
+            self.reward = min(2 * REWARD, REWARD * quality / max(step.last_quality, 1e-9))
+            after = observe(past, step.before, self.reward)
+            self.chooser.note(state, action, self.reward, after)
+            state = after
+        action = self.chooser.best(observe(step.context, step.before, self.reward))
+        return Proposal.of(scall_action(step.context, action), iterations, reward=self.reward)
+
+    def _new(self, context: SearchContext) -> Chooser:
+        n_state = 2 * GROUPS + 2 * context.budget.d_max + 4
+        return self.make(n_state, derive(context.settings.seed_of_search, "scall"))
+
+    def learn(self, step: Step, model: Recommender) -> None:
+        """Nothing: what is learned of this segment is learned before the next one."""
+
+    def state_dict(self) -> dict[str, Any]:
+        if self.chooser is None:
+            return {}
+        of_chooser = self.chooser.state_dict()
+        return {"reward": self.reward, "shape": self.chooser.shape, "chooser": of_chooser}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        if state:
+            self.reward, self.chooser = state["reward"], self.make(*state["shape"])
+            self.chooser.load_state_dict(state["chooser"])
+
+
+class SoftActorCritic:
+    """The published chooser."""
+
+    def __init__(self, n_state: int, seed: int):
+        self.shape = n_state, seed
+        self.agent = ActorCritic(n_state, NUMBERS, seed)
+
+    def explore(self, state: Tensor, seed: int) -> np.ndarray:
+        return self.agent.act(state).double().numpy()
+
+    def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
+        self.agent.remember(state, torch.from_numpy(action).float(), reward, after)
+        for _ in range(UPDATES):
+            self.agent.update()
+
+    def best(self, state: Tensor) -> np.ndarray:
+        return self.agent.act(state, mean=True).double().numpy()
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.agent.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.agent.load_state_dict(state)
+
+
+class BayesianSearch:
+    """A Gaussian process of the reward over the three numbers, fitted to all evaluations so far;
+    what improves most by expectation is evaluated, and the best mean is used.
+    """
+
+    def __init__(self, n_state: int, seed: int):
+        self.shape = n_state, seed
+        self.points, self.rewards = np.zeros((0, NUMBERS)), np.zeros(0)
+
+    def _pool(self, seed: int) -> np.ndarray:
+        return qmc.Sobol(NUMBERS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+
+    def explore(self, state: Tensor, seed: int) -> np.ndarray:
+        pool = self._pool(seed)
+        surrogate = fit_surrogate(self.points, self.rewards, seed=seed % 2**31)
+        if surrogate is None:
+            return pool[0]
+        best = float(surrogate.predict(self.points)[0].max())
+        return pool[expected_improvement(*surrogate.predict(pool), best).argmax()]
+
+    def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
+        self.points = np.concatenate([self.points, action[None]])
+        self.rewards = np.append(self.rewards, reward)
+
+    def best(self, state: Tensor) -> np.ndarray:
+        surrogate = fit_surrogate(self.points, self.rewards, seed=self.shape[1] % 2**31)
+        if surrogate is None:
+            return self.points[self.rewards.argmax()]
+        pool = np.concatenate([self._pool(self.shape[1]), self.points])
+        return pool[surrogate.predict(pool)[0].argmax()]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: torch.from_numpy(getattr(self, name)) for name in ("points", "rewards")}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.points, self.rewards = (state[name].numpy() for name in ("points", "rewards"))
+
+
+def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
+    """Exact sizes from ``numbers`` (3,) in [0, 1]: the users' share of the columns, and for each
+    side which power law its sizes follow, whose expected order statistics are taken in closed form.
+    """
+    order = context.data.order
+    share, *shapes = (float(number) for number in numbers)
+    low, high = EXPONENTS
+    values = []
+    for shape, n in zip(shapes, (order.n_users, order.n - order.n_users), strict=True):
+        ranks = (np.arange(n, 0, -1) - 0.5) / n  # the most frequent one first
+        values.append(FAMILIES["power law"].quantile(ranks, low + shape * (high - low)))
+    users, items = values
+    budget, (of_users, of_items) = context.budget, shapes
+    return ranked_action(
+        order, budget, users, items, share, user_shape=of_users, item_shape=of_items
+    )
+
+
+def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
+    """The state, whatever the number of entities: popularity of both sides by group of ranks, the
+    last reward, the share of users among the entities, mean rows of both sides, and how uneven
+    (Gini) their sizes are: (2 * GROUPS + 2 * d_max + 4,) float32.
+    """
+    order: FrequencyOrder = context.data.order
+    d_max, sizes = context.budget.d_max, table.allocation.columns
+    curves = [_pooled(side) for side in (order.sorted_users, order.sorted_items)]
+    parts = slice(0, table.n_users), slice(table.n_users, None)
+    means = [np.zeros(d_max), np.zeros(d_max)]
+    for mean, part in zip(means, parts, strict=True):
+        mean[: table.rows.shape[1]] = table.rows[part].mean(0).numpy()
+    uneven = [gini(sizes[part]) for part in parts]
+    numbers = [reward / (2 * REWARD), order.n_users / order.n, *uneven]
+    return torch.from_numpy(np.concatenate([*curves, *means, numbers])).float()
+
+
+def _pooled(frequency: np.ndarray) -> np.ndarray:
+    """``frequency`` (n,) by rank, scaled to [0, 1] and averaged in groups of ranks: (GROUPS,)."""
+    scaled = (frequency - frequency.min()) / max(float(np.ptp(frequency)), 1.0)
+    group = np.arange(len(scaled)) * GROUPS // len(scaled)
+    counts = np.bincount(group, minlength=GROUPS)
+    sums = np.bincount(group, weights=scaled, minlength=GROUPS)
+    return np.divide(sums, counts, out=np.zeros(GROUPS), where=counts > 0)
+
+
+def gini(sizes: np.ndarray) -> float:
+    """How uneven ``sizes`` (n,) are: 0 where all are alike, near 1 where one has all.
+
+    >>> gini(np.array([2, 2])), gini(np.array([0, 4]))
+    (0.0, 0.5)
+    """
+    ascending, n = np.sort(sizes.astype(float)), len(sizes)
+    total = ascending.sum()
+    return float((2 * np.arange(1, n + 1) - n - 1) @ ascending / (n * total)) if total else 0.0

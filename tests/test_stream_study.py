@@ -1,0 +1,224 @@
+"""Streams in the study and on the command line: records, the report's numbers, files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+
+import bet
+from bet.__main__ import main
+from bet.analysis.streams import METRIC, averages, compare, stream_results_of
+from bet.analysis.verify import verify
+from bet.errors import BetError
+from bet.report.stream_tables import stream_findings
+from bet.stream import StreamSettings, load_events
+from bet.study import bundle
+from bet.study.cell import Cell
+from bet.study.part import encode
+from bet.study.per_user import rows_digest, write_rows
+from bet.study.profiles import PROFILES, load_profile
+from bet.study.stream import run_stream_cell
+
+ROOT = Path(__file__).resolve().parent.parent
+SMOKE = {cell.method: cell for cell in PROFILES["stream-smoke"].cells if cell.backbone != "ials"}
+METHODS = ("stream-uniform", "stream-powerlaw", "stream-full")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("streams")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("BET_RESULTS", "BET_REPORTS", "BET_CACHE"):
+            patch.setenv(name, str(folder / name))
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def results(folders):
+    for method in METHODS:
+        run_stream_cell(SMOKE[method])
+    return folders / "BET_RESULTS" / "stream-smoke"
+
+
+def test_a_record_says_what_every_segment_took(results):
+    record = run_stream_cell(SMOKE["stream-uniform"])  # read, not run again
+    again = json.loads((results / f"{SMOKE['stream-uniform'].id}.json").read_text())
+    assert again["key"] == record.key == PROFILES["stream-smoke"].key(SMOKE["stream-uniform"])
+    events = load_events("tiny-drift")
+    assert record.data.events == len(events) == record.data.events
+    assert len(record.segments) == 3 == len(record.run.seconds.train)
+    for part in record.segments:
+        assert part.bytes <= part.limit_bytes == 4000
+        assert 0 < part.wasted < 1 and part.test > 0
+    tested = sum(part.test + part.unknown + part.validation for part in record.segments)
+    assert tested <= 0.31 * len(events)
+    assert all(len(item.size) == 3 for item in (*record.rising, *record.falling))
+    growth = [item.frequency[2] - item.frequency[0] for item in record.rising]
+    assert min(growth) > 0 > max(i.frequency[2] - i.frequency[0] for i in record.falling)
+
+
+def test_user_numbers_average_to_the_mean_over_segments(results):
+    streams = stream_results_of(bundle.read_results("stream-smoke", results))
+    for record in streams.records:
+        mean = np.mean([part.metrics.ndcg_at_20 for part in record.segments])
+        assert streams.of_users(record.cell_id).mean() == pytest.approx(mean)
+    table = averages(streams).set_index("method")
+    assert table.loc["stream-full", "bytes"] > 4000 >= table.loc["stream-uniform", "bytes"]
+    group = ("tiny-drift", "lightgcn")
+    test = compare(streams, group, "stream-full", "stream-uniform")
+    expected = table.loc["stream-full", "mean"] - table.loc["stream-uniform", "mean"]
+    assert test.difference == pytest.approx(expected)
+    assert compare(streams, group, "stream-full", "scall") is None
+
+
+def test_findings_name_a_plain_rule_first_and_count_caps(results):
+    lines = stream_findings(stream_results_of(bundle.read_results("stream-smoke", results)))
+    assert lines[0] == "Caps: 6 of 6 tables of capped methods are within their cap."
+    assert "stream-full on tiny-drift with LightGCN grows from" in lines[1]
+    assert "The best plain rule on validation is stream-" in lines[2]
+    assert "in an earlier one" in lines[-1]
+
+
+def test_records_are_bundled_verified_and_restored(results, folders):
+    whole = bundle.read_results("stream-smoke", results)
+    assert list(whole.per_user.columns) == ["cell_id", "segment", "user", "positives", "hits"]
+    folder = folders / "BET_REPORTS" / "stream-smoke"
+    bundle.write(whole, folder)
+    assert verify("stream-smoke", results, folder).equal
+    back = bundle.read_bundle("stream-smoke", bundle.reader(folder))
+    assert back.records == whole.records
+    assert back.per_user.astype(str).equals(whole.per_user.astype(str))
+    assert bundle.restore("stream-smoke", folder, folders / "restored") == len(METHODS)
+    again = bundle.read_results("stream-smoke", folders / "restored")
+    assert again.records == whole.records
+    name = f"{SMOKE['stream-full'].id}.json"
+    changed = json.loads((folders / "restored" / name).read_text())
+    changed["segments"][1]["bytes"] += 1
+    del changed["digest"]  # as the record of an earlier version
+    (folders / "restored" / name).write_text(json.dumps(changed))
+    outcome = verify("stream-smoke", folders / "restored", folder)
+    assert [(each.field, each.here - each.committed) for each in outcome.differences] == [
+        ("segments.1.bytes", 1)
+    ]
+
+
+def test_rows_of_another_run_or_segment_are_refused(results, tmp_path):
+    folder, cell_id = tmp_path / "results", SMOKE["stream-uniform"].id
+    shutil.copytree(results, folder)
+    record = run_stream_cell(SMOKE["stream-uniform"])
+    path, rows = folder / f"{cell_id}.parquet", pd.read_parquet(results / f"{cell_id}.parquet")
+    assert record.per_user_digest == rows_digest(rows)
+    older = msgspec.structs.replace(record, per_user_digest=None)  # of an earlier version
+    moved = rows.assign(segment=(rows["segment"] + 1) % 3)
+    others = pd.read_parquet(results / f"{SMOKE['stream-full'].id}.parquet")
+    for kept in (record, older):
+        (folder / f"{cell_id}.json").write_text(encode(kept))
+        for wrong in (others, moved, rows.drop(columns="segment"), rows.iloc[:-1], rows.iloc[:0]):
+            write_rows(wrong, path)
+            with pytest.raises(
+                BetError, match=f"damaged, or not the per-user metrics of {cell_id}"
+            ):
+                bundle.read_results("stream-smoke", folder)
+        write_rows(rows, path)
+        assert kept in bundle.read_results("stream-smoke", folder).records
+    shutil.copy(results / f"{SMOKE['stream-full'].id}.json", folder / f"{cell_id}.json")
+    with pytest.raises(BetError, match="the record of another cell"):
+        bundle.read_results("stream-smoke", folder)
+
+
+def test_settings_of_streams_change_keys_and_unknown_ones_are_refused(tmp_path):
+    text = (ROOT / "workflow" / "studies" / "stream-smoke.toml").read_text()
+    file = tmp_path / "mine.toml"
+    file.write_text(text.replace("count = 3", "count = 4\n[stream.drift]\ncount = 5"))
+    profile = load_profile(file)
+    cell = profile.cells[0]
+    assert profile.stream_settings(cell) == StreamSettings(4)
+    assert profile.stream["drift"] == StreamSettings(5)
+    assert profile.key(cell) != PROFILES["stream-smoke"].key(SMOKE["stream-uniform"])
+    file.write_text(text.replace("count = 3", "segments = 3"))
+    with pytest.raises(BetError, match="stream: no setting .*'segments'"):
+        load_profile(file)
+    file.write_text(text.replace('"stream-full", "dess-like"', '"full"'))
+    with pytest.raises(BetError, match="unknown dataset 'tiny-drift'"):
+        load_profile(file)
+    static = '\n[[grids]]\ndataset = "tiny"\nbackbones = ["lightgcn"]\nmethods = ["full"]\n'
+    file.write_text(text + static)
+    with pytest.raises(BetError, match="streaming methods and others cannot be in one study"):
+        load_profile(file)
+
+
+def test_a_cell_of_a_stream_needs_a_stream():
+    with pytest.raises(BetError, match="unknown stream 'tiny'.*known are tiny-drift"):
+        Cell("tiny", "lightgcn", "4 kB", "stream-uniform")
+    with pytest.raises(BetError, match="stream-uniform takes a cap"):
+        Cell("tiny-drift", "lightgcn", None, "stream-uniform")
+
+
+@pytest.fixture
+def csv(tmp_path):
+    events = load_events("tiny-drift")
+    frame = pd.DataFrame(
+        {
+            "customer": [f"u{i}" for i in events.user_ids[events.users]],
+            "item": events.item_ids[events.items],
+            "timestamp": events.times,
+        }
+    )
+    file = tmp_path / "events.csv"
+    frame.to_csv(file, index=False)
+    return file
+
+
+def command(csv, *further, budget="5 kB"):
+    return main(
+        ["stream", "--data", str(csv), "--user-column", "customer", "--budget", budget, *further]
+    )
+
+
+def test_the_command_leaves_a_file_per_segment_within_the_cap(csv, tmp_path, capsys, folders):
+    out = tmp_path / "files"
+    assert command(csv, "--out", str(out), "--segments", "3") == 0
+    files = sorted(out.glob("*.safetensors"))
+    assert len(files) == 3 and all(file.stat().st_size <= 5000 for file in files)
+    shown = capsys.readouterr().out
+    assert all(f"{file.stat().st_size:,}" in shown for file in files)
+    page = (out / "index.html").read_text()
+    assert "5,000 bytes" in page and files[-1].name in page and "http" not in page
+    models = [bet.load(file) for file in files]
+    answer = models[-1].recommend(["u3"], k=5, exclude_seen=False).items
+    assert len(answer[0]) == 5
+    contents = [file.read_bytes() for file in files]
+    assert command(csv, "--out", str(tmp_path / "again"), "--segments", "3") == 0
+    again = sorted((tmp_path / "again").glob("*.safetensors"))
+    assert [file.read_bytes() for file in again] == contents
+
+
+@pytest.mark.parametrize(
+    ("further", "budget", "message"),
+    [
+        ((), "90%", "a table that must not grow has a cap in bytes"),
+        ((), "25.6 B/entity", "a table that must not grow has a cap in bytes"),
+        ((), "900 B", "the smallest cap that holds all 6 segments is"),
+        (("--method", "stream-full"), "5 kB", "no method 'stream-full' with a cap"),
+        (("--k-core", "3"), "5 kB", "--k-core looks at all events"),
+        (("--segments", "900"), "5 kB", "too few for train, validation and test"),
+        (("--timestamp-column", "when"), "5 kB", "no column 'when'"),
+    ],
+)
+def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget, message):
+    out = tmp_path / "files"
+    assert command(csv, "--out", str(out), *further, budget=budget) == 1
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_committed_tables_keep_their_cap():
+    read = bundle.reader(ROOT / "reports" / "stream")
+    streams = stream_results_of(bundle.read_bundle("stream", read))
+    table = streams.segments.dropna(subset="limit_bytes")
+    assert len(table) > 100 and (table["bytes"] <= table["limit_bytes"]).all()
+    assert table[METRIC].between(0, 1).all()
