@@ -94,8 +94,10 @@ def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
     widest = 0.5 + 0.06 * max(map(len, handles))  # inches, about
     columns = max(1, min(len(handles), int(figure.get_figwidth() / widest)))
     named = (list(handles.values()), list(handles))
-    place = {"loc": "outside upper center", "ncols": columns, "fontsize": 8}
-    figure.legend(*named, **place, title=title, title_fontsize=9).get_title().set_parse_math(False)
+    legend = figure.legend(
+        *named, loc="outside upper center", ncols=columns, fontsize=8, title=title, title_fontsize=9
+    )
+    legend.get_title().set_parse_math(False)
 
 
 def what(cells: pd.DataFrame) -> str:
