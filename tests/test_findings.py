@@ -8,6 +8,7 @@ from made_up import BASE, USERS, cells_of, smoke_cell
 
 from bet.analysis import published
 from bet.analysis.results import METRICS
+from bet.report.duels import Duels, verdict_of
 from bet.report.finding import Clause, Finding, combined
 from bet.report.findings import findings, further_findings
 
@@ -78,6 +79,20 @@ def test_whether_bet_beats_rules_and_its_predictor_helps_flips(synthetic):
     assert level[QUESTIONS[0]].answer.endswith("which may be chance (a single seed).")
     equal = answers(synthetic(cells_of(), base=BASE | {"su": 0.40}))
     assert " below that of equal sizes for everybody" in equal[QUESTIONS[0]].answer, "the best rule"
+
+
+def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
+    flags = {"wins": [True, False, False], "loses": [False, True, False]}
+    tests = pd.DataFrame({"difference": [0.04, -0.01, -0.005], "seeds": 1} | flags)
+    mean = pd.DataFrame({"difference": [0.008], "low": [0.002], "high": [0.014]})
+    mixed = Duels("bet", "the rule (tuned)", tests, mean)
+    assert mixed.is_mixed and mixed.is_better is None
+    assert verdict_of(mixed, "tiny") == (
+        "in part on tiny: its NDCG@20 is .0080 above that of the rule, on average over 3 pairs of "
+        "backbone and budget, significantly ahead in 1 of them and behind in 1"
+    )
+    clear = Duels("bet", "the rule (tuned)", tests.assign(loses=False), mean)
+    assert clear.is_better and verdict_of(clear, "tiny").startswith("yes on tiny")
 
 
 def test_what_serves_best_flips(sized):

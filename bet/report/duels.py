@@ -39,16 +39,20 @@ class Duels:
         return float((self.mean if len(self.mean) else self.tests)["difference"].mean())
 
     @property
+    def is_mixed(self) -> bool:
+        """Whether it is significantly ahead in some settings and significantly behind in others."""
+        return bool(self.tests["wins"].any() and self.tests["loses"].any())
+
+    @property
     def is_better(self) -> bool | None:
-        """Whether the method is better: all settings together say so, and so do at least as many of
-        them that are significant as say the contrary; None if they are level.
+        """Whether the method is better: all settings together say so, and none of them says the
+        contrary significantly; None if they are level.
         """
-        if self.mean.empty:
+        if self.mean.empty or self.is_mixed:
             return None
-        balance = int(self.tests["wins"].sum()) - int(self.tests["loses"].sum())
-        if self.mean["low"].item() > 0 and balance >= 0:
+        if self.mean["low"].item() > 0 and not self.tests["loses"].any():
             return True
-        return False if self.mean["high"].item() < 0 and balance <= 0 else None
+        return False if self.mean["high"].item() < 0 and not self.tests["wins"].any() else None
 
 
 def does_bet_beat_rules(results: Results) -> Finding | None:
@@ -91,20 +95,24 @@ def _answer(
         if fought := strongest(results, group, method, deciding):
             seeds = fought[0].tests["seeds"].max()
             seeds = "a single seed" if seeds == 1 else f"{seeds} seeds"
-            text = f"{_verdict(fought[0], place(group))} ({seeds})"
+            text = f"{verdict_of(fought[0], place(group))} ({seeds})"
             fought += strongest(results, group, method, further)
             points = tuple(f"{group}: {_point(duels)}" for duels in fought)
             clauses.append(Clause(group, text, points, weight=len(fought[0].tests)))
     return combined(question, clauses)
 
 
-def _verdict(duels: Duels, where: str) -> str:
+def verdict_of(duels: Duels, where: str) -> str:
     """``no on movielens-100k: its NDCG@20 is .0032 below that of ...``"""
     verdict = {True: "yes", False: "no", None: "undecided"}[duels.is_better]
+    verdict = "in part" if duels.is_mixed else verdict
     side, many = "above" if duels.difference > 0 else "below", len(duels.tests)
     pairs = f"on average over {many} pairs of backbone and budget" if many > 1 else "in one setting"
     doubt = ""
-    if duels.is_better is None:
+    if duels.is_mixed:
+        wins, losses = (int(duels.tests[name].sum()) for name in ("wins", "loses"))
+        doubt = f", significantly ahead in {wins} of them and behind in {losses}"
+    elif duels.is_better is None:
         both_signs = len(duels.mean) and duels.mean["low"].item() <= 0 <= duels.mean["high"].item()
         doubt = ", which may be chance" if both_signs else ", but not surely"
     return (
