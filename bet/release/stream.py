@@ -168,7 +168,7 @@ def _picture(release: StreamRelease) -> str:
     left.set(xlabel="segment", ylabel="bytes of the file", ylim=(0, 1.15 * release.cap))
     left.legend(loc="lower right")
     right.plot([result.ranked.means()["ndcg@20"] for result in release.results], "o-")
-    right.set(xlabel="segment", ylabel="NDCG@20 on the segment's test part", ylim=(0, None))
+    right.set(xlabel="segment", ylabel="NDCG@20 on test", ylim=(0, None))
     for axis in (left, right):
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     picture = io.BytesIO()
