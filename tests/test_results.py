@@ -67,6 +67,20 @@ def test_three_seeds_are_the_reports():
     assert [row for row in rows if row[0] != "bytes per entity"] == expected
 
 
+def test_what_is_said_of_bet_plus_after_ten_epochs_holds():
+    data = read("full", "paired")
+    data = data[(data["method"] == "bet-plus") & (data["kind"] == "best on validation")]
+    data = data[data["backbone"] != "ials"]
+    ahead, behind = data[data["difference"] > 0], data[data["difference"] < 0]
+    assert (len(ahead), len(behind)) == (6, 3)
+    assert ((data["low"] < 0) & (data["high"] > 0)).all()
+    text = " ".join(section(RESULTS, "MovieLens-100K, three seeds").split())
+    for part in (ahead, behind):
+        sizes = part["difference"].abs()
+        assert f"by {printed(sizes.min())} to {printed(sizes.max())}" in text
+    assert set(behind["backbone"]) == {"lightgcn", "ncf", "ngcf"}
+
+
 def test_what_is_said_of_quantized_tables_holds():
     """The sentences of results.md on the same bytes, at 6.4 to 51.2 bytes per entity."""
     data = read("full", "bytes").set_index(["backbone", "budget", "method"])["of full"].sort_index()
