@@ -17,8 +17,9 @@ from bet.packed import load
 from bet.search import SearchSettings, load_or_pretrain, refit
 from bet.search import training as dispatch
 from bet.study.cell import Cell
-from bet.study.profiles import FIT_SETTINGS, PROFILES, load_profile
+from bet.study.profiles import PROFILES, load_profile
 from bet.study.run import run_cell
+from bet.study.settings import FIT_SETTINGS
 from bet.training import AlsSettings, TrainSettings, train_als
 
 STUDIES = Path(__file__).resolve().parent.parent / "workflow" / "studies"
