@@ -133,7 +133,7 @@ def look_up(text, title, column):
 
 def questions():
     """Thirty, about all kinds of tables: where the answer is looked up (table, column, row; None:
-    the best with a budget), and the answer by the CSV files.
+    the best with a budget), and the right answers by the CSV files.
     """
     numbers = read("full", "comparison")
     means = numbers.groupby(["backbone", "budget", "method"])["ndcg@20"].mean()
@@ -141,19 +141,24 @@ def questions():
     for backbone, name in BACKBONES.items():
         title = f"movielens-100k, {name}, by sparsity"
         for budget in ("80%", "90%", "95%"):
-            best = means[backbone, budget]
-            yield title, f"sparsity {budget}", None, f"{best.idxmax()} {printed(best.max())}"
-        yield title, "sparsity 90%", "bet", printed(means[backbone, "90%", "bet"])
-        yield title, "sparsity 90%", "full", printed(means[backbone, "none", "full"])
+            yield title, f"sparsity {budget}", None, best_of(means[backbone, budget])
+        yield title, "sparsity 90%", "bet", {printed(means[backbone, "90%", "bet"])}
+        yield title, "sparsity 90%", "full", {printed(means[backbone, "none", "full"])}
         title = f"movielens-100k, {name}, by bytes"
         full = by_bytes.loc[(backbone, "full")]
-        yield title, "bytes to serve", "full", f"{full['bytes to serve per entity'].item():.2f}"
-        best = by_bytes.loc[[backbone]].drop(index=[(backbone, "full")])["ndcg@20"]
-        yield title, "N@20", None, f"{best.idxmax()[1]} {printed(best.max())}"
+        yield title, "bytes to serve", "full", {f"{full['bytes to serve per entity'].item():.2f}"}
+        means_by_bytes = by_bytes.loc[backbone].drop(index="full")["ndcg@20"]
+        yield title, "N@20", None, best_of(means_by_bytes)
     serve = read("full", "best_to_serve").set_index("at most")
     for size in (12.8, 25.6):
         title = "movielens-100k: the best within so many bytes to serve"
-        yield title, "N@20", str(size), printed(serve.loc[size, "ndcg@20"])
+        yield title, "N@20", str(size), {printed(serve.loc[size, "ndcg@20"])}
+
+
+def best_of(means):
+    """The best method and its mean, in all ways that are right where printed means are equal."""
+    shown = means.map(printed)
+    return {f"{method} {shown.max()}" for method in shown.index[shown == shown.max()]}
 
 
 def answered(text):
@@ -166,8 +171,8 @@ def answered(text):
             said = " ".join(max(budgeted, key=lambda pair: pair[1])) if budgeted else ""
         else:
             said = next((entry for name, entry in found if name == method), "")
-        right += said == answer
-        wrong += [(title, column, said)] if said and said != answer else []
+        right += said in answer
+        wrong += [(title, column, said)] if said and said not in answer else []
     return right, wrong
 
 
