@@ -28,24 +28,30 @@ def cell_context(
     numbers.
     """
     profile = PROFILES[cell.profile]
-    als = profile.training["ials"]
-    assert isinstance(als, AlsSettings)
     budget, byte_limit = cell_budget(cell, split, profile.columns(cell.backbone))
     folder = cache_dir() / "work" / f"{cell.profile}-{cell.selection_id}"
     return SearchContext(
         data=TrainingData(split.train, split.validation),
-        settings=RunSettings(
-            backbone=cell.backbone,
-            training=profile.training[cell.backbone],
-            search=profile.search_settings(cell),
-            seed=cell.seed,
-            init_seed=cell.init_seed,
-            search_seed=cell.search_seed,
-            als=als,
-        ),
+        settings=run_settings(cell),
         workspace=Workspace(cache_dir(), folder, device, progress),
         budget=budget,
         byte_limit=byte_limit,
+    )
+
+
+def run_settings(cell: Cell) -> RunSettings:
+    """The cell's seeds with its profile's numbers."""
+    profile = PROFILES[cell.profile]
+    als = profile.training["ials"]
+    assert isinstance(als, AlsSettings)
+    return RunSettings(
+        backbone=cell.backbone,
+        training=profile.training[cell.backbone],
+        search=profile.search_settings(cell),
+        seed=cell.seed,
+        init_seed=cell.init_seed,
+        search_seed=cell.search_seed,
+        als=als,
     )
 
 

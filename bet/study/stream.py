@@ -10,7 +10,7 @@ import pandas as pd
 from bet.files import locked
 from bet.paths import cache_dir
 from bet.process import fixed_threads, resolve_device
-from bet.search import RunSettings, Workspace
+from bet.search import Workspace
 from bet.stream import (
     STREAM_METHODS,
     Events,
@@ -30,6 +30,7 @@ from bet.study.part import decode, encode
 from bet.study.per_user import pack
 from bet.study.profiles import PROFILES
 from bet.study.record import read_record_file, record_path, write_record
+from bet.study.setup import run_settings
 from bet.study.stream_record import (
     Followed,
     SegmentPart,
@@ -47,18 +48,10 @@ FOLLOWED = 4  # items that rise most, and as many that fall
 def stream_task(cell: Cell, events: Events) -> StreamTask:
     """What ``cell`` runs on ``events``, with its profile's numbers."""
     profile = PROFILES[cell.profile]
-    settings = RunSettings(
-        backbone=cell.backbone,
-        training=profile.training[cell.backbone],
-        search=profile.search_settings(cell),
-        seed=cell.seed,
-        init_seed=cell.init_seed,
-        search_seed=cell.search_seed,
-    )
     return StreamTask(
         events=events,
         method=STREAM_METHODS[cell.method],
-        settings=settings,
+        settings=run_settings(cell),
         rule=profile.stream_settings(cell),
         cap=cell.budget,
         d_max=profile.columns(cell.backbone),
