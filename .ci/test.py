@@ -22,14 +22,16 @@ FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cac
 def steps(jobs: str) -> dict[str, list[str]]:
     """Arguments of ``python`` by the name of the step."""
     pytest = ["-m", "pytest", "-q", "-p", "no:randomly"]
+    workers = ["-n", jobs, "--maxprocesses", "8", "--dist"]
     nbval = ["--nbval-lax", "--nbval-current-env"]
     nbval += ["--nbval-cell-timeout", UNLIMITED, "--nbval-kernel-startup-timeout", UNLIMITED]
     return {
         "lint": ["-m", "ruff", "check", "."],
         "types": ["-m", "mypy"],
-        "tests": [*pytest, "-n", jobs, "--maxprocesses", "8", "tests"],
+        "tests": [*pytest, *workers, "worksteal", "tests"],
         "small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")],
-        "notebook cells": [*pytest, *nbval, str(FOLDER / "notebooks")],
+        # A worker takes whole notebooks: its cells share a kernel.
+        "notebook cells": [*pytest, *workers, "loadscope", *nbval, str(FOLDER / "notebooks")],
         "smoke study": ["-m", "bet", "study", "smoke", "--jobs", jobs, "--report"],
         "streams smoke": ["-m", "bet", "study", "stream-smoke", "--jobs", jobs, "--report"],
     }

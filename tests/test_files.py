@@ -4,6 +4,7 @@ there.
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bet.__main__ import main
 from bet.errors import BetError
 from bet.files import atomic_path, check_writable, locked, write_whole
 
@@ -171,32 +173,24 @@ def test_a_full_disk_names_the_file_and_what_it_needs(tmp_path, monkeypatch):
     assert not list(path.parent.iterdir())
 
 
-# The same command where no file may have more than 1,000 bytes, then 5,000, then any number.
-LIMITED = """
-import resource, sys
-from bet.__main__ import main
-for limit in (1_000, 5_000, resource.RLIM_INFINITY):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    print(main(["study", "smoke", "--cell", "tiny_lightgcn_80_su_s0"]), file=sys.stderr)
-"""
-
-
-def test_where_the_room_ends_one_line_says_so_and_the_same_command_continues(tmp_path):
-    names = {name: str(tmp_path / name) for name in ("BET_RESULTS", "BET_CACHE")}
-    run = subprocess.run(
-        [sys.executable, "-c", LIMITED],
-        env=os.environ | names,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # What a file of unfinished work says besides is a line of the log.
-    said = [
-        line for line in run.stderr.splitlines() if line.startswith(("error", "0", "1", "Trace"))
-    ]
-    first, status, second, again, last = said
-    assert (status, again, last) == ("1", "1", "0")
-    for line in (first, second):
+def test_where_the_room_ends_one_line_says_so_and_the_same_command_continues(
+    tmp_path, monkeypatch, capsys
+):
+    for name in ("BET_RESULTS", "BET_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    said = []
+    for limit, status in ((1_000, 1), (5_000, 1), (before[0], 0)):  # bytes that a file may have
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            assert main(["study", "smoke", "--cell", "tiny_lightgcn_80_su_s0"]) == status
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        # What a file of unfinished work says besides is a line of the log.
+        lines = capsys.readouterr().err.splitlines()
+        said += [line for line in lines if line.startswith("error")]
+    assert len(said) == 2
+    for line in said:
         assert "full; it needs" in line and f"cannot write {tmp_path}" in line
     assert (tmp_path / "BET_RESULTS" / "smoke" / "tiny_lightgcn_80_su_s0.json").is_file()
     assert not list(tmp_path.rglob(".bet-*"))

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from scipy.stats import qmc
+import scipy  # not its part stats, which loads when it is used: in half a second
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
@@ -142,7 +142,8 @@ class BayesianSearch:
         self.points, self.rewards = np.zeros((0, NUMBERS)), np.zeros(0)
 
     def _pool(self, seed: int) -> np.ndarray:
-        return qmc.Sobol(NUMBERS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+        rng = np.random.default_rng(seed)
+        return scipy.stats.qmc.Sobol(NUMBERS, scramble=True, rng=rng).random(POOL)
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         pool = self._pool(seed)
