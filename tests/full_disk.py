@@ -31,7 +31,9 @@ PAGE = 4096  # bytes, of which a tmpfs gives no part
 ROOM = "size=256m,nr_inodes=100k"
 CELL = "tiny_lightgcn_80_su_s0"
 FORMS = ("npy", "npy16", "faiss", "torch")
-MESSAGE = r"cannot write (\S+): the disk or the quota is full; it needs .* free in (\S+?)[,;] .*again"
+MESSAGE = re.compile(
+    r"cannot write (\S+): the disk or the quota is full; it needs .* free in (\S+?)[,;] .*again"
+)
 
 
 @dataclass(frozen=True)
@@ -88,8 +90,8 @@ def disk():
 
 @dataclass(frozen=True)
 class Work:
-    """A command on a disk: ``run`` prints its errors and returns 0 or 1; ``out``: the folder that it
-    writes to; ``check``: that what a finished one left there is right; ``pages``: that it takes,
+    """A command on a disk: ``run`` prints its errors and returns 0 or 1; ``out``: the folder that
+    it writes to; ``check``: that what a finished one left there is right; ``pages``: that it takes,
     about. ``last``: a file that is written when the others of ``out`` have their place.
     """
 
@@ -224,7 +226,7 @@ def check_full(status, said, disk):
     errors = [line for line in said.splitlines() if line.startswith("error")]
     assert status == 1 and "Traceback" not in said, (status, said)
     assert len(errors) == 1, said
-    full = re.search(MESSAGE, errors[0])
+    full = MESSAGE.search(errors[0])
     assert full and ".bet-" not in errors[0], errors
     for path in full.groups():
         assert Path(path).is_relative_to(disk.folder), errors

@@ -110,7 +110,8 @@ def test_data_actions_and_files_need_no_torch():
     modules = ("bet.data", "bet.actions", "bet.recommend", "bet.seeds", "bet.pack", "bet.export")
     code = "import sys\n"
     for name in modules:
-        code += f"import {name}\nassert not {{'torch', 'scipy.stats'}} & set(sys.modules), {name!r}\n"
+        code += f"import {name}\n"
+        code += f"assert not {{'torch', 'scipy.stats'}} & set(sys.modules), {name!r}\n"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
 

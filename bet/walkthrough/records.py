@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 import scipy  # not its part stats, which loads when it is used: in half a second
+from matplotlib.figure import Figure
 
 from bet.analysis.results import METRIC, Results, results_of
 from bet.analysis.statistics import between, overall

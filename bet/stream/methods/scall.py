@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 import scipy  # not its part stats, which loads when it is used: in half a second
+import torch
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
