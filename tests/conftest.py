@@ -20,7 +20,7 @@ from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings
 
-# What is imported stays: looking for garbage in it, again and again, took a fifth of the start.
+# What is imported stays: looking for garbage in it again and again takes a good part of the start.
 gc.disable()
 
 

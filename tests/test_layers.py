@@ -106,7 +106,7 @@ def test_light_core_imports_nothing_else():
 
 
 def test_data_actions_and_files_need_no_torch():
-    """Nor scipy.stats, which takes half a second; one process for all of them."""
+    """Nor scipy.stats, slow to load; one process for all of them."""
     modules = ("bet.data", "bet.actions", "bet.recommend", "bet.seeds", "bet.pack", "bet.export")
     code = "import sys\n"
     for name in modules:

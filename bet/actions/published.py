@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions.budget import Budget
 from bet.data import FrequencyOrder

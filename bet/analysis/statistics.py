@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.analysis.paired import CONFIDENCE, MARGIN, SIGNIFICANT, holm, paired
 from bet.analysis.results import METRIC, NO_BUDGET, RUN, Results

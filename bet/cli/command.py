@@ -48,7 +48,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _imported(name: str) -> ModuleType:
     """A module, imported without a look for garbage: what is imported stays, and there is so much
-    of it that looking again and again takes a fifth of the time.
+    of it that looking again and again takes a good part of the time.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -5,7 +5,7 @@ BET gets.
 from collections.abc import Sequence
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions import Action, ranked_action
 from bet.search import (

@@ -8,7 +8,7 @@ gives a user. All items are ranked for every user, so no propensities are needed
 from dataclasses import dataclass
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.errors import BetError
 

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Protocol
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext

@@ -1,7 +1,7 @@
 """One sentence after every result of a notebook: what it means, computed from the numbers."""
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.analysis.paired import paired
 from bet.training import RankingMetrics

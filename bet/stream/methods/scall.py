@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import scipy  # not its part stats, which loads when it is used: in half a second
+import scipy  # its part stats, slow to load, loads when it is used
 import torch
 from torch import Tensor
 
