@@ -15,7 +15,7 @@ import pytest
 
 from bet.__main__ import main
 from bet.errors import BetError
-from bet.files import atomic_path, check_writable, locked, write_whole
+from bet.files import atomic_files, atomic_path, check_writable, locked, write_whole
 
 SIZE = 200_000
 
@@ -49,6 +49,33 @@ def test_the_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch
         )
     write_whole(tmp_path / "file", b"content")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_files_that_belong_together_appear_all_or_none(tmp_path, monkeypatch):
+    folder = tmp_path / "new"
+    with pytest.raises(RuntimeError), atomic_files(folder) as private:
+        (private / "a").touch()
+        raise RuntimeError
+    assert not folder.exists()
+    with atomic_files(folder) as private:
+        write_whole(private / "b", b"2")
+        (private / "a").write_bytes(b"1")
+        assert [path.name for path in folder.iterdir()] == [private.name]
+    (folder / "link").symlink_to("a")
+    with pytest.raises(BetError, match="link: it is a link"), atomic_files(folder) as private:
+        for name in ("a", "link"):
+            (private / name).write_bytes(b"3")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BetError, match=f"cannot write {folder / 'a'}: .* are free in {folder};"):
+        with atomic_files(folder) as private:
+            write_whole(private / "a", b"3")
+    now = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert now == {"a": b"1", "b": b"2", "link": b"1"}
+
+
+def full(handle):
+    """In place of ``os.fsync``."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "link to a device", "device", "folder"])
@@ -158,9 +185,6 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_p
 
 def test_a_full_disk_names_the_file_and_what_it_needs(tmp_path, monkeypatch):
     path = tmp_path / "new" / "file"
-
-    def full(handle):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BetError, match=rf"{path}.* full; it needs 3 bytes, [\d,]+ are free in "):
