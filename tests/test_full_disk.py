@@ -7,9 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from full_disk import WORKS, disk, fill_and_grow
+from made_up import smoke_cell
 
 from bet.__main__ import main
+from bet.errors import BetError
 from bet.packed import layout_of, write_packed
+from bet.study import job
 
 SEED = 20
 SKIPPED = "this process may not mount a disk of its own"
@@ -36,6 +39,24 @@ def test_a_full_disk_leaves_nothing_half_written_and_the_same_command_ends(
 
     rng = np.random.default_rng(SEED)
     assert fill_and_grow(mounted, WORKS[name](mounted.folder, rng), rng, run)
+
+
+def test_a_log_that_is_full_hides_no_error(mounted, monkeypatch, capsys):
+    for folder in ("RESULTS", "CACHE"):
+        monkeypatch.setenv(f"BET_{folder}", str(mounted.folder / folder.lower()))
+
+    def run(cell, **options):
+        with (
+            pytest.raises(OSError, match="No space left"),
+            open(mounted.folder / "a", "wb") as file,
+        ):
+            file.write(bytes(2**20))
+        raise BetError("cannot write it: the disk is full")
+
+    monkeypatch.setattr(job, "run_and_describe", run)
+    mounted.leave(4)
+    assert job.run_logged([smoke_cell("lightgcn", "80%", "su")]) == 1
+    assert "error: cannot write" in capsys.readouterr().out
 
 
 def test_no_full_disk_kills_an_export(mounted, capfd):

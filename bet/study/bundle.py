@@ -146,8 +146,9 @@ def write(bundle: Bundle, folder: Path) -> None:
             write_whole(private / name, "".join(encode(line) + "\n" for line in lines).encode())
         if not bundle.unreached:
             (private / UNREACHED).unlink()
-            (folder / UNREACHED).unlink(missing_ok=True)
         write_rows(per_user, private / PER_USER)
+    if not bundle.unreached:
+        (folder / UNREACHED).unlink(missing_ok=True)
 
 
 def restore(profile: str, folder: Path, results: Path) -> int:
