@@ -1,9 +1,9 @@
 """Copies of the notebooks on the tiny made-up data, for nbval: small_notebooks.py FOLDER.
 
-nbval runs a notebook as it is, so the parameters are written into copies. A conftest.py beside them
-lifts the five seconds that nbval gives to every output, since a busy machine is slow, not wrong. And
-it gives whole notebooks to a worker, as their cells share a kernel; the report comes after the cell,
-whose record it needs.
+nbval runs a notebook as it is, so the parameters are written into copies. A conftest.py beside
+them lifts the five seconds that nbval gives to every output, since a busy machine is slow, not
+wrong. And it gives whole notebooks to a worker, as their cells share a kernel; the report comes
+after the cell, whose record it needs.
 """
 
 import sys

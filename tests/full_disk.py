@@ -148,7 +148,7 @@ def table_work(folder, rng):
     users, items = planted().matrix.nonzero()
     lines = [f"u{u},i{i}\n" for u, i in zip(users, items, strict=True)]
     data.write_text("user,item\n" + "".join(lines))
-    words = ["--epochs", "1", "--l2", "0.3", "--learning-rate", "0.03", "--minutes", "0.05"]
+    words = ["--epochs", "1", "--l2", "0.3", "--learning-rate", "0.03", "--minutes", "0.01"]
     command = ["table", "--data", str(data), "--budget", "9 B/entity", "--out", str(out), *words]
     for name in ("table", "table.ids", page.name):
         write_whole(out.with_name(name), b"of an earlier file")
