@@ -100,9 +100,9 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
             failed += 1
             print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
             text = log.read_text(errors="replace") if log.is_file() else ""
-            error = f"error: {printable_lines(failure)}"
-            if isinstance(failure, BetError) and error not in text:  # the log's disk is full
-                text += f"\n{error}"
+            said = f"error: {printable_lines(failure)}"
+            if isinstance(failure, BetError) and said not in text:  # the log's disk is full
+                text += f"\n{said}"
             for line in text.splitlines()[-5:] or [str(failure)]:
                 print(f"       {printable(line)}")
             sys.stdout.flush()
