@@ -1,9 +1,7 @@
 """Copies of the notebooks on the tiny made-up data, for nbval: small_notebooks.py FOLDER.
 
 nbval runs a notebook as it is, so the parameters are written into copies. A conftest.py beside
-them lifts the five seconds that nbval gives to every output, since a busy machine is slow, not
-wrong. And it gives whole notebooks to a worker, as their cells share a kernel; the report comes
-after the cell, whose record it needs.
+them lifts the five seconds that nbval gives to every output: a busy machine is slow, not wrong.
 """
 
 import sys
@@ -19,15 +17,9 @@ from bet.study.notebook import parameters_of
 SMALL = {"dataset": "tiny", "profile": "smoke", "minutes": 0.3}
 SMALL_ALREADY = ("stream_cell.ipynb",)  # its data set is a stream
 CONFTEST = """\
-import pytest
-
-AFTER = {"report.ipynb": "cell.ipynb"}
-
 def pytest_collection_modifyitems(items):
     for item in items:
         item.output_timeout = 1_000_000
-        name = item.path.name
-        item.add_marker(pytest.mark.xdist_group(AFTER.get(name, name)))
 """
 
 

@@ -18,6 +18,7 @@ FOLDER = ROOT / ".cache" / "smoke"
 UNLIMITED = "1000000"  # seconds
 FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cache"}
 PATIENT = {"OMP_WAIT_POLICY": "passive"}  # a thread that waits leaves the core to others
+REPORT = "report.ipynb"
 STUDIES = {"smoke study": "smoke", "streams smoke": "stream-smoke"}
 
 
@@ -27,13 +28,16 @@ def steps(jobs: str) -> list[dict[str, list[str]]]:
     workers = ["-n", jobs, "--maxprocesses", "8", "--dist"]
     nbval = ["--nbval-lax", "--nbval-current-env"]
     nbval += ["--nbval-cell-timeout", UNLIMITED, "--nbval-kernel-startup-timeout", UNLIMITED]
+    scopes, notebooks = [*pytest, *workers, "loadscope", *nbval], FOLDER / "notebooks"
     each = str(max(1, int(jobs) // len(STUDIES)))
     return [
         {"lint": ["-m", "ruff", "check", "."]},
         {"types": ["-m", "mypy"]},
         {"tests": [*pytest, *workers, "worksteal", "tests"]},
-        {"small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")]},
-        {"notebook cells": [*pytest, *workers, "loadgroup", *nbval, str(FOLDER / "notebooks")]},
+        {"small notebooks": [".ci/small_notebooks.py", str(notebooks)]},
+        # A worker takes whole notebooks, as their cells share a kernel.
+        {"notebook cells": [*scopes, str(notebooks), "--ignore", str(notebooks / REPORT)]},
+        {"report cells": [*pytest, *nbval, str(notebooks / REPORT)]},  # of the cell that has run
         {
             name: ["-m", "bet", "study", profile, "--jobs", each, "--report"]
             for name, profile in STUDIES.items()
