@@ -1,7 +1,7 @@
 """Copies of the notebooks on the tiny made-up data, for nbval: small_notebooks.py FOLDER.
 
-nbval runs a notebook as it is, so the parameters are written into copies. A conftest.py beside them
-lifts the five seconds that nbval gives to every output: a busy machine is slow, not wrong.
+nbval runs a notebook as it is, so the parameters are written into copies. A conftest.py beside
+them lifts the five seconds that nbval gives to every output: a busy machine is slow, not wrong.
 """
 
 import sys

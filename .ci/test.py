@@ -1,8 +1,8 @@
 """What `make test` runs, one step after the other: test.py JOBS. Its last line is the verdict.
 
 The first step that fails ends it and is named in that line. Nothing has a time limit: a busy
-machine is slow, not wrong. The smoke study runs in folders of its own: nothing committed is
-overwritten, nothing finished is reused.
+machine is slow, not wrong. The studies run in folders of their own: nothing committed is
+overwritten, nothing finished is reused; and both at once, as each starts and reports on one core.
 """
 
 import os
@@ -17,57 +17,74 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "smoke"
 UNLIMITED = "1000000"  # seconds
 FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cache"}
+PATIENT = {"OMP_WAIT_POLICY": "passive"}  # a thread that waits leaves the core to others
+REPORT = "report.ipynb"
+STUDIES = {"smoke study": "smoke", "streams smoke": "stream-smoke"}
 
 
-def steps(jobs: str) -> dict[str, list[str]]:
-    """Arguments of ``python`` by the name of the step."""
+def steps(jobs: str) -> list[dict[str, list[str]]]:
+    """Arguments of ``python`` by the name of the step; those of a dict run at once."""
     pytest = ["-m", "pytest", "-q", "-p", "no:randomly"]
+    workers = ["-n", jobs, "--maxprocesses", "8", "--dist"]
     nbval = ["--nbval-lax", "--nbval-current-env"]
     nbval += ["--nbval-cell-timeout", UNLIMITED, "--nbval-kernel-startup-timeout", UNLIMITED]
-    return {
-        "lint": ["-m", "ruff", "check", "."],
-        "types": ["-m", "mypy"],
-        "tests": [*pytest, "-n", jobs, "--maxprocesses", "8", "tests"],
-        "small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")],
-        "notebook cells": [*pytest, *nbval, str(FOLDER / "notebooks")],
-        "smoke study": ["-m", "bet", "study", "smoke", "--jobs", jobs, "--report"],
-        "streams smoke": ["-m", "bet", "study", "stream-smoke", "--jobs", jobs, "--report"],
-    }
+    scopes, notebooks = [*pytest, *workers, "loadscope", *nbval], FOLDER / "notebooks"
+    each = str(max(1, int(jobs) // len(STUDIES)))
+    return [
+        {"lint": ["-m", "ruff", "check", "."]},
+        {"types": ["-m", "mypy"]},
+        {"tests": [*pytest, *workers, "worksteal", "tests"]},
+        {"small notebooks": [".ci/small_notebooks.py", str(notebooks)]},
+        # A worker takes whole notebooks, as their cells share a kernel.
+        {"notebook cells": [*scopes, str(notebooks), "--ignore", str(notebooks / REPORT)]},
+        {"report cells": [*pytest, *nbval, str(notebooks / REPORT)]},  # of the cell that has run
+        {
+            name: ["-m", "bet", "study", profile, "--jobs", each, "--report"]
+            for name, profile in STUDIES.items()
+        },
+    ]
 
 
-def run(command: list[str]) -> tuple[int, str]:
-    """Exit status and output, which is passed on as it comes."""
-    environment = os.environ | {name: str(FOLDER / part) for name, part in FOLDERS.items()}
-    lines = []
-    with subprocess.Popen(
+def start(name: str, command: list[str]) -> subprocess.Popen:
+    """The step, in its folders."""
+    folder = FOLDER / STUDIES.get(name, "")
+    return subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
-        env=environment,
+        env=os.environ | PATIENT | {name: str(folder / part) for name, part in FOLDERS.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    ) as process:
+    )
+
+
+def output_of(process: subprocess.Popen) -> str:
+    """All that the step prints, which is passed on as it comes."""
+    lines = []
+    with process:
         for line in process.stdout:
             print(line, end="", flush=True)
             lines.append(line)
-    return process.returncode, "".join(lines)
+    return "".join(lines)
 
 
 def main() -> int:
     """Run all steps; 1 when one has failed."""
     started, counts = time.monotonic(), []
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, command in steps(sys.argv[1]).items():
-        print(f"== {name}: python {' '.join(command)}", flush=True)
-        if name == "smoke study":
-            shutil.rmtree(FOLDER)  # the notebooks have finished a cell there
-        status, output = run(command)
-        minutes = f"{(time.monotonic() - started) / 60:.1f} minutes"
-        if status:
-            print(f"make test: FAILED in {name}, after {minutes}; its lines are above")
-            return 1
-        counts += [f"{number} {name}" for number in re.findall(r"^(\d+) passed", output, re.M)]
-        counts += [f"{number} study cells" for number in re.findall(r"all (\d+) cells", output)]
+    for at_once in steps(sys.argv[1]):
+        running = {name: start(name, command) for name, command in at_once.items()}
+        for name, process in running.items():
+            print(f"== {name}: python {' '.join(at_once[name])}", flush=True)
+            output = output_of(process)
+            minutes = f"{(time.monotonic() - started) / 60:.1f} minutes"
+            if process.returncode:
+                for other in running.values():
+                    other.terminate()
+                print(f"make test: FAILED in {name}, after {minutes}; its lines are above")
+                return 1
+            counts += [f"{number} {name}" for number in re.findall(r"^(\d+) passed", output, re.M)]
+            counts += [f"{number} study cells" for number in re.findall(r"all (\d+) cells", output)]
     print(f"make test: passed: {', '.join(counts)} in {minutes}")
     return 0
 

@@ -3,6 +3,7 @@
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -13,6 +14,7 @@ from pathlib import Path
 from bet.errors import BetError
 
 _PREFIX, _HELD = ".bet-", ".held"  # of a private folder; the file in it whose lock says "in use"
+_PRIVATE = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # a disk, a quota, what a file may have
 
 
@@ -29,12 +31,50 @@ def atomic_path(path: Path, size: int | None = None) -> Iterator[Path]:
     with explaining_full_disk(path, size):
         path.parent.mkdir(parents=True, exist_ok=True)
         with private_folder(path.parent) as folder:
-            temporary = folder / path.name
-            yield temporary
-            _sync(temporary)
-            os.replace(temporary, path)
-        with suppress(OSError):  # some file systems cannot; the file is whole in any case
-            _sync(path.parent)
+            yield folder / path.name
+            _publish(folder, [path.name])
+
+
+@contextmanager
+def atomic_files(folder: Path) -> Iterator[Path]:
+    """Yield a private folder in ``folder``; on success the files written there replace those of
+    equal names in ``folder``, all of them, on any error none.
+
+    Raises BetError as ``atomic_path``.
+    """
+    folder = Path(folder)
+    with explaining_full_disk(folder), _made(folder), private_folder(folder) as private:
+        yield private
+        names = sorted(path.name for path in private.iterdir() if path.name != _HELD)
+        for name in names:
+            check_replaceable(folder / name)
+        _publish(private, names)
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make ``folder``, where it is absent, for the block; on any error it is removed again."""
+    # Unlike Path.exists, os.path.exists raises nothing for a name that is too long.
+    folders = (folder.absolute(), *folder.absolute().parents)
+    absent = [each for each in folders if not os.path.exists(each)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        for each in absent:
+            with suppress(OSError):
+                each.rmdir()
+        raise
+
+
+def _publish(private: Path, names: Sequence[str]) -> None:
+    """Bring files of a private folder to the disk, then give them their place beside it."""
+    for name in names:
+        _sync(private / name)
+    for name in names:
+        os.replace(private / name, private.parent / name)
+    with suppress(OSError):  # some file systems cannot; the files are whole in any case
+        _sync(private.parent)
 
 
 def write_whole(path: Path, content: bytes | memoryview) -> None:
@@ -67,12 +107,15 @@ def explaining_full_disk(path: Path, size: int | None = None) -> Iterator[None]:
         full = isinstance(error, OSError) and error.errno in _FULL
         if not full and os.strerror(errno.ENOSPC) not in str(error):
             raise
-        nearest = next(folder for folder in path.absolute().parents if folder.is_dir())
-        free = shutil.disk_usage(nearest).free
+        # What is written in a private folder gets its place beside it.
+        path = Path(*(part for part in path.parts if not _PRIVATE.fullmatch(part)))
+        nearest = next(p for p in (path.absolute(), *path.absolute().parents) if p.is_dir())
+        free, places = shutil.disk_usage(nearest).free, os.statvfs(nearest)
         more = f"{size:,}" if size else f"more than {free:,}"
+        others = ", for no further file" if places.f_files and not places.f_favail else ""
         raise BetError(
             f"cannot write {path}: the disk or the quota is full; it needs {more} bytes, "
-            f"{free:,} are free in {nearest}; make room, then run the same command again"
+            f"{free:,} are free in {nearest}{others}; make room, then run the same command again"
         ) from error
 
 
@@ -88,8 +131,13 @@ def private_folder(parent: Path) -> Iterator[Path]:
     while handle is None:
         folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
         folder.mkdir(mode=0o700)
-        with suppress(FileNotFoundError):  # taken for abandoned, while it was empty
+        try:
             handle = _locked_file(folder / _HELD, os.O_EXCL, wait=False)
+        except FileNotFoundError:
+            continue  # taken for abandoned, while it was empty
+        except BaseException:  # a disk on which there is a place for the folder only
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
     try:
         yield folder
     finally:
@@ -156,8 +204,7 @@ def check_writable(
     if not path.name:
         raise BetError(f"cannot write {what} to {str(path)!r}: it is a folder; name a file")
     targets = [path, *(path.with_name(path.name + ending) for ending in beside)]
-    # Unlike Path.exists, os.path.exists raises nothing for a name that is too long.
-    absent = [folder for folder in path.absolute().parents if not os.path.exists(folder)]
+    longest = max(targets, key=lambda target: len(target.name))
     try:
         for target in targets:
             if target.is_dir():
@@ -169,17 +216,13 @@ def check_writable(
                 if written == read or (read.is_dir() and written.is_relative_to(read)):
                     raise BetError(f"{source} holds {content}; write {what} somewhere else")
             check_replaceable(target)
-        with atomic_path(max(targets, key=lambda target: len(target.name))) as temporary:
+        with explaining_full_disk(path), _made(path.parent), atomic_path(longest) as temporary:
             temporary.touch()
             raise _Probed
     except _Probed:
         pass
     except OSError as error:
         raise BetError(f"cannot write {what} to {path} ({error}); choose another file") from error
-    finally:
-        for folder in absent:
-            with suppress(OSError):
-                folder.rmdir()
 
 
 class _Probed(Exception):
@@ -190,14 +233,16 @@ class _Probed(Exception):
 def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
     """Hold an exclusive lock named after ``path``; released by the system even when the process is
     killed. Yields False, without the lock, if others hold it and we do not ``wait``.
+
+    Raises BetError where the disk is full.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = None
-    while handle is None:
-        handle = _locked_file(path.with_name(path.name + ".lock"), wait=wait)
-        if handle is None and not wait:
-            break
+    lock, handle = path.with_name(path.name + ".lock"), None
+    with explaining_full_disk(lock):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        while handle is None:
+            handle = _locked_file(lock, wait=wait)
+            if handle is None and not wait:
+                break
     try:
         yield handle is not None
     finally:

@@ -2,6 +2,7 @@
 them.
 """
 
+import gc
 from types import SimpleNamespace
 
 import hypothesis
@@ -18,6 +19,15 @@ from bet.serving import coded_by_frequency
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 from bet.training import AlsSettings, TrainSettings
+
+# What is imported stays: looking for garbage in it again and again takes a good part of the start.
+gc.disable()
+
+
+def pytest_collection_finish():
+    gc.freeze()
+    gc.enable()
+
 
 # Machines are busy: no test of properties has a time limit.
 hypothesis.settings.register_profile("bet", deadline=None)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,26 +92,24 @@ class Checkout:
     def processes(self):
         """Command line by number, of all that work in this folder, but not this process."""
         found = {}
-        for entry in Path("/proc").glob("[0-9]*"):
+        for number in map(int, filter(str.isdecimal, os.listdir("/proc"))):
             try:
-                inside = (entry / "cwd").resolve(strict=True).is_relative_to(self.folder)
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                inside = Path(os.readlink(f"/proc/{number}/cwd")).is_relative_to(self.folder)
+                if inside and number != os.getpid():
+                    command = Path(f"/proc/{number}/cmdline").read_bytes()
+                    found[number] = command.replace(b"\0", b" ").decode()
             except OSError:  # it has ended, or is not ours
                 continue
-            if inside and int(entry.name) != os.getpid():
-                found[int(entry.name)] = command
         return found
 
     def waiting(self, cell):
         """The process that waits for the lock of ``cell``'s work; None as long as none does."""
-        lock = Path(f"{self.work(cell)}.lock")
+        lock = f"{self.work(cell)}.lock"
         for number in self.processes():
-            try:
-                files = [file.resolve() for file in Path(f"/proc/{number}/fd").iterdir()]
-            except OSError:
-                continue
-            if lock in files:
-                return number
+            with suppress(OSError):  # it has ended, or closed a file
+                for name in os.listdir(f"/proc/{number}/fd"):
+                    if os.readlink(f"/proc/{number}/fd/{name}") == lock:
+                        return number
         return None
 
     def by_role(self, launcher):

@@ -1,8 +1,9 @@
 """Damage and kills with fresh random seeds, for as long as you like: ``python -m tests.soak``.
 
 Every round damages what is kept between runs (``damage.py``), kills writers in the middle of a
-file, fills the disk, and stops a grid by random signals to its processes (``grids.py``). A finding
-is printed with the seed of its round; ``--seed`` repeats that round alone.
+file, fills the disk, a small one of its own where it may mount one (``full_disk.py``), and stops a
+grid by random signals to its processes (``grids.py``). A finding is printed with the seed of its
+round; ``--seed`` repeats that round alone.
 """
 
 import argparse
@@ -24,6 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from damage import check_damage, cut, flipped, keep
+from full_disk import WORKS, disk, fill_a_grid, fill_and_grow, in_child
 from grids import CELLS, Checkout, listen
 from made_up import only_cells, smoke_cell
 
@@ -126,6 +128,20 @@ def fill_the_disk(folder, rng):
     return len(limits) - 1
 
 
+def fill_a_small_disk(folder, rng):
+    """Every command of ``full_disk.py`` three times, and a grid, on disks that get full."""
+    full = 0
+    for make in [*WORKS.values()] * 3:
+        with disk() as mounted:
+            if mounted is None:
+                print("  no disk of its own: this process may not mount one", flush=True)
+                return 0
+            with folders(mounted.folder):
+                full += fill_and_grow(mounted, make(mounted.folder, rng), rng, in_child)
+    with disk() as mounted:
+        return full + fill_a_grid(mounted, rng)
+
+
 def kill_a_grid(folder, rng):
     """A random process by a random signal, twice; then the same command finishes."""
     checkout = Checkout.make(folder / "checkout")
@@ -154,13 +170,16 @@ def kill_a_grid(folder, rng):
     return 2
 
 
-TRIALS = (damage_everything, kill_writers, fill_the_disk, kill_a_grid)
+TRIALS = (damage_everything, kill_writers, fill_the_disk, kill_a_grid, fill_a_small_disk)
+NAMES = [trial.__name__ for trial in TRIALS]
 
 
-def run_round(seed, counts):
-    """Every trial once; how many findings there were."""
+def run_round(seed, names, counts):
+    """The trials of these names, each once; how many findings there were."""
     findings = 0
     for number, trial in enumerate(TRIALS):
+        if trial.__name__ not in names:
+            continue
         with tempfile.TemporaryDirectory(prefix="soak") as folder:
             try:
                 counts[trial.__name__] += trial(Path(folder), np.random.default_rng([seed, number]))
@@ -175,13 +194,14 @@ def main():
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="(default: %(default)s)")
     parser.add_argument("--seed", type=int, help="repeat the round of this seed, and no other")
+    parser.add_argument("--trial", nargs="+", choices=NAMES, default=NAMES, help="(default: all)")
     options = parser.parse_args()
     logging.getLogger("bet").setLevel(logging.CRITICAL)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ends, findings, counts = time.monotonic() + 60 * options.minutes, 0, Counter()
     while True:
         seed = options.seed if options.seed is not None else int.from_bytes(os.urandom(4))
-        findings += run_round(seed, counts)
+        findings += run_round(seed, options.trial, counts)
         done = ", ".join(f"{name} {count}" for name, count in counts.items())
         print(f"seed {seed}: {findings} findings so far; {done}", flush=True)
         if options.seed is not None or time.monotonic() > ends:

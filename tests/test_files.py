@@ -4,6 +4,7 @@ there.
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from bet.__main__ import main
 from bet.errors import BetError
-from bet.files import atomic_path, check_writable, locked, write_whole
+from bet.files import atomic_files, atomic_path, check_writable, locked, write_whole
 
 SIZE = 200_000
 
@@ -47,6 +49,33 @@ def test_the_content_is_on_the_disk_before_it_has_the_name(tmp_path, monkeypatch
         )
     write_whole(tmp_path / "file", b"content")
     assert calls == ["fsync", "replace", "fsync"]
+
+
+def test_files_that_belong_together_appear_all_or_none(tmp_path, monkeypatch):
+    folder = tmp_path / "new"
+    with pytest.raises(RuntimeError), atomic_files(folder) as private:
+        (private / "a").touch()
+        raise RuntimeError
+    assert not folder.exists()
+    with atomic_files(folder) as private:
+        write_whole(private / "b", b"2")
+        (private / "a").write_bytes(b"1")
+        assert [path.name for path in folder.iterdir()] == [private.name]
+    (folder / "link").symlink_to("a")
+    with pytest.raises(BetError, match="link: it is a link"), atomic_files(folder) as private:
+        for name in ("a", "link"):
+            (private / name).write_bytes(b"3")
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(BetError, match=f"cannot write {folder / 'a'}: .* are free in {folder};"):
+        with atomic_files(folder) as private:
+            write_whole(private / "a", b"3")
+    now = {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert now == {"a": b"1", "b": b"2", "link": b"1"}
+
+
+def full(handle):
+    """In place of ``os.fsync``."""
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "link to a device", "device", "folder"])
@@ -157,9 +186,6 @@ def test_leftovers_of_the_dead_are_removed_and_those_of_the_living_are_not(tmp_p
 def test_a_full_disk_names_the_file_and_what_it_needs(tmp_path, monkeypatch):
     path = tmp_path / "new" / "file"
 
-    def full(handle):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(BetError, match=rf"{path}.* full; it needs 3 bytes, [\d,]+ are free in "):
         write_whole(path, b"abc")
@@ -171,32 +197,24 @@ def test_a_full_disk_names_the_file_and_what_it_needs(tmp_path, monkeypatch):
     assert not list(path.parent.iterdir())
 
 
-# The same command where no file may have more than 1,000 bytes, then 5,000, then any number.
-LIMITED = """
-import resource, sys
-from bet.__main__ import main
-for limit in (1_000, 5_000, resource.RLIM_INFINITY):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    print(main(["study", "smoke", "--cell", "tiny_lightgcn_80_su_s0"]), file=sys.stderr)
-"""
-
-
-def test_where_the_room_ends_one_line_says_so_and_the_same_command_continues(tmp_path):
-    names = {name: str(tmp_path / name) for name in ("BET_RESULTS", "BET_CACHE")}
-    run = subprocess.run(
-        [sys.executable, "-c", LIMITED],
-        env=os.environ | names,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    # What a file of unfinished work says besides is a line of the log.
-    said = [
-        line for line in run.stderr.splitlines() if line.startswith(("error", "0", "1", "Trace"))
-    ]
-    first, status, second, again, last = said
-    assert (status, again, last) == ("1", "1", "0")
-    for line in (first, second):
+def test_where_the_room_ends_one_line_says_so_and_the_same_command_continues(
+    tmp_path, monkeypatch, capsys
+):
+    for name in ("BET_RESULTS", "BET_CACHE"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    said = []
+    for limit, status in ((1_000, 1), (5_000, 1), (before[0], 0)):  # bytes that a file may have
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+        try:
+            assert main(["study", "smoke", "--cell", "tiny_lightgcn_80_su_s0"]) == status
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        # What a file of unfinished work says besides is a line of the log.
+        lines = capsys.readouterr().err.splitlines()
+        said += [line for line in lines if line.startswith("error")]
+    assert len(said) == 2
+    for line in said:
         assert "full; it needs" in line and f"cannot write {tmp_path}" in line
     assert (tmp_path / "BET_RESULTS" / "smoke" / "tiny_lightgcn_80_su_s0.json").is_file()
     assert not list(tmp_path.rglob(".bet-*"))

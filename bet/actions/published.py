@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions.budget import Budget
 from bet.data import FrequencyOrder
 from bet.errors import BetError
 
 _FAMILIES = (  # and beta_max (BET, section 4.3)
-    (stats.powerlaw, 20.0),
-    (stats.truncexpon, 5.0),
-    (stats.truncnorm, 20.0),
-    (stats.lognorm, 0.5),
+    ("powerlaw", 20.0),
+    ("truncexpon", 5.0),
+    ("truncnorm", 20.0),
+    ("lognorm", 0.5),
 )
 _REDRAWS = 10_000  # the published code never gives up
 
@@ -67,9 +67,10 @@ def _draw_sizes(
     """Both sides' sizes (n,) for a given users' share."""
     sides = []
     for count, share in ((order.n_users, user_share), (order.n - order.n_users, 1 - user_share)):
-        family, beta_max = _FAMILIES[rng.integers(len(_FAMILIES))]
+        name, beta_max = _FAMILIES[rng.integers(len(_FAMILIES))]
         beta = rng.uniform(0, beta_max)
-        shape = (0.0, beta) if family is stats.truncnorm else (beta,)  # its other bound is zero
+        shape = (0.0, beta) if name == "truncnorm" else (beta,)  # its other bound is zero
+        family = getattr(scipy.stats, name)
         values = family.rvs(*shape, size=count, random_state=rng)  # p, (count,)
         targets = values / values.sum() * share * budget.total  # Eq. 6
         sizes = np.maximum(np.floor(targets), 1).astype(np.int64)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # its part stats, slow to load, loads when it is used
 
 CONFIDENCE = 0.95
 SIGNIFICANT = 0.05
@@ -24,7 +24,7 @@ class Paired:
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Low and high end, symmetric about the difference."""
-        reach = self.error * float(stats.t.ppf((1 + confidence) / 2, self.freedom))
+        reach = self.error * float(scipy.stats.t.ppf((1 + confidence) / 2, self.freedom))
         return self.difference - reach, self.difference + reach
 
     @property
@@ -32,7 +32,7 @@ class Paired:
         """Two-sided, of no difference: below 5 % where the 95 % interval is without zero."""
         if not self.error:
             return float(self.difference == 0)
-        return float(2 * stats.t.sf(abs(self.difference / self.error), self.freedom))
+        return float(2 * scipy.stats.t.sf(abs(self.difference / self.error), self.freedom))
 
     def is_equivalent(self, margin: float) -> bool:
         """Two one-sided tests at 5 % (Schuirmann 1987): whether the difference is surely above

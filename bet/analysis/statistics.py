@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.analysis.paired import CONFIDENCE, MARGIN, SIGNIFICANT, holm, paired
 from bet.analysis.results import METRIC, NO_BUDGET, RUN, Results
@@ -206,8 +206,8 @@ def average_ranks(scores: pd.DataFrame) -> Ranks | None:
     n, k = scores.shape
     if k < 3 or n < 2:
         return None
-    p = float(stats.friedmanchisquare(*(scores[name] for name in scores)).pvalue)
-    quantile = float(stats.studentized_range.ppf(CONFIDENCE, k, np.inf)) / np.sqrt(2)
+    p = float(scipy.stats.friedmanchisquare(*(scores[name] for name in scores)).pvalue)
+    quantile = float(scipy.stats.studentized_range.ppf(CONFIDENCE, k, np.inf)) / np.sqrt(2)
     mean = scores.rank(axis=1, ascending=False).mean().sort_values()
     return Ranks(mean, n, p, quantile * np.sqrt(k * (k + 1) / (6 * n)))
 

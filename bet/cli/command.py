@@ -1,11 +1,13 @@
 """Run a command: its options, its log, its exit status, and errors in words."""
 
 import errno
+import gc
 import importlib
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from types import ModuleType
 
 from bet.cli.parser import make_parser
 from bet.errors import BetError
@@ -29,7 +31,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("bet").setLevel(logging.INFO)  # not of others, who tell more than we ask for
     try:
         module, name = options.run
-        return getattr(importlib.import_module(f"bet.cli.{module}"), name)(options) or 0
+        return getattr(_imported(f"bet.cli.{module}"), name)(options) or 0
     except BetError as error:
         _print_error(error)
     except BrokenPipeError:  # `bet study full --list | head`
@@ -42,6 +44,19 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         _print_error(f"out of memory ({error}); close other programs, or give it less")
     return 1
+
+
+def _imported(name: str) -> ModuleType:
+    """A module, imported without a look for garbage: what is imported stays, and there is so much
+    of it that looking again and again takes a good part of the time.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        return importlib.import_module(name)
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _print_error(error: object) -> None:

@@ -10,7 +10,7 @@ from bet.data import DATASETS, Interactions
 from bet.errors import BetError
 from bet.process import fixed_threads, resolve_device
 from bet.release.build import build_table
-from bet.release.page import write_page
+from bet.release.page import page_path, write_page
 from bet.release.sentences import (
     decision_sentence,
     expectations,
@@ -61,8 +61,8 @@ def _table(options: argparse.Namespace) -> None:
             device=resolve_device(options.device),
             progress=True,
             source=None if options.data in DATASETS else options.data,
+            publish=write_page,
         )
-    page = write_page(release)
     total = release.report.total
     lines = [
         f"{options.out}: {total:,} bytes to serve of at most {limit:,}; {release.chosen.name}",
@@ -72,7 +72,7 @@ def _table(options: argparse.Namespace) -> None:
         *([left_out_sentence(release)] if release.left_out else []),
         history_sentence(release),
         time_sentence(release),
-        f"page {page}",
+        f"page {page_path(release)}",
         load_lines(release),
     ]
     show(*lines)

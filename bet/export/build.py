@@ -12,7 +12,7 @@ from safetensors.numpy import save_file
 from bet.errors import BetError
 from bet.export.rowwise import rowwise, torch_bits
 from bet.export.stored import SideName, open_packed
-from bet.files import atomic_path, check_writable
+from bet.files import atomic_files, atomic_path, check_writable
 from bet.packed import OpenFile, load
 from bet.recommend import open_model
 from bet.recommend.vectors import InnerProductScorer
@@ -67,10 +67,9 @@ def export(path: Path | str, form: str, folder: Path) -> list[Path]:
         raise BetError(f"cannot export to {form!r}; known are {', '.join(FORMS)}")
     path, folder = Path(path), Path(folder)
     _check_folder(path, folder)
-    write = FORMS[form]
-    # Before anything is written, it is known whether there is something to write.
-    written = write(path, folder)
-    return [*written, *_write_ids(path, folder)]
+    with atomic_files(folder) as private:
+        written = [*FORMS[form](path, private), *_write_ids(path, private)]
+    return [folder / file.name for file in written]
 
 
 def _check_folder(path: Path, folder: Path) -> None:
@@ -89,17 +88,19 @@ def _write_npy(path: Path, folder: Path, dtype: str = "<f4") -> list[Path]:
 
 def _write_matrix(vectors: ServedVectors, side: SideName, path: Path, dtype: str) -> Path:
     shape = vectors.n(side), vectors.scorer.profile_width
-    with atomic_path(path) as temporary:
-        matrix = np.lib.format.open_memmap(temporary, "w+", np.dtype(dtype), shape)
-        for first, rows in vectors.blocks(side):
+    with atomic_path(path) as temporary, open(temporary, "wb") as file:
+        # Not mapped into memory: a full disk would kill the process.
+        header = {"descr": dtype, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(file, header)
+        for _, rows in vectors.blocks(side):
             with np.errstate(over="ignore"):
-                matrix[first : first + len(rows)] = rows
-            if not np.isfinite(matrix[first : first + len(rows)]).all():
+                block = rows.astype(dtype)
+            if not np.isfinite(block).all():
                 raise BetError(
                     f"{vectors.file.path}: a number of {np.abs(rows).max():g} is too large for 16 "
                     "bits; take '--to npy'"
                 )
-        matrix.flush()
+            file.write(block.tobytes())
     return path
 
 

@@ -5,7 +5,7 @@ BET gets.
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import qmc
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions import Action, ranked_action
 from bet.search import (
@@ -33,7 +33,7 @@ class PowerlawSelector(StatelessSelector):
     def __init__(self, context: SearchContext):
         self.context = context
         # Points of the sequence are nested: a longer search starts with those of a shorter search.
-        sequence = qmc.Sobol(2, scramble=True, rng=context.search_rng("powerlaw"))
+        sequence = scipy.stats.qmc.Sobol(2, scramble=True, rng=context.search_rng("powerlaw"))
         half = max(1, context.settings.search.iterations // 2)
         self.points = sequence.random_base2(int(np.ceil(np.log2(half + 1))))[:half]
 

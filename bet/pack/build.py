@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -10,7 +9,7 @@ from scipy.sparse import csr_array
 from bet.actions import parse_bytes
 from bet.data import FrequencyOrder, Interactions
 from bet.errors import BetError
-from bet.files import atomic_path, check_writable
+from bet.files import atomic_files, check_writable, private_folder
 from bet.pack.axes import maps_of, principal_axes
 from bet.pack.costs import Costs, Wanted, measure_costs
 from bet.pack.known import numbered
@@ -137,12 +136,13 @@ def pack_vectors(
     maps = maps_of(plan.axes, plan.columns, principal)
     sides = Side(users, maps[0], rows.places[0]), Side(items, maps[1], rows.places[1])
     seen = {} if coded is None else {f"seen.{name}": part for name, part in coded.tensors.items()}
-    with atomic_path(out) as temporary:
-        report = _write(temporary, plan, sides, inside | seen, around, progress=options.progress)
+    with atomic_files(out.parent) as private:
+        file = private / out.name
+        report = _write(file, plan, sides, inside | seen, around, progress=options.progress)
+        if not options.with_ids:
+            write_id_tensors(file, ids, users.n, items.n)
         # Now, so that an earlier file keeps its ids until it goes, and none has another's.
         ids_path(out).unlink(missing_ok=True)
-    if not options.with_ids:
-        write_id_tensors(out, ids, users.n, items.n)
     costs = _costs(out, sides, rows, options)
     return Packed(
         out, limit, plan, report, costs=costs, n_items=items.n, first_user=rows.first_user
@@ -230,8 +230,8 @@ def _write(
     """
     if around is None:
         return write_vectors(path, plan, sides, further, progress=progress)
-    with TemporaryDirectory(dir=path.parent) as folder:  # as large as the file itself
-        table = Path(folder) / "table"
+    with private_folder(path.parent) as folder:  # as large as the file itself
+        table = folder / path.name
         report = write_vectors(table, plan, sides, progress=progress)
         layout = replace(around, table_bytes=report.total)
         with streamed_safetensors(path, layout.tensors, layout.metadata) as file:

@@ -6,6 +6,7 @@ import hashlib
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -55,6 +56,7 @@ def build_table(
     device: str = "cpu",
     progress: bool = False,
     source: Path | str | None = None,
+    publish: Callable[[TableRelease], object] | None = None,
 ) -> TableRelease:
     """Write the best file described here that serves ``interactions`` in at most ``limit`` bytes.
 
@@ -68,8 +70,9 @@ def build_table(
     whether the file may say what people have seen. ``with_ids``: it holds your ids, which count;
     else they are in ``FILE.ids``. ``fixed``: settings that are not swept. ``earlier``: a file to
     refit, instead of everything else, however long that takes. ``source``: the file that the
-    interactions came from, which is not overwritten. Raises BetError, with the smallest possible
-    file, when ``limit`` is too small, and on a file that cannot be written.
+    interactions came from, which is not overwritten. ``publish``: writes what else there is to
+    write, before the unfinished work is removed. Raises BetError, with the smallest possible file,
+    when ``limit`` is too small, and on a file that cannot be written.
 
     With time enough for all that is tried, the same input gives the same file.
     """
@@ -103,6 +106,8 @@ def build_table(
         announce(expected_sentence(task, clock))
     with locked(folder):
         release = _build(task, clock, file, too_large, earlier)
+        if publish is not None:
+            publish(release)
         shutil.rmtree(folder, ignore_errors=True)
     return release
 

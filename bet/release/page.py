@@ -72,8 +72,13 @@ def _plot_candidates(axis: Axes, release: TableRelease) -> None:
     axis.plot(chosen.n_bytes, chosen.quality, "o", ms=10, **ring)  # type: ignore[arg-type]
 
 
+def page_path(release: TableRelease) -> Path:
+    """Where the page is: beside the file, ``FILE.html``."""
+    return release.file.with_name(release.file.name + ".html")
+
+
 def write_page(release: TableRelease) -> Path:
-    """Write the page beside the file, ``<file>.html``; its path."""
+    """Write the page; its path."""
     parts = {name: f"{size:,}" for name, size in release.report.parts.items()}
     parts["total"] = f"{release.report.total:,}"
     page = TEMPLATE.render(
@@ -92,7 +97,7 @@ def write_page(release: TableRelease) -> Path:
         left_out=left_out_sentence(release),
         parts=pd.DataFrame([parts]).to_html(index=False, border=0),
     )
-    path = release.file.with_name(release.file.name + ".html")
+    path = page_path(release)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
     return path

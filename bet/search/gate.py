@@ -8,7 +8,7 @@ gives a user. All items are ranked for every user, so no propensities are needed
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.errors import BetError
 
@@ -49,5 +49,5 @@ def safe_select(differences: np.ndarray) -> GateDecision:
     if u < FEWEST_USERS:
         return GateDecision(False, mean, None, u)
     variance = float(np.var(differences, ddof=1))
-    bound = mean - float(student.ppf(CONFIDENCE, u - 1)) * float(np.sqrt(variance / u))
+    bound = mean - float(scipy.stats.t.ppf(CONFIDENCE, u - 1)) * float(np.sqrt(variance / u))
     return GateDecision(bound > 0, mean, bound, u)

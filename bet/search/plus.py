@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Protocol
 
 import numpy as np
-from scipy.stats import spearmanr
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.actions import Action, Allocation
 from bet.search.context import SearchContext
@@ -145,7 +145,7 @@ class PlusSelector:
 
 def _rank_alike(cuts: Sequence[float], fitness: np.ndarray) -> bool:
     """Whether both order the measured actions alike; equal cuts order nothing."""
-    return np.ptp(cuts) > 0 and spearmanr(cuts, fitness).statistic >= TRUSTED
+    return np.ptp(cuts) > 0 and scipy.stats.spearmanr(cuts, fitness).statistic >= TRUSTED
 
 
 def apart(

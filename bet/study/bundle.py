@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bet.errors import BetError
-from bet.files import write_whole
+from bet.files import atomic_files, write_whole
 from bet.study.part import RUN_AGAIN, decode, encode
 from bet.study.per_user import (
     COLUMNS,
@@ -140,11 +140,15 @@ def write(bundle: Bundle, folder: Path) -> None:
         msgspec.structs.replace(record, per_user_digest=rows_digest(rows[record.cell_id]))
         for record in bundle.records
     ]
-    for name, lines in {RECORDS: records, UNREACHED: bundle.unreached}.items():
-        write_whole(folder / name, "".join(encode(line) + "\n" for line in lines).encode())
+    per_user = bundle.per_user[["cell_id", *columns_of(bundle.per_user)]]
+    with atomic_files(folder) as private:
+        for name, lines in {RECORDS: records, UNREACHED: bundle.unreached}.items():
+            write_whole(private / name, "".join(encode(line) + "\n" for line in lines).encode())
+        if not bundle.unreached:
+            (private / UNREACHED).unlink()
+        write_rows(per_user, private / PER_USER)
     if not bundle.unreached:
-        (folder / UNREACHED).unlink()
-    write_rows(bundle.per_user[["cell_id", *columns_of(bundle.per_user)]], folder / PER_USER)
+        (folder / UNREACHED).unlink(missing_ok=True)
 
 
 def restore(profile: str, folder: Path, results: Path) -> int:

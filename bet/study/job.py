@@ -99,8 +99,11 @@ def run_logged(cells: Sequence[Cell], **options) -> int:
         except Exception as failure:
             failed += 1
             print(f"FAILED {cell.id}  {time.perf_counter() - started:.0f} s; the end of {log}:")
-            lines = log.read_text(errors="replace").splitlines() if log.is_file() else []
-            for line in lines[-5:] or [str(failure)]:
+            text = log.read_text(errors="replace") if log.is_file() else ""
+            said = f"error: {printable_lines(failure)}"
+            if isinstance(failure, BetError) and said not in text:  # the log's disk is full
+                text += f"\n{said}"
+            for line in text.splitlines()[-5:] or [str(failure)]:
                 print(f"       {printable(line)}")
             sys.stdout.flush()
         else:

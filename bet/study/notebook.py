@@ -8,12 +8,14 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bet.errors import BetError
 from bet.files import atomic_path, private_folder
 from bet.paths import notebooks_dir, results_dir
-from bet.study.cell import Cell
+
+if TYPE_CHECKING:  # who only reads a notebook waits for no torch
+    from bet.study.cell import Cell
 
 WEEK = 7 * 24 * 3600  # seconds; papermill gives up after one minute, which a busy machine may need
 _INSTALL = "running notebooks needs the study packages: pip install 'bet[study]'"
@@ -140,7 +142,7 @@ def _forget_folders(notebook: Path) -> None:
     notebook.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def run_cell_notebook(cell: Cell, device: str = "auto") -> Path:
+def run_cell_notebook(cell: "Cell", device: str = "auto") -> Path:
     """Run ``notebooks/cell.ipynb``, or ``stream_cell.ipynb``, for ``cell``; the executed copy, also
     of a failed run, is a log beside the results.
     """

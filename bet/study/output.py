@@ -8,7 +8,7 @@ from scipy.sparse import csr_array
 from bet import files
 from bet.backbones import Recommender
 from bet.data import Interactions
-from bet.packed import Fact, Ids, ids_path, write_ids
+from bet.packed import Fact, Ids, write_ids
 from bet.serving import ServedFile, write_served
 
 SIDE_FILES = (".ids", ".html")  # of a file, behind its name
@@ -46,20 +46,24 @@ def write_recommending(
     facts: Mapping[str, Fact] | None = None,
 ) -> ServedFile:
     """Write the file that serves ``model``, as ``write_served``, with ``ids`` of users and items,
-    by number, in it or beside it (``FILE.ids``).
+    by number, in it or beside it (``FILE.ids``): both or none of them.
+
+    An earlier file's page goes, as it is another's.
     """
-    # Those of an earlier file must go first: interrupted, none are left, not another file's.
-    ids_path(path).unlink(missing_ok=True)
-    served = write_served(
-        path,
-        model,
-        interactions,
-        with_seen=with_seen,
-        ids=ids if ids_inside else None,
-        facts=facts,
-    )
-    if not ids_inside:
-        names, n_users = [*ids[0], *ids[1]], len(ids[0])
-        in_order = [names[entity] for entity in served.order]
-        write_ids(path, (in_order[:n_users], in_order[n_users:]))
+    with files.atomic_files(path.parent) as private:
+        served = write_served(
+            private / path.name,
+            model,
+            interactions,
+            with_seen=with_seen,
+            ids=ids if ids_inside else None,
+            facts=facts,
+        )
+        if not ids_inside:
+            names, n_users = [*ids[0], *ids[1]], len(ids[0])
+            in_order = [names[entity] for entity in served.order]
+            write_ids(private / path.name, (in_order[:n_users], in_order[n_users:]))
+        # What belongs to an earlier file goes first: interrupted, nothing of another file is left.
+        for ending in SIDE_FILES:
+            path.with_name(path.name + ending).unlink(missing_ok=True)
     return served

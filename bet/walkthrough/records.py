@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import scipy  # its part stats, slow to load, loads when it is used
 from matplotlib.figure import Figure
-from scipy import stats
 
 from bet.analysis.results import METRIC, Results, results_of
 from bet.analysis.statistics import between, overall
@@ -92,7 +92,7 @@ def skill_table(predicted: pd.DataFrame) -> pd.DataFrame:
         searches = [search for _, search in part.groupby("search") if len(search) > UNTRAINED]
         correlations = [s["predicted"].corr(s["fitness"], "spearman") for s in searches]
         mean, k = np.mean(correlations), len(correlations)
-        reach = stats.t.ppf(0.975, k - 1) * np.std(correlations, ddof=1) / np.sqrt(k)
+        reach = scipy.stats.t.ppf(0.975, k - 1) * np.std(correlations, ddof=1) / np.sqrt(k)
         rows[method] = {
             "searches": k,
             "actions": len(part),

@@ -1,7 +1,7 @@
 """One sentence after every result of a notebook: what it means, computed from the numbers."""
 
 import numpy as np
-from scipy import stats
+import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.analysis.paired import paired
 from bet.training import RankingMetrics
@@ -66,9 +66,9 @@ def verdict_of_skill(name: str, predicted: np.ndarray, measured: np.ndarray) -> 
     An oracle: rank correlation 1.00 on 6 actions (95 % interval 1.00 to 1.00): it has skill.
     """
     m = len(measured)
-    correlation = float(stats.spearmanr(predicted, measured).statistic)
+    correlation = float(scipy.stats.spearmanr(predicted, measured).statistic)
     z = np.arctanh(np.clip(correlation, -1 + 1e-9, 1 - 1e-9))
-    reach = SPREAD * stats.norm.ppf(0.975) / np.sqrt(max(m - 3, 1))
+    reach = SPREAD * scipy.stats.norm.ppf(0.975) / np.sqrt(max(m - 3, 1))
     low, high = np.tanh(z - reach), np.tanh(z + reach)
     found = f"rank correlation {correlation:.2f} on {m} actions"
     interval = f"95 % interval {low:.2f} to {high:.2f}"

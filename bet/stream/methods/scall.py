@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
+import scipy  # its part stats, slow to load, loads when it is used
 import torch
-from scipy.stats import qmc
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
@@ -142,7 +142,8 @@ class BayesianSearch:
         self.points, self.rewards = np.zeros((0, NUMBERS)), np.zeros(0)
 
     def _pool(self, seed: int) -> np.ndarray:
-        return qmc.Sobol(NUMBERS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+        rng = np.random.default_rng(seed)
+        return scipy.stats.qmc.Sobol(NUMBERS, scramble=True, rng=rng).random(POOL)
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         pool = self._pool(seed)
