@@ -26,6 +26,7 @@ def steps(jobs: str) -> dict[str, list[str]]:
     nbval += ["--nbval-cell-timeout", UNLIMITED, "--nbval-kernel-startup-timeout", UNLIMITED]
     return {
         "lint": ["-m", "ruff", "check", "."],
+        "format": ["-m", "ruff", "format", "--check", "."],
         "types": ["-m", "mypy"],
         "tests": [*pytest, "-n", jobs, "--maxprocesses", "8", "tests"],
         "small notebooks": [".ci/small_notebooks.py", str(FOLDER / "notebooks")],

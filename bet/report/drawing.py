@@ -103,6 +103,6 @@ def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
 
 def what(cells: pd.DataFrame) -> str:
     """What the curves are of, or are means over."""
-    backbones = cells["backbone"].map(BACKBONES)
-    names = [listed(dict.fromkeys(column)) for column in (cells["dataset"], backbones, cells["budget"])]
+    columns = (cells["dataset"], cells["backbone"].map(BACKBONES), cells["budget"])
+    names = [listed(dict.fromkeys(column)) for column in columns]
     return "{}, {}, sparsity {}".format(*names)
