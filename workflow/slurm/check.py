@@ -1,9 +1,9 @@
 """``make test-slurm``: the smoke study through Slurm on this machine, for real.
 
-``one_node.sh`` starts Slurm; where it cannot, nothing is tested, which is no failure. The study runs
-as jobs of Slurm; in the middle the grid and its Snakemake are killed (SIGKILL), which leaves its jobs
-running, and the same command runs again to the end. Then the study runs without Slurm, and every
-number of its records must be equal.
+``one_node.sh`` starts Slurm; where it cannot, nothing is tested, which is no failure. The study
+runs as jobs of Slurm; in the middle the grid and its Snakemake are killed (SIGKILL), which leaves
+its jobs running, and the same command runs again to the end. Then the study runs without Slurm,
+and every number of its records must be equal.
 """
 
 import os
