@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 import bet.progress
 from bet.__main__ import main
-from bet.cli.parser import COLUMNS
+from bet.cli.parser import COLUMNS, make_parser
 from bet.data.sources import SOURCES
 from bet.methods import METHODS
 from bet.progress import progress_bar
@@ -116,6 +116,14 @@ def test_lists_name_everything(folders, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["name", *METHODS, *STREAM_METHODS]
     assert all(len(line.split()) > 2 for line in lines)
+
+
+def test_a_list_that_is_named_twice_is_added_up():
+    study = make_parser().parse_args(["study", "smoke", "--cell", "a", "b", "--cell", "c"])
+    assert study.cell == ["a", "b", "c"]
+    for option in ("--user", "--items"):
+        arguments = ["recommend", "file", option, "ann", option, "bob"]
+        assert getattr(make_parser().parse_args(arguments), option[2:]) == ["ann", "bob"]
 
 
 def test_a_reader_that_leaves_is_no_error():

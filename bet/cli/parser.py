@@ -197,6 +197,7 @@ def _add_study(study: argparse.ArgumentParser) -> None:
     instead.add_argument(
         "--cell",
         nargs="+",
+        action="extend",
         metavar="ID",
         help="only run these cells, one after the other, without Snakemake and Jupyter",
     )

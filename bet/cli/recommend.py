@@ -17,16 +17,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """What to recommend, and from which file."""
     parser.add_argument("file", type=Path, metavar="FILE", help="that 'bet table' has written")
     asked = parser.add_mutually_exclusive_group(required=True)
-    asked.add_argument("--user", nargs="+", metavar="ID", help="for users, by your ids")
+    asked.add_argument(
+        "--user", nargs="+", action="extend", metavar="ID", help="for users, by your ids"
+    )
     asked.add_argument(
         "--row",
         nargs="+",
+        action="extend",
         type=int,
         metavar="N",
         help="for users, by their number in the file, from 0; items are numbers, too",
     )
     asked.add_argument(
-        "--items", nargs="+", metavar="ID", help="for somebody new who has these items"
+        "--items",
+        nargs="+",
+        action="extend",
+        metavar="ID",
+        help="for somebody new who has these items",
     )
     asked.add_argument("--similar", metavar="ID", help="items that are like this one")
     parser.add_argument(
