@@ -32,6 +32,7 @@ def steps(jobs: str) -> list[dict[str, list[str]]]:
     each = str(max(1, int(jobs) // len(STUDIES)))
     return [
         {"lint": ["-m", "ruff", "check", "."]},
+        {"format": ["-m", "ruff", "format", "--check", "."]},
         {"types": ["-m", "mypy"]},
         {"tests": [*pytest, *workers, "worksteal", "tests"]},
         {"small notebooks": [".ci/small_notebooks.py", str(notebooks)]},

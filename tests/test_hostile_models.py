@@ -1,5 +1,4 @@
-"""Files that recommend, damaged under a right checksum: refused, or answered with items that exist.
-"""
+"""Recommenders damaged under a right checksum: refused, or answered with items that exist."""
 
 import numpy as np
 import pytest

@@ -169,6 +169,9 @@ def test_a_repeated_study_writes_the_same_bytes(folders):
     headings = re.findall(r'<h2 id="(s\d+)">(.*?)</h2>', page)
     links = re.findall(r'<a href="#(s\d+)">(.*?)</a>', page)
     assert headings == links and ("s0", "The answers") in headings
+    checklist = (notebooks_dir().parent / "docs" / "checklist.md").read_text()
+    questions = re.findall(r"^\*\*(.*?)\*\*", checklist, flags=re.MULTILINE)
+    assert questions == re.findall(r"<strong>(.*?\?)</strong>", page) and "](" not in page
     # Sections about cells that this study has not run are left out, in the notebook as well.
     for absent in ("The number of iterations T", "Average ranks", "Is BET better"):
         assert absent not in page and absent not in (folder / "report.ipynb").read_text()

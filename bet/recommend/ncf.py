@@ -1,5 +1,4 @@
-"""NCF from a file: a . relu(W_u p_u + W_v p_v + b) + c . (g_u * g_v) (NeuMF; He et al., WWW 2017).
-"""
+"""NCF from a file: a . relu(W_u p_u + W_v p_v + b) + c . (g_u * g_v) (NeuMF; He et al. 2017)."""
 
 from functools import cached_property
 

@@ -5,7 +5,6 @@ of all, and each is worse than number 2i + 1 and 2i + 2. An item is worse by its
 scores by a higher number; without an item, -1 and -inf.
 """
 
-
 from bet.compiled import compiled
 
 CHUNK = 64  # scores that are compared with the worst one at once

@@ -3,16 +3,18 @@
 Parts without a record show nothing; a section of the page in which nothing is shown is left out.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
+from nbconvert.filters.markdown import markdown2html
 
 from bet.analysis.results import Group, Results
 from bet.analysis.streams import StreamResults
-from bet.paths import report_dir
+from bet.paths import project_root, report_dir
 from bet.report.drawing import write
 from bet.report.finding import Finding
 from bet.report.findings import findings, further_findings
@@ -85,6 +87,16 @@ def show_provenance(results: Results) -> None:
             with pd.option_context("display.max_colwidth", None):  # whole texts
                 table = frame.to_html(index=False, escape=True, border=0)
             display(HTML(_folded(title, f'<div class="scroll">{table}</div>')))
+
+
+def show_checklist() -> None:
+    """The questions of REFORMS and TORS and their answers: the text of ``docs/checklist.md``, whose
+    links, which lead to files beside it, become words; folded.
+    """
+    text = (project_root() / "docs" / "checklist.md").read_text(encoding="utf-8")
+    _, _, answers = text.partition("\n\n")  # without its title
+    words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", answers)
+    display(HTML(_folded("Checklist of REFORMS and TORS", markdown2html(words))))
 
 
 def missing(results: Results) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from bet.analysis.results import METRIC, NO_BUDGET
 from bet.analysis.summaries import over_seeds
 from bet.files import atomic_path
 from bet.methods import IN_BYTES
+from bet.report.finding import listed
 from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 
 WIDTH = 7.2  # inches, of a page in print
@@ -101,6 +102,7 @@ def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
 
 
 def what(cells: pd.DataFrame) -> str:
-    """What the curves are of."""
-    settings = cells[["dataset", "backbone", "budget"]].drop_duplicates().itertuples(index=False)
-    return "; ".join(f"{s.dataset}, {BACKBONES[s.backbone]}, sparsity {s.budget}" for s in settings)
+    """What the curves are of, or are means over."""
+    columns = (cells["dataset"], cells["backbone"].map(BACKBONES), cells["budget"])
+    names = [listed(dict.fromkeys(column)) for column in columns]
+    return "{}, {}, sparsity {}".format(*names)

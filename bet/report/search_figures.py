@@ -1,6 +1,5 @@
 """The figures about the search; None where no record has anything to show."""
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -62,7 +61,7 @@ def predictor_loss(results: Results) -> Figure | None:
             rows.append((*names, measured.t, measured.predictor_loss))
     if not rows:
         return None
-    figure, axis = plt.subplots(figsize=(4.2, 2.9))
+    figure, (axis,) = panels(1)
     frame = pd.DataFrame(rows, columns=["method", "budget", "t", "loss"])
     lines(axis, frame, "t", list(dict.fromkeys(frame["method"])), "loss", bars=False)
     axis.set(xlabel="iteration t", ylabel="predictor loss (squared error)", yscale="log")
