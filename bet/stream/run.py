@@ -9,8 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from torch import Tensor
-
 from bet.actions import parse_bytes
 from bet.backbones import BACKBONES, Recommender
 from bet.errors import BetError
@@ -23,16 +21,14 @@ from bet.search import (
     check_table,
     train_from_scratch,
 )
-from bet.seeds import derive
 from bet.stream.budgets import check_caps, segment_budget
-from bet.stream.carry import Inherited, carry_rows
+from bet.stream.carry import Inherited, starting_from
 from bet.stream.events import Events
 from bet.stream.policy import Policy, Step, StreamMethod
 from bet.stream.result import SegmentResult
 from bet.stream.segments import Segment, SegmentData, StreamSettings, cut, segment_data
 from bet.training import evaluate, load_state, numbers_of, save_state
 
-GROWTH_STD = 0.01  # of the small noise in new columns and rows
 VERSION = 1  # raised when results change
 
 
@@ -88,13 +84,12 @@ def run_stream(
     """
     segments, policy = task.check(), task.method.policy()
     path, results = workspace.folder / "stream.pt", list[SegmentResult]()
-    last: Step | None = None
     if state := load_state(path, task.key):
         results = [SegmentResult.from_state(each) for each in state["results"]]
         policy.load_state_dict(state["policy"])
-        done = segments[len(results) - 1]
-        last = Step(done.number, _context(task, workspace, _data(task, done)))
-    before = _inherited(results[-1], state["rows"]) if state else None
+    before = None
+    if state:
+        before = Inherited(results[-1].allocation, state["rows"], results[-1].n_users)
     with progress_bar(
         label=f"segments of {task.method.name}",
         total=len(segments),
@@ -103,20 +98,19 @@ def run_stream(
     ) as bar:
         for segment in segments[len(results) :]:
             data = _data(task, segment)
-            alone = _context(task, workspace, data)
-            context = alone if before is None else _starting_from(alone, before)
-            quality = results[-1].validation if results else 0.0
-            step = Step(segment.number, context, before, last, quality)
+            context = _context(task, workspace, data)
+            if before is not None:
+                context = starting_from(context, before)
+            step = Step(segment.number, context, before)
             result, model = _run_segment(task, step, data, policy)
             results.append(result)
             if finished is not None:
                 finished(result, model, data)
-            last, rows = Step(segment.number, alone), model.table().detach().cpu()
-            before = _inherited(result, rows)
+            before = Inherited.of(model)
             content = {
                 "results": [each.to_state() for each in results],
                 "policy": policy.state_dict(),
-                "rows": rows,
+                "rows": before.rows,
             }
             save_state(path, task.key, content)
             bar.update()
@@ -141,24 +135,6 @@ def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> Searc
     )
 
 
-def _starting_from(context: SearchContext, before: Inherited) -> SearchContext:
-    """The same, with tables that start from the rows ``before``."""
-    n_users = context.data.n_users
-    rows = carry_rows(
-        before,
-        n_users,
-        context.data.n - n_users,
-        d_max=context.budget.d_max,
-        std=GROWTH_STD,
-        seed=derive(context.settings.seed_of_init, context.data.digest),
-    )
-    return replace(context, start_rows=rows)
-
-
-def _inherited(result: SegmentResult, rows: Tensor) -> Inherited:
-    return Inherited(result.allocation, rows, result.n_users)
-
-
 def _run_segment(
     task: StreamTask, step: Step, data: SegmentData, policy: Policy
 ) -> tuple[SegmentResult, Recommender]:
@@ -173,7 +149,7 @@ def _run_segment(
     if limit is not None and n_bytes > limit:
         raise BetError(f"segment {step.number}: {n_bytes:,} bytes exceed the cap of {limit:,}")
     times.append(time.perf_counter())
-    policy.learn(step, trained.model)
+    policy.learn(step, trained)
     times.append(time.perf_counter())
     ranker, device = trained.model.ranker(), context.workspace.device
     ranked = evaluate(ranker, data.test, [data.known], device=device)

@@ -2,8 +2,9 @@
 2024); ``scall-bayes``: the same numbers by Bayesian search with as many evaluations.
 
 Unlike the released code: sizes are exact in every draw, the reward's reference is the converged
-model of the same segment, quality is that of validation, and every segment takes the same number of
-evaluations, where the code stops by the last five shares of users.
+model of the same segment, whose rows evaluations start from, quality is that of validation, and the
+training's epochs decide how many evaluations a segment takes, where the code stops by the last five
+shares of users.
 """
 
 from collections.abc import Callable
@@ -15,13 +16,13 @@ from scipy.stats import qmc
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
-from bet.backbones import Recommender
 from bet.data import FrequencyOrder
-from bet.search import SearchContext, expected_improvement, fit_surrogate
+from bet.search import SearchContext, Trained, expected_improvement
 from bet.seeds import derive
 from bet.stream.actor_critic import ActorCritic
-from bet.stream.carry import Inherited
-from bet.stream.policy import Proposal, Step, measure_shortly
+from bet.stream.carry import Inherited, starting_from
+from bet.stream.measured import Measurements
+from bet.stream.policy import Proposal, Step, measure_shortly, trials_of
 
 NUMBERS = 3  # users' share of the columns, shape of the users' sizes, of the items'
 EXPONENTS = (0.1, 30.0)  # of the power law that a shape stands for
@@ -60,8 +61,9 @@ class Chooser(Protocol):
 
 
 class Scall:
-    """The first segment's table is uniform. Before every later one the chooser learns on the
-    segment before, T tables trained shortly from scratch, then names this one's numbers.
+    """The first segment's table is uniform. After every segment the chooser learns on it: the
+    trained table, cut and grown to other sizes, is trained shortly on. Then it names the next
+    segment's numbers.
     """
 
     def __init__(self, make: Callable[[int, int], Chooser]):
@@ -70,30 +72,33 @@ class Scall:
         self.chooser: Chooser | None = None
 
     def propose(self, step: Step) -> Proposal:
-        if step.last is None or step.before is None:
-            users = step.context.data.n_users / step.context.budget.n
-            return Proposal.of(scall_action(step.context, np.array([users, 1.0, 1.0])))
-        past, iterations = step.last.context, step.context.settings.search.iterations
+        context = step.context
+        if step.before is None:
+            users = context.data.n_users / context.budget.n
+            return Proposal.of(scall_action(context, np.array([users, 1.0, 1.0])))
+        assert self.chooser is not None, "it has learned on the segment before"
+        action = self.chooser.best(observe(context, step.before, self.reward))
+        tried = trials_of(context.settings, step.number - 1)
+        return Proposal.of(scall_action(context, action), tried, reward=self.reward)
+
+    def learn(self, step: Step, trained: Trained) -> None:
+        table, reference = Inherited.of(trained.model), max(trained.result.quality, 1e-9)
+        context = starting_from(step.context, table)
         if self.chooser is None:
-            self.chooser = self._new(step.context)
-        state = observe(past, step.before, self.reward)
-        for t in range(iterations):
-            action = self.chooser.explore(state, past.stream("scall", step.number, t))
-            sized = scall_action(past, action)
-            quality = measure_shortly(past, sized.allocation).means()["quality"]
-            self.reward = min(2 * REWARD, REWARD * quality / max(step.last_quality, 1e-9))
-            after = observe(past, step.before, self.reward)
+            self.chooser = self._new(context)
+        state = observe(context, table, self.reward)
+        for t in range(trials_of(context.settings, step.number)):
+            action = self.chooser.explore(state, context.stream("scall", step.number, t))
+            sized = scall_action(context, action)
+            quality = measure_shortly(context, sized.allocation).means()["quality"]
+            self.reward = min(2 * REWARD, REWARD * quality / reference)
+            after = observe(context, table, self.reward)
             self.chooser.note(state, action, self.reward, after)
             state = after
-        action = self.chooser.best(observe(step.context, step.before, self.reward))
-        return Proposal.of(scall_action(step.context, action), iterations, reward=self.reward)
 
     def _new(self, context: SearchContext) -> Chooser:
         n_state = 2 * GROUPS + 2 * context.budget.d_max + 4
         return self.make(n_state, derive(context.settings.seed_of_search, "scall"))
-
-    def learn(self, step: Step, model: Recommender) -> None:
-        """Nothing: what is learned of this segment is learned before the next one."""
 
     def state_dict(self) -> dict[str, Any]:
         if self.chooser is None:
@@ -138,36 +143,34 @@ class BayesianSearch:
     """
 
     def __init__(self, n_state: int, seed: int):
-        self.shape = n_state, seed
-        self.points, self.rewards = np.zeros((0, NUMBERS)), np.zeros(0)
+        self.shape, self.measured = (n_state, seed), Measurements()
 
     def _pool(self, seed: int) -> np.ndarray:
         return qmc.Sobol(NUMBERS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         pool = self._pool(seed)
-        surrogate = fit_surrogate(self.points, self.rewards, seed=seed % 2**31)
+        surrogate = self.measured.surrogate(seed % 2**31)
         if surrogate is None:
             return pool[0]
-        best = float(surrogate.predict(self.points)[0].max())
+        best = float(surrogate.predict(self.measured.features)[0].max())
         return pool[expected_improvement(*surrogate.predict(pool), best).argmax()]
 
     def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
-        self.points = np.concatenate([self.points, action[None]])
-        self.rewards = np.append(self.rewards, reward)
+        self.measured.add(action, reward)
 
     def best(self, state: Tensor) -> np.ndarray:
-        surrogate = fit_surrogate(self.points, self.rewards, seed=self.shape[1] % 2**31)
+        points, surrogate = self.measured.features, self.measured.surrogate(self.shape[1] % 2**31)
         if surrogate is None:
-            return self.points[self.rewards.argmax()]
-        pool = np.concatenate([self._pool(self.shape[1]), self.points])
+            return points[self.measured.values.argmax()]
+        pool = np.concatenate([self._pool(self.shape[1]), points])
         return pool[surrogate.predict(pool)[0].argmax()]
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: torch.from_numpy(getattr(self, name)) for name in ("points", "rewards")}
+        return self.measured.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.points, self.rewards = (state[name].numpy() for name in ("points", "rewards"))
+        self.measured.load_state_dict(state)
 
 
 def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
