@@ -19,6 +19,7 @@ class Measurements:
         self.features, self.values = np.zeros((0, 0)), np.zeros(0)
         self.theta: np.ndarray | None = None  # of the kernel, from the first ``fitted`` ones
         self.count = self.fitted = 0
+        self._latest: tuple[int, Surrogate | None] = (0, None)  # count, and what was fitted then
 
     def add(self, features: np.ndarray, value: float) -> None:
         """One more, of ``features`` (f,)."""
@@ -29,11 +30,15 @@ class Measurements:
 
     def surrogate(self, seed: int) -> Surrogate | None:
         """Fitted to all that is remembered; None where nothing can be learned."""
+        count, latest = self._latest
+        if count == self.count:
+            return latest
         doubled = self.count >= 2 * self.fitted
         theta = None if doubled else self.theta
         surrogate = fit_surrogate(self.features, self.values, seed, theta)
         if doubled and surrogate is not None:
             self.theta, self.fitted = surrogate.theta, self.count
+        self._latest = self.count, surrogate
         return surrogate
 
     def state_dict(self) -> dict[str, Any]:

@@ -6,21 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from bet.actions import Action
-from bet.data import keep_rows
 from bet.methods.bet_plus import SizeCandidates
 from bet.search import SearchContext, expected_improvement
 from bet.search.gate import safe_select
 from bet.search.plus import apart
 from bet.stream.carry import carry_sizes
 from bet.stream.measured import Measurements
-from bet.stream.policy import Proposal, StatelessPolicy, Step, train_shortly, trials_of
-from bet.training import evaluate
+from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, trials_of
 
 MUTATIONS = 25  # of each measured action and simple rule
-CONSIDERED = 8  # mutations for each measurement of a later segment: sizing an action takes long
+CONSIDERED = 4  # mutations for each measurement of a later segment: sizing an action takes long
 METRIC = "ndcg@20"  # of the gate
 
 
@@ -39,20 +36,21 @@ class BetPlus(StatelessPolicy):
 
     def propose(self, step: Step) -> Proposal:
         context = step.context
-        space, (searching, judging) = SizeCandidates(context), _halves(context)
+        space, judges = SizeCandidates(context), _judges(context)
         if step.before is None:
             first, *rules = [anchor.action for anchor in space.anchors()]
         else:
             first, rules = carry_sizes(step.before, context.data.order, context.budget), []
         more = max(0, trials_of(context.settings, step.number) - 1 - len(rules))
-        known, actions = [context.data.train], list[Action]()
+        actions = list[Action]()
         quality, gains = list[float](), list[np.ndarray]()  # of searching, of judging users
 
         def measure(action: Action) -> None:
-            ranker = train_shortly(context, action.allocation).ranker()
+            ranked = measure_shortly(context, action.allocation)
+            judging = np.isin(ranked.users, judges)
             actions.append(action)
-            quality.append(evaluate(ranker, searching, known).means()["quality"])
-            gains.append(evaluate(ranker, judging, known).values[METRIC])
+            quality.append(float(np.mean([each[~judging].mean() for each in ranked.values.values()])))
+            gains.append(ranked.values[METRIC][judging])
             self.measured.add(space.features([action])[0], quality[-1] / max(quality[0], 1e-9))
 
         for action in (first, *rules):
@@ -77,18 +75,17 @@ class BetPlus(StatelessPolicy):
     ) -> list[Action]:
         """``count`` actions of the largest expected improvement, apart from one another and from
         those ``measured``; the first of the pool where no surrogate can be fitted. ``later``: in a
-        segment after the first, where the pool is small.
+        segment after the first, where the pool is a few mutations of the first one measured.
         """
         if not count:
             return []
         context = space.context
         rng = context.search_rng("stream-bet-plus")
-        rules = [each.action for each in space.anchors()]
         if later:
-            pool = [*rules, *space.mutate(measured[0], CONSIDERED * count, rng)]
+            pool = space.mutate(measured[0], CONSIDERED * count, rng)
         else:
             pool = space.sample(context.settings.search.actions, rng)
-            for parent in dict.fromkeys([*measured, *rules]):
+            for parent in dict.fromkeys([*measured, *(each.action for each in space.anchors())]):
                 pool += [parent, *space.mutate(parent, MUTATIONS, rng)]
         features, known = space.features(pool), space.features(measured)
         surrogate = self.measured.surrogate(int(rng.integers(2**31)))
@@ -106,9 +103,7 @@ class BetPlus(StatelessPolicy):
         self.measured.load_state_dict(state)
 
 
-def _halves(context: SearchContext) -> tuple[csr_array, csr_array]:
-    """The validation items of half of the validation users each: the search's, the gate's."""
-    validation = context.data.validation
-    users = context.search_rng("gate").permutation(np.flatnonzero(np.diff(validation.indptr)))
-    middle = (len(users) + 1) // 2
-    return keep_rows(validation, users[:middle]), keep_rows(validation, users[middle:])
+def _judges(context: SearchContext) -> np.ndarray:
+    """Half of the validation users, whom only the gate looks at; the search looks at the others."""
+    users = np.flatnonzero(np.diff(context.selection.indptr))
+    return context.search_rng("gate").permutation(users)[(len(users) + 1) // 2 :]

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from scipy.stats import qmc
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
@@ -38,6 +37,10 @@ class Chooser(Protocol):
     """
 
     shape: tuple[int, int]
+
+    def begin(self, action: np.ndarray) -> None:
+        """Rewards are, from now on, relative to a table of the numbers ``action`` (3,)."""
+        ...
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         """Numbers (3,) to evaluate next."""
@@ -68,31 +71,34 @@ class Scall:
 
     def __init__(self, make: Callable[[int, int], Chooser]):
         """``make``: a fresh chooser, from the length of the state and a seed."""
-        self.make, self.reward = make, 0.0
+        self.make, self.reward, self.action = make, 0.0, np.ones(NUMBERS)
         self.chooser: Chooser | None = None
 
     def propose(self, step: Step) -> Proposal:
         context = step.context
         if step.before is None:
             users = context.data.n_users / context.budget.n
-            return Proposal.of(scall_action(context, np.array([users, 1.0, 1.0])))
+            self.action = np.array([users, 1.0, 1.0])
+            return Proposal.of(scall_action(context, self.action))
         assert self.chooser is not None, "it has learned on the segment before"
-        action = self.chooser.best(observe(context, step.before, self.reward))
+        self.action = self.chooser.best(_state(observe(context, step.before), self.reward))
         tried = trials_of(context.settings, step.number - 1)
-        return Proposal.of(scall_action(context, action), tried, reward=self.reward)
+        return Proposal.of(scall_action(context, self.action), tried, reward=self.reward)
 
     def learn(self, step: Step, trained: Trained) -> None:
         table, reference = Inherited.of(trained.model), max(trained.result.quality, 1e-9)
         context = starting_from(step.context, table)
         if self.chooser is None:
             self.chooser = self._new(context)
-        state = observe(context, table, self.reward)
+        self.chooser.begin(self.action)
+        seen = observe(context, table)
+        state = _state(seen, self.reward)
         for t in range(trials_of(context.settings, step.number)):
             action = self.chooser.explore(state, context.stream("scall", step.number, t))
             sized = scall_action(context, action)
             quality = measure_shortly(context, sized.allocation).means()["quality"]
             self.reward = min(2 * REWARD, REWARD * quality / reference)
-            after = observe(context, table, self.reward)
+            after = _state(seen, self.reward)
             self.chooser.note(state, action, self.reward, after)
             state = after
 
@@ -119,6 +125,9 @@ class SoftActorCritic:
         self.shape = n_state, seed
         self.agent = ActorCritic(n_state, NUMBERS, seed)
 
+    def begin(self, action: np.ndarray) -> None:
+        """Nothing: published rewards of one segment are not brought to the level of another."""
+
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         return self.agent.act(state).double().numpy()
 
@@ -143,21 +152,30 @@ class BayesianSearch:
     """
 
     def __init__(self, n_state: int, seed: int):
-        self.shape, self.measured = (n_state, seed), Measurements()
+        self.shape, self.measured, self.level = (n_state, seed), Measurements(), REWARD
 
     def _pool(self, seed: int) -> np.ndarray:
-        return qmc.Sobol(NUMBERS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+        return np.random.default_rng(seed).random((POOL, NUMBERS))
+
+    def begin(self, action: np.ndarray) -> None:
+        """What the table that rewards compare with is worth itself, by what was learned before."""
+        surrogate = self.measured.surrogate(self.shape[1] % 2**31)
+        if surrogate is None:
+            self.measured.add(action, REWARD)
+        else:
+            self.level = float(surrogate.predict(action[None])[0][0])
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
-        pool = self._pool(seed)
+        pool, known = self._pool(seed), self.measured.features
         surrogate = self.measured.surrogate(seed % 2**31)
         if surrogate is None:
             return pool[0]
-        best = float(surrogate.predict(self.measured.features)[0].max())
-        return pool[expected_improvement(*surrogate.predict(pool), best).argmax()]
+        mean, deviation = surrogate.predict(np.concatenate([pool, known]))
+        best = float(mean[POOL:].max())
+        return pool[expected_improvement(mean[:POOL], deviation[:POOL], best).argmax()]
 
     def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
-        self.measured.add(action, reward)
+        self.measured.add(action, reward * self.level / REWARD)
 
     def best(self, state: Tensor) -> np.ndarray:
         points, surrogate = self.measured.features, self.measured.surrogate(self.shape[1] % 2**31)
@@ -191,10 +209,15 @@ def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
     )
 
 
-def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
-    """The state, whatever the number of entities: popularity of both sides by group of ranks, the
-    last reward, the share of users among the entities, mean rows of both sides, and how uneven
-    (Gini) their sizes are: (2 * GROUPS + 2 * d_max + 4,) float32.
+def _state(seen: Tensor, reward: float) -> Tensor:
+    """What was ``seen`` (s,), and the last reward in [0, 1]: (s + 1,)."""
+    return torch.cat([seen, torch.tensor([reward / (2 * REWARD)])])
+
+
+def observe(context: SearchContext, table: Inherited) -> Tensor:
+    """The state, whatever the number of entities: popularity of both sides by group of ranks, mean
+    rows of both sides, the share of users among the entities, and how uneven (Gini) the sizes of
+    both sides are: (2 * GROUPS + 2 * d_max + 3,) float32.
     """
     order: FrequencyOrder = context.data.order
     d_max, sizes = context.budget.d_max, table.allocation.columns
@@ -204,7 +227,7 @@ def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
     for mean, part in zip(means, parts, strict=True):
         mean[: table.rows.shape[1]] = table.rows[part].mean(0).numpy()
     uneven = [gini(sizes[part]) for part in parts]
-    numbers = [reward / (2 * REWARD), order.n_users / order.n, *uneven]
+    numbers = [order.n_users / order.n, *uneven]
     return torch.from_numpy(np.concatenate([*curves, *means, numbers])).float()
 
 
