@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
+
 from bet.actions import parse_bytes
 from bet.backbones import BACKBONES, Recommender
 from bet.errors import BetError

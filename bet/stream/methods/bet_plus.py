@@ -17,7 +17,7 @@ from bet.stream.measured import Measurements
 from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, trials_of
 
 MUTATIONS = 25  # of each measured action and simple rule
-CONSIDERED = 4  # mutations for each measurement of a later segment: sizing an action takes long
+CONSIDERED = 2  # mutations for each measurement of a later segment: sizing an action takes long
 METRIC = "ndcg@20"  # of the gate
 
 
@@ -49,7 +49,9 @@ class BetPlus(StatelessPolicy):
             ranked = measure_shortly(context, action.allocation)
             judging = np.isin(ranked.users, judges)
             actions.append(action)
-            quality.append(float(np.mean([each[~judging].mean() for each in ranked.values.values()])))
+            quality.append(
+                float(np.mean([each[~judging].mean() for each in ranked.values.values()]))
+            )
             gains.append(ranked.values[METRIC][judging])
             self.measured.add(space.features([action])[0], quality[-1] / max(quality[0], 1e-9))
 
@@ -75,17 +77,19 @@ class BetPlus(StatelessPolicy):
     ) -> list[Action]:
         """``count`` actions of the largest expected improvement, apart from one another and from
         those ``measured``; the first of the pool where no surrogate can be fitted. ``later``: in a
-        segment after the first, where the pool is a few mutations of the first one measured.
+        segment after the first, where the pool is the simple rules and a few mutations of the
+        first one measured.
         """
         if not count:
             return []
         context = space.context
         rng = context.search_rng("stream-bet-plus")
+        rules = [each.action for each in space.anchors()]
         if later:
-            pool = space.mutate(measured[0], CONSIDERED * count, rng)
+            pool = [*rules, *space.mutate(measured[0], CONSIDERED * count, rng)]
         else:
             pool = space.sample(context.settings.search.actions, rng)
-            for parent in dict.fromkeys([*measured, *(each.action for each in space.anchors())]):
+            for parent in dict.fromkeys([*measured, *rules]):
                 pool += [parent, *space.mutate(parent, MUTATIONS, rng)]
         features, known = space.features(pool), space.features(measured)
         surrogate = self.measured.surrogate(int(rng.integers(2**31)))
