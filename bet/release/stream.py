@@ -10,7 +10,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from jinja2 import Environment
 from matplotlib.ticker import MaxNLocator
 
 from bet.backbones import Recommender
@@ -18,6 +17,7 @@ from bet.errors import BetError
 from bet.files import check_writable, locked, write_whole
 from bet.packed import ids_path
 from bet.paths import cache_dir
+from bet.release.templates import TEMPLATES
 from bet.report.style import use_style
 from bet.search import RunSettings, Workspace
 from bet.stream import (
@@ -37,9 +37,6 @@ BACKBONE = "ials"  # its table is what serves: no graph, no weights
 SETTINGS = "stream"  # the study whose numbers are taken
 HEADER = 256  # bytes of the cap that a file which serves may need beside its table
 PAGE = "index.html"
-TEMPLATE = Environment(autoescape=True).from_string(
-    Path(__file__).with_name("stream.html").read_text(encoding="utf-8")
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +146,7 @@ def segment_table(release: StreamRelease) -> pd.DataFrame:
 
 
 def _write_page(release: StreamRelease) -> None:
-    page = TEMPLATE.render(
+    page = TEMPLATES.get_template("stream.html").render(
         release=release,
         last=release.files[-1],
         user=release.example_user,
