@@ -27,7 +27,14 @@ from bet.stream.carry import Inherited, starting_from
 from bet.stream.events import Events
 from bet.stream.policy import Policy, Step, StreamMethod
 from bet.stream.result import SegmentResult
-from bet.stream.segments import Segment, SegmentData, StreamSettings, cut, segment_data
+from bet.stream.segments import (
+    Segment,
+    SegmentData,
+    StreamSettings,
+    check_rankable,
+    cut,
+    segment_data,
+)
 from bet.training import evaluate, load_state, numbers_of, save_state
 
 VERSION = 1  # raised when results change
@@ -70,6 +77,8 @@ class StreamTask:
         may_be_empty = BACKBONES[self.settings.backbone].reads_graph and not empty
         remedy = "; or allow empty rows (empty_rows = true)" if may_be_empty else ""
         check_caps(self.events, segments, self.cap, self.d_max, empty_rows=empty, remedy=remedy)
+        for segment in segments:
+            check_rankable(self.events, segment)
         return segments
 
 
