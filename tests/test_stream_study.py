@@ -9,8 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import bet
-from bet.__main__ import main
 from bet.analysis.streams import METRIC, averages, compare, stream_results_of
 from bet.analysis.verify import verify
 from bet.errors import BetError
@@ -156,64 +154,6 @@ def test_a_cell_of_a_stream_needs_a_stream():
         Cell("tiny", "lightgcn", "4 kB", "stream-uniform")
     with pytest.raises(BetError, match="stream-uniform takes a cap"):
         Cell("tiny-drift", "lightgcn", None, "stream-uniform")
-
-
-@pytest.fixture
-def csv(tmp_path):
-    events = load_events("tiny-drift")
-    frame = pd.DataFrame(
-        {
-            "customer": [f"u{i}" for i in events.user_ids[events.users]],
-            "item": events.item_ids[events.items],
-            "timestamp": events.times,
-        }
-    )
-    file = tmp_path / "events.csv"
-    frame.to_csv(file, index=False)
-    return file
-
-
-def command(csv, *further, budget="5 kB"):
-    return main(
-        ["stream", "--data", str(csv), "--user-column", "customer", "--budget", budget, *further]
-    )
-
-
-def test_the_command_leaves_a_file_per_segment_within_the_cap(csv, tmp_path, capsys, folders):
-    out = tmp_path / "files"
-    assert command(csv, "--out", str(out), "--segments", "3") == 0
-    files = sorted(out.glob("*.safetensors"))
-    assert len(files) == 3 and all(file.stat().st_size <= 5000 for file in files)
-    shown = capsys.readouterr().out
-    assert all(f"{file.stat().st_size:,}" in shown for file in files)
-    page = (out / "index.html").read_text()
-    assert "5,000 bytes" in page and files[-1].name in page and "http" not in page
-    models = [bet.load(file) for file in files]
-    answer = models[-1].recommend(["u3"], k=5, exclude_seen=False).items
-    assert len(answer[0]) == 5
-    contents = [file.read_bytes() for file in files]
-    assert command(csv, "--out", str(tmp_path / "again"), "--segments", "3") == 0
-    again = sorted((tmp_path / "again").glob("*.safetensors"))
-    assert [file.read_bytes() for file in again] == contents
-
-
-@pytest.mark.parametrize(
-    ("further", "budget", "message"),
-    [
-        ((), "90%", "a table that must not grow has a cap in bytes"),
-        ((), "25.6 B/entity", "a table that must not grow has a cap in bytes"),
-        ((), "900 B", "the smallest cap that holds all 6 segments is"),
-        (("--method", "stream-full"), "5 kB", "no method 'stream-full' with a cap"),
-        (("--k-core", "3"), "5 kB", "--k-core looks at all events"),
-        (("--segments", "900"), "5 kB", "too few for train, validation and test"),
-        (("--timestamp-column", "when"), "5 kB", "no column 'when'"),
-    ],
-)
-def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget, message):
-    out = tmp_path / "files"
-    assert command(csv, "--out", str(out), *further, budget=budget) == 1
-    assert message in capsys.readouterr().err
-    assert not out.exists()
 
 
 def test_committed_tables_keep_their_cap():

@@ -65,8 +65,7 @@ def build_stream(
     """
     rule = settings or StreamSettings()
     task, segments = checked_task(events, cap, method, rule, seed)
-    digits = max(2, len(str(len(segments) - 1)))  # the files sort by number
-    names = [*(f"segment-{segment.number:0{digits}}.safetensors" for segment in segments), NOW]
+    names = file_names(len(segments))
     inputs = {} if source is None else {source: "the interactions"}
     for name in (*names, PAGE):
         check_writable(out / name, "the stream's files", beside=(".ids",), inputs=inputs)
@@ -92,6 +91,16 @@ def build_stream(
             write_page(release)
             shutil.rmtree(folder, ignore_errors=True)
     return release
+
+
+def file_names(n_segments: int) -> list[str]:
+    """Of the files of all segments, which sort by number, and of that for now.
+
+    >>> file_names(2)
+    ['segment-00.safetensors', 'segment-01.safetensors', 'now.safetensors']
+    """
+    digits = max(2, len(str(n_segments - 1)))
+    return [*(f"segment-{number:0{digits}}.safetensors" for number in range(n_segments)), NOW]
 
 
 def checked_task(

@@ -66,11 +66,9 @@ def segment_table(release: StreamRelease) -> pd.DataFrame:
             }
         )
     users, items = (len(ids) for ids in (release.events.user_ids, release.events.item_ids))
-    n_bytes = release.now.stat().st_size
-    counts = {"users": users, "items": items, "bytes": n_bytes}
-    rows.append(
-        {"file": release.now.name, **{name: f"{count:,}" for name, count in counts.items()}}
-    )
+    counts = {"users": users, "items": items, "bytes": release.now.stat().st_size}
+    of_now = {name: f"{count:,}" for name, count in counts.items()}
+    rows.append({"file": release.now.name, **of_now})
     return pd.DataFrame(rows).fillna("")
 
 
