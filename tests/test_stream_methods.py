@@ -21,7 +21,7 @@ from bet.stream.measured import REMEMBERED, Measurements
 from bet.stream.methods import STREAM_METHODS
 from bet.stream.methods.dess import deviation_of, fill, priced_arms, spread_of
 from bet.stream.methods.scall import GROUPS, BayesianSearch, gini, observe, scall_action
-from bet.stream.policy import SHARE, trials_of
+from bet.stream.policy import SHARE, short_trainings_of
 from bet.training import AlsSettings, TrainSettings, load_state, save_state
 
 
@@ -211,12 +211,12 @@ def test_gini_is_the_mean_difference(sizes):
 
 
 @given(st.integers(1, 200), st.sampled_from(["lightgcn", "ials"]), st.integers(1, 30))
-def test_trials_take_their_share_of_the_epochs(epochs, backbone, iterations):
+def test_short_trainings_take_their_share_of_the_epochs(epochs, backbone, iterations):
     training = TrainSettings(max_epochs=epochs)
     if backbone == "ials":
         training = AlsSettings(sweeps=epochs)
     settings = RunSettings(backbone, training, SearchSettings(iterations=iterations))
-    first, second, third = (trials_of(settings, number) for number in range(3))
+    first, second, third = (short_trainings_of(settings, number) for number in range(3))
     assert first == iterations and second == third >= 2
     # An epoch each, and as long to start and to rank.
     assert 2 * second <= max(4, SHARE * epochs) and 2 * (second + 1) > SHARE * epochs
