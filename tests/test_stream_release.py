@@ -247,13 +247,12 @@ def test_what_came_of_the_cut_is_said(tmp_path):
 
 def test_what_cannot_be_ranked_is_refused_before_any_work(tmp_path, cache):
     events = shop()
-    late = pd.Series(np.where(np.arange(len(events)) < 220, events.items, 1000 + events.users))
-    late[220:] = 1000 + np.arange(20)  # nobody has seen these
-    users = pd.Series(events.users)
-    new_in_the_end = arrange("late", users, late, pd.Series(events.times))
-    with pytest.raises(BetError, match="test part of segment 2 .*nothing can be ranked"):
+    number, users = np.arange(len(events)), pd.Series(events.users)
+    items = np.where(number < len(events) - 20, events.items, 1000 + number)  # unseen in the end
+    new_in_the_end = arrange("late", users, pd.Series(items), pd.Series(events.times))
+    with pytest.raises(BetError, match="part of segment 2 have been seen .*cut fewer segments"):
         build(tmp_path / "files", events=new_in_the_end)
-    one_user = arrange("one", users * 0, pd.Series(np.arange(len(events))), pd.Series(events.times))
+    one_user = arrange("one", users * 0, pd.Series(number), pd.Series(events.times))
     with pytest.raises(BetError, match="segment 0 .*one segment would not help"):
         build(tmp_path / "files", events=one_user)
     assert not (tmp_path / "files").exists() and not cache.exists()
@@ -324,7 +323,8 @@ def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget,
     assert not out.exists()
 
 
-def test_the_help_offers_what_is_taken(csv, capsys):
+def test_the_help_offers_what_is_taken(csv, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")  # names are not parted
     with pytest.raises(SystemExit):
         main(["stream", "--help"])
     shown = " ".join(capsys.readouterr().out.split())
