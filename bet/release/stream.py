@@ -180,7 +180,7 @@ def _publish(task: StreamTask, folder: Path, cap: int, out: Path, names: list[st
         ids_path(file).unlink(missing_ok=True)  # never another file's
         write_whole(file, content["file"].numpy().data)
         write_whole(ids_path(file), content["ids"].numpy().data)
-    ours = {path for file in files for path in (file, ids_path(file))}
+    ours = {*files, *map(ids_path, files)}
     for path in sorted(out.iterdir()):
         if _SEGMENT_FILE.fullmatch(path.name) and path not in ours and path.is_file():
             path.unlink()
