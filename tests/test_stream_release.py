@@ -16,7 +16,7 @@ from bet.packed import ids_path
 from bet.release import stream
 from bet.release.stream import build_stream, checked_task, file_names
 from bet.release.stream_page import cut_sentences
-from bet.stream import STREAM_METHODS, StreamSettings, arrange, load_events
+from bet.stream import STREAM_METHODS, StreamSettings, arrange, load_events, now
 
 CAP, THREE = 5000, StreamSettings(3)
 
@@ -199,9 +199,16 @@ def test_every_file_is_within_the_smallest_cap(tmp_path_factory, k, room, seed):
         assert file.stat().st_size <= cap
 
 
-def test_the_file_for_now_holds_everybody(tmp_path):
-    events = shop(900, 60, 40, seed=1)
+def test_the_file_for_now_holds_everybody(tmp_path, monkeypatch):
+    events, train, epochs = shop(900, 60, 40, seed=1), now.train_from_scratch, []
+
+    def noted(context, allocation, name, before):
+        epochs.append(before.epoch)
+        return train(context, allocation, name, before)
+
+    monkeypatch.setattr(now, "train_from_scratch", noted)
     release = build(tmp_path / "files", events=events)
+    assert epochs == [release.results[-1].epochs]
     n_before = events.known_after(release.segments[-1].train_end)[0]
     late = [str(user) for user in events.user_ids[n_before:]]
     assert len(late) == 4  # who come in the last 30 %
