@@ -59,16 +59,6 @@ def for_html(text: object) -> str:
     return escape(str(text), quote=True)
 
 
-def for_markdown(line: str) -> str:
-    """A ``line`` of ours in Markdown that quotes others: it may have **bold**, `code` and points,
-    and neither HTML, links, pictures nor formulas.
-
-    >>> for_markdown("**Best:** ![x](y) <i>")
-    '**Best:** !&#91;x&#93;(y) &lt;i&gt;'
-    """
-    return re.sub(r"[\\\[\]$~]", lambda sign: f"&#{ord(sign[0])};", escape(line, quote=False))
-
-
 def for_latex(text: object) -> str:
     r"""``text`` in LaTeX.
 

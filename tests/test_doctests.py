@@ -73,6 +73,7 @@ MODULES = (
     "bet.recommend.product_kernels",
     "bet.recommend.top",
     "bet.recommend.top_vectors",
+    "bet.release.stream",
     "bet.release.untouched",
     "bet.search.context",
     "bet.search.fitness",

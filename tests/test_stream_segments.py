@@ -23,7 +23,7 @@ from bet.stream import (
     segment_data,
 )
 from bet.stream.latest_small import latest_small
-from bet.stream.segments import Segment
+from bet.stream.segments import Segment, divides_a_time
 from bet.stream.synthetic import drift_of
 
 
@@ -87,6 +87,7 @@ def test_no_time_after_the_cut_reaches_training(events, rule, seed):
             data = segment_data(events, segment, rule, seed)
         except BetError:
             continue  # nobody can be ranked
+        assert data.validation.nnz and data.test.nnz
         times = {
             part: [time_of[pair] for pair in zip(*getattr(data, part).nonzero(), strict=True)]
             for part in ("train", "validation", "test", "known")
@@ -101,6 +102,21 @@ def test_no_time_after_the_cut_reaches_training(events, rule, seed):
         assert data.unknown + data.test.nnz == segment.end - segment.validation_end
         # Rows are for those who have appeared by the cut, and only for them.
         assert data.train.shape == events.known_after(segment.train_end)
+
+
+@given(streams(), settings)
+def test_a_divided_time_is_on_both_sides_of_a_part(events, rule):
+    for segment in cut_or_assume(events, rule):
+        train, validation, test = (
+            set(events.times[start:end])
+            for start, end in (
+                (segment.start, segment.train_end),
+                (segment.train_end, segment.validation_end),
+                (segment.validation_end, segment.end),
+            )
+        )
+        both = train & validation | validation & test
+        assert divides_a_time(events, segment) is bool(both)
 
 
 @given(streams(), st.integers(2, 4), st.integers(0, 9))
@@ -189,7 +205,7 @@ def test_an_r_data_file_needs_rdata(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdata", None)
     for name in ("Rdata.rdx", "Rdata.rdb"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(BetError, match="pip install rdata"):
+    with pytest.raises(BetError, match=r"pip install 'bet\[latest-small\]'"):
         latest_small(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Streams in the study and on the command line: records, the report's numbers, files."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,13 +9,12 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from committed import RESULTS, read, section, table_rows
 
-import bet
-from bet.__main__ import main
 from bet.analysis.streams import METRIC, averages, compare, stream_results_of
 from bet.analysis.verify import verify
 from bet.errors import BetError
-from bet.report.stream_tables import stream_findings
+from bet.report.stream_findings import stream_findings
 from bet.stream import StreamSettings, load_events
 from bet.study import bundle
 from bet.study.cell import Cell
@@ -75,12 +75,28 @@ def test_user_numbers_average_to_the_mean_over_segments(results):
     assert compare(streams, group, "stream-full", "scall") is None
 
 
-def test_findings_name_a_plain_rule_first_and_count_caps(results):
-    lines = stream_findings(stream_results_of(bundle.read_results("stream-smoke", results)))
-    assert lines[0] == "Caps: 6 of 6 tables of capped methods are within their cap."
-    assert "stream-full on tiny-drift with LightGCN grows from" in lines[1]
-    assert "The best plain rule on validation is stream-" in lines[2]
-    assert "in an earlier one" in lines[-1]
+def test_findings_are_a_sentence_each_with_points_folded(results):
+    streams = stream_results_of(bundle.read_results("stream-smoke", results))
+    caps, users = stream_findings(streams)  # nothing that searches has run
+    assert caps.answer.startswith("6 of 6 tables are within it; those without a cap end at ")
+    assert caps.points[0].startswith("tiny-drift with LightGCN: `stream-full` grows from")
+    assert users.answer.endswith("on tiny-drift.") and "<details>" in users.html()
+    kept = dataclasses.replace(streams, records=())
+    assert [each.question for each in stream_findings(kept)] == ["Is there an answer?"]
+
+
+def test_committed_findings_count_what_their_points_say():
+    read = bundle.reader(ROOT / "reports" / "stream")
+    answers = stream_findings(stream_results_of(bundle.read_bundle("stream", read)))
+    assert len(answers) == 5 and all(answer.answer.count(". ") == 0 for answer in answers)
+    caps, _, actor, indicators, _ = answers
+    total, kept = (caps.answer.replace(",", "").split()[i] for i in (2, 0))
+    assert total == kept
+    for answer, opponent in ((actor, "scall-bayes"), (indicators, "dess-like-frequency")):
+        points = [point for point in answer.points if f"`{opponent}`, " in point]
+        ahead = sum("is ahead of" in point for point in points)
+        behind = sum("is behind" in point for point in points)
+        assert f" in {ahead} of {len(points)} settings, behind in {behind}." in answer.answer
 
 
 def test_records_are_bundled_verified_and_restored(results, folders):
@@ -158,62 +174,21 @@ def test_a_cell_of_a_stream_needs_a_stream():
         Cell("tiny-drift", "lightgcn", None, "stream-uniform")
 
 
-@pytest.fixture
-def csv(tmp_path):
-    events = load_events("tiny-drift")
-    frame = pd.DataFrame(
-        {
-            "customer": [f"u{i}" for i in events.user_ids[events.users]],
-            "item": events.item_ids[events.items],
-            "timestamp": events.times,
-        }
-    )
-    file = tmp_path / "events.csv"
-    frame.to_csv(file, index=False)
-    return file
-
-
-def command(csv, *further, budget="5 kB"):
-    return main(
-        ["stream", "--data", str(csv), "--user-column", "customer", "--budget", budget, *further]
-    )
-
-
-def test_the_command_leaves_a_file_per_segment_within_the_cap(csv, tmp_path, capsys, folders):
-    out = tmp_path / "files"
-    assert command(csv, "--out", str(out), "--segments", "3") == 0
-    files = sorted(out.glob("*.safetensors"))
-    assert len(files) == 3 and all(file.stat().st_size <= 5000 for file in files)
-    shown = capsys.readouterr().out
-    assert all(f"{file.stat().st_size:,}" in shown for file in files)
-    page = (out / "index.html").read_text()
-    assert "5,000 bytes" in page and files[-1].name in page and "http" not in page
-    models = [bet.load(file) for file in files]
-    answer = models[-1].recommend(["u3"], k=5, exclude_seen=False).items
-    assert len(answer[0]) == 5
-    contents = [file.read_bytes() for file in files]
-    assert command(csv, "--out", str(tmp_path / "again"), "--segments", "3") == 0
-    again = sorted((tmp_path / "again").glob("*.safetensors"))
-    assert [file.read_bytes() for file in again] == contents
-
-
-@pytest.mark.parametrize(
-    ("further", "budget", "message"),
-    [
-        ((), "90%", "a table that must not grow has a cap in bytes"),
-        ((), "25.6 B/entity", "a table that must not grow has a cap in bytes"),
-        ((), "900 B", "the smallest cap that holds all 6 segments is"),
-        (("--method", "stream-full"), "5 kB", "no method 'stream-full' with a cap"),
-        (("--k-core", "3"), "5 kB", "--k-core looks at all events"),
-        (("--segments", "900"), "5 kB", "too few for train, validation and test"),
-        (("--timestamp-column", "when"), "5 kB", "no column 'when'"),
-    ],
-)
-def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget, message):
-    out = tmp_path / "files"
-    assert command(csv, "--out", str(out), *further, budget=budget) == 1
-    assert message in capsys.readouterr().err
-    assert not out.exists()
+def test_results_quote_the_committed_means():
+    rows = table_rows(section(RESULTS, "A budget over time"))
+    means = read("stream", "streams").set_index(["method", "dataset", "backbone"])["mean"]
+    columns = [
+        (dataset, backbone)
+        for dataset in ("drift", "movielens-100k", "ml-latest-small")
+        for backbone in ("lightgcn", "ials")
+    ]
+    quoted = {}
+    for method, *entries in rows:
+        name = method.split("`")[1]
+        for column, entry in zip(columns, entries, strict=True):
+            if entry:
+                quoted[(name, *column)] = entry
+    assert quoted == {key: f"{mean:.4f}".lstrip("0") for key, mean in means.items()}
 
 
 def test_committed_tables_keep_their_cap():

@@ -56,9 +56,9 @@ def make_parser() -> argparse.ArgumentParser:
     about = "make files of a stream that stay within a number of bytes, one for each segment"
     stream = command("stream", ("stream", "stream"), about)
     add_stream_options(stream)
-    _add_seed(stream)
+    _add_seed(stream, "of first weights, of what is replayed and of searches")
     _add_machine(stream)
-    _add_file_options(stream)
+    _add_file_options(stream, timed=True)
     about = "write the vectors of a file for FAISS, numpy or torch"
     add_export_options(command("export", ("export", "export"), about))
     return parser
@@ -226,10 +226,10 @@ def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
     _add_seed(parser)
 
 
-def _add_seed(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--seed", type=int, default=0, help="of the split and all else that is random (default: 0)"
-    )
+def _add_seed(
+    parser: argparse.ArgumentParser, what: str = "of the split and all else that is random"
+) -> None:
+    parser.add_argument("--seed", type=int, default=0, help=f"{what} (default: 0)")
 
 
 def _add_machine(parser: argparse.ArgumentParser, when: str = "") -> None:
@@ -249,10 +249,11 @@ def _add_count(parser: argparse.ArgumentParser, name: str, about: str) -> None:
     )
 
 
-def _add_file_options(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group(
-        "a file of your own (csv, tsv, parquet, npz, RecBole .inter, LightGCN .txt)"
-    )
+def _add_file_options(parser: argparse.ArgumentParser, *, timed: bool = False) -> None:
+    """``timed``: of files with times. A k-core is no option there: it looks at later events."""
+    kinds = "csv, tsv, parquet, RecBole .inter"
+    kinds += "" if timed else ", npz, LightGCN .txt"
+    group = parser.add_argument_group(f"a file of your own ({kinds})")
     for column in COLUMNS:
         group.add_argument(
             f"--{column}-column",
@@ -266,6 +267,8 @@ def _add_file_options(parser: argparse.ArgumentParser) -> None:
         metavar="X",
         help="drop interactions rated lower (default: keep all)",
     )
+    if timed:
+        return
     group.add_argument(
         "--k-core",
         type=int,

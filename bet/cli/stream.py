@@ -22,13 +22,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--budget", required=True, help="bytes that each file may have: '2 MB', '512 KiB'"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FOLDER", help="of the files and the page"
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="of the files and the page; in the end they replace the segment-*.safetensors, "
+        "now.safetensors and index.html that are there",
     )
     parser.add_argument(
         "--method",
         default="stream-powerlaw",
-        help="stream-uniform, stream-powerlaw, scall, scall-bayes, dess-like-capped or "
-        "stream-bet-plus (default: %(default)s)",
+        help="stream-uniform, stream-powerlaw, scall, scall-bayes, dess-like-capped, "
+        "dess-like-frequency or stream-bet-plus (default: %(default)s)",
     )
     cut = parser.add_mutually_exclusive_group()
     cut.add_argument(
@@ -44,22 +49,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def stream(options: argparse.Namespace) -> None:
     """Write the files and say what each holds."""
-    from bet.actions import PER_ENTITY, parse_bytes
+    from bet.actions import PER_ENTITY
     from bet.process import fixed_threads, resolve_device
-    from bet.release.stream import build_stream, segment_table
+    from bet.release.stream import build_stream
+    from bet.release.stream_page import cut_sentences, segment_table
     from bet.stream import STREAM_METHODS, StreamSettings
+    from bet.stream.budgets import parse_cap
 
     capped = [name for name, method in STREAM_METHODS.items() if method.capped]
     if options.method not in capped:
         raise BetError(
             f"no method {quoted(options.method)} with a cap; known are {', '.join(capped)}"
         )
-    cap = None if PER_ENTITY in options.budget else parse_bytes(options.budget, 1)
-    if cap is None:
+    if PER_ENTITY in options.budget.lower():
         raise BetError(
-            f"a table that must not grow has a cap in bytes, got {quoted(options.budget)}; for "
-            "example '2 MB'"
+            f"a cap of {quoted(options.budget)} grows with users and items; give bytes of the "
+            "whole file, for example '2 MB'"
         )
+    cap = parse_cap(options.budget, n=1)
     settings = StreamSettings(options.segments, options.new_entities)
     events, source = _events(options)
     with fixed_threads(options.threads):
@@ -76,8 +83,9 @@ def stream(options: argparse.Namespace) -> None:
         )
     show(
         segment_table(release).to_string(index=False),
+        *cut_sentences(release),
         f"page {release.page}",
-        f"serve from {release.files[-1]}",
+        f"serve from {release.now}",
     )
 
 
@@ -87,8 +95,6 @@ def _events(options: argparse.Namespace) -> "tuple[Events, Path | None]":
     from bet.data.columns import Columns
     from bet.stream import STREAMS, load_events, read_events
 
-    if options.k_core is not None:
-        raise BetError("--k-core looks at all events, also later ones; leave it out of a stream")
     if options.data in STREAMS:
         return load_events(options.data), None
     columns = Columns(**{name: getattr(options, f"{name}_column") for name in COLUMNS})

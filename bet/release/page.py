@@ -8,7 +8,6 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pandas as pd
-from jinja2 import Environment
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,11 +24,9 @@ from bet.release.sentences import (
     refit_sentence,
     warning_sentence,
 )
+from bet.release.templates import TEMPLATES
 from bet.report.style import use_style
 
-TEMPLATE = Environment(autoescape=True).from_string(
-    Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-)
 FAMILY_WORDS = {family.name: family.words for family in FAMILIES} | {
     "knn": "nearest items",
     "search": "BET's search",
@@ -81,7 +78,7 @@ def write_page(release: TableRelease) -> Path:
     """Write the page; its path."""
     parts = {name: f"{size:,}" for name, size in release.report.parts.items()}
     parts["total"] = f"{release.report.total:,}"
-    page = TEMPLATE.render(
+    page = TEMPLATES.get_template("page.html").render(
         release=release,
         name=release.file.name,
         load=load_lines(release),

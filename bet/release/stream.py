@@ -1,24 +1,24 @@
-"""Events and a cap in bytes in; a file that recommends for every segment, none above the cap, and a
-page about them out.
+"""Events and a cap in bytes in; a file that recommends for every segment and one for now, none
+above the cap, and a page about them out.
 """
 
-import base64
-import io
+import hashlib
+import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-import matplotlib.pyplot as plt
-import pandas as pd
-from jinja2 import Environment
-from matplotlib.ticker import MaxNLocator
+import numpy as np
+import torch
+from scipy.sparse import csr_array
 
 from bet.backbones import Recommender
 from bet.errors import BetError
 from bet.files import check_writable, locked, write_whole
-from bet.packed import ids_path
+from bet.packed import float32_file_bytes, ids_path
 from bet.paths import cache_dir
-from bet.report.style import use_style
+from bet.release.stream_page import StreamRelease, write_page
 from bet.search import RunSettings, Workspace
 from bet.stream import (
     STREAM_METHODS,
@@ -26,35 +26,19 @@ from bet.stream import (
     SegmentResult,
     StreamSettings,
     StreamTask,
-    recurring_users,
+    refit_now,
     run_stream,
 )
-from bet.stream.segments import SegmentData
+from bet.stream.segments import Segment, SegmentData
 from bet.study.output import write_recommending
 from bet.study.profiles import PROFILES
+from bet.training import load_state, save_state
 
 BACKBONE = "ials"  # its table is what serves: no graph, no weights
 SETTINGS = "stream"  # the study whose numbers are taken
 HEADER = 256  # bytes of the cap that a file which serves may need beside its table
-PAGE = "index.html"
-TEMPLATE = Environment(autoescape=True).from_string(
-    Path(__file__).with_name("stream.html").read_text(encoding="utf-8")
-)
-
-
-@dataclass(frozen=True, eq=False)
-class StreamRelease:
-    """``files``, one for every segment, and what was measured on its way; ``recurring``: share of
-    the users of every segment but the first who had been in an earlier one.
-    """
-
-    cap: int
-    method: str
-    files: tuple[Path, ...]
-    results: tuple[SegmentResult, ...]
-    recurring: tuple[float, ...]
-    example_user: str
-    page: Path
+NOW, PAGE = "now.safetensors", "index.html"
+_SEGMENT_FILE = re.compile(r"segment-[0-9]+\.safetensors(\.ids)?")
 
 
 def build_stream(
@@ -69,109 +53,142 @@ def build_stream(
     progress: bool = False,
     source: Path | None = None,
 ) -> StreamRelease:
-    """Write ``segment-00.safetensors``, ... of at most ``cap`` bytes each into the folder ``out``,
-    ids beside them, and a page; the last file is the one to serve from today.
+    """Write ``segment-00.safetensors``, ... and ``now.safetensors`` of at most ``cap`` bytes each
+    into the folder ``out``, ids beside them, and a page.
 
-    settings: how the stream is cut. source: the file that the events came from, which is not
-    overwritten. The same input gives the same files; interrupted, the same call continues. Raises
-    BetError, before any work, on a cap that does not hold everybody, with the smallest that does.
+    Nothing in ``out`` changes before all of it is computed; then files of an earlier run there,
+    those of segments that are no more among them, are replaced. settings: how the stream is cut.
+    source: the file that the events came from, which is not overwritten. The same input gives the
+    same files; interrupted, the same call continues, whatever ``out`` is. Raises BetError, before
+    any work, on a cap that does not hold everybody, with the smallest that does, and while another
+    run writes to ``out``.
+    """
+    rule = settings or StreamSettings()
+    task, segments = checked_task(events, cap, method, rule, seed)
+    names = file_names(len(segments))
+    inputs = {} if source is None else {source: "the interactions"}
+    for name in (*names, PAGE):
+        check_writable(out / name, "the stream's files", beside=(".ids",), inputs=inputs)
+    work, place = cache_dir() / "work", hashlib.sha256(str(out.resolve()).encode()).hexdigest()
+    folder = work / f"stream-{task.key[:16]}"
+    with locked(work / f"out-{place[:16]}", wait=False) as is_only:
+        if not is_only:
+            raise BetError(f"another run writes to {out}; wait for it, or name another folder")
+        with locked(folder):
+            results = _run(task, Workspace(folder, folder, device, progress), cap, names)
+            sizes = _publish(task, folder, cap, out, names)
+            release = StreamRelease(
+                events=events,
+                cap=cap,
+                method=method,
+                settings=rule,
+                segments=tuple(segments),
+                files=tuple(out / name for name in names[:-1]),
+                now=out / NOW,
+                results=tuple(map(_of_size, results, sizes[:-1])),
+                page=out / PAGE,
+            )
+            write_page(release)
+            shutil.rmtree(folder, ignore_errors=True)
+    return release
+
+
+def file_names(n_segments: int) -> list[str]:
+    """Of the files of all segments, which sort by number, and of that for now.
+
+    >>> file_names(2)
+    ['segment-00.safetensors', 'segment-01.safetensors', 'now.safetensors']
+    """
+    digits = max(2, len(str(n_segments - 1)))
+    return [*(f"segment-{number:0{digits}}.safetensors" for number in range(n_segments)), NOW]
+
+
+def checked_task(
+    events: Events, cap: int, method: str, rule: StreamSettings, seed: int
+) -> tuple[StreamTask, list[Segment]]:
+    """What is run, and its segments; raises BetError on what cannot run and, with the smallest one
+    that can, on a ``cap`` that does not hold everybody.
     """
     profile = PROFILES[SETTINGS]
+    d_max, (n_users, n_items) = profile.columns(BACKBONE), events.known_after(len(events))
+    # Entities only arrive: a cap that holds all of them in the end holds those of every segment.
+    smallest = HEADER + float32_file_bytes(n_users, n_items, 1, d_max, n_users + n_items)
+    if cap < smallest:
+        raise BetError(
+            f"a cap of {cap:,} bytes does not hold the {n_users:,} users and {n_items:,} items of "
+            f"the whole stream, a number each; the smallest cap that does is {smallest:,} bytes"
+        )
     task = StreamTask(
         events=events,
         method=STREAM_METHODS[method],
         settings=RunSettings(
             BACKBONE, profile.training[BACKBONE], profile.search[BACKBONE], seed=seed
         ),
-        rule=settings or StreamSettings(),
-        cap=f"{max(cap - HEADER, 0)} B",
-        d_max=profile.columns(BACKBONE),
+        rule=rule,
+        cap=f"{cap - HEADER} B",
+        d_max=d_max,
     )
-    try:
-        segments = task.check()
-    except BetError as error:
-        raise BetError(f"{error} (of {cap:,} bytes {HEADER} are kept for the header)") from error
-    inputs = {} if source is None else {source: "the interactions"}
-    files = [out / f"segment-{segment.number:02}.safetensors" for segment in segments]
-    for file in (*files, out / PAGE):
-        check_writable(file, "the stream's files", beside=(".ids",), inputs=inputs)
-
-    def write(result: SegmentResult, model: Recommender, data: SegmentData) -> None:
-        file, ids = files[result.number], (events.user_ids, events.item_ids)
-        users, items = (
-            list(map(str, side[:n])) for side, n in zip(ids, data.train.shape, strict=True)
-        )
-        write_recommending(file, model, data.train, (users, items))
-        if (n_bytes := file.stat().st_size) > cap:
-            file.unlink()
-            ids_path(file).unlink(missing_ok=True)
-            raise BetError(f"{file} came out as {n_bytes:,} bytes of {cap:,}; please report it")
-
-    folder = cache_dir() / "work" / f"stream-{task.key[:16]}"
-    with locked(folder):
-        results = run_stream(task, Workspace(folder, folder, device, progress), write)
-        release = StreamRelease(
-            cap=cap,
-            method=method,
-            files=tuple(files),
-            results=tuple(map(_as_written, results, files)),
-            recurring=tuple(recurring_users(events, segments)),
-            example_user=str(events.user_ids[0]),
-            page=out / PAGE,
-        )
-        _write_page(release)
-        shutil.rmtree(folder, ignore_errors=True)
-    return release
+    return task, task.check()
 
 
-def _as_written(result: SegmentResult, file: Path) -> SegmentResult:
-    return replace(result, n_bytes=file.stat().st_size)
+def _run(task: StreamTask, workspace: Workspace, cap: int, names: list[str]) -> list[SegmentResult]:
+    """The results of all segments; the files of ``names``, each with its digest, are kept in the
+    workspace until all are there.
+    """
+    folder, n_segments = workspace.folder, len(names) - 1
+
+    def keep(result: SegmentResult, model: Recommender, data: SegmentData) -> None:
+        _keep(task, folder / names[result.number], cap, model, data.train)
+        if result.number == n_segments - 1:
+            _keep(task, folder / NOW, cap, *refit_now(task, workspace, result, model))
+
+    results = run_stream(task, workspace, keep)
+    if any(_kept(task, folder / name) is None for name in names):  # one was lost or damaged
+        shutil.rmtree(folder)
+        results = run_stream(task, workspace, keep)
+    return results
 
 
-def segment_table(release: StreamRelease) -> pd.DataFrame:
-    """A row per segment, as text."""
-    rows = []
-    for file, result in zip(release.files, release.results, strict=True):
-        means = result.ranked.means()
-        rows.append(
-            {
-                "file": file.name,
-                "users": f"{result.n_users:,}",
-                "items": f"{result.n_items:,}",
-                "bytes": f"{result.n_bytes:,}",
-                "columns, mean": f"{result.allocation.columns.mean():.1f}",
-                "test users": f"{len(result.ranked.users):,}",
-                "NDCG@20": f"{means['ndcg@20']:.4f}",
-                "Recall@20": f"{means['recall@20']:.4f}",
-            }
-        )
-    return pd.DataFrame(rows)
+def _keep(
+    task: StreamTask, path: Path, cap: int, model: Recommender, interactions: csr_array
+) -> None:
+    sides = zip((task.events.user_ids, task.events.item_ids), interactions.shape, strict=True)
+    users, items = (list(map(str, ids[:n])) for ids, n in sides)
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / path.name
+        write_recommending(file, model, interactions, (users, items))
+        parts = {"file": file, "ids": ids_path(file)}
+        state = {part: torch.from_numpy(np.fromfile(at, np.uint8)) for part, at in parts.items()}
+    if (n_bytes := len(state["file"])) > cap:
+        raise BetError(f"{path.name} came out as {n_bytes:,} bytes of {cap:,}; please report it")
+    save_state(path.with_name(path.name + ".pt"), task.key, state)
 
 
-def _write_page(release: StreamRelease) -> None:
-    page = TEMPLATE.render(
-        release=release,
-        last=release.files[-1],
-        user=release.example_user,
-        table=segment_table(release).to_html(index=False, border=0),
-        picture=_picture(release),
-    )
-    write_whole(release.page, page.encode())
+def _kept(task: StreamTask, path: Path) -> dict[str, torch.Tensor] | None:
+    return load_state(path.with_name(path.name + ".pt"), task.key)
 
 
-def _picture(release: StreamRelease) -> str:
-    """Bytes and quality by segment, as PNG in base64."""
-    use_style()
-    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 2.6))
-    left.plot([result.n_bytes for result in release.results], "o-")
-    left.axhline(release.cap, color="black", linestyle="--", label="the cap")
-    left.set(xlabel="segment", ylabel="bytes of the file", ylim=(0, 1.15 * release.cap))
-    left.legend(loc="lower right")
-    right.plot([result.ranked.means()["ndcg@20"] for result in release.results], "o-")
-    right.set(xlabel="segment", ylabel="NDCG@20 on test", ylim=(0, None))
-    for axis in (left, right):
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", metadata={"Software": None})
-    plt.close(figure)
-    return base64.b64encode(picture.getvalue()).decode()
+def _publish(task: StreamTask, folder: Path, cap: int, out: Path, names: list[str]) -> list[int]:
+    """Write the files that are kept in ``folder`` to ``out``, where no others of a stream stay;
+    their bytes.
+    """
+    (out / PAGE).unlink(missing_ok=True)  # speaks of the files before
+    files = [out / name for name in names]
+    for file in files:
+        content = _kept(task, folder / file.name)
+        assert content is not None
+        ids_path(file).unlink(missing_ok=True)  # never another file's
+        write_whole(file, content["file"].numpy().data)
+        write_whole(ids_path(file), content["ids"].numpy().data)
+    ours = {*files, *map(ids_path, files)}
+    for path in sorted(out.iterdir()):
+        if _SEGMENT_FILE.fullmatch(path.name) and path not in ours and path.is_file():
+            path.unlink()
+    sizes = [file.stat().st_size for file in files]
+    if max(sizes) > cap:
+        raise BetError(f"a file in {out} has {max(sizes):,} bytes of {cap:,}; please report it")
+    return sizes
+
+
+def _of_size(result: SegmentResult, n_bytes: int) -> SegmentResult:
+    return replace(result, n_bytes=n_bytes)

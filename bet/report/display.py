@@ -25,12 +25,12 @@ from bet.text import for_html
 
 def show_findings(results: Results) -> None:
     """The five answers, or those of them that have records."""
-    _show_list(findings(results))
+    show_list(findings(results))
 
 
 def show_further_findings(results: Results) -> None:
     """What else the records say."""
-    _show_list(further_findings(results))
+    show_list(further_findings(results))
 
 
 def show_tables(
@@ -129,7 +129,8 @@ def show_figure(
     plt.close(figure)
 
 
-def _show_list(answers: Sequence[Finding]) -> None:
+def show_list(answers: Sequence[Finding]) -> None:
+    """Every answer in a sentence, its points folded."""
     if answers:
         entries = "".join(answer.html() for answer in answers)
         display(HTML(f'<ul class="answers">{entries}</ul>'))

@@ -4,19 +4,18 @@ folder.
 
 from collections.abc import Callable
 
-from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 
 from bet.analysis.streams import StreamResults, stream_results_of
 from bet.paths import report_dir, results_dir
-from bet.report.display import show_figure, show_table
-from bet.report.stream_tables import averages_table, stream_findings
+from bet.report.display import show_figure, show_list, show_table
+from bet.report.stream_findings import stream_findings
+from bet.report.stream_tables import averages_table
 from bet.stream import STREAMS
 from bet.study import bundle
 from bet.study.cell import file_name_of
 from bet.study.job import run_logged
 from bet.study.profiles import PROFILES
-from bet.text import for_markdown
 
 
 def load_or_run(profile: str) -> StreamResults:
@@ -35,9 +34,8 @@ def _load(profile: str) -> StreamResults:
 
 
 def show_findings(results: StreamResults) -> None:
-    """The answers, as a list."""
-    lines = [f"- {for_markdown(line)}" for line in stream_findings(results)]
-    display(Markdown("\n".join(lines)))
+    """The five answers, or those of them that have records."""
+    show_list(stream_findings(results))
 
 
 def show_averages(results: StreamResults, save: bool = False) -> None:

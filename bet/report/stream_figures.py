@@ -8,7 +8,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from bet.analysis.streams import METRIC, StreamResults
 from bet.report.drawing import finish, panels
@@ -38,29 +38,39 @@ def _over_time(axis: Axes, table: pd.DataFrame, column: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
-def bytes_over_time(results: StreamResults, dataset: str) -> Figure:
-    """Bytes of every segment's table, a panel per backbone; the cap is a dashed line."""
+def _by_backbone(
+    results: StreamResults, dataset: str, column: str, label: str
+) -> tuple[Figure, list[Axes]]:
+    """``column`` over time, a panel per backbone, without a legend."""
     backbones = [backbone for name, backbone in results.groups if name == dataset]
     figure, axes = panels(len(backbones))
+    figure.set_figheight(3.3)  # the legend has three lines
     for axis, backbone in zip(axes, backbones, strict=True):
-        table = results.of(dataset, backbone)
-        _over_time(axis, table, "bytes")
-        for cap in table["limit_bytes"].dropna().unique():
+        _over_time(axis, results.of(dataset, backbone), column)
+        axis.set(title=BACKBONES[backbone])
+    axes[0].set_ylabel(label)
+    return figure, axes
+
+
+def bytes_over_time(results: StreamResults, dataset: str) -> Figure:
+    """Bytes of every segment's table, a panel per backbone; the cap is a dashed line."""
+    figure, axes = _by_backbone(results, dataset, "bytes", "size of the table")
+    table = results.segments
+    caps = table.loc[table["dataset"] == dataset, "limit_bytes"].dropna().unique()
+    for axis in axes:
+        for cap in caps:
             axis.axhline(cap, color="black", linestyle="--", label="the cap")
-        axis.set(title=BACKBONES[backbone], yscale="log")
-    axes[0].set_ylabel("bytes of the table")
+        axis.set(yscale="log")
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.yaxis.set_major_formatter(EngFormatter("B"))  # 20 kB, 2 MB
+        axis.yaxis.set_minor_formatter(NullFormatter())
     finish(figure, dataset, axes)
     return figure
 
 
 def quality_over_time(results: StreamResults, dataset: str) -> Figure:
     """``METRIC`` on every segment's own test part, means over seeds, a panel per backbone."""
-    backbones = [backbone for name, backbone in results.groups if name == dataset]
-    figure, axes = panels(len(backbones))
-    for axis, backbone in zip(axes, backbones, strict=True):
-        _over_time(axis, results.of(dataset, backbone), METRIC)
-        axis.set(title=BACKBONES[backbone])
-    axes[0].set_ylabel(f"{LONG[METRIC]} on test")
+    figure, axes = _by_backbone(results, dataset, METRIC, f"{LONG[METRIC]} on test")
     finish(figure, dataset, axes)
     return figure
 
@@ -69,14 +79,13 @@ def wasted_over_time(results: StreamResults, dataset: str) -> Figure | None:
     """Share of the items' columns that are of items nobody asks for at a segment's end; None where
     that is not known.
     """
-    backbones = [backbone for name, backbone in results.groups if name == dataset]
-    if results.of(dataset, backbones[0])["wasted"].isna().all():
+    table = results.segments
+    if table.loc[table["dataset"] == dataset, "wasted"].isna().all():
         return None
-    figure, axes = panels(len(backbones))
-    for axis, backbone in zip(axes, backbones, strict=True):
-        _over_time(axis, results.of(dataset, backbone), "wasted")
-        axis.set(title=BACKBONES[backbone], ylim=(0, 1))
-    axes[0].set_ylabel("columns of items nobody asks for")
+    figure, axes = _by_backbone(results, dataset, "wasted", "wasted columns")
+    for axis in axes:
+        axis.set(ylim=(0, 1))
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0))
     finish(figure, dataset, axes)
     return figure
 
@@ -103,6 +112,7 @@ def sizes_over_time(results: StreamResults, dataset: str, backbone: str) -> Figu
             curve = _mean(getattr(records[name], side), "size")
             axis.plot(curve, marker=MARKERS[name], markersize=4, color=COLORS[name], label=name)
         axis.set(title=f"{side} items", ylabel="columns")
+        axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set(title="training frequency", ylabel="interactions")
     for axis in axes:
         axis.set(xlabel="segment")
@@ -125,5 +135,6 @@ def regret_over_time(seeds: int = 5) -> Figure:
             axes[0].plot(curve, color=f"C{i}", linewidth=1, label=label)
     axes[0].axvline(change.at, color="0.5", linestyle=":", label="the best arms change")
     axes[0].set(xlabel="step", ylabel="regret", yscale="log", ylim=(1, None))
+    axes[0].yaxis.set_major_formatter(EngFormatter())
     finish(figure, "what not forgetting costs", axes)
     return figure

@@ -2,6 +2,7 @@
 
 from bet.stream.events import Events, arrange
 from bet.stream.methods import STREAM_METHODS
+from bet.stream.now import refit_now
 from bet.stream.policy import StreamMethod
 from bet.stream.result import SegmentResult
 from bet.stream.run import StreamTask, run_stream
@@ -21,6 +22,7 @@ __all__ = [
     "load_events",
     "read_events",
     "recurring_users",
+    "refit_now",
     "run_stream",
     "segment_data",
 ]

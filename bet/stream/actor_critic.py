@@ -83,11 +83,11 @@ class ActorCritic:
         taken = torch.cat([states, actions], dim=1)
         loss = sum(F.mse_loss(critic(taken)[:, 0], wanted) for critic in self.critics)
         assert isinstance(loss, Tensor)
-        _step(self.critic_steps, loss)
+        _step(self.critic_steps, loss, self.critics)
         actions, log_density = self._sample(states, generator)
         chosen = torch.cat([states, actions], dim=1)
         least = torch.min(*(critic(chosen)[:, 0] for critic in self.critics))
-        _step(self.actor_steps, (ENTROPY * log_density - least).mean())
+        _step(self.actor_steps, (ENTROPY * log_density - least).mean(), self.actor)
         with torch.no_grad():
             pairs = zip(self.targets.parameters(), self.critics.parameters(), strict=True)
             for target, critic in pairs:
@@ -108,12 +108,12 @@ class ActorCritic:
 
 
 def _optimizer(part: nn.Module, rate: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(part.parameters(), rate, weight_decay=WEIGHT_DECAY)
+    return torch.optim.Adam(part.parameters(), rate, weight_decay=WEIGHT_DECAY, fused=True)
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _step(optimizer: torch.optim.Optimizer, loss: Tensor, part: nn.Module) -> None:
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward(inputs=list(part.parameters()))  # the actor's loss leaves the critics alone
     optimizer.step()
 
 

@@ -4,11 +4,30 @@ from collections.abc import Sequence
 from functools import partial
 
 from bet.actions import Budget, parse_budget, parse_bytes
+from bet.actions.budget import UNITS
 from bet.errors import BetError
 from bet.packed import float32_file_bytes
 from bet.stream.events import Events
 from bet.stream.segments import Segment
 from bet.text import quoted
+
+
+def parse_cap(text: str, n: int) -> int:
+    """The bytes that ``text`` states for ``n`` entities; raises BetError where it states none.
+
+    >>> parse_cap("2 MB", n=10), parse_cap("25.6 B/entity", n=10)
+    (2000000, 256)
+    """
+    try:
+        n_bytes = parse_bytes(text, n)
+    except BetError:  # which speaks of other sorts of budgets, too
+        n_bytes = None
+    if n_bytes is None:
+        raise BetError(
+            f"a stream has a cap in bytes, got {quoted(text)}; for example '2 MB' (units: "
+            f"{', '.join(UNITS)})"
+        )
+    return n_bytes
 
 
 def segment_budget(
@@ -29,8 +48,7 @@ def segment_budget(
     n = n_users + n_items
     if cap is None:
         return Budget(n * d_max, n, d_max)
-    if parse_bytes(cap, n) is None:
-        raise BetError(f"a stream has a cap in bytes, got {quoted(cap)}; for example '2 MB'")
+    parse_cap(cap, n)
     file_bytes = partial(float32_file_bytes, n_users, n_items, 1, d_max)
     return parse_budget(cap, n, d_max, d_min=0 if empty_rows else 1, file_bytes=file_bytes)
 

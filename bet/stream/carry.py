@@ -1,14 +1,18 @@
 """From the table of one segment to the start of the next one's: rows stay with their entities."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bet.actions import Action, Allocation, Budget, ranked_action
+from bet.backbones import Recommender
 from bet.data import FrequencyOrder
-from bet.seeds import torch_generator
+from bet.search import SearchContext
+from bet.seeds import derive, torch_generator
+
+GROWTH_STD = 0.01  # of the small noise in new columns and rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +24,12 @@ class Inherited:
     allocation: Allocation
     rows: Tensor
     n_users: int
+
+    @classmethod
+    def of(cls, model: Recommender) -> "Inherited":
+        """The table of ``model``."""
+        table = model.table
+        return cls(table.allocation, table().detach().cpu(), model.n_users)
 
     @property
     def n_items(self) -> int:
@@ -47,6 +57,20 @@ def carry_rows(
     had = torch.arange(width) < sizes[:, None]  # (n before, width)
     rows[new, :width] = torch.where(had, before.rows[old], rows[new, :width])
     return rows
+
+
+def starting_from(context: SearchContext, before: Inherited) -> SearchContext:
+    """The same, with tables that start from the rows ``before``."""
+    n_users = context.data.n_users
+    rows = carry_rows(
+        before,
+        n_users,
+        context.data.n - n_users,
+        d_max=context.budget.d_max,
+        std=GROWTH_STD,
+        seed=derive(context.settings.seed_of_init, context.data.digest),
+    )
+    return replace(context, start_rows=rows)
 
 
 def carry_sizes(before: Inherited, order: FrequencyOrder, budget: Budget) -> Action:

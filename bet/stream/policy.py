@@ -7,26 +7,25 @@ from typing import Any, Protocol
 from bet.actions import Action, Allocation
 from bet.backbones import Recommender
 from bet.errors import BetError
-from bet.search import SearchContext, initialize_recommender, train_model
+from bet.search import RunSettings, SearchContext, Trained, initialize_recommender, train_model
 from bet.stream.carry import Inherited
 from bet.training import AlsSettings, RankingMetrics, TrainSettings
 
 BACKBONES = ("lightgcn", "ials")  # that streams run on
+SHARE = 0.4  # of a training's epochs that short trainings of a later segment take
+WARM_EPOCHS = 1  # of one from trained rows, which tells sizes apart as two from chance do not
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
     """Segment ``number`` (from 0) as a policy sees it: ``context`` has its training and validation
     data and its budget; tables start from ``before``, the table of the segment before, None in the
-    first one. ``last``: the step of the segment before, whose table had ``quality`` on validation
-    there.
+    first one.
     """
 
     number: int
     context: SearchContext
     before: Inherited | None = None
-    last: "Step | None" = None
-    last_quality: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +51,7 @@ class Policy(Protocol):
         """The sizes of this segment's table."""
         ...
 
-    def learn(self, step: Step, model: Recommender) -> None:
+    def learn(self, step: Step, trained: Trained) -> None:
         """Update after the table was trained."""
         ...
 
@@ -68,7 +67,7 @@ class Policy(Protocol):
 class StatelessPolicy:
     """Base of policies that learn nothing."""
 
-    def learn(self, step: Step, model: Recommender) -> None:
+    def learn(self, step: Step, trained: Trained) -> None:
         """Nothing."""
 
     def state_dict(self) -> dict[str, Any]:
@@ -100,11 +99,30 @@ class StreamMethod:
             raise BetError(f"{self.name} takes {needs}; got {cap or 'none'!r}")
 
 
+def short_trainings_of(settings: RunSettings, number: int) -> int:
+    """How many short trainings may find the sizes of segment ``number`` (from 0). The first one
+    takes T. Later ones take as many as fit into ``SHARE`` of a training's epochs, at least two so
+    that there is something to compare: an epoch each, and as long for its start and its ranking.
+
+    >>> settings = RunSettings("ials", AlsSettings(sweeps=12), SearchSettings(iterations=8))
+    >>> [short_trainings_of(settings, number) for number in (0, 1, 2)]  # 0.4 * 12 / 2
+    [8, 2, 2]
+    """
+    if not number:
+        return settings.search.iterations
+    training = settings.training
+    epochs = training.sweeps if isinstance(training, AlsSettings) else training.max_epochs
+    return max(2, int(SHARE * epochs / (2 * WARM_EPOCHS)))
+
+
 def train_shortly(context: SearchContext, allocation: Allocation) -> Recommender:
-    """A table of ``allocation``, from where the context's tables start, trained for the few epochs
-    of a fine-tuning; the rate falls to its floor in them.
+    """A table of ``allocation``, from where the context's tables start, trained for
+    ``WARM_EPOCHS`` or, where that is chance, for the few epochs of a fine-tuning; the rate falls to
+    its floor in them.
     """
     epochs, settings = context.settings.search.finetune_epochs, context.settings.training
+    if context.start_rows is not None:
+        epochs = WARM_EPOCHS
     if isinstance(settings, AlsSettings):
         settings = replace(settings, sweeps=epochs)
     elif isinstance(settings, TrainSettings):

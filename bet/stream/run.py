@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
-from torch import Tensor
 
 from bet.actions import parse_bytes
 from bet.backbones import BACKBONES, Recommender
@@ -23,16 +22,21 @@ from bet.search import (
     check_table,
     train_from_scratch,
 )
-from bet.seeds import derive
 from bet.stream.budgets import check_caps, segment_budget
-from bet.stream.carry import Inherited, carry_rows
+from bet.stream.carry import Inherited, starting_from
 from bet.stream.events import Events
 from bet.stream.policy import Policy, Step, StreamMethod
 from bet.stream.result import SegmentResult
-from bet.stream.segments import Segment, SegmentData, StreamSettings, cut, segment_data
+from bet.stream.segments import (
+    Segment,
+    SegmentData,
+    StreamSettings,
+    check_rankable,
+    cut,
+    segment_data,
+)
 from bet.training import evaluate, load_state, numbers_of, save_state
 
-GROWTH_STD = 0.01  # of the small noise in new columns and rows
 VERSION = 1  # raised when results change
 
 
@@ -73,6 +77,8 @@ class StreamTask:
         may_be_empty = BACKBONES[self.settings.backbone].reads_graph and not empty
         remedy = "; or allow empty rows (empty_rows = true)" if may_be_empty else ""
         check_caps(self.events, segments, self.cap, self.d_max, empty_rows=empty, remedy=remedy)
+        for segment in segments:
+            check_rankable(self.events, segment)
         return segments
 
 
@@ -81,20 +87,24 @@ Finished = Callable[[SegmentResult, Recommender, SegmentData], None]
 
 
 def run_stream(
-    task: StreamTask, workspace: Workspace, finished: Finished | None = None
+    task: StreamTask,
+    workspace: Workspace,
+    finished: Finished | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[SegmentResult]:
     """The results of all segments. A run that was killed goes on with the segment it was in, to the
-    same numbers. Raises BetError, before any work, on a task that cannot run.
+    same numbers. ``clock`` gives the seconds that are reported. Raises BetError, before any work,
+    on a task that cannot run.
     """
     segments, policy = task.check(), task.method.policy()
     path, results = workspace.folder / "stream.pt", list[SegmentResult]()
-    last: Step | None = None
     if state := load_state(path, task.key):
         results = [SegmentResult.from_state(each) for each in state["results"]]
         policy.load_state_dict(state["policy"])
-        done = segments[len(results) - 1]
-        last = Step(done.number, _context(task, workspace, _data(task, done)))
-    before = _inherited(results[-1], state["rows"]) if state else None
+    before = None
+    if state:
+        before = Inherited(results[-1].allocation, state["rows"], results[-1].n_users)
     with progress_bar(
         label=f"segments of {task.method.name}",
         total=len(segments),
@@ -103,20 +113,19 @@ def run_stream(
     ) as bar:
         for segment in segments[len(results) :]:
             data = _data(task, segment)
-            alone = _context(task, workspace, data)
-            context = alone if before is None else _starting_from(alone, before)
-            quality = results[-1].validation if results else 0.0
-            step = Step(segment.number, context, before, last, quality)
-            result, model = _run_segment(task, step, data, policy)
+            context = _context(task, workspace, data)
+            if before is not None:
+                context = starting_from(context, before)
+            step = Step(segment.number, context, before)
+            result, model = _run_segment(task, step, data, policy, clock)
             results.append(result)
             if finished is not None:
                 finished(result, model, data)
-            last, rows = Step(segment.number, alone), model.table().detach().cpu()
-            before = _inherited(result, rows)
+            before = Inherited.of(model)
             content = {
                 "results": [each.to_state() for each in results],
                 "policy": policy.state_dict(),
-                "rows": rows,
+                "rows": before.rows,
             }
             save_state(path, task.key, content)
             bar.update()
@@ -141,43 +150,25 @@ def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> Searc
     )
 
 
-def _starting_from(context: SearchContext, before: Inherited) -> SearchContext:
-    """The same, with tables that start from the rows ``before``."""
-    n_users = context.data.n_users
-    rows = carry_rows(
-        before,
-        n_users,
-        context.data.n - n_users,
-        d_max=context.budget.d_max,
-        std=GROWTH_STD,
-        seed=derive(context.settings.seed_of_init, context.data.digest),
-    )
-    return replace(context, start_rows=rows)
-
-
-def _inherited(result: SegmentResult, rows: Tensor) -> Inherited:
-    return Inherited(result.allocation, rows, result.n_users)
-
-
 def _run_segment(
-    task: StreamTask, step: Step, data: SegmentData, policy: Policy
+    task: StreamTask, step: Step, data: SegmentData, policy: Policy, clock: Callable[[], float]
 ) -> tuple[SegmentResult, Recommender]:
     """Size, train, learn, test."""
-    context, times = step.context, [time.perf_counter()]
+    context, times = step.context, [clock()]
     proposal = policy.propose(step)
-    times.append(time.perf_counter())
+    times.append(clock())
     trained = train_from_scratch(context, proposal.allocation, "train")
     check_table(context, trained.model.table)
     limit = None if task.cap is None else parse_bytes(task.cap, context.budget.n)
     n_bytes = trained.model.table.n_bytes()
     if limit is not None and n_bytes > limit:
         raise BetError(f"segment {step.number}: {n_bytes:,} bytes exceed the cap of {limit:,}")
-    times.append(time.perf_counter())
-    policy.learn(step, trained.model)
-    times.append(time.perf_counter())
+    times.append(clock())
+    policy.learn(step, trained)
+    times.append(clock())
     ranker, device = trained.model.ranker(), context.workspace.device
     ranked = evaluate(ranker, data.test, [data.known], device=device)
-    size, train, learn, test = np.diff([*times, time.perf_counter()]).tolist()
+    size, train, learn, test = np.diff([*times, clock()]).tolist()
     shutil.rmtree(context.workspace.folder, ignore_errors=True)
     result = SegmentResult(
         number=step.number,

@@ -121,7 +121,9 @@ def _ends(events: Events, rule: StreamSettings) -> list[int]:
 def segment_data(events: Events, segment: Segment, rule: StreamSettings, seed: int) -> SegmentData:
     """The parts of ``segment``. An older event is replayed if its random number, drawn once from
     ``seed``, is below ``rule.replay``: the reservoir of a segment is part of the next one's.
+    Raises BetError as ``check_rankable``.
     """
+    check_rankable(events, segment)
     shape = events.known_after(segment.train_end)
     drawn = numpy_generator(seed, "replay").random(len(events)) < rule.replay
     is_train = np.zeros(len(events), dtype=bool)
@@ -139,13 +141,44 @@ def segment_data(events: Events, segment: Segment, rule: StreamSettings, seed: i
         known=events.matrix(np.arange(segment.validation_end), shape),
         unknown=0,
     )
-    for part in ("validation", "test"):
-        if not getattr(data, part).nnz:
-            raise BetError(
-                f"{events.name}: no user and item of the {part} part of segment {segment.number} "
-                "has been seen in training, so nothing can be ranked; cut fewer segments"
-            )
     return SegmentData(**{**vars(data), "unknown": len(test) - data.test.nnz})
+
+
+def check_rankable(events: Events, segment: Segment) -> None:
+    """Raise BetError where no event of a segment's validation or test part is of a user and an item
+    who have appeared before validation starts.
+    """
+    unseen = _part_without_ranks(events, segment)
+    if unseen is None:
+        return
+    whole = Segment.of(segment.number, 0, len(events))
+    remedy = "cut fewer segments"
+    if _part_without_ranks(events, whole) is not None:
+        remedy = "one segment would not help: its users and items must come back"
+    raise BetError(
+        f"{events.name}: no user and item of the {unseen} part of segment {segment.number} "
+        f"have been seen in training, so nothing can be ranked; {remedy}"
+    )
+
+
+def _part_without_ranks(events: Events, segment: Segment) -> str | None:
+    n_users, n_items = events.known_after(segment.train_end)
+    parts = {
+        "validation": slice(segment.train_end, segment.validation_end),
+        "test": slice(segment.validation_end, segment.end),
+    }
+    for name, part in parts.items():
+        if not ((events.users[part] < n_users) & (events.items[part] < n_items)).any():
+            return name
+    return None
+
+
+def divides_a_time(events: Events, segment: Segment) -> bool:
+    """Whether events of one time are on both sides of a cut between the parts of ``segment``, where
+    their order in the file decides who trains and who tests.
+    """
+    cuts = np.array([segment.train_end, segment.validation_end])
+    return bool((events.times[cuts - 1] == events.times[cuts]).any())
 
 
 def recurring_users(events: Events, segments: list[Segment]) -> list[float]:

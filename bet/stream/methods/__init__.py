@@ -16,14 +16,18 @@ _ALL = (
     StreamMethod(
         "stream-powerlaw", PowerLaw, "size ~ frequency^alpha, tuned once", "after Ginart et al."
     ),
-    StreamMethod("scall", partial(Scall, SoftActorCritic), "three numbers by SAC", _SCALL),
-    StreamMethod("scall-bayes", partial(Scall, BayesianSearch), "by Bayesian search", _SCALL),
+    StreamMethod(
+        "scall", partial(Scall, SoftActorCritic), "three numbers by SAC", _SCALL, version=2
+    ),
+    StreamMethod(
+        "scall-bayes", partial(Scall, BayesianSearch), "by Bayesian search", _SCALL, version=2
+    ),
     StreamMethod("dess-like", partial(Dess, capped=False), "bandits, no cap", _DESS, capped=False),
     StreamMethod("dess-like-capped", Dess, "bandits, sizes have a price", _DESS),
     StreamMethod(
         "dess-like-frequency", partial(Dess, indicators=False), "... that see frequency only", _DESS
     ),
-    StreamMethod("stream-bet-plus", BetPlus, "a short search, gated", "ours"),
+    StreamMethod("stream-bet-plus", BetPlus, "a short search, gated", "ours", version=2),
 )
 STREAM_METHODS = {method.name: method for method in _ALL}
 

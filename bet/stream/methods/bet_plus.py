@@ -6,61 +6,58 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from scipy.sparse import csr_array
 
 from bet.actions import Action
-from bet.data import keep_rows
 from bet.methods.bet_plus import SizeCandidates
-from bet.search import SearchContext, expected_improvement, fit_surrogate
+from bet.search import SearchContext, expected_improvement
 from bet.search.gate import safe_select
 from bet.search.plus import apart
 from bet.stream.carry import carry_sizes
-from bet.stream.policy import Proposal, StatelessPolicy, Step, train_shortly
-from bet.training import evaluate
+from bet.stream.measured import Measurements
+from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, short_trainings_of
 
-LATER = 3  # measurements of a segment besides the first, but for the first segment
 MUTATIONS = 25  # of each measured action and simple rule
-REMEMBERED = 60  # measurements that the surrogate is fitted to, the latest ones
+CONSIDERED = 2  # mutations for each measurement of a later segment: sizing an action takes long
 METRIC = "ndcg@20"  # of the gate
 
 
 class BetPlus(StatelessPolicy):
     """The first segment measures the simple rules, then what improves most by expectation, T short
-    trainings in all, and takes the best. Later ones measure the sizes as they were, by rank, and
-    ``LATER`` others; the best replaces them only if validation users that the search did not look
-    at gain from it.
+    trainings in all, and takes the best. Later ones measure the sizes as they were, by rank, and a
+    few others, as many as ``short_trainings_of`` says; the best replaces them only if validation
+    users that the search did not look at gain from it.
 
     A Gaussian process is fitted to quality relative to the first measurement of its segment, over
     all segments: what was learned of sizes by rank holds for whoever has the rank now.
     """
 
     def __init__(self) -> None:
-        self.features = np.zeros((0, 0))  # (m, f) of measured actions
-        self.values = np.zeros(0)  # (m,)
+        self.measured = Measurements()
 
     def propose(self, step: Step) -> Proposal:
         context = step.context
-        space, (searching, judging) = SizeCandidates(context), _halves(context)
+        space, judges = SizeCandidates(context), _judges(context)
         if step.before is None:
             first, *rules = [anchor.action for anchor in space.anchors()]
-            more = max(0, context.settings.search.iterations - 1 - len(rules))
         else:
             first, rules = carry_sizes(step.before, context.data.order, context.budget), []
-            more = LATER
-        known, actions = [context.data.train], list[Action]()
+        more = max(0, short_trainings_of(context.settings, step.number) - 1 - len(rules))
+        actions = list[Action]()
         quality, gains = list[float](), list[np.ndarray]()  # of searching, of judging users
 
         def measure(action: Action) -> None:
-            ranker = train_shortly(context, action.allocation).ranker()
+            ranked = measure_shortly(context, action.allocation)
+            judging = np.isin(ranked.users, judges)
             actions.append(action)
-            quality.append(evaluate(ranker, searching, known).means()["quality"])
-            gains.append(evaluate(ranker, judging, known).values[METRIC])
-            self._remember(space, action, quality[-1] / max(quality[0], 1e-9))
+            quality.append(
+                float(np.mean([each[~judging].mean() for each in ranked.values.values()]))
+            )
+            gains.append(ranked.values[METRIC][judging])
+            self.measured.add(space.features([action])[0], quality[-1] / max(quality[0], 1e-9))
 
         for action in (first, *rules):
             measure(action)
-        for action in self._most_promising(space, actions, more):
+        for action in self._most_promising(space, actions, more, later=step.before is not None):
             measure(action)
         best = int(np.argmax(quality))
         if step.before is None or not best or not len(gains[0]):
@@ -76,20 +73,26 @@ class BetPlus(StatelessPolicy):
         )
 
     def _most_promising(
-        self, space: SizeCandidates, measured: Sequence[Action], count: int
+        self, space: SizeCandidates, measured: Sequence[Action], count: int, *, later: bool
     ) -> list[Action]:
         """``count`` actions of the largest expected improvement, apart from one another and from
-        those ``measured``; draws from the prior where no surrogate can be fitted.
+        those ``measured``; the first of the pool where no surrogate can be fitted. ``later``: in a
+        segment after the first, where the pool is the simple rules and a few mutations of the
+        first one measured.
         """
         if not count:
             return []
         context = space.context
         rng = context.search_rng("stream-bet-plus")
-        pool = space.sample(context.settings.search.actions, rng)
-        for parent in dict.fromkeys([*measured, *(each.action for each in space.anchors())]):
-            pool += [parent, *space.mutate(parent, MUTATIONS, rng)]
+        rules = [each.action for each in space.anchors()]
+        if later:
+            pool = [*rules, *space.mutate(measured[0], CONSIDERED * count, rng)]
+        else:
+            pool = space.sample(context.settings.search.actions, rng)
+            for parent in dict.fromkeys([*measured, *rules]):
+                pool += [parent, *space.mutate(parent, MUTATIONS, rng)]
         features, known = space.features(pool), space.features(measured)
-        surrogate = fit_surrogate(self.features, self.values, seed=int(rng.integers(2**31)))
+        surrogate = self.measured.surrogate(int(rng.integers(2**31)))
         order = np.arange(len(pool))
         if surrogate is not None:
             mean, deviation = surrogate.predict(features)
@@ -97,22 +100,14 @@ class BetPlus(StatelessPolicy):
             order = np.argsort(-expected_improvement(mean, deviation, best), kind="stable")
         return [pool[i] for i in apart(order, features, known, count)]
 
-    def _remember(self, space: SizeCandidates, action: Action, value: float) -> None:
-        features = space.features([action])
-        known = self.features if len(self.values) else np.zeros((0, features.shape[1]))
-        self.features = np.concatenate([known, features])[-REMEMBERED:]
-        self.values = np.append(self.values, value)[-REMEMBERED:]
-
     def state_dict(self) -> dict[str, Any]:
-        return {name: torch.from_numpy(getattr(self, name)) for name in ("features", "values")}
+        return self.measured.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.features, self.values = (state[name].numpy() for name in ("features", "values"))
+        self.measured.load_state_dict(state)
 
 
-def _halves(context: SearchContext) -> tuple[csr_array, csr_array]:
-    """The validation items of half of the validation users each: the search's, the gate's."""
-    validation = context.data.validation
-    users = context.search_rng("gate").permutation(np.flatnonzero(np.diff(validation.indptr)))
-    middle = (len(users) + 1) // 2
-    return keep_rows(validation, users[:middle]), keep_rows(validation, users[middle:])
+def _judges(context: SearchContext) -> np.ndarray:
+    """Half of the validation users, whom only the gate looks at; the search looks at the others."""
+    users = np.flatnonzero(np.diff(context.selection.indptr))
+    return context.search_rng("gate").permutation(users)[(len(users) + 1) // 2 :]

@@ -12,7 +12,7 @@ from scipy.sparse import csr_array
 
 from bet.actions import Allocation, Budget
 from bet.backbones import Recommender
-from bet.search import SearchContext
+from bet.search import SearchContext, Trained
 from bet.seeds import numpy_generator
 from bet.stream.bandit import DiscountedLinUcb
 from bet.stream.carry import carry_rows
@@ -73,10 +73,10 @@ class Dess:
             DiscountedLinUcb(n_arms, n_features, forget=FORGET, explore=EXPLORE) for _ in range(2)
         ]
 
-    def learn(self, step: Step, model: Recommender) -> None:
+    def learn(self, step: Step, trained: Trained) -> None:
         assert self.chosen is not None, "sizes were proposed before"
         contexts, arms = self.chosen
-        rewards = pair_rewards(step.context, model)
+        rewards = pair_rewards(step.context, trained.model)
         n_users = step.context.data.n_users
         for part, bandit in zip(
             (slice(0, n_users), slice(n_users, None)), self.bandits, strict=True

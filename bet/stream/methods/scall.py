@@ -2,26 +2,26 @@
 2024); ``scall-bayes``: the same numbers by Bayesian search with as many evaluations.
 
 Unlike the released code: sizes are exact in every draw, the reward's reference is the converged
-model of the same segment, quality is that of validation, and every segment takes the same number of
-evaluations, where the code stops by the last five shares of users.
+model of the same segment, whose rows evaluations start from, quality is that of validation, and the
+training's epochs decide how many evaluations a segment takes, where the code stops by the last five
+shares of users.
 """
 
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
-import scipy  # its part stats, slow to load, loads when it is used
 import torch
 from torch import Tensor
 
 from bet.actions import FAMILIES, Action, ranked_action
-from bet.backbones import Recommender
 from bet.data import FrequencyOrder
-from bet.search import SearchContext, expected_improvement, fit_surrogate
+from bet.search import SearchContext, Trained, expected_improvement
 from bet.seeds import derive
 from bet.stream.actor_critic import ActorCritic
-from bet.stream.carry import Inherited
-from bet.stream.policy import Proposal, Step, measure_shortly
+from bet.stream.carry import Inherited, starting_from
+from bet.stream.measured import Measurements
+from bet.stream.policy import Proposal, Step, measure_shortly, short_trainings_of
 
 NUMBERS = 3  # users' share of the columns, shape of the users' sizes, of the items'
 EXPONENTS = (0.1, 30.0)  # of the power law that a shape stands for
@@ -37,6 +37,10 @@ class Chooser(Protocol):
     """
 
     shape: tuple[int, int]
+
+    def begin(self, action: np.ndarray) -> None:
+        """Rewards are, from now on, relative to a table of the numbers ``action`` (3,)."""
+        ...
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         """Numbers (3,) to evaluate next."""
@@ -60,40 +64,47 @@ class Chooser(Protocol):
 
 
 class Scall:
-    """The first segment's table is uniform. Before every later one the chooser learns on the
-    segment before, T tables trained shortly from scratch, then names this one's numbers.
+    """The first segment's table is uniform. After every segment the chooser learns on it: the
+    trained table, cut and grown to other sizes, is trained shortly on. Then it names the next
+    segment's numbers.
     """
 
     def __init__(self, make: Callable[[int, int], Chooser]):
         """``make``: a fresh chooser, from the length of the state and a seed."""
-        self.make, self.reward = make, 0.0
+        self.make, self.reward, self.action = make, 0.0, np.ones(NUMBERS)
         self.chooser: Chooser | None = None
 
     def propose(self, step: Step) -> Proposal:
-        if step.last is None or step.before is None:
-            users = step.context.data.n_users / step.context.budget.n
-            return Proposal.of(scall_action(step.context, np.array([users, 1.0, 1.0])))
-        past, iterations = step.last.context, step.context.settings.search.iterations
+        context = step.context
+        if step.before is None:
+            users = context.data.n_users / context.budget.n
+            self.action = np.array([users, 1.0, 1.0])
+            return Proposal.of(scall_action(context, self.action))
+        assert self.chooser is not None, "it has learned on the segment before"
+        self.action = self.chooser.best(_state(observe(context, step.before), self.reward))
+        tried = short_trainings_of(context.settings, step.number - 1)
+        return Proposal.of(scall_action(context, self.action), tried, reward=self.reward)
+
+    def learn(self, step: Step, trained: Trained) -> None:
+        table, reference = Inherited.of(trained.model), max(trained.result.quality, 1e-9)
+        context = starting_from(step.context, table)
         if self.chooser is None:
-            self.chooser = self._new(step.context)
-        state = observe(past, step.before, self.reward)
-        for t in range(iterations):
-            action = self.chooser.explore(state, past.stream("scall", step.number, t))
-            sized = scall_action(past, action)
-            quality = measure_shortly(past, sized.allocation).means()["quality"]
-            self.reward = min(2 * REWARD, REWARD * quality / max(step.last_quality, 1e-9))
-            after = observe(past, step.before, self.reward)
+            self.chooser = self._new(context)
+        self.chooser.begin(self.action)
+        seen = observe(context, table)
+        state = _state(seen, self.reward)
+        for t in range(short_trainings_of(context.settings, step.number)):
+            action = self.chooser.explore(state, context.stream("scall", step.number, t))
+            sized = scall_action(context, action)
+            quality = measure_shortly(context, sized.allocation).means()["quality"]
+            self.reward = min(2 * REWARD, REWARD * quality / reference)
+            after = _state(seen, self.reward)
             self.chooser.note(state, action, self.reward, after)
             state = after
-        action = self.chooser.best(observe(step.context, step.before, self.reward))
-        return Proposal.of(scall_action(step.context, action), iterations, reward=self.reward)
 
     def _new(self, context: SearchContext) -> Chooser:
         n_state = 2 * GROUPS + 2 * context.budget.d_max + 4
         return self.make(n_state, derive(context.settings.seed_of_search, "scall"))
-
-    def learn(self, step: Step, model: Recommender) -> None:
-        """Nothing: what is learned of this segment is learned before the next one."""
 
     def state_dict(self) -> dict[str, Any]:
         if self.chooser is None:
@@ -113,6 +124,9 @@ class SoftActorCritic:
     def __init__(self, n_state: int, seed: int):
         self.shape = n_state, seed
         self.agent = ActorCritic(n_state, NUMBERS, seed)
+
+    def begin(self, action: np.ndarray) -> None:
+        """Nothing: published rewards of one segment are not brought to the level of another."""
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
         return self.agent.act(state).double().numpy()
@@ -138,37 +152,43 @@ class BayesianSearch:
     """
 
     def __init__(self, n_state: int, seed: int):
-        self.shape = n_state, seed
-        self.points, self.rewards = np.zeros((0, NUMBERS)), np.zeros(0)
+        self.shape, self.measured, self.level = (n_state, seed), Measurements(), REWARD
 
     def _pool(self, seed: int) -> np.ndarray:
-        rng = np.random.default_rng(seed)
-        return scipy.stats.qmc.Sobol(NUMBERS, scramble=True, rng=rng).random(POOL)
+        return np.random.default_rng(seed).random((POOL, NUMBERS))
+
+    def begin(self, action: np.ndarray) -> None:
+        """What the table that rewards compare with is worth itself, by what was learned before."""
+        surrogate = self.measured.surrogate(self.shape[1] % 2**31)
+        if surrogate is None:
+            self.measured.add(action, REWARD)
+        else:
+            self.level = float(surrogate.predict(action[None])[0][0])
 
     def explore(self, state: Tensor, seed: int) -> np.ndarray:
-        pool = self._pool(seed)
-        surrogate = fit_surrogate(self.points, self.rewards, seed=seed % 2**31)
+        pool, known = self._pool(seed), self.measured.features
+        surrogate = self.measured.surrogate(seed % 2**31)
         if surrogate is None:
             return pool[0]
-        best = float(surrogate.predict(self.points)[0].max())
-        return pool[expected_improvement(*surrogate.predict(pool), best).argmax()]
+        mean, deviation = surrogate.predict(np.concatenate([pool, known]))
+        best = float(mean[POOL:].max())
+        return pool[expected_improvement(mean[:POOL], deviation[:POOL], best).argmax()]
 
     def note(self, state: Tensor, action: np.ndarray, reward: float, after: Tensor) -> None:
-        self.points = np.concatenate([self.points, action[None]])
-        self.rewards = np.append(self.rewards, reward)
+        self.measured.add(action, reward * self.level / REWARD)
 
     def best(self, state: Tensor) -> np.ndarray:
-        surrogate = fit_surrogate(self.points, self.rewards, seed=self.shape[1] % 2**31)
+        points, surrogate = self.measured.features, self.measured.surrogate(self.shape[1] % 2**31)
         if surrogate is None:
-            return self.points[self.rewards.argmax()]
-        pool = np.concatenate([self._pool(self.shape[1]), self.points])
+            return points[self.measured.values.argmax()]
+        pool = np.concatenate([self._pool(self.shape[1]), points])
         return pool[surrogate.predict(pool)[0].argmax()]
 
     def state_dict(self) -> dict[str, Any]:
-        return {name: torch.from_numpy(getattr(self, name)) for name in ("points", "rewards")}
+        return self.measured.state_dict()
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.points, self.rewards = (state[name].numpy() for name in ("points", "rewards"))
+        self.measured.load_state_dict(state)
 
 
 def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
@@ -189,10 +209,15 @@ def scall_action(context: SearchContext, numbers: np.ndarray) -> Action:
     )
 
 
-def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
-    """The state, whatever the number of entities: popularity of both sides by group of ranks, the
-    last reward, the share of users among the entities, mean rows of both sides, and how uneven
-    (Gini) their sizes are: (2 * GROUPS + 2 * d_max + 4,) float32.
+def _state(seen: Tensor, reward: float) -> Tensor:
+    """What was ``seen`` (s,), and the last reward in [0, 1]: (s + 1,)."""
+    return torch.cat([seen, torch.tensor([reward / (2 * REWARD)])])
+
+
+def observe(context: SearchContext, table: Inherited) -> Tensor:
+    """The state, whatever the number of entities: popularity of both sides by group of ranks, mean
+    rows of both sides, the share of users among the entities, and how uneven (Gini) the sizes of
+    both sides are: (2 * GROUPS + 2 * d_max + 3,) float32.
     """
     order: FrequencyOrder = context.data.order
     d_max, sizes = context.budget.d_max, table.allocation.columns
@@ -202,7 +227,7 @@ def observe(context: SearchContext, table: Inherited, reward: float) -> Tensor:
     for mean, part in zip(means, parts, strict=True):
         mean[: table.rows.shape[1]] = table.rows[part].mean(0).numpy()
     uneven = [gini(sizes[part]) for part in parts]
-    numbers = [reward / (2 * REWARD), order.n_users / order.n, *uneven]
+    numbers = [order.n_users / order.n, *uneven]
     return torch.from_numpy(np.concatenate([*curves, *means, numbers])).float()
 
 
