@@ -21,7 +21,7 @@ from bet.study.stream_record import Followed
 COLORS = dict(
     zip(STREAM_METHODS, sns.color_palette("colorblind", len(STREAM_METHODS)), strict=True)
 )
-MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^oDPH<"), strict=False))
+MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^>oDPH<"), strict=False))
 FOLLOWED = ("stream-uniform", "scall-bayes", "dess-like-capped", "stream-bet-plus")
 FORGETS = {0.99: "forgets 1 % a step", 1.0: "forgets nothing"}
 

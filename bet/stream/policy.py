@@ -88,7 +88,7 @@ class StreamMethod:
     summary: str
     paper: str
     capped: bool = True
-    version: int = 1
+    version: int = 2
 
     def check(self, backbone: str, cap: str | None) -> None:
         """Raise BetError where the method cannot run."""

@@ -30,7 +30,7 @@ from bet.stream.result import SegmentResult
 from bet.stream.segments import Segment, SegmentData, StreamSettings, cut, segment_data
 from bet.training import evaluate, load_state, numbers_of, save_state
 
-VERSION = 1  # raised when results change
+VERSION = 2  # raised when results change
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +127,7 @@ def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> Searc
     n_users, n_items = data.train.shape
     folder = workspace.folder / f"segment-{data.segment.number}"
     return SearchContext(
-        data=TrainingData(data.train, data.validation),
+        data=TrainingData(data.train, data.validation, data.known),
         settings=task.settings,
         workspace=replace(workspace, folder=folder, progress=False),
         budget=segment_budget(
@@ -153,7 +153,7 @@ def _run_segment(
     policy.learn(step, trained)
     times.append(time.perf_counter())
     ranker, device = trained.model.ranker(), context.workspace.device
-    ranked = evaluate(ranker, data.test, [data.known], device=device)
+    ranked = evaluate(ranker, data.test, [data.known, data.validation], device=device)
     size, train, learn, test = np.diff([*times, time.perf_counter()]).tolist()
     shutil.rmtree(context.workspace.folder, ignore_errors=True)
     result = SegmentResult(
