@@ -102,7 +102,9 @@ def test_conda_environment_equals_the_lock(lock, direct, torch_version):
 
 def test_package_metadata_names_the_direct_dependencies(direct, lock, torch_version):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lists = [project["dependencies"], *project["optional-dependencies"].values()]
+    further = dict(project["optional-dependencies"])
+    assert further.pop("latest-small")  # for one data set, which neither tests nor reports read
+    lists = [project["dependencies"], *further.values()]
     declared = {
         canonicalize_name(item.name): item
         for item in (Requirement(line) for lines in lists for line in lines)

@@ -14,13 +14,16 @@ from sklearn.linear_model import Ridge
 from bet.actions import Allocation, Budget
 from bet.data import FrequencyOrder
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
+from bet.stream import measured as measured_module
 from bet.stream.actor_critic import ActorCritic
 from bet.stream.bandit import Change, DiscountedLinUcb, regret
 from bet.stream.carry import Inherited
+from bet.stream.measured import REMEMBERED, Measurements
 from bet.stream.methods import STREAM_METHODS
 from bet.stream.methods.dess import FORGET, deviation_of, fill, priced_arms, spread_of
-from bet.stream.methods.scall import GROUPS, gini, observe, scall_action
-from bet.training import TrainSettings, load_state, save_state
+from bet.stream.methods.scall import GROUPS, BayesianSearch, gini, observe, scall_action
+from bet.stream.policy import SHARE, short_trainings_of
+from bet.training import AlsSettings, TrainSettings, load_state, save_state
 
 CHANGES = {  # by how much a bandit forgets: one context a step, and a segment of them
     0.99: Change(),
@@ -192,8 +195,8 @@ def test_a_state_is_as_long_for_any_number_of_entities(context):
         table = Inherited(
             Allocation.uniform(n_users + n_items, 3), torch.ones(n_users + n_items, 3), n_users
         )
-        state = observe(context, table, reward=5.0)
-        assert state.shape == (2 * GROUPS + 2 * 16 + 4,) and torch.isfinite(state).all()
+        state = observe(context, table)
+        assert state.shape == (2 * GROUPS + 2 * 16 + 3,) and torch.isfinite(state).all()
 
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=30))
@@ -201,6 +204,70 @@ def test_gini_is_the_mean_difference(sizes):
     sizes = np.array(sizes)
     pairs = np.abs(sizes[:, None] - sizes).mean() / (2 * sizes.mean())
     assert gini(sizes) == pytest.approx(pairs, abs=1e-12)
+
+
+@given(st.integers(1, 200), st.sampled_from(["lightgcn", "ials"]), st.integers(1, 30))
+def test_short_trainings_take_their_share_of_the_epochs(epochs, backbone, iterations):
+    training = TrainSettings(max_epochs=epochs)
+    if backbone == "ials":
+        training = AlsSettings(sweeps=epochs)
+    settings = RunSettings(backbone, training, SearchSettings(iterations=iterations))
+    first, second, third = (short_trainings_of(settings, number) for number in range(3))
+    assert first == iterations and second == third >= 2
+    # An epoch each, and as long to start and to rank.
+    assert 2 * second <= max(4, SHARE * epochs) and 2 * (second + 1) > SHARE * epochs
+
+
+def measured(count, seed=0):
+    rng = np.random.default_rng(seed)
+    kept = Measurements()
+    for x in rng.random((count, 3)):
+        kept.add(x, float(x @ [1.0, 0.5, 0.0]) + 0.01 * rng.normal())
+    return kept
+
+
+def test_a_kernel_is_fitted_anew_when_measurements_have_doubled(monkeypatch):
+    fits = []
+    original = measured_module.fit_surrogate
+
+    def counting(features, values, seed, theta):
+        fits.append(theta is None)
+        return original(features, values, seed, theta)
+
+    monkeypatch.setattr(measured_module, "fit_surrogate", counting)
+    kept = measured(8)
+    first = kept.surrogate(0)
+    assert kept.surrogate(0) is first and fits == [True]  # nothing new: as it was
+    for _ in range(8):
+        kept.add(np.random.default_rng(kept.count).random(3), 1.0)
+        kept.surrogate(0)
+    assert fits == [True] + 7 * [False] + [True]  # at 8 and at 16
+
+
+def test_measurements_go_on_where_they_were():
+    kept = measured(REMEMBERED + 5)
+    assert len(kept.values) == REMEMBERED
+    kept.surrogate(0)
+    again = Measurements()
+    again.load_state_dict(kept.state_dict())
+    x = np.random.default_rng(9).random((4, 3))
+    for one, other in zip(kept.surrogate(0).predict(x), again.surrogate(0).predict(x), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_rewards_of_segments_are_brought_to_one_level():
+    """A table that is worth twice another: rewards against it, too, count twice."""
+    search = BayesianSearch(4, seed=0)
+    search.begin(np.array([0.5, 1.0, 1.0]))
+    assert search.level == search.measured.values[0] == 5.0
+    state = torch.zeros(4)
+    for x in np.random.default_rng(0).random((8, 3)):
+        search.note(state, x, 5.0 + 5.0 * x[1], state)
+    good = np.array([0.5, 0.9, 0.5])
+    search.begin(good)
+    assert search.level > 8.0
+    search.note(state, good, 5.0, state)
+    assert search.measured.values[-1] == pytest.approx(search.level)
 
 
 def test_methods_say_where_they_are_from():

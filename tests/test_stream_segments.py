@@ -189,7 +189,7 @@ def test_an_r_data_file_needs_rdata(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdata", None)
     for name in ("Rdata.rdx", "Rdata.rdb"):
         (tmp_path / name).write_bytes(b"")
-    with pytest.raises(BetError, match="pip install rdata"):
+    with pytest.raises(BetError, match=r"pip install 'bet\[latest-small\]'"):
         latest_small(tmp_path)
 
 

@@ -1,5 +1,6 @@
 """Streams in the study and on the command line: records, the report's numbers, files."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -14,7 +15,7 @@ from bet.__main__ import main
 from bet.analysis.streams import METRIC, averages, compare, stream_results_of
 from bet.analysis.verify import verify
 from bet.errors import BetError
-from bet.report.stream_tables import stream_findings
+from bet.report.stream_findings import stream_findings
 from bet.stream import StreamSettings, load_events
 from bet.study import bundle
 from bet.study.cell import Cell
@@ -75,12 +76,28 @@ def test_user_numbers_average_to_the_mean_over_segments(results):
     assert compare(streams, group, "stream-full", "scall") is None
 
 
-def test_findings_name_a_plain_rule_first_and_count_caps(results):
-    lines = stream_findings(stream_results_of(bundle.read_results("stream-smoke", results)))
-    assert lines[0] == "Caps: 6 of 6 tables of capped methods are within their cap."
-    assert "stream-full on tiny-drift with LightGCN grows from" in lines[1]
-    assert "The best plain rule on validation is stream-" in lines[2]
-    assert "in an earlier one" in lines[-1]
+def test_findings_are_a_sentence_each_with_points_folded(results):
+    streams = stream_results_of(bundle.read_results("stream-smoke", results))
+    caps, users = stream_findings(streams)  # nothing that searches has run
+    assert caps.answer.startswith("6 of 6 tables are within it; those without a cap end at ")
+    assert caps.points[0].startswith("tiny-drift with LightGCN: `stream-full` grows from")
+    assert users.answer.endswith("on tiny-drift.") and "<details>" in users.html()
+    kept = dataclasses.replace(streams, records=())
+    assert [each.question for each in stream_findings(kept)] == ["Is there an answer?"]
+
+
+def test_committed_findings_count_what_their_points_say():
+    read = bundle.reader(ROOT / "reports" / "stream")
+    answers = stream_findings(stream_results_of(bundle.read_bundle("stream", read)))
+    assert len(answers) == 5 and all(answer.answer.count(". ") == 0 for answer in answers)
+    caps, _, actor, indicators, _ = answers
+    total, kept = (caps.answer.replace(",", "").split()[i] for i in (2, 0))
+    assert total == kept
+    for answer, opponent in ((actor, "scall-bayes"), (indicators, "dess-like-frequency")):
+        points = [point for point in answer.points if f"`{opponent}`, " in point]
+        ahead = sum("is ahead of" in point for point in points)
+        behind = sum("is behind" in point for point in points)
+        assert f" in {ahead} of {len(points)} settings, behind in {behind}." in answer.answer
 
 
 def test_records_are_bundled_verified_and_restored(results, folders):

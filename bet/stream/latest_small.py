@@ -33,7 +33,9 @@ def latest_small(folder: Path | None = None) -> Events:
     try:
         import rdata
     except ImportError as error:
-        raise BetError(f"{folder}: R's data files need rdata: pip install rdata") from error
+        raise BetError(
+            f"{folder}: R's data files need rdata; install it: pip install 'bet[latest-small]'"
+        ) from error
 
     def parse(content: bytes) -> Any:
         with warnings.catch_warnings():  # of a file without a header of its own

@@ -12,8 +12,8 @@ from bet.stream.carry import Inherited
 from bet.training import AlsSettings, RankingMetrics, TrainSettings
 
 BACKBONES = ("lightgcn", "ials")  # that streams run on
-SHARE = 0.4  # of a training's epochs that the trials of a later segment take
-WARM_EPOCHS = 1  # of a trial that starts from trained rows; it ranks them as two from chance do not
+SHARE = 0.4  # of a training's epochs that short trainings of a later segment take
+WARM_EPOCHS = 1  # of one from trained rows, which tells sizes apart as two from chance do not
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +99,13 @@ class StreamMethod:
             raise BetError(f"{self.name} takes {needs}; got {cap or 'none'!r}")
 
 
-def trials_of(settings: RunSettings, number: int) -> int:
+def short_trainings_of(settings: RunSettings, number: int) -> int:
     """How many short trainings may find the sizes of segment ``number`` (from 0). The first one
     takes T. Later ones take as many as fit into ``SHARE`` of a training's epochs, at least two so
     that there is something to compare: an epoch each, and as long for its start and its ranking.
 
     >>> settings = RunSettings("ials", AlsSettings(sweeps=12), SearchSettings(iterations=8))
-    >>> [trials_of(settings, number) for number in (0, 1, 2)]  # 0.4 * 12 / 2
+    >>> [short_trainings_of(settings, number) for number in (0, 1, 2)]  # 0.4 * 12 / 2
     [8, 2, 2]
     """
     if not number:

@@ -14,7 +14,7 @@ from bet.search.gate import safe_select
 from bet.search.plus import apart
 from bet.stream.carry import carry_sizes
 from bet.stream.measured import Measurements, relative
-from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, trials_of
+from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, short_trainings_of
 
 MUTATIONS = 25  # of each measured action and simple rule
 CONSIDERED = 2  # mutations for each measurement of a later segment: sizing an action takes long
@@ -24,7 +24,7 @@ METRIC = "ndcg@20"  # of the gate
 class BetPlus(StatelessPolicy):
     """The first segment measures the simple rules, then what improves most by expectation, T short
     trainings in all, and takes the best. Later ones measure the sizes as they were, by rank, and a
-    few others (``trials_of``); the best replaces them only if validation users that the search did
+    few others (``short_trainings_of``); the best replaces them only if validation users that the search did
     not look at gain from it.
 
     A Gaussian process is fitted to quality relative to the first measurement of its segment, over
@@ -41,7 +41,7 @@ class BetPlus(StatelessPolicy):
             first, *rules = [anchor.action for anchor in space.anchors()]
         else:
             first, rules = carry_sizes(step.before, context.data.order, context.budget), []
-        more = max(0, trials_of(context.settings, step.number) - 1 - len(rules))
+        more = max(0, short_trainings_of(context.settings, step.number) - 1 - len(rules))
         actions = list[Action]()
         quality, gains = list[float](), list[np.ndarray]()  # of searching, of judging users
 

@@ -21,7 +21,7 @@ from bet.seeds import derive
 from bet.stream.actor_critic import ActorCritic
 from bet.stream.carry import Inherited, starting_from
 from bet.stream.measured import MOST, Measurements, relative
-from bet.stream.policy import Proposal, Step, measure_shortly, trials_of
+from bet.stream.policy import Proposal, Step, measure_shortly, short_trainings_of
 
 NUMBERS = 3  # users' share of the columns, shape of the users' sizes, of the items'
 EXPONENTS = (0.1, 30.0)  # of the power law that a shape stands for
@@ -83,7 +83,7 @@ class Scall:
             return Proposal.of(scall_action(context, self.action))
         assert self.chooser is not None, "it has learned on the segment before"
         self.action = self.chooser.best(_state(observe(context, step.before), self.reward))
-        tried = trials_of(context.settings, step.number - 1)
+        tried = short_trainings_of(context.settings, step.number - 1)
         return Proposal.of(scall_action(context, self.action), tried, reward=self.reward)
 
     def learn(self, step: Step, trained: Trained) -> None:
@@ -94,7 +94,7 @@ class Scall:
         self.chooser.begin(self.action)
         seen = observe(context, table)
         state = _state(seen, self.reward)
-        for t in range(trials_of(context.settings, step.number)):
+        for t in range(short_trainings_of(context.settings, step.number)):
             action = self.chooser.explore(state, context.stream("scall", step.number, t))
             sized = scall_action(context, action)
             quality = measure_shortly(context, sized.allocation).means()["quality"]
