@@ -13,22 +13,18 @@ from sklearn.linear_model import Ridge
 
 from bet.actions import Allocation, Budget
 from bet.data import FrequencyOrder
+from bet.report.stream_figures import CHANGES
 from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
 from bet.stream import measured as measured_module
 from bet.stream.actor_critic import ActorCritic
-from bet.stream.bandit import Change, DiscountedLinUcb, regret
+from bet.stream.bandit import DiscountedLinUcb, regret
 from bet.stream.carry import Inherited
 from bet.stream.measured import REMEMBERED, Measurements
 from bet.stream.methods import STREAM_METHODS
-from bet.stream.methods.dess import FORGET, deviation_of, fill, priced_arms, spread_of
+from bet.stream.methods.dess import deviation_of, fill, priced_arms, spread_of
 from bet.stream.methods.scall import GROUPS, BayesianSearch, gini, observe, scall_action
 from bet.stream.policy import SHARE, short_trainings_of
 from bet.training import AlsSettings, TrainSettings, load_state, save_state
-
-CHANGES = {  # by how much a bandit forgets: one context a step, and a segment of them
-    0.99: Change(),
-    FORGET: Change(steps=40, at=20, together=200),
-}
 
 
 @pytest.fixture(scope="module", params=CHANGES)

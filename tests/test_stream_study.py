@@ -97,7 +97,7 @@ def test_committed_findings_count_what_their_points_say():
         points = [point for point in answer.points if f"`{opponent}`, " in point]
         ahead = sum("is ahead of" in point for point in points)
         behind = sum("is behind" in point for point in points)
-        assert f" in {ahead} of {len(points)} settings, behind in {behind}." in answer.answer
+        assert f" in {ahead} of {len(points)} settings, behind in {behind}" in answer.answer
 
 
 def test_records_are_bundled_verified_and_restored(results, folders):

@@ -1,6 +1,10 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bet.analysis.paired import Paired
 from bet.analysis.streams import PLAIN, StreamResults, averages, best_capped, compare
@@ -8,6 +12,8 @@ from bet.report.finding import Finding, listed
 from bet.report.style import BACKBONES
 from bet.report.table import decimal
 from bet.stream import STREAM_METHODS
+
+NUMBERS = ("user_share", "user_shape", "item_shape")  # that SCALL chooses
 
 
 def stream_findings(results: StreamResults) -> list[Finding]:
@@ -107,7 +113,9 @@ def does_searching_pay(results: StreamResults) -> Finding | None:
 
 
 def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
-    """SCALL as published against the same search by a Gaussian process, and the plain rules."""
+    """SCALL's chooser against the same search by a Gaussian process, and the plain rules; how far
+    its choices are apart, of which an untrained one makes always the same.
+    """
     opponents = ("scall-bayes", "stream-uniform", "stream-powerlaw")
     duels = {name: _duels(results, "scall", name) for name in opponents}
     if not duels["scall-bayes"]:
@@ -115,17 +123,70 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     points = [duel.point() for name in opponents for duel in duels[name]]
     question = "Does the actor-critic of SCALL earn its place?"
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
-    return Finding(question, f"It is {counted}.", tuple(points))
+    spreads = spread_of_choices(results)
+    points += [
+        f"{_place(*group)}: {int(row.pop('evaluations'))} evaluations before the last choice; "
+        "standard deviations of the users' share and both shapes: "
+        + "; ".join(f"`{name}` {', '.join(map('{:.2f}'.format, row[name]))}" for name in row.index)
+        + "."
+        for group, row in spreads.iterrows()
+    ]
+    ours, theirs = (np.mean(spreads[name].tolist()) for name in spreads.columns[1:])
+    answer = (
+        f"It is {counted}; after {spreads['evaluations'].min()} to {spreads['evaluations'].max()} "
+        f"evaluations its three numbers vary by {ours:.2f} (standard deviation, a fresh actor's by "
+        f"none), those of the Bayesian search by {theirs:.2f}."
+    )
+    return Finding(question, answer, tuple(points))
+
+
+def spread_of_choices(results: StreamResults) -> pd.DataFrame:
+    """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
+    ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
+    """
+    rows: dict[tuple[str, str], dict[str, Any]] = {}
+    for group in results.groups:
+        row = dict[str, Any]()
+        for method in ("scall", "scall-bayes"):
+            records = [
+                record
+                for record in results.records
+                if (record.cell.dataset, record.cell.backbone, record.cell.method)
+                == (*group, method)
+            ]
+            later = [part for record in records for part in record.segments[1:]]
+            if later:
+                row["evaluations"] = sum(part.short_trainings for part in records[0].segments)
+                chosen = [[float(part.facts[name]) for name in NUMBERS] for part in later]
+                row[method] = np.std(chosen, axis=0)
+        if len(row) == 3:
+            rows[group] = row
+    return pd.DataFrame.from_dict(rows, orient="index")
 
 
 def do_indicators_pay(results: StreamResults) -> Finding | None:
-    """Bandits that see IND and POD besides frequency, against those that do not."""
+    """Bandits that see IND and POD besides frequency, against those that do not; and without a cap,
+    against as many columns in equal rows and against the full table.
+    """
     duels = _duels(results, "dess-like-capped", "dess-like-frequency")
     if not duels:
         return None
-    answer = f"With IND and POD besides it they are {_counted(duels, 'frequency alone')}."
-    points = tuple(duel.point() for duel in duels)
-    return Finding("Do bandits that pick sizes need more than frequency?", answer, points)
+    answer = f"With IND and POD besides it they are {_counted(duels, 'frequency alone')}"
+    free = [_duels(results, "dess-like", name) for name in ("dess-like-equal", "stream-full")]
+    if free[0]:
+        answer += f"; without a cap {_counted(free[0], 'equal rows of as many columns')}"
+    points = [duel.point() for each in (duels, *free) for duel in each]
+    sizes = results.segments.groupby(["dataset", "backbone", "method"])["bytes"].mean()
+    for group in results.groups:
+        names = [name for name in ("dess-like", "stream-full") if (*group, name) in sizes.index]
+        if len(names) == 2:
+            share = sizes[(*group, names[0])] / sizes[(*group, names[1])]
+            points.append(
+                f"{_place(*group)}: `dess-like` takes {share:.0%} of the bytes of `stream-full`, "
+                "on average over segments."
+            )
+    question = "Do bandits that pick sizes need more than frequency?"
+    return Finding(question, answer + ".", tuple(points))
 
 
 def who_comes_back(results: StreamResults) -> Finding | None:

@@ -4,7 +4,7 @@ from bet.stream.events import Events, arrange
 from bet.stream.methods import STREAM_METHODS
 from bet.stream.policy import StreamMethod
 from bet.stream.result import SegmentResult
-from bet.stream.run import StreamTask, run_stream
+from bet.stream.run import StreamTask, run_stream, segment_context
 from bet.stream.segments import StreamSettings, cut, recurring_users, segment_data
 from bet.stream.sources import STREAMS, load_events, read_events
 
@@ -22,5 +22,6 @@ __all__ = [
     "read_events",
     "recurring_users",
     "run_stream",
+    "segment_context",
     "segment_data",
 ]

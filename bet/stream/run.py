@@ -99,7 +99,7 @@ def run_stream(
     ) as bar:
         for segment in segments[len(results) :]:
             data = _data(task, segment)
-            context = _context(task, workspace, data)
+            context = segment_context(task, workspace, data)
             if before is not None:
                 context = starting_from(context, before)
             step = Step(segment.number, context, before)
@@ -122,8 +122,8 @@ def _data(task: StreamTask, segment: Segment) -> SegmentData:
     return segment_data(task.events, segment, task.rule, task.settings.seed)
 
 
-def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> SearchContext:
-    """Of a segment whose tables start at random."""
+def segment_context(task: StreamTask, workspace: Workspace, data: SegmentData) -> SearchContext:
+    """What methods see of a segment; its tables start at random."""
     n_users, n_items = data.train.shape
     folder = workspace.folder / f"segment-{data.segment.number}"
     return SearchContext(
