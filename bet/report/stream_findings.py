@@ -124,44 +124,45 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     question = "Does the actor-critic of SCALL earn its place?"
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
     spreads = spread_of_choices(results)
-    points += [
-        f"{_place(*group)}: {int(row.pop('evaluations'))} evaluations before the last choice; "
-        "standard deviations of the users' share and both shapes: "
-        + "; ".join(f"`{name}` {', '.join(map('{:.2f}'.format, row[name]))}" for name in row.index)
-        + "."
-        for group, row in spreads.iterrows()
-    ]
-    ours, theirs = (np.mean(spreads[name].tolist()) for name in spreads.columns[1:])
+    points += [_spread_point(group, row) for group, row in spreads.iterrows()]
+    ours, theirs = (np.mean(spreads[name].tolist()) for name in ("scall", "scall-bayes"))
+    counts = spreads["evaluations"]
     answer = (
-        f"It is {counted}; after {spreads['evaluations'].min()} to {spreads['evaluations'].max()} "
-        f"evaluations its three numbers vary by {ours:.2f} (standard deviation, a fresh actor's by "
-        f"none), those of the Bayesian search by {theirs:.2f}."
+        f"It is {counted}; after {counts.min():.0f} to {counts.max():.0f} evaluations its three "
+        f"numbers vary by {ours:.2f} (standard deviation), those of the Bayesian search by "
+        f"{theirs:.2f}"
     )
-    return Finding(question, answer, tuple(points))
+    if ours < theirs / 2:
+        answer += ": with so few it is hardly trained, and more of them are not tried here"
+    return Finding(question, answer + ".", tuple(points))
 
 
 def spread_of_choices(results: StreamResults) -> pd.DataFrame:
     """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
     ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
     """
-    rows: dict[tuple[str, str], dict[str, Any]] = {}
-    for group in results.groups:
-        row = dict[str, Any]()
-        for method in ("scall", "scall-bayes"):
-            records = [
-                record
-                for record in results.records
-                if (record.cell.dataset, record.cell.backbone, record.cell.method)
-                == (*group, method)
-            ]
-            later = [part for record in records for part in record.segments[1:]]
-            if later:
-                row["evaluations"] = sum(part.short_trainings for part in records[0].segments)
-                chosen = [[float(part.facts[name]) for name in NUMBERS] for part in later]
-                row[method] = np.std(chosen, axis=0)
-        if len(row) == 3:
-            rows[group] = row
-    return pd.DataFrame.from_dict(rows, orient="index")
+    later = [
+        {
+            **{name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")},
+            "evaluations": sum(each.short_trainings for each in record.segments),
+            **{name: float(part.facts[name]) for name in NUMBERS},
+        }
+        for record in results.records
+        if record.cell.method in ("scall", "scall-bayes")
+        for part in record.segments[1:]
+    ]
+    by_method = pd.DataFrame(later).groupby(["dataset", "backbone", "method"], sort=False)
+    spread = by_method[list(NUMBERS)].std(ddof=0).apply(np.array, axis=1).unstack("method")
+    return spread.dropna().assign(evaluations=by_method["evaluations"].max().unstack()["scall"])
+
+
+def _spread_point(group: Any, row: pd.Series) -> str:
+    stds = {name: ", ".join(map("{:.2f}".format, row[name])) for name in ("scall", "scall-bayes")}
+    return (
+        f"{_place(*group)}, {row['evaluations']:.0f} evaluations before the last choice: standard "
+        "deviations of the users' share and of both shapes are "
+        f"{' and '.join(f'{text} (`{name}`)' for name, text in stds.items())}."
+    )
 
 
 def do_indicators_pay(results: StreamResults) -> Finding | None:
