@@ -113,6 +113,16 @@ def test_training_starts_from_the_rows_of_the_segment_before(tmp_path, monkeypat
             assert (start.rows[new[row], both:kept].abs() < 0.1).all()
 
 
+def test_equal_rows_take_as_many_columns_as_the_bandits(tmp_path):
+    theirs, ours = (
+        run_stream(task_of(name, load_events("tiny-drift")), Workspace(tmp_path, tmp_path / name))
+        for name in ("dess-like", "dess-like-equal")
+    )
+    assert [each.n_bytes for each in ours] == [each.n_bytes for each in theirs]
+    assert all(np.ptp(each.allocation.columns) <= 1 for each in ours)
+    assert any(np.ptp(each.allocation.columns) > 1 for each in theirs)
+
+
 def with_future(seed, start=300, k=100):
     """Made-up events, of which those after ``start`` follow from ``seed``."""
     rng, when = np.random.default_rng(0), np.linspace(0, 1, start)
