@@ -111,6 +111,8 @@ def test_training_starts_from_the_rows_of_the_segment_before(tmp_path, monkeypat
             assert torch.equal(start.rows[new[row], :both], before.rows[row, :both])
             # What it grew by is noise, much smaller than what was learned.
             assert (start.rows[new[row], both:kept].abs() < 0.1).all()
+        newcomers = np.setdiff1d(np.arange(len(start.allocation)), new)
+        assert len(newcomers) and (start.rows[newcomers].abs() < 0.1).all()
 
 
 def test_equal_rows_take_as_many_columns_as_the_bandits(tmp_path):
