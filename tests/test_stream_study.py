@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
+from committed import RESULTS, read, section, table_rows
 
 import bet
 from bet.__main__ import main
@@ -231,6 +232,23 @@ def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget,
     assert command(csv, "--out", str(out), *further, budget=budget) == 1
     assert message in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_results_quote_the_committed_means():
+    rows = table_rows(section(RESULTS, "A budget over time"))
+    means = read("stream", "streams").set_index(["method", "dataset", "backbone"])["mean"]
+    columns = [
+        (dataset, backbone)
+        for dataset in ("drift", "movielens-100k", "ml-latest-small")
+        for backbone in ("lightgcn", "ials")
+    ]
+    quoted = {}
+    for method, *entries in rows:
+        name = method.split("`")[1]
+        for column, entry in zip(columns, entries, strict=True):
+            if entry:
+                quoted[(name, *column)] = entry
+    assert quoted == {key: f"{mean:.4f}".lstrip("0") for key, mean in means.items()}
 
 
 def test_committed_tables_keep_their_cap():

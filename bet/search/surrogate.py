@@ -64,11 +64,15 @@ def fit_surrogate(
     center, scale = features.mean(0), np.where(spread > 0, spread, 1.0)
     smooth = Matern(length_scale=3.0, length_scale_bounds=(0.3, 100.0), nu=2.5)
     kernel = ConstantKernel(1.0, (0.01, 100.0)) * smooth + WhiteKernel(0.05, (1e-4, 1.0))
-    if theta is None:
-        search = {"n_restarts_optimizer": RESTARTS, "random_state": seed}
-    else:
-        kernel, search = kernel.clone_with_theta(theta), {"optimizer": None}
-    process = GaussianProcessRegressor(kernel, normalize_y=True, **search)
+    if theta is not None:
+        kernel = kernel.clone_with_theta(theta)
+    process = GaussianProcessRegressor(
+        kernel,
+        optimizer="fmin_l_bfgs_b" if theta is None else None,
+        normalize_y=True,
+        n_restarts_optimizer=RESTARTS,
+        random_state=seed,
+    )
     with warnings.catch_warnings():  # a number at its bound is no mistake
         warnings.simplefilter("ignore", ConvergenceWarning)
         process.fit((features - center) / scale, values)

@@ -78,10 +78,15 @@ Finished = Callable[[SegmentResult, Recommender, SegmentData], None]
 
 
 def run_stream(
-    task: StreamTask, workspace: Workspace, finished: Finished | None = None
+    task: StreamTask,
+    workspace: Workspace,
+    finished: Finished | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[SegmentResult]:
     """The results of all segments. A run that was killed goes on with the segment it was in, to the
-    same numbers. Raises BetError, before any work, on a task that cannot run.
+    same numbers. ``clock`` gives the seconds that are reported. Raises BetError, before any work,
+    on a task that cannot run.
     """
     segments, policy = task.check(), task.method.policy()
     path, results = workspace.folder / "stream.pt", list[SegmentResult]()
@@ -103,7 +108,7 @@ def run_stream(
             if before is not None:
                 context = starting_from(context, before)
             step = Step(segment.number, context, before)
-            result, model = _run_segment(task, step, data, policy)
+            result, model = _run_segment(task, step, data, policy, clock)
             results.append(result)
             if finished is not None:
                 finished(result, model, data)
@@ -137,24 +142,24 @@ def segment_context(task: StreamTask, workspace: Workspace, data: SegmentData) -
 
 
 def _run_segment(
-    task: StreamTask, step: Step, data: SegmentData, policy: Policy
+    task: StreamTask, step: Step, data: SegmentData, policy: Policy, clock: Callable[[], float]
 ) -> tuple[SegmentResult, Recommender]:
     """Size, train, learn, test."""
-    context, times = step.context, [time.perf_counter()]
+    context, times = step.context, [clock()]
     proposal = policy.propose(step)
-    times.append(time.perf_counter())
+    times.append(clock())
     trained = train_from_scratch(context, proposal.allocation, "train")
     check_table(context, trained.model.table)
     limit = None if task.cap is None else parse_bytes(task.cap, context.budget.n)
     n_bytes = trained.model.table.n_bytes()
     if limit is not None and n_bytes > limit:
         raise BetError(f"segment {step.number}: {n_bytes:,} bytes exceed the cap of {limit:,}")
-    times.append(time.perf_counter())
+    times.append(clock())
     policy.learn(step, trained)
-    times.append(time.perf_counter())
+    times.append(clock())
     ranker, device = trained.model.ranker(), context.workspace.device
     ranked = evaluate(ranker, data.test, [data.known, data.validation], device=device)
-    size, train, learn, test = np.diff([*times, time.perf_counter()]).tolist()
+    size, train, learn, test = np.diff([*times, clock()]).tolist()
     shutil.rmtree(context.workspace.folder, ignore_errors=True)
     result = SegmentResult(
         number=step.number,

@@ -24,8 +24,8 @@ METRIC = "ndcg@20"  # of the gate
 class BetPlus(StatelessPolicy):
     """The first segment measures the simple rules, then what improves most by expectation, T short
     trainings in all, and takes the best. Later ones measure the sizes as they were, by rank, and a
-    few others (``short_trainings_of``); the best replaces them only if validation users that the
-    search did not look at gain from it.
+    few others, as many as ``short_trainings_of`` says; the best replaces them only if validation
+    users that the search did not look at gain from it.
 
     A Gaussian process is fitted to quality relative to the first measurement of its segment, over
     all segments: what was learned of sizes by rank holds for whoever has the rank now.
