@@ -237,17 +237,13 @@ def test_what_a_stream_cannot_be_is_said(csv, tmp_path, capsys, further, budget,
 def test_results_quote_the_committed_means():
     rows = table_rows(section(RESULTS, "A budget over time"))
     means = read("stream", "streams").set_index(["method", "dataset", "backbone"])["mean"]
-    columns = [
-        (dataset, backbone)
-        for dataset in ("drift", "movielens-100k", "ml-latest-small")
-        for backbone in ("lightgcn", "ials")
-    ]
-    quoted = {}
-    for method, *entries in rows:
-        name = method.split("`")[1]
-        for column, entry in zip(columns, entries, strict=True):
-            if entry:
-                quoted[(name, *column)] = entry
+    columns = list(dict.fromkeys((dataset, backbone) for _, dataset, backbone in means.index))
+    quoted = {
+        (method.split("`")[1], *column): entry
+        for method, *entries in rows
+        for column, entry in zip(columns, entries, strict=True)
+        if entry
+    }
     assert quoted == {key: f"{mean:.4f}".lstrip("0") for key, mean in means.items()}
 
 
