@@ -200,16 +200,3 @@ def test_what_is_said_of_searched_bytes_on_gowalla_holds():
     assert f"by {smallest} to {largest}" in text
     blends = data[data["opponent"] == "blend"]
     assert len(blends) == 4 and (blends["high"] < 0).all()
-
-
-def test_streams_are_the_reports():
-    data = read("stream", "streams").set_index(["dataset", "backbone", "method"])["mean"]
-    rows = table_rows(section(RESULTS, "A budget over time"))
-    streams = [("drift", "lightgcn"), ("drift", "ials")]
-    streams += [("movielens-100k", "lightgcn"), ("movielens-100k", "ials")]
-    streams += [("ml-latest-small", "lightgcn"), ("ml-latest-small", "ials")]
-    assert {row[0].split("`")[1] for row in rows} == {name for _, _, name in data.index}
-    for name, *entries in rows:
-        cells = [(*stream, name.split("`")[1]) for stream in streams]
-        expected = [printed(data[cell]) if cell in data.index else "" for cell in cells]
-        assert entries == expected, name
