@@ -161,7 +161,7 @@ def code_cells(path):
 
 
 def test_there_are_notebooks():
-    assert len(NOTEBOOKS) == 12 and {"cell.ipynb", "report.ipynb"} <= {
+    assert len(NOTEBOOKS) == 13 and {"cell.ipynb", "report.ipynb"} <= {
         path.name for path in NOTEBOOKS
     }
 

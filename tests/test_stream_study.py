@@ -96,7 +96,7 @@ def test_committed_findings_count_what_their_points_say():
         points = [point for point in answer.points if f"`{opponent}`, " in point]
         ahead = sum("is ahead of" in point for point in points)
         behind = sum("is behind" in point for point in points)
-        assert f" in {ahead} of {len(points)} settings, behind in {behind}." in answer.answer
+        assert f" in {ahead} of {len(points)} settings, behind in {behind}" in answer.answer
 
 
 def test_records_are_bundled_verified_and_restored(results, folders):
@@ -177,17 +177,13 @@ def test_a_cell_of_a_stream_needs_a_stream():
 def test_results_quote_the_committed_means():
     rows = table_rows(section(RESULTS, "A budget over time"))
     means = read("stream", "streams").set_index(["method", "dataset", "backbone"])["mean"]
-    columns = [
-        (dataset, backbone)
-        for dataset in ("drift", "movielens-100k", "ml-latest-small")
-        for backbone in ("lightgcn", "ials")
-    ]
-    quoted = {}
-    for method, *entries in rows:
-        name = method.split("`")[1]
-        for column, entry in zip(columns, entries, strict=True):
-            if entry:
-                quoted[(name, *column)] = entry
+    columns = list(dict.fromkeys((dataset, backbone) for _, dataset, backbone in means.index))
+    quoted = {
+        (method.split("`")[1], *column): entry
+        for method, *entries in rows
+        for column, entry in zip(columns, entries, strict=True)
+        if entry
+    }
     assert quoted == {key: f"{mean:.4f}".lstrip("0") for key, mean in means.items()}
 
 

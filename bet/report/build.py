@@ -9,7 +9,7 @@ from bet.study import bundle
 from bet.study.notebook import execute
 from bet.study.profiles import PROFILES
 
-OF_STREAMS = "09_a_table_that_must_not_grow.ipynb"
+OF_STREAMS = "stream_report.ipynb"
 
 
 def load(profile: str) -> Results:

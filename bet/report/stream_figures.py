@@ -1,5 +1,6 @@
 """Of a study of streams: bytes, quality and sizes over time, and what not forgetting costs."""
 
+from dataclasses import replace
 from itertools import cycle
 
 import matplotlib.pyplot as plt
@@ -16,14 +17,18 @@ from bet.report.style import BACKBONES
 from bet.report.table import LONG
 from bet.stream import STREAM_METHODS
 from bet.stream.bandit import Change, DiscountedLinUcb, regret
+from bet.stream.methods.dess import FORGET
 from bet.study.stream_record import Followed
 
 COLORS = dict(
     zip(STREAM_METHODS, sns.color_palette("colorblind", len(STREAM_METHODS)), strict=True)
 )
-MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^oDPH<"), strict=False))
+MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^>oDPH<"), strict=False))
 FOLLOWED = ("stream-uniform", "scall-bayes", "dess-like-capped", "stream-bet-plus")
-FORGETS = {0.99: "forgets 1 % a step", 1.0: "forgets nothing"}
+CHANGES = {  # how much is forgotten a step: of one context, and of a segment's as in ``dess-like``
+    0.99: Change(),
+    FORGET: Change(steps=40, at=20, together=200),
+}
 
 
 def _over_time(axis: Axes, table: pd.DataFrame, column: str) -> None:
@@ -126,15 +131,21 @@ def _mean(followed: tuple[Followed, ...], column: str) -> np.ndarray:
 
 
 def regret_over_time(seeds: int = 5) -> Figure:
-    """Regret of bandits on made-up rewards whose best arms change half way; a line per seed."""
-    figure, axes = panels(1)
-    for i, (forget, label) in enumerate(FORGETS.items()):
-        for seed in range(seeds):
-            change = Change(seed=seed)
-            curve = regret(DiscountedLinUcb(change.n_arms, 3, forget=forget), change)
-            axes[0].plot(curve, color=f"C{i}", linewidth=1, label=label)
-    axes[0].axvline(change.at, color="0.5", linestyle=":", label="the best arms change")
-    axes[0].set(xlabel="step", ylabel="regret", yscale="log", ylim=(1, None))
-    axes[0].yaxis.set_major_formatter(EngFormatter())
+    """Regret of bandits on made-up rewards whose best arms change half way; a line per seed, a
+    panel per number of contexts in a step.
+    """
+    figure, axes = panels(len(CHANGES))
+    for axis, (forget, change) in zip(axes, CHANGES.items(), strict=True):
+        for i, (each, label) in enumerate(((forget, "forgets"), (1.0, "forgets nothing"))):
+            for seed in range(seeds):
+                bandit = DiscountedLinUcb(change.n_arms, 3, forget=each)
+                curve = regret(bandit, replace(change, seed=seed))
+                axis.plot(curve, color=f"C{i}", linewidth=1, label=label)
+        axis.axvline(change.at, color="0.5", linestyle=":", label="the best arms change")
+        contexts = "1 context" if change.together == 1 else f"{change.together} contexts"
+        axis.set(title=f"{contexts} a step, forgets {1 - forget:.0%}")
+        axis.set(xlabel="step", yscale="log", ylim=(curve[change.at] / 10, None))
+        axis.yaxis.set_major_formatter(EngFormatter())
+    axes[0].set_ylabel("regret by context")
     finish(figure, "what not forgetting costs", axes)
     return figure

@@ -1,6 +1,10 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
 
 from bet.analysis.paired import Paired
 from bet.analysis.streams import PLAIN, StreamResults, averages, best_capped, compare
@@ -8,6 +12,8 @@ from bet.report.finding import Finding, listed
 from bet.report.style import BACKBONES
 from bet.report.table import decimal
 from bet.stream import STREAM_METHODS
+
+NUMBERS = ("user_share", "user_shape", "item_shape")  # that SCALL chooses
 
 
 def stream_findings(results: StreamResults) -> list[Finding]:
@@ -31,7 +37,9 @@ def is_the_cap_kept(results: StreamResults) -> Finding:
     kept = int((capped["bytes"] <= capped["limit_bytes"]).sum())
     answer = f"{kept:,} of {len(capped):,} tables are within it"
     points, growth = [], []
-    free = table[table["limit_bytes"].isna()]
+    free = table[
+        table["limit_bytes"].isna() & (table["method"] != "dess-like-equal")
+    ]  # as dess-like
     keys = ["dataset", "backbone", "method"]
     for (dataset, backbone, method), rows in free.groupby(keys, sort=False):
         ends = rows.groupby("number")["bytes"].mean()
@@ -107,7 +115,9 @@ def does_searching_pay(results: StreamResults) -> Finding | None:
 
 
 def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
-    """SCALL as published against the same search by a Gaussian process, and the plain rules."""
+    """SCALL's chooser against the same search by a Gaussian process, and the plain rules; how far
+    its choices are apart, of which an untrained one makes always the same.
+    """
     opponents = ("scall-bayes", "stream-uniform", "stream-powerlaw")
     duels = {name: _duels(results, "scall", name) for name in opponents}
     if not duels["scall-bayes"]:
@@ -115,17 +125,71 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     points = [duel.point() for name in opponents for duel in duels[name]]
     question = "Does the actor-critic of SCALL earn its place?"
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
-    return Finding(question, f"It is {counted}.", tuple(points))
+    spreads = spread_of_choices(results)
+    points += [_spread_point(group, row) for group, row in spreads.iterrows()]
+    ours, theirs = (np.mean(spreads[name].tolist()) for name in ("scall", "scall-bayes"))
+    counts = spreads["evaluations"]
+    answer = (
+        f"It is {counted}; after {counts.min():.0f} to {counts.max():.0f} evaluations its three "
+        f"numbers vary by {ours:.2f} (standard deviation), those of the Bayesian search by "
+        f"{theirs:.2f}"
+    )
+    if ours < theirs / 2:
+        answer += ": with so few it is hardly trained, and more of them are not tried here"
+    return Finding(question, answer + ".", tuple(points))
+
+
+def spread_of_choices(results: StreamResults) -> pd.DataFrame:
+    """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
+    ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
+    """
+    later = [
+        {
+            **{name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")},
+            "evaluations": sum(each.short_trainings for each in record.segments),
+            **{name: float(part.facts[name]) for name in NUMBERS},
+        }
+        for record in results.records
+        if record.cell.method in ("scall", "scall-bayes")
+        for part in record.segments[1:]
+    ]
+    by_method = pd.DataFrame(later).groupby(["dataset", "backbone", "method"], sort=False)
+    spread = by_method[list(NUMBERS)].std(ddof=0).apply(np.array, axis=1).unstack("method")
+    return spread.dropna().assign(evaluations=by_method["evaluations"].max().unstack()["scall"])
+
+
+def _spread_point(group: Any, row: pd.Series) -> str:
+    stds = {name: ", ".join(map("{:.2f}".format, row[name])) for name in ("scall", "scall-bayes")}
+    return (
+        f"{_place(*group)}, {row['evaluations']:.0f} evaluations before the last choice: standard "
+        "deviations of the users' share and of both shapes are "
+        f"{' and '.join(f'{text} (`{name}`)' for name, text in stds.items())}."
+    )
 
 
 def do_indicators_pay(results: StreamResults) -> Finding | None:
-    """Bandits that see IND and POD besides frequency, against those that do not."""
+    """Bandits that see IND and POD besides frequency, against those that do not; and without a cap,
+    against as many columns in equal rows and against the full table.
+    """
     duels = _duels(results, "dess-like-capped", "dess-like-frequency")
     if not duels:
         return None
-    answer = f"With IND and POD besides it they are {_counted(duels, 'frequency alone')}."
-    points = tuple(duel.point() for duel in duels)
-    return Finding("Do bandits that pick sizes need more than frequency?", answer, points)
+    answer = f"With IND and POD besides it they are {_counted(duels, 'frequency alone')}"
+    free = [_duels(results, "dess-like", name) for name in ("dess-like-equal", "stream-full")]
+    if free[0]:
+        answer += f"; without a cap {_counted(free[0], 'equal rows of as many columns')}"
+    points = [duel.point() for each in (duels, *free) for duel in each]
+    sizes = results.segments.groupby(["dataset", "backbone", "method"])["bytes"].mean()
+    for group in results.groups:
+        names = [name for name in ("dess-like", "stream-full") if (*group, name) in sizes.index]
+        if len(names) == 2:
+            share = sizes[(*group, names[0])] / sizes[(*group, names[1])]
+            points.append(
+                f"{_place(*group)}: `dess-like` takes {share:.0%} of the bytes of `stream-full`, "
+                "on average over segments."
+            )
+    question = "Do bandits that pick sizes need more than frequency?"
+    return Finding(question, answer + ".", tuple(points))
 
 
 def who_comes_back(results: StreamResults) -> Finding | None:

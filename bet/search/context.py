@@ -25,7 +25,8 @@ CACHE_VERSION = 3  # raise when training changes what cached weights would be
 @dataclass(frozen=True, eq=False)
 class TrainingData:
     """``train``, which is learned from, and ``validation``, which is selected on; both (|U|, |V|)
-    binary CSR.
+    binary CSR. ``known``: all that is not ranked again on validation, where that is more than
+    ``train``.
 
     What follows from them is computed once, however many contexts share the data.
 
@@ -39,6 +40,7 @@ class TrainingData:
 
     train: csr_array
     validation: csr_array
+    known: csr_array | None = None
 
     @property
     def n_users(self) -> int:
@@ -57,9 +59,15 @@ class TrainingData:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 of both matrices."""
-        parts = matrix_digest(self.train), matrix_digest(self.validation)
+        """sha256 of the matrices."""
+        matrices = (self.train, self.validation, self.known)
+        parts = [matrix_digest(matrix) for matrix in matrices if matrix is not None]
         return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+    @property
+    def masked(self) -> csr_array:
+        """What is not ranked on validation."""
+        return self.train if self.known is None else self.known
 
     @cached_property
     def graph(self) -> Callable[[str], Graph]:
@@ -192,7 +200,7 @@ class SearchContext:
         """Metrics of every user of ``selection``."""
         assert self.before is None, "validation is among the interactions that are fitted"
         device = self.workspace.device
-        return evaluate(model.ranker(), self.selection, [self.data.train], device=device)
+        return evaluate(model.ranker(), self.selection, [self.data.masked], device=device)
 
     def quality(self, model: Recommender) -> float:
         """Mean of Recall@k and NDCG@k, k in {5, 10, 20}, over users of ``selection`` (Eq. 13)."""

@@ -5,7 +5,7 @@ from bet.stream.methods import STREAM_METHODS
 from bet.stream.now import refit_now
 from bet.stream.policy import StreamMethod
 from bet.stream.result import SegmentResult
-from bet.stream.run import StreamTask, run_stream
+from bet.stream.run import StreamTask, run_stream, segment_context
 from bet.stream.segments import StreamSettings, cut, recurring_users, segment_data
 from bet.stream.sources import STREAMS, load_events, read_events
 
@@ -24,5 +24,6 @@ __all__ = [
     "recurring_users",
     "refit_now",
     "run_stream",
+    "segment_context",
     "segment_data",
 ]

@@ -15,8 +15,9 @@ from bet.seeds import torch_generator
 
 WIDTH = 512
 DISCOUNT, SOFTNESS, ENTROPY = 0.99, 0.005, 0.2
-ACTOR_RATE, CRITIC_RATE, WEIGHT_DECAY = 2e-4, 3e-4, 1e-4
-REPLAY, BATCH = 10_000, 8
+# Five times SCALL's rates and eight times its batch: a stream has fewer than a hundred steps here.
+ACTOR_RATE, CRITIC_RATE, WEIGHT_DECAY = 1e-3, 1.5e-3, 1e-4
+REPLAY, BATCH = 10_000, 64
 FLOOR, CEILING = -20.0, 2.0  # of the logarithm of a standard deviation
 
 

@@ -68,6 +68,7 @@ class DiscountedLinUcb:
 class Change:
     """A made-up bandit whose best arms are known: rewards are linear in contexts of three numbers,
     noise of ``noise`` besides; the weights of the arms change places at step ``at`` of ``steps``.
+    ``together``: contexts of a step, for all of which arms are chosen before a reward is seen.
     """
 
     n_arms: int = 5
@@ -75,6 +76,7 @@ class Change:
     at: int = 1_000
     noise: float = 0.1
     seed: int = 0
+    together: int = 1
 
     def weights(self) -> tuple[np.ndarray, np.ndarray]:
         """Of every arm before and after the change: (K, 3) each."""
@@ -83,17 +85,22 @@ class Change:
 
 
 def regret(bandit: DiscountedLinUcb, change: Change) -> np.ndarray:
-    """What ``bandit``, of three features, has missed so far after every step, against the arm that
-    is best then: (steps,) float64, not falling.
+    """What ``bandit``, of three features, has missed so far after every step, against the arms that
+    are best then, by context: (steps,) float64, not falling.
     """
     rng, missed = numpy_generator(change.seed, "contexts and noise"), np.zeros(change.steps)
-    contexts = np.concatenate([np.ones((change.steps, 1)), rng.random((change.steps, 2))], axis=1)
-    noise = change.noise * rng.standard_normal(change.steps)
+    m = change.together
+    contexts = np.concatenate(
+        [np.ones((change.steps * m, 1)), rng.random((change.steps * m, 2))], axis=1
+    )
+    noise = change.noise * rng.standard_normal(change.steps * m)
     before, after = change.weights()
     for step in range(change.steps):
-        x = contexts[step : step + 1]
-        expected = (x @ (before if step < change.at else after).T)[0]  # (K,)
-        arm = bandit.choose(x)
-        missed[step] = expected.max() - expected[arm[0]]
-        bandit.update(x, arm, expected[arm] + noise[step])
+        part = slice(step * m, (step + 1) * m)
+        x = contexts[part]
+        expected = x @ (before if step < change.at else after).T  # (m, K)
+        arms = bandit.choose(x)
+        got = expected[np.arange(m), arms]
+        missed[step] = (expected.max(1) - got).mean()
+        bandit.update(x, arms, got + noise[part])
     return missed.cumsum()

@@ -7,7 +7,18 @@ import torch
 
 from bet.search import Surrogate, fit_surrogate
 
+MOST = 2.0  # times the reference: of a quality near chance larger ratios say nothing
 REMEMBERED = 60  # measurements that the surrogate is fitted to, the latest ones
+
+
+def relative(quality: float, reference: float) -> float:
+    """``quality`` over that of a ``reference``, at most ``MOST``; 1 where that is zero, which tells
+    sizes apart no more.
+
+    >>> [relative(0.1, each) for each in (0.2, 0.01, 0.0)]
+    [0.5, 2.0, 1.0]
+    """
+    return min(MOST, quality / reference) if reference > 0 else 1.0
 
 
 class Measurements:

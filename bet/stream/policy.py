@@ -88,7 +88,7 @@ class StreamMethod:
     summary: str
     paper: str
     capped: bool = True
-    version: int = 1
+    version: int = 2
 
     def check(self, backbone: str, cap: str | None) -> None:
         """Raise BetError where the method cannot run."""
@@ -110,8 +110,10 @@ def short_trainings_of(settings: RunSettings, number: int) -> int:
     """
     if not number:
         return settings.search.iterations
-    training = settings.training
-    epochs = training.sweeps if isinstance(training, AlsSettings) else training.max_epochs
+    if isinstance(settings.training, AlsSettings):
+        epochs = settings.training.sweeps
+    else:
+        epochs = settings.by_gradient.max_epochs
     return max(2, int(SHARE * epochs / (2 * WARM_EPOCHS)))
 
 

@@ -37,7 +37,7 @@ from bet.stream.segments import (
 )
 from bet.training import evaluate, load_state, numbers_of, save_state
 
-VERSION = 1  # raised when results change
+VERSION = 2  # raised when results change
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def run_stream(
     ) as bar:
         for segment in segments[len(results) :]:
             data = _data(task, segment)
-            context = _context(task, workspace, data)
+            context = segment_context(task, workspace, data)
             if before is not None:
                 context = starting_from(context, before)
             step = Step(segment.number, context, before)
@@ -136,12 +136,12 @@ def _data(task: StreamTask, segment: Segment) -> SegmentData:
     return segment_data(task.events, segment, task.rule, task.settings.seed)
 
 
-def _context(task: StreamTask, workspace: Workspace, data: SegmentData) -> SearchContext:
-    """Of a segment whose tables start at random."""
+def segment_context(task: StreamTask, workspace: Workspace, data: SegmentData) -> SearchContext:
+    """What methods see of a segment; its tables start at random."""
     n_users, n_items = data.train.shape
     folder = workspace.folder / f"segment-{data.segment.number}"
     return SearchContext(
-        data=TrainingData(data.train, data.validation),
+        data=TrainingData(data.train, data.validation, data.known),
         settings=task.settings,
         workspace=replace(workspace, folder=folder, progress=False),
         budget=segment_budget(
@@ -167,7 +167,7 @@ def _run_segment(
     policy.learn(step, trained)
     times.append(clock())
     ranker, device = trained.model.ranker(), context.workspace.device
-    ranked = evaluate(ranker, data.test, [data.known], device=device)
+    ranked = evaluate(ranker, data.test, [data.known, data.validation], device=device)
     size, train, learn, test = np.diff([*times, clock()]).tolist()
     shutil.rmtree(context.workspace.folder, ignore_errors=True)
     result = SegmentResult(

@@ -68,8 +68,9 @@ class SegmentData:
     """What a segment is trained, validated and tested on, |U| and |V| being those who have
     appeared before its validation starts: binary CSR (|U|, |V|) each.
 
-    ``train``: its train part and what is replayed. ``known``: all that came before test, which is
-    not recommended again. ``unknown``: test events of users or items who appear later than
+    ``train``: its train part and what is replayed. ``known``: all that came before validation; it
+    is not recommended again, neither on validation nor on test, which leaves out validation, too.
+    ``unknown``: test events of users or items who appear later than
     training; nobody can be ranked for them.
     """
 
@@ -138,7 +139,7 @@ def segment_data(events: Events, segment: Segment, rule: StreamSettings, seed: i
         train=events.matrix(is_train, shape),
         validation=events.matrix(validation, shape),
         test=events.matrix(test, shape),
-        known=events.matrix(np.arange(segment.validation_end), shape),
+        known=events.matrix(np.arange(segment.train_end), shape),
         unknown=0,
     )
     return SegmentData(**{**vars(data), "unknown": len(test) - data.test.nnz})

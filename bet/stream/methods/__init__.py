@@ -6,7 +6,7 @@ from bet.stream.methods.bet_plus import BetPlus
 from bet.stream.methods.dess import Dess
 from bet.stream.methods.powerlaw import PowerLaw
 from bet.stream.methods.scall import BayesianSearch, Scall, SoftActorCritic
-from bet.stream.methods.uniform import Full, Uniform
+from bet.stream.methods.uniform import EqualToDess, Full, Uniform
 from bet.stream.policy import StreamMethod
 
 _SCALL, _DESS = "Qu et al., CIKM 2024", "after He et al., CIKM 2023"
@@ -17,17 +17,20 @@ _ALL = (
         "stream-powerlaw", PowerLaw, "size ~ frequency^alpha, tuned once", "after Ginart et al."
     ),
     StreamMethod(
-        "scall", partial(Scall, SoftActorCritic), "three numbers by SAC", _SCALL, version=2
+        "scall", partial(Scall, SoftActorCritic), "three numbers by SAC", _SCALL, version=3
     ),
     StreamMethod(
-        "scall-bayes", partial(Scall, BayesianSearch), "by Bayesian search", _SCALL, version=2
+        "scall-bayes", partial(Scall, BayesianSearch), "by Bayesian search", _SCALL, version=3
     ),
     StreamMethod("dess-like", partial(Dess, capped=False), "bandits, no cap", _DESS, capped=False),
+    StreamMethod(
+        "dess-like-equal", EqualToDess, "as many columns, in equal rows", "ours", capped=False
+    ),
     StreamMethod("dess-like-capped", Dess, "bandits, sizes have a price", _DESS),
     StreamMethod(
         "dess-like-frequency", partial(Dess, indicators=False), "... that see frequency only", _DESS
     ),
-    StreamMethod("stream-bet-plus", BetPlus, "a short search, gated", "ours", version=2),
+    StreamMethod("stream-bet-plus", BetPlus, "a short search, gated", "ours", version=3),
 )
 STREAM_METHODS = {method.name: method for method in _ALL}
 

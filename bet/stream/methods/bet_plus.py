@@ -13,7 +13,7 @@ from bet.search import SearchContext, expected_improvement
 from bet.search.gate import safe_select
 from bet.search.plus import apart
 from bet.stream.carry import carry_sizes
-from bet.stream.measured import Measurements
+from bet.stream.measured import Measurements, relative
 from bet.stream.policy import Proposal, StatelessPolicy, Step, measure_shortly, short_trainings_of
 
 MUTATIONS = 25  # of each measured action and simple rule
@@ -53,7 +53,7 @@ class BetPlus(StatelessPolicy):
                 float(np.mean([each[~judging].mean() for each in ranked.values.values()]))
             )
             gains.append(ranked.values[METRIC][judging])
-            self.measured.add(space.features([action])[0], quality[-1] / max(quality[0], 1e-9))
+            self.measured.add(space.features([action])[0], relative(quality[-1], quality[0]))
 
         for action in (first, *rules):
             measure(action)

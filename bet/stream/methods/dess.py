@@ -26,11 +26,11 @@ HALVINGS = 40  # of the interval that the price is searched in
 
 
 class Dess:
-    """Arms are sizes. What a size is worth to an entity: the share of random items that its
-    validation items are scored above, less that of all. Contexts: frequency and, with
-    ``indicators``, IND (how far apart the rows of its neighbors are) and POD (how far their
-    popularity is from the mean). Without a cap everybody takes the size of the largest value; under
-    one, value less price times size, the price such that the sizes fit.
+    """Arms are sizes. What a size is worth to an entity: the share of random items, of those the
+    user has not had, that its validation items are scored above, less that of all. Contexts:
+    frequency and, with ``indicators``, IND (how far apart the rows of its neighbors are) and POD
+    (how far their popularity is from the mean). Without a cap everybody takes the size of the
+    largest value; under one, value less price times size, the price such that the sizes fit.
     """
 
     def __init__(self, capped: bool = True, indicators: bool = True):
@@ -179,7 +179,12 @@ def priced_arms(values: np.ndarray, arms: np.ndarray, limit: float | None) -> np
 def fill(sizes: np.ndarray, values: np.ndarray, arms: np.ndarray, budget: Budget) -> np.ndarray:
     """``sizes`` (n,), each of ``arms`` (K,), raised until exactly ``budget.target`` columns are
     used: whole steps to the next arm by gain of ``values`` (n, K) per column, then single columns,
-    the largest rows first. Above the budget, the largest rows are cut first.
+    the largest rows first. Above the budget, the largest rows are cut first. Of equally large ones
+    those whose arm is worth most grow, and those whose arm is worth least are cut.
+
+    >>> values, arms = np.array([[0.9], [0.1], [0.5]]), np.array([1])
+    >>> fill(np.array([1, 1, 1]), values, arms, Budget(total=2, n=3, d_max=1, d_min=0))
+    array([1, 0, 1])
     """
     sizes = sizes.astype(np.int64)
     at = np.searchsorted(arms, sizes)
@@ -191,9 +196,10 @@ def fill(sizes: np.ndarray, values: np.ndarray, arms: np.ndarray, budget: Budget
     left = budget.target - int(sizes.sum())
     steps = order[np.cumsum(cost[order]) <= left]
     sizes[steps] += cost[steps]
+    worth = values[everybody, at]
     while left := budget.target - int(sizes.sum()):
         open_rows = sizes < budget.d_max if left > 0 else sizes > budget.d_min
-        largest = np.argsort(-np.where(open_rows, sizes, -1), kind="stable")
+        largest = np.lexsort((-np.sign(left) * worth, -np.where(open_rows, sizes, -1)))
         chosen = largest[: min(abs(left), int(open_rows.sum()))]
         sizes[chosen] += np.sign(left)
     return sizes
@@ -202,18 +208,20 @@ def fill(sizes: np.ndarray, values: np.ndarray, arms: np.ndarray, budget: Budget
 @torch.no_grad()
 def pair_rewards(context: SearchContext, model: Recommender) -> np.ndarray:
     """(n,) float64: of every entity with validation items, how often one is scored above a random
-    item, less the mean of all pairs; NaN of others.
+    item that its user has not had, less the mean of all pairs; NaN of others.
     """
     data, ranker = context.data, model.ranker()
     users, items = data.validation.nonzero()
     rng = numpy_generator(context.stream("dess-like rewards"))
-    n_items = data.n - data.n_users
     unique, place = np.unique(users, return_inverse=True)
     scores = ranker(torch.from_numpy(unique).to(context.workspace.device)).cpu().numpy()
-    negatives = rng.integers(0, n_items, (len(users), NEGATIVES))
-    above = scores[place, items][:, None] > scores[place[:, None], negatives]
-    share = above.mean(1)
-    share -= share.mean()
+    had = (data.masked + data.validation)[unique].toarray() > 0
+    others, n_others = had.argsort(1, kind="stable"), (~had).sum(1)[place]  # those not had first
+    drawn = rng.random((len(users), NEGATIVES)) * n_others[:, None]
+    negatives = others[place[:, None], drawn.astype(np.int64)]
+    share = (scores[place, items][:, None] > scores[place[:, None], negatives]).mean(1)
+    fits = n_others > 0  # a user who has had everything says nothing
+    share = np.where(fits, share - share[fits].sum() / max(fits.sum(), 1), 0.0)
     entities = np.concatenate([users, data.n_users + items])
     counts = np.bincount(entities, minlength=data.n)
     sums = np.bincount(entities, weights=np.tile(share, 2), minlength=data.n)
