@@ -1,6 +1,7 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from bet.report.finding import Finding, listed
 from bet.report.style import BACKBONES
 from bet.report.table import decimal
 from bet.stream import STREAM_METHODS
+from bet.study.stream_record import SegmentPart, StreamRecord
 
+SCALLS = ("scall", "scall-bayes")  # whose choices are compared
 NUMBERS = ("user_share", "user_shape", "item_shape")  # that SCALL chooses
 
 
@@ -37,9 +40,8 @@ def is_the_cap_kept(results: StreamResults) -> Finding:
     kept = int((capped["bytes"] <= capped["limit_bytes"]).sum())
     answer = f"{kept:,} of {len(capped):,} tables are within it"
     points, growth = [], []
-    free = table[
-        table["limit_bytes"].isna() & (table["method"] != "dess-like-equal")
-    ]  # as dess-like
+    grows = table["limit_bytes"].isna() & (table["method"] != "dess-like-equal")  # as dess-like
+    free = table[grows]
     keys = ["dataset", "backbone", "method"]
     for (dataset, backbone, method), rows in free.groupby(keys, sort=False):
         ends = rows.groupby("number")["bytes"].mean()
@@ -122,12 +124,12 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     duels = {name: _duels(results, "scall", name) for name in opponents}
     if not duels["scall-bayes"]:
         return None
-    points = [duel.point() for name in opponents for duel in duels[name]]
+    points = [duel.point() for duel in chain(*duels.values())]
     question = "Does the actor-critic of SCALL earn its place?"
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
     spreads = spread_of_choices(results)
     points += [_spread_point(group, row) for group, row in spreads.iterrows()]
-    ours, theirs = (np.mean(spreads[name].tolist()) for name in ("scall", "scall-bayes"))
+    ours, theirs = (np.mean(spreads[name].tolist()) for name in SCALLS)
     counts = spreads["evaluations"]
     answer = (
         f"It is {counted}; after {counts.min():.0f} to {counts.max():.0f} evaluations its three "
@@ -143,27 +145,31 @@ def spread_of_choices(results: StreamResults) -> pd.DataFrame:
     """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
     ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
     """
-    later = [
-        {
-            **{name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")},
-            "evaluations": sum(each.short_trainings for each in record.segments),
-            **{name: float(part.facts[name]) for name in NUMBERS},
-        }
-        for record in results.records
-        if record.cell.method in ("scall", "scall-bayes")
-        for part in record.segments[1:]
-    ]
+    searched = [record for record in results.records if record.cell.method in SCALLS]
+    later = list(chain.from_iterable(map(_choices, searched)))
     by_method = pd.DataFrame(later).groupby(["dataset", "backbone", "method"], sort=False)
     spread = by_method[list(NUMBERS)].std(ddof=0).apply(np.array, axis=1).unstack("method")
     return spread.dropna().assign(evaluations=by_method["evaluations"].max().unstack()["scall"])
 
 
+def _choices(record: StreamRecord) -> list[dict[str, Any]]:
+    """What a run chose in every segment but the first."""
+    cell = record.cell
+    run: dict[str, Any] = {key: getattr(cell, key) for key in ("dataset", "backbone", "method")}
+    run["evaluations"] = sum(part.short_trainings for part in record.segments)
+    return [run | _numbers(part) for part in record.segments[1:]]
+
+
+def _numbers(part: SegmentPart) -> dict[str, float]:
+    return {name: float(part.facts[name]) for name in NUMBERS}
+
+
 def _spread_point(group: Any, row: pd.Series) -> str:
-    stds = {name: ", ".join(map("{:.2f}".format, row[name])) for name in ("scall", "scall-bayes")}
+    stds = [f"{', '.join(map('{:.2f}'.format, row[name]))} (`{name}`)" for name in SCALLS]
     return (
         f"{_place(*group)}, {row['evaluations']:.0f} evaluations before the last choice: standard "
         "deviations of the users' share and of both shapes are "
-        f"{' and '.join(f'{text} (`{name}`)' for name, text in stds.items())}."
+        f"{' and '.join(stds)}."
     )
 
 
@@ -178,7 +184,7 @@ def do_indicators_pay(results: StreamResults) -> Finding | None:
     free = [_duels(results, "dess-like", name) for name in ("dess-like-equal", "stream-full")]
     if free[0]:
         answer += f"; without a cap {_counted(free[0], 'equal rows of as many columns')}"
-    points = [duel.point() for each in (duels, *free) for duel in each]
+    points = [duel.point() for duel in chain(duels, *free)]
     sizes = results.segments.groupby(["dataset", "backbone", "method"])["bytes"].mean()
     for group in results.groups:
         names = [name for name in ("dess-like", "stream-full") if (*group, name) in sizes.index]
