@@ -1,5 +1,6 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
+from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -208,18 +209,17 @@ def who_comes_back(results: StreamResults) -> Finding | None:
     answer = listed(parts)
     if any(name.startswith(("movielens", "ml-")) for name in counts):
         answer += "; nothing about drifting tastes follows from MovieLens"
-    points = tuple(
-        f"{name}, segment by segment: {', '.join(f'{share:.0%}' for share in part)}."
-        for name, part in counts.items()
-    )
+    shares = {name: ", ".join(map("{:.0%}".format, part)) for name, part in counts.items()}
+    points = tuple(f"{name}, segment by segment: {text}." for name, text in shares.items())
     question = "How many users of a segment were in an earlier one?"
     return Finding(question, answer + ".", points)
 
 
 def _counted(duels: list[_Duel], opponent: str) -> str:
     """In how many settings the method is surely ahead, and behind."""
-    ahead, behind = (sum(duel.verdict == sign for duel in duels) for sign in (1, -1))
-    return f"surely ahead of {opponent} in {ahead} of {len(duels)} settings, behind in {behind}"
+    verdicts = Counter(duel.verdict for duel in duels)
+    ahead = f"surely ahead of {opponent} in {verdicts[1]} of {len(duels)} settings"
+    return f"{ahead}, behind in {verdicts[-1]}"
 
 
 def _place(dataset: str, backbone: str) -> str:
