@@ -1,6 +1,7 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -143,17 +144,13 @@ def spread_of_choices(results: StreamResults) -> pd.DataFrame:
     """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
     ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
     """
-    later = [
-        {
-            **{name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")},
-            "evaluations": sum(each.short_trainings for each in record.segments),
-            **{name: float(part.facts[name]) for name in NUMBERS},
-        }
-        for record in results.records
-        if record.cell.method in ("scall", "scall-bayes")
-        for part in record.segments[1:]
-    ]
-    by_method = pd.DataFrame(later).groupby(["dataset", "backbone", "method"], sort=False)
+    rows = []
+    for record in results.records:
+        if record.cell.method in ("scall", "scall-bayes"):
+            cell = {name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")}
+            cell["evaluations"] = sum(part.short_trainings for part in record.segments)
+            rows += [cell | dict(part.facts) for part in record.segments[1:]]
+    by_method = pd.DataFrame(rows).groupby(["dataset", "backbone", "method"], sort=False)
     spread = by_method[list(NUMBERS)].std(ddof=0).apply(np.array, axis=1).unstack("method")
     return spread.dropna().assign(evaluations=by_method["evaluations"].max().unstack()["scall"])
 
@@ -178,7 +175,7 @@ def do_indicators_pay(results: StreamResults) -> Finding | None:
     free = [_duels(results, "dess-like", name) for name in ("dess-like-equal", "stream-full")]
     if free[0]:
         answer += f"; without a cap {_counted(free[0], 'equal rows of as many columns')}"
-    points = [duel.point() for each in (duels, *free) for duel in each]
+    points = [duel.point() for duel in chain(duels, *free)]
     sizes = results.segments.groupby(["dataset", "backbone", "method"])["bytes"].mean()
     for group in results.groups:
         names = [name for name in ("dess-like", "stream-full") if (*group, name) in sizes.index]
