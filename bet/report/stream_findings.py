@@ -123,7 +123,7 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     duels = {name: _duels(results, "scall", name) for name in opponents}
     if not duels["scall-bayes"]:
         return None
-    points = [duel.point() for name in opponents for duel in duels[name]]
+    points = [duel.point() for duel in chain(*duels.values())]
     question = "Does the actor-critic of SCALL earn its place?"
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
     spreads = spread_of_choices(results)
@@ -209,7 +209,8 @@ def who_comes_back(results: StreamResults) -> Finding | None:
 
 def _counted(duels: list[_Duel], opponent: str) -> str:
     """In how many settings the method is surely ahead, and behind."""
-    ahead, behind = (sum(duel.verdict == sign for duel in duels) for sign in (1, -1))
+    verdicts = [duel.verdict for duel in duels]
+    ahead, behind = verdicts.count(1), verdicts.count(-1)
     return f"surely ahead of {opponent} in {ahead} of {len(duels)} settings, behind in {behind}"
 
 
