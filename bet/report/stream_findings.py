@@ -200,7 +200,7 @@ def who_comes_back(results: StreamResults) -> Finding | None:
     if any(name.startswith(("movielens", "ml-")) for name in counts):
         answer += "; nothing about drifting tastes follows from MovieLens"
     points = tuple(
-        f"{name}, segment by segment: {', '.join(f'{share:.0%}' for share in part)}."
+        f"{name}, segment by segment: {', '.join(map('{:.0%}'.format, part))}."
         for name, part in counts.items()
     )
     question = "How many users of a segment were in an earlier one?"
