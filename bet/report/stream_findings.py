@@ -1,6 +1,5 @@
 """The answers of a study of streams: a question, a sentence, and folded points with intervals."""
 
-from collections import Counter
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -14,9 +13,7 @@ from bet.report.finding import Finding, listed
 from bet.report.style import BACKBONES
 from bet.report.table import decimal
 from bet.stream import STREAM_METHODS
-from bet.study.stream_record import SegmentPart, StreamRecord
 
-SCALLS = ("scall", "scall-bayes")  # whose choices are compared
 NUMBERS = ("user_share", "user_shape", "item_shape")  # that SCALL chooses
 
 
@@ -41,8 +38,9 @@ def is_the_cap_kept(results: StreamResults) -> Finding:
     kept = int((capped["bytes"] <= capped["limit_bytes"]).sum())
     answer = f"{kept:,} of {len(capped):,} tables are within it"
     points, growth = [], []
-    grows = table["limit_bytes"].isna() & (table["method"] != "dess-like-equal")  # as dess-like
-    free = table[grows]
+    free = table[
+        table["limit_bytes"].isna() & (table["method"] != "dess-like-equal")
+    ]  # as dess-like
     keys = ["dataset", "backbone", "method"]
     for (dataset, backbone, method), rows in free.groupby(keys, sort=False):
         ends = rows.groupby("number")["bytes"].mean()
@@ -130,7 +128,7 @@ def does_the_actor_critic_pay(results: StreamResults) -> Finding | None:
     counted = _counted(duels["scall-bayes"], "Bayesian search with as many evaluations")
     spreads = spread_of_choices(results)
     points += [_spread_point(group, row) for group, row in spreads.iterrows()]
-    ours, theirs = (np.mean(spreads[name].tolist()) for name in SCALLS)
+    ours, theirs = (np.mean(spreads[name].tolist()) for name in ("scall", "scall-bayes"))
     counts = spreads["evaluations"]
     answer = (
         f"It is {counted}; after {counts.min():.0f} to {counts.max():.0f} evaluations its three "
@@ -146,31 +144,23 @@ def spread_of_choices(results: StreamResults) -> pd.DataFrame:
     """A row per stream and backbone: ``evaluations`` before the last choice, and for ``scall`` and
     ``scall-bayes`` the standard deviations (3,) of their three numbers over segments and seeds.
     """
-    searched = [record for record in results.records if record.cell.method in SCALLS]
-    later = list(chain.from_iterable(map(_choices, searched)))
-    by_method = pd.DataFrame(later).groupby(["dataset", "backbone", "method"], sort=False)
+    rows = []
+    for record in results.records:
+        if record.cell.method in ("scall", "scall-bayes"):
+            cell = {name: getattr(record.cell, name) for name in ("dataset", "backbone", "method")}
+            cell["evaluations"] = sum(part.short_trainings for part in record.segments)
+            rows += [cell | dict(part.facts) for part in record.segments[1:]]
+    by_method = pd.DataFrame(rows).groupby(["dataset", "backbone", "method"], sort=False)
     spread = by_method[list(NUMBERS)].std(ddof=0).apply(np.array, axis=1).unstack("method")
     return spread.dropna().assign(evaluations=by_method["evaluations"].max().unstack()["scall"])
 
 
-def _choices(record: StreamRecord) -> list[dict[str, Any]]:
-    """What a run chose in every segment but the first."""
-    cell = record.cell
-    run: dict[str, Any] = {key: getattr(cell, key) for key in ("dataset", "backbone", "method")}
-    run["evaluations"] = sum(part.short_trainings for part in record.segments)
-    return [run | _numbers(part) for part in record.segments[1:]]
-
-
-def _numbers(part: SegmentPart) -> dict[str, float]:
-    return {name: float(part.facts[name]) for name in NUMBERS}
-
-
 def _spread_point(group: Any, row: pd.Series) -> str:
-    stds = [f"{', '.join(map('{:.2f}'.format, row[name]))} (`{name}`)" for name in SCALLS]
+    stds = {name: ", ".join(map("{:.2f}".format, row[name])) for name in ("scall", "scall-bayes")}
     return (
         f"{_place(*group)}, {row['evaluations']:.0f} evaluations before the last choice: standard "
         "deviations of the users' share and of both shapes are "
-        f"{' and '.join(stds)}."
+        f"{' and '.join(f'{text} (`{name}`)' for name, text in stds.items())}."
     )
 
 
@@ -209,17 +199,19 @@ def who_comes_back(results: StreamResults) -> Finding | None:
     answer = listed(parts)
     if any(name.startswith(("movielens", "ml-")) for name in counts):
         answer += "; nothing about drifting tastes follows from MovieLens"
-    shares = {name: ", ".join(map("{:.0%}".format, part)) for name, part in counts.items()}
-    points = tuple(f"{name}, segment by segment: {text}." for name, text in shares.items())
+    points = tuple(
+        f"{name}, segment by segment: {', '.join(map('{:.0%}'.format, part))}."
+        for name, part in counts.items()
+    )
     question = "How many users of a segment were in an earlier one?"
     return Finding(question, answer + ".", points)
 
 
 def _counted(duels: list[_Duel], opponent: str) -> str:
     """In how many settings the method is surely ahead, and behind."""
-    verdicts = Counter(duel.verdict for duel in duels)
-    ahead = f"surely ahead of {opponent} in {verdicts[1]} of {len(duels)} settings"
-    return f"{ahead}, behind in {verdicts[-1]}"
+    verdicts = [duel.verdict for duel in duels]
+    ahead, behind = verdicts.count(1), verdicts.count(-1)
+    return f"surely ahead of {opponent} in {ahead} of {len(duels)} settings, behind in {behind}"
 
 
 def _place(dataset: str, backbone: str) -> str:
