@@ -22,14 +22,15 @@ def load_or_run(profile: str) -> StreamResults:
     """The records of a study of streams, of its results or else of the bundle in its report folder;
     where there are none its cells are run here, one after the other.
     """
-    found = _load(profile)
+    found = load_results(profile)
     if not found.records:
         run_logged(PROFILES[profile].cells)
-        found = _load(profile)
+        found = load_results(profile)
     return found
 
 
-def _load(profile: str) -> StreamResults:
+def load_results(profile: str) -> StreamResults:
+    """The records of a study of streams; nothing is run."""
     return stream_results_of(bundle.load(profile, results_dir() / profile, report_dir(profile)))
 
 
