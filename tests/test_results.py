@@ -72,13 +72,14 @@ def test_what_is_said_of_bet_plus_after_ten_epochs_holds():
     data = data[(data["method"] == "bet-plus") & (data["kind"] == "best on validation")]
     data = data[data["backbone"] != "ials"]
     ahead, behind = data[data["difference"] > 0], data[data["difference"] < 0]
-    assert (len(ahead), len(behind)) == (6, 3)
-    assert ((data["low"] < 0) & (data["high"] > 0)).all()
+    assert (len(ahead), len(behind)) == (3, 6)
+    clear = data[data["p_holm"] < SIGNIFICANT]
+    assert clear[["backbone", "budget"]].to_numpy().tolist() == [["ngcf", "80%"]]
+    assert (clear["difference"] < 0).all()
     text = " ".join(section(RESULTS, "MovieLens-100K, three seeds").split())
     for part in (ahead, behind):
         sizes = part["difference"].abs()
         assert f"by {printed(sizes.min())} to {printed(sizes.max())}" in text
-    assert set(behind["backbone"]) == {"lightgcn", "ncf", "ngcf"}
 
 
 def test_what_is_said_of_quantized_tables_holds():
@@ -88,12 +89,11 @@ def test_what_is_said_of_quantized_tables_holds():
     for size in ("6.4", "12.8", "25.6", "51.2"):
         lightgcn = data["lightgcn", f"{size} B/entity"]
         equal = [name for name in lightgcn.index if name.startswith("uniform-")]
-        assert lightgcn[equal].max() > lightgcn[searched].max()
+        assert lightgcn[searched].max() - lightgcn[equal].max() < 0.002
     for size in ("12.8", "25.6"):
         ncf, ngcf = (data[name, f"{size} B/entity"] for name in ("ncf", "ngcf"))
         assert ncf.idxmax() == "uniform-int4"
-        assert ngcf[["mec", "pq"]].max() > ngcf[equal].max()
-        assert ngcf[["mec", "pq", "bet-int8", "bet-int4"]].min() > 1
+        assert ngcf["bet-bytes"] > max(1, ngcf[equal].max())
 
 
 def test_best_to_serve_is_the_reports():
