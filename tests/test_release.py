@@ -245,14 +245,15 @@ def test_no_time_leaves_popularity_and_names_the_rest(tmp_path):
 def test_interrupted_writing_never_leaves_ids_of_another_file(tmp_path, monkeypatch):
     file = tmp_path / "table"
     build(4_000, file)
-    assert {path.name for path in tmp_path.glob("table*")} == {"table", "table.ids"}
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("table*")}
+    assert set(before) == {"table", "table.ids"}
     with monkeypatch.context() as patch:
         patch.setattr(
             "bet.study.output.write_served", lambda *_, **__: (_ for _ in ()).throw(OSError)
         )
         with pytest.raises(OSError):
             build(3_000, file)
-    assert {path.name for path in tmp_path.glob("table*")} == {"table"}
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("table*")} == before
     release = build(3_000, file, with_ids=True)
     assert {path.name for path in tmp_path.glob("table*")} == {"table"}
     assert file.stat().st_size <= 3_000 and load(file).byte_report().ids
