@@ -15,7 +15,7 @@ from scipy.sparse import csr_array
 
 from bet.backbones import Recommender
 from bet.errors import BetError
-from bet.files import check_writable, locked, write_whole
+from bet.files import atomic_files, check_writable, locked, write_whole
 from bet.packed import float32_file_bytes, ids_path
 from bet.paths import cache_dir
 from bet.release.stream_page import StreamRelease, write_page
@@ -85,7 +85,10 @@ def build_stream(
                 segments=tuple(segments),
                 files=tuple(out / name for name in names[:-1]),
                 now=out / NOW,
-                results=tuple(map(_of_size, results, sizes[:-1])),
+                results=tuple(
+                    replace(result, n_bytes=size)
+                    for result, size in zip(results, sizes, strict=False)  # the last: of now
+                ),
                 page=out / PAGE,
             )
             write_page(release)
@@ -169,17 +172,19 @@ def _kept(task: StreamTask, path: Path) -> dict[str, torch.Tensor] | None:
 
 
 def _publish(task: StreamTask, folder: Path, cap: int, out: Path, names: list[str]) -> list[int]:
-    """Write the files that are kept in ``folder`` to ``out``, where no others of a stream stay;
-    their bytes.
+    """Write the files that are kept in ``folder`` to ``out``, all of them or none, where no others
+    of a stream stay; their bytes.
     """
-    (out / PAGE).unlink(missing_ok=True)  # speaks of the files before
     files = [out / name for name in names]
-    for file in files:
-        content = _kept(task, folder / file.name)
-        assert content is not None
-        ids_path(file).unlink(missing_ok=True)  # never another file's
-        write_whole(file, content["file"].numpy().data)
-        write_whole(ids_path(file), content["ids"].numpy().data)
+    with atomic_files(out) as private:
+        for name in names:
+            content = _kept(task, folder / name)
+            assert content is not None
+            write_whole(private / name, content["file"].numpy().data)
+            write_whole(ids_path(private / name), content["ids"].numpy().data)
+        # What belongs to earlier files goes first: interrupted, nothing of them is left.
+        for path in (out / PAGE, *map(ids_path, files)):
+            path.unlink(missing_ok=True)
     ours = {*files, *map(ids_path, files)}
     for path in sorted(out.iterdir()):
         if _SEGMENT_FILE.fullmatch(path.name) and path not in ours and path.is_file():
@@ -188,7 +193,3 @@ def _publish(task: StreamTask, folder: Path, cap: int, out: Path, names: list[st
     if max(sizes) > cap:
         raise BetError(f"a file in {out} has {max(sizes):,} bytes of {cap:,}; please report it")
     return sizes
-
-
-def _of_size(result: SegmentResult, n_bytes: int) -> SegmentResult:
-    return replace(result, n_bytes=n_bytes)

@@ -44,7 +44,7 @@ def fit_surrogate(
 
     Its kernel is a constant times a Matern kernel of smoothness 5/2 plus white noise; their numbers
     maximize the likelihood, from starts drawn with ``seed``, or are those of ``theta`` (3,), an
-    earlier fit's, which takes a thirtieth of the time. Features are standardized.
+    earlier fit's, which is not searched for. Features are standardized.
 
     >>> x = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> surrogate = fit_surrogate(x, x[:, 0] * 0.1, seed=0)
