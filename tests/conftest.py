@@ -96,6 +96,16 @@ def make(split, training_data, tmp_path):
     return context
 
 
+@pytest.fixture
+def in_rungs(monkeypatch):
+    """Searches in rungs, though in tests a training costs as little."""
+
+    def trains_all(self, training):
+        return isinstance(training, AlsSettings)
+
+    monkeypatch.setattr(SearchSettings, "trains_all", trains_all)
+
+
 @pytest.fixture(scope="session")
 def search_record(tmp_path_factory):
     """A real record of a search, as plain values to vary."""

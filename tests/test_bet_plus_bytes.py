@@ -249,7 +249,7 @@ def test_a_uniform_action_trains_to_the_numbers_of_the_uniform_table(make, tmp_p
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
-def test_vectors_are_what_the_file_alone_gives(make, split, tmp_path, backbone):
+def test_vectors_are_what_the_file_alone_gives(make, split, tmp_path, backbone, in_rungs):
     limit = 5_000
     context = make(backbone, limit=limit, search=SEARCH)
     result = METHODS["bet-plus-vectors"](context)

@@ -22,8 +22,10 @@ from bet.search import (
     fit_surrogate,
     load_or_pretrain,
     plus,
+    train_from_scratch,
 )
 from bet.search.plus import NEAR, PlusSelector, apart
+from bet.training import AlsSettings, TrainSettings
 
 SEARCH = SearchSettings(iterations=3, actions=8, finetune_epochs=1, top=3)
 
@@ -169,7 +171,7 @@ def test_apart_leaves_near_copies_out():
     assert distance.min() > NEAR and 1 < len(chosen) < 40
 
 
-def test_the_search_is_what_the_record_says(context):
+def test_the_search_is_what_the_record_says(context, in_rungs):
     result = METHODS["bet-plus"](context)
     rules = ["uniform", "power law 0.15", "power law 0.3"]
     rules += ["users only", "users first", "items only", "items first"]
@@ -193,16 +195,50 @@ def test_the_search_is_what_the_record_says(context):
     assert 9 <= effort.evaluations <= 9 + screened * plus.SCREENED
 
 
-@pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf", "ials"])
+def test_where_training_is_cheap_every_action_is_trained(context):
+    """At the same cost a training says more of an action than rungs do."""
+    assert SEARCH.trains_all(context.settings.training)
+    result = METHODS["bet-plus"](context)
+    assert (result.effort.trainings, result.effort.short_trainings) == (9, 0)
+    assert (result.effort.finetunings, result.effort.evaluations) == (0, 0)
+    for member in result.iterations[:2]:  # trained as any table is
+        alone = train_from_scratch(context, member.action.allocation, f"alone-{member.t}")
+        assert member.quality == alone.result.quality
+    best = max(result.iterations, key=lambda member: (member.quality, -member.t))
+    assert set(result.retrained) == set(result.winners.values()) == {best.t}
+    assert result.trained.result.quality == best.quality
+    assert {member.strategy for member in result.iterations[7:]} == {"expected improvement"}
+
+
+@given(
+    iterations=st.integers(1, 30),
+    finetune=st.integers(1, 20),
+    top=st.integers(1, 20),
+    epochs=st.integers(1, 300),
+)
+def test_every_action_is_trained_where_that_takes_no_more_epochs(iterations, finetune, top, epochs):
+    search = SearchSettings(iterations=iterations, finetune_epochs=finetune, top=top)
+    rungs = [finetune + -(-epochs // 4)] * iterations + [epochs] * top
+    cheap = sum([epochs] * iterations) <= sum(rungs)
+    assert search.trains_all(TrainSettings(max_epochs=epochs)) == cheap
+    assert search.trains_all(AlsSettings())
+
+
+@pytest.mark.parametrize(
+    ("backbone", "rungs"),
+    [("lightgcn", True), ("ncf", True), ("ngcf", True), ("ngcf", False), ("ials", False)],
+)
 @pytest.mark.parametrize("budget", ["80%", "92%"])
 def test_never_below_su_and_resumed_to_the_same_result(
-    make, backbone, budget, tmp_path, monkeypatch
+    make, backbone, rungs, budget, tmp_path, monkeypatch, request
 ):
+    if rungs:
+        request.getfixturevalue("in_rungs")
     context = make(backbone, budget, search=SEARCH)
     uniform = su(context.in_folder(tmp_path / "su")).trained.result.quality
     result = METHODS["bet-plus"](context)
     assert result.trained.result.quality >= uniform
-    if backbone != "ials":
+    if rungs:
         assert result.retrained[1].result.quality == uniform
     first = result.iterations[0].action.sizes
     assert (first == uniform_action(context).sizes).all()

@@ -44,8 +44,10 @@ class Method:
     total. ``in_bytes``: it meets a number of bytes, that of its file. ``elementwise``: it prunes
     single numbers, whose places cost bytes. ``reference``: it ranks without a table, a backbone and
     a budget. ``served_as``: its table, final vectors that need no interactions, a table whose rows
-    are found by hashing entity numbers, or vectors blended with the graph filter. ``version``:
-    raised when the method's results change, so that what it recorded before is run again.
+    are found by hashing entity numbers, or vectors blended with the graph filter. ``in_rungs``: it
+    measures actions in rungs, unless to train them all costs no more
+    (``SearchSettings.trains_all``). ``version``: raised when the method's results change, so that
+    what it recorded before is run again.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Method:
     elementwise: bool = False
     reference: bool = False
     served_as: Literal["table", "vectors", "hashed", "blend"] = "table"
+    in_rungs: bool = False
     version: int = 1
 
     def check(self, backbone: str) -> None:

@@ -31,6 +31,7 @@ from bet.search.refit import (
 )
 from bet.search.result import Effort, Evaluated, MethodResult, StageSeconds
 from bet.search.selectors import Choice
+from bet.search.settings import QUARTER
 from bet.search.surrogate import expected_improvement, fit_surrogate
 from bet.search.training import train_model
 from bet.training import RankingMetrics
@@ -43,7 +44,6 @@ NEAR = 0.1  # the largest difference of a feature at which two actions are near 
 FAR = 0.5  # the same between actions that are trained to the end
 SCREENED = 4  # promising actions whose cuts of the full table are ranked; the best is measured
 TRUSTED = 0.5  # ... where cuts rank the measured actions so well as they were measured (Spearman)
-QUARTER = 0.25  # of the full table's epochs: how long a short training takes
 RESERVED = 2  # of the tables that are trained to the end for anchors of one rule
 
 
@@ -85,8 +85,8 @@ class PlusSelector:
     is chosen; or, while cuts of ``full`` rank the measured actions as they were measured, of the
     first few the one whose cut is best.
 
-    Least squares have no use for a cut: there ``full`` is None. Where no surrogate can be fitted a
-    draw from the prior is chosen, and a warning says so.
+    Actions that are trained to the end have no use for a cut: there ``full`` is None. Where no
+    surrogate can be fitted a draw from the prior is chosen, and a warning says so.
     """
 
     name = "bet-plus"
@@ -182,21 +182,22 @@ def search_plus(
     to the end every anchor that is to be ``finished`` and the fittest of the others. The best of
     these on validation is the result, which is therefore never below such an anchor.
 
-    Actions are measured by ``score`` (default: ``evaluate_twice``); with least squares each is
-    trained to the end instead, T of them besides the anchors. An interrupted search goes on where
-    it was.
+    Actions are measured by ``score`` (default: ``evaluate_twice``), or trained to the end, each of
+    them, where that costs no more (``SearchSettings.trains_all``); with least squares there are T
+    besides the anchors. An interrupted search goes on where it was.
     """
-    by_squares, full = usual_score(context) is evaluate_trained, load_or_pretrain(context)
-    score = evaluate_trained if by_squares else score or evaluate_twice
+    settings, full = context.settings.search, load_or_pretrain(context)
+    train_all = settings.trains_all(context.settings.training)
+    score = evaluate_trained if train_all else score or evaluate_twice
     finetuned = score is evaluate_twice
     selector = PlusSelector(context, space, full if finetuned else None)
-    settings, anchors = context.settings.search, len(selector.anchors)
+    anchors, by_squares = len(selector.anchors), usual_score(context) is evaluate_trained
     others = settings.iterations if by_squares else math.ceil(settings.iterations / 2)
     measured = max(settings.iterations, anchors + others)
     longer = replace(settings, iterations=measured, curve=())
     wider = replace(context, settings=replace(context.settings, search=longer))
     population = search(wider, selector, full, score)
-    finalists = top_actions(population, 1) if by_squares else _finalists(selector, population)
+    finalists = top_actions(population, 1) if train_all else _finalists(selector, population)
     retrained: dict[int, Trained] = {}
     for member in finalists:
         allocation = member.action.allocation
@@ -205,7 +206,7 @@ def search_plus(
     winner = max(retrained, key=lambda t: (retrained[t].result.quality, -t))
     seconds = StageSeconds(full.result.seconds, sum(member.seconds for member in population))
     effort = Effort(trainings=measured)
-    if not by_squares:
+    if not train_all:
         taken = sum(trained.result.seconds for trained in retrained.values())
         seconds = replace(seconds, retrain=taken)
         effort = Effort(

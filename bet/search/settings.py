@@ -1,9 +1,12 @@
 """How a run trains and searches, and the seeds that it draws from."""
 
+import math
 from dataclasses import dataclass, replace
 
 from bet.errors import BetError
 from bet.training import AlsSettings, FitSettings, ReferenceSettings, TrainSettings
+
+QUARTER = 0.25  # of a training's epochs: how long a short one takes
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,24 @@ class SearchSettings:
         ):
             if getattr(self, name) < 1:
                 raise BetError(f"{name} must be at least 1, got {getattr(self, name)}")
+
+    def trains_all(self, training: FitSettings) -> bool:
+        """Whether a search in rungs trains every action to the end: always by least squares; by
+        gradients where T trainings take no more epochs than T fine-tunings, T short trainings and
+        the ``top`` that would be retrained. The largest number of epochs counts.
+
+        >>> SearchSettings(iterations=10, finetune_epochs=3, top=5).trains_all(
+        ...     TrainSettings(max_epochs=10))  # 10 * 10 <= 10 * (3 + 3) + 5 * 10
+        True
+        >>> SearchSettings(iterations=10, finetune_epochs=3, top=5).trains_all(
+        ...     TrainSettings(max_epochs=20))  # 10 * 20 > 10 * (3 + 5) + 5 * 20
+        False
+        """
+        if not isinstance(training, TrainSettings):
+            return True
+        epochs = training.max_epochs
+        rungs = self.finetune_epochs + math.ceil(QUARTER * epochs)
+        return self.iterations * epochs <= self.iterations * rungs + self.top * epochs
 
 
 @dataclass(frozen=True)

@@ -134,9 +134,17 @@ class Profile:
         method = STREAM_METHODS[cell.method] if cell.is_stream else METHODS[cell.method]
         version, merged = method.version, cell.protocol == "merged"
         later = f", version={version}" if version > 1 else ""
+        later += ", trains_all=True" if self._skips_rungs(cell) else ""
         later += f", merged={MERGED}" if merged else ""
         text = f"({SCHEMA}, Cell({fields_text}), {self.settings(cell)!r}{later})"
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def _skips_rungs(self, cell: Cell) -> bool:
+        """Whether a search in rungs trains every action, which only least squares always did."""
+        training = self.training[cell.backbone]
+        searched = not cell.is_stream and METHODS[cell.method].in_rungs
+        by_gradient = isinstance(training, TrainSettings)
+        return searched and by_gradient and self.search_settings(cell).trains_all(training)
 
 
 class Grid(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
