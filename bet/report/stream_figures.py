@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from bet.analysis.streams import METRIC, StreamResults
-from bet.report.drawing import finish, panels
+from bet.report.drawing import OTHERS, finish, panels
 from bet.report.style import BACKBONES
 from bet.report.table import LONG
 from bet.stream import STREAM_METHODS
@@ -24,6 +24,14 @@ COLORS = dict(
     zip(STREAM_METHODS, sns.color_palette("colorblind", len(STREAM_METHODS)), strict=True)
 )
 MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^>oDPH<"), strict=False))
+NAMED = (  # of the lines over time; the others are gray
+    "stream-full",
+    "stream-uniform",
+    "scall-bayes",
+    "dess-like",
+    "dess-like-capped",
+    "stream-bet-plus",
+)
 FOLLOWED = ("stream-uniform", "scall-bayes", "dess-like-capped", "stream-bet-plus")
 CHANGES = {  # how much is forgotten a step: of one context, and of a segment's as in ``dess-like``
     0.99: Change(),
@@ -37,10 +45,17 @@ def _over_time(axis: Axes, table: pd.DataFrame, column: str) -> None:
     for method, values in means.groupby(level="method", sort=False):
         values = values.droplevel("method").dropna()
         if len(values):
-            look = {"color": COLORS[method], "marker": MARKERS[method], "markersize": 4}
-            axis.plot(values.index, values, label=method, linewidth=1.2, **look)
+            axis.plot(values.index, values, **_look(method))
     axis.set(xlabel="segment")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def _look(method: str) -> dict:
+    """How a method's line looks: gray unless it is ``NAMED``."""
+    if method not in NAMED:
+        return OTHERS | {"label": "other methods"}
+    look = {"color": COLORS[method], "marker": MARKERS[method]}
+    return look | {"label": method, "markersize": 4, "linewidth": 1.2}
 
 
 def _by_backbone(
@@ -49,7 +64,7 @@ def _by_backbone(
     """``column`` over time, a panel per backbone, without a legend."""
     backbones = [backbone for name, backbone in results.groups if name == dataset]
     figure, axes = panels(len(backbones))
-    figure.set_figheight(3.3)  # the legend has three lines
+    figure.set_figheight(3.1)  # the legend has two lines
     for axis, backbone in zip(axes, backbones, strict=True):
         _over_time(axis, results.of(dataset, backbone), column)
         axis.set(title=BACKBONES[backbone])
@@ -115,7 +130,7 @@ def sizes_over_time(results: StreamResults, dataset: str, backbone: str) -> Figu
     for axis, side in zip(axes[1:], ("rising", "falling"), strict=True):
         for name in shown:
             curve = _mean(getattr(records[name], side), "size")
-            axis.plot(curve, marker=MARKERS[name], markersize=4, color=COLORS[name], label=name)
+            axis.plot(curve, **_look(name))
         axis.set(title=f"{side} items", ylabel="columns")
         axis.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes[0].set(title="training frequency", ylabel="interactions")
