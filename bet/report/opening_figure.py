@@ -52,13 +52,13 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
 
 
 def _named(results: Results, group: Group, points: pd.DataFrame) -> list[Line]:
-    """The full LightGCN, what serves best at any size, ``bet`` and the power law on the first
-    backbone, then the best of every backbone within ``SMALL`` bytes, as validation orders them.
+    """The full LightGCN, what serves best at any size, searches of sizes and the power law on the
+    first backbone, then the best of every backbone within ``SMALL`` bytes, as validation orders them.
     """
     first = points["backbone"].iloc[0]
     wanted: list[Line] = [("full", "lightgcn")]
     wanted += best_to_serve(results, group)[LINE].itertuples(index=False, name=None)
-    wanted += [("bet", first), ("powerlaw", first)]
+    wanted += [("bet", first), ("bet-plus", first), ("powerlaw", first)]
     cells = group.of(results.by_bytes)
     small = cells[cells[TO_SERVE] <= SMALL]
     best = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
