@@ -32,7 +32,10 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     tables = points.loc[points["backbone"] != REFERENCE, TO_SERVE]
     if tables.empty:
         return None
-    inside = points[points[TO_SERVE].between(tables.min() / 1.5, tables.max() * 1.2)]
+    best = best_to_serve(results, group)
+    best = best[best[METRIC] >= LOWEST * best[METRIC].max()]  # no bare order of popularity
+    least = np.nanmin([tables.min() / 1.5, best[TO_SERVE].min()])
+    inside = points[points[TO_SERVE].between(least, tables.max() * 1.2)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
     named = _named(results, group, inside)
     ends: list[tuple[float, float, str]] = []
@@ -53,7 +56,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
 
 def _named(results: Results, group: Group, points: pd.DataFrame) -> list[Line]:
     """The full LightGCN, what serves best at any size, searches of sizes and the power law on the
-    first backbone, then the best of every backbone within ``SMALL`` bytes, as validation orders them.
+    first backbone, then the best of every backbone within ``SMALL`` bytes, by validation.
     """
     first = points["backbone"].iloc[0]
     wanted: list[Line] = [("full", "lightgcn")]
