@@ -3,7 +3,7 @@
 from itertools import product
 
 import pandas as pd
-from committed import BUDGETS, RESULTS, printed, published, read, section, table_rows
+from committed import BUDGETS, RESULTS, SIGNIFICANT, printed, published, read, section, table_rows
 
 SHOWN = ["su", "powerlaw", "bet", "bet-plus"]
 METRICS = ("recall@20", "ndcg@20")
@@ -11,14 +11,14 @@ METRICS = ("recall@20", "ndcg@20")
 
 def movielens_rows():
     """The mean NDCG@20 over the seeds that all methods have at that budget."""
-    cells = read("converged", "comparison")
-    cells = cells[(cells["backbone"] == "lightgcn") & cells["finished"]]
-    full = cells[cells["method"] == "full"].set_index("seed")["ndcg@20"]
-    for budget in BUDGETS:
+    every = read("converged", "comparison")
+    for backbone, budget in product(("lightgcn", "ncf"), BUDGETS):
+        cells = every[(every["backbone"] == backbone) & every["finished"]]
+        full = cells[cells["method"] == "full"].set_index("seed")["ndcg@20"]
         by_seed = cells[cells["budget"] == budget].pivot_table("ndcg@20", "seed", "method")
         by_seed = by_seed[SHOWN].dropna()
         means = [full[by_seed.index].mean(), *by_seed.mean()]
-        yield [budget, str(len(by_seed)), *map(printed, means)]
+        yield [backbone, budget, str(len(by_seed)), *map(printed, means)]
 
 
 def test_movielens_converged_is_the_reports():
@@ -27,8 +27,9 @@ def test_movielens_converged_is_the_reports():
 
 
 def test_what_is_said_of_bet_plus_holds():
-    data = read("converged", "paired").set_index(["method", "kind", "budget"]).sort_index()
-    duels = data.loc["bet-plus"]
+    data = read("converged", "paired").set_index(["backbone", "method", "kind", "budget"])
+    data = data.sort_index()
+    duels = data.loc["lightgcn", "bet-plus"]
     best = duels.loc["best on validation"]
     assert (best["seeds"] == 3).all()
     assert list(best.loc[[*BUDGETS], "opponent"]) == ["powerlaw", "pep", "pep"]
@@ -42,6 +43,16 @@ def test_what_is_said_of_bet_plus_holds():
             assert sign + printed(abs(bound)) in text, budget
     assert duels.loc["equal sizes", "95%"]["low"] > 0
     assert round(duels.loc["equal sizes", "80%"]["difference"], 4) == 0.0006
+    with_ncf = data.loc["ncf", "bet-plus", "best on validation"]
+    assert list(with_ncf.loc[[*BUDGETS], "opponent"]) == ["powerlaw", "su", "su"]
+    duel = with_ncf.loc["80%"]
+    assert duel["p_holm"] < SIGNIFICANT
+    numbers = (printed(duel[name]) for name in ("difference", "low", "high"))
+    assert "+{} [{}, {}]".format(*numbers) in " ".join(text.split())
+    low, high = with_ncf.loc["90%", ["low", "high"]]
+    assert low < 0 < high and with_ncf.loc["95%", "difference"] == 0
+    beside_bet = data.loc["ncf", "bet-plus", "the paper's search"]
+    assert (beside_bet["low"] > 0).all()
 
 
 def gowalla_rows():
