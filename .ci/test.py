@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / ".cache" / "smoke"
 UNLIMITED = "1000000"  # seconds
 FOLDERS = {"BET_RESULTS": "results", "BET_REPORTS": "reports", "BET_CACHE": "cache"}
-PATIENT = {"OMP_WAIT_POLICY": "passive"}  # a thread that waits leaves the core to others
+SETTINGS = {
+    "OMP_WAIT_POLICY": "passive",  # a thread that waits leaves the core to others
+    "PYTHONDONTWRITEBYTECODE": "",  # containers set it: each of hundreds of processes would compile
+}
 REPORT = "report.ipynb"
 STUDIES = {"smoke study": "smoke", "streams smoke": "stream-smoke"}
 
@@ -52,7 +55,7 @@ def start(name: str, command: list[str]) -> subprocess.Popen:
     return subprocess.Popen(
         [sys.executable, *command],
         cwd=ROOT,
-        env=os.environ | PATIENT | {name: str(folder / part) for name, part in FOLDERS.items()},
+        env=os.environ | SETTINGS | {name: str(folder / part) for name, part in FOLDERS.items()},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -32,7 +32,7 @@ ROOM = "size=256m,nr_inodes=100k"
 CELL = "tiny_lightgcn_80_su_s0"
 FORMS = ("npy", "npy16", "faiss", "torch")
 MESSAGE = re.compile(
-    r"cannot write (\S+): the disk or the quota is full; it needs .* free in (\S+?)[,;] .*again"
+    r"cannot write (.+?): the disk or the quota is full; it needs .* free in (.+?)[,;] .*again"
 )
 
 

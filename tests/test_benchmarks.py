@@ -277,6 +277,7 @@ def test_surrogates_rank_what_they_did_not_see(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     monkeypatch.setattr(surrogates, "SEEN", (4, 8))
     monkeypatch.setattr(surrogates, "ORDERS", 2)
+    monkeypatch.setattr(surrogates, "STEPS", 20)
     cell = Cell("tiny", "lightgcn", "80%", "bet", profile="smoke")
     context, actions, fitness = surrogates.measured(cell, 12)
     assert len(actions) == len(fitness) == 12 and (fitness > 0).all()

@@ -111,7 +111,7 @@ def with_room(candidates, bare):
     return bare
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     users=entities,
     items=entities,
@@ -156,7 +156,7 @@ def test_files_of_tables_meet_the_limit_to_the_step(
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ngcf"])
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(users=entities, items=entities, share=st.floats(0.1, 1.1), seed=st.integers(0, 2**32))
 @example(users=5, items=30, share=0.1015625, seed=0)  # a byte too few
 def test_files_of_vectors_meet_the_limit_to_the_step(

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from importlib import import_module
 
 import pytest
 import torch
@@ -18,6 +19,14 @@ from bet.study.run import run_cell
 from bet.training import train
 
 COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_updates():
+    """The actor and critics of ``ciess`` need not learn well here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("bet.methods.ciess"), "UPDATES", 5)
+        yield
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])

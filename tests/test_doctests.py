@@ -29,6 +29,7 @@ MODULES = (
     "bet.actions.published",
     "bet.actions.sampler",
     "bet.actions.space",
+    "bet.adam",
     "bet.backbones.graph",
     "bet.backbones.ncf_ranking",
     "bet.data.digest",

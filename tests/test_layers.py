@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A module imports only from its own layer and from those before it.
 LAYERS = [
     {
+        "adam",
         "arrays",
         "compiled",
         "errors",

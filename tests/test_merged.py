@@ -3,6 +3,7 @@ same budget, and sizes follow the ranks of the merged data.
 """
 
 from dataclasses import replace
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -28,6 +29,15 @@ from bet.study.run import run_cell
 
 LEARNED = ("magnitude", "pep", "optembed", "amtl", "esapn")
 CODED = ("pq", "mec")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_steps():
+    """What is learned need not be good here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(import_module("bet.methods.ciess"), "UPDATES", 5)
+        patch.setattr(import_module("bet.methods.mec"), "STEPS", 30)
+        yield
 
 
 @pytest.fixture(scope="module")

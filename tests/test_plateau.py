@@ -6,6 +6,7 @@ import pytest
 import torch
 from test_training import fresh
 
+from bet.adam import Adam
 from bet.training import BprSampler, TrainResult, TrainSettings, loop, train
 
 PLATEAU = TrainSettings(
@@ -26,13 +27,13 @@ def test_a_plateau_lowers_the_rate_then_ends_and_a_refit_repeats_it(split, tmp_p
     #  the second of each pair of looks without improvement lets the rate fall: .08, .04, .02, end
     script = [0.1, 0.3, 0.2, 0.2, 0.25, 0.4, 0.1, 0.2, 0.3, 0.35]
     sampler, rates, path = BprSampler(split.train), [], tmp_path / "checkpoint.pt"
-    step = torch.optim.Adam.step
+    step = Adam.step
 
     def noted(optimizer, *arguments):
         rates.append(optimizer.param_groups[0]["lr"])
         return step(optimizer, *arguments)
 
-    monkeypatch.setattr(torch.optim.Adam, "step", noted)
+    monkeypatch.setattr(Adam, "step", noted)
 
     def run(model, looks, dies_at=None):
         def validate(_):

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from html import unescape
 
 import numpy as np
@@ -19,6 +20,7 @@ from bet.errors import BetError
 from bet.packed import load
 from bet.release import build as module
 from bet.release import judge as judging
+from bet.release import searched
 from bet.release.build import build_table
 from bet.release.page import write_page
 from bet.release.sentences import (
@@ -30,6 +32,7 @@ from bet.release.sentences import (
     reference_sentence,
 )
 from bet.release.task import Fixed
+from bet.search import SearchSettings
 from bet.search.gate import GateDecision
 
 # What is fixed is not swept: a second instead of ten.
@@ -41,6 +44,8 @@ SEARCHABLE = replace(FAST, columns=256)
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
+    # Of which the predictor chooses one.
+    monkeypatch.setattr(searched, "SearchSettings", partial(SearchSettings, actions=10))
 
 
 def build(limit, file, **options):
@@ -80,6 +85,7 @@ def test_the_file_fits_is_described_and_recommends(tmp_path, limit):
     assert len(items) == 10 and set(items) <= {str(i) for i in range(data.n_items)}
     if release.holds_history:
         assert not set(items) & seen_by(data, 0), "the example is user 0, who has seen these"
+    check_style(page)
 
 
 def check_choice(release):
@@ -281,8 +287,8 @@ def test_ids_of_any_characters_are_safe(tmp_path):
         assert pasted(release, *HOSTILE) == again
 
 
-def test_the_page_restyles_nothing_but_itself(tmp_path):
-    page = write_page(build(4_000, tmp_path / "t")).read_text()
+def check_style(page):
+    """The page restyles nothing but itself."""
     (style,) = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
     selectors = re.findall(r"([^{}]+)\{", style)
     assert selectors

@@ -28,6 +28,15 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory):
+    """What is usually made of the planted interactions."""
+    folder = tmp_path_factory.mktemp("usual")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BET_CACHE", str(folder / "cache"))
+        return build_table(planted(), 8_000, folder / "t", fixed=FAST)
+
+
 def only(monkeypatch, family):
     """Let ``family`` be chosen, and nothing be searched."""
     monkeypatch.setattr(
@@ -68,31 +77,29 @@ def test_what_there_was_no_time_for_is_not_called_worse(tmp_path, monkeypatch):
     assert "(not all of it was trained, for want of time)" in expectations(some)
 
 
-def test_a_file_below_popularity_is_warned_about(tmp_path):
-    release = build_table(planted(), 3_000, tmp_path / "t", fixed=FAST)
-    popular = release.references[0].test["ndcg@20"]
+def test_a_file_below_popularity_is_warned_about(usual):
+    popular = usual.references[0].test["ndcg@20"]
     worse, equal = (
-        replace(release, test={**release.test, "ndcg@20": popular - gap}) for gap in (0.01, 0.0)
+        replace(usual, test={**usual.test, "ndcg@20": popular - gap}) for gap in (0.01, 0.0)
     )
     said = "This file is worse than popularity on test"
     assert said in reference_sentence(worse) and said in write_page(worse).read_text()
     assert said not in reference_sentence(equal) and said not in write_page(equal).read_text()
 
 
-def test_a_file_without_histories_is_always_offered(tmp_path):
+def test_a_file_without_histories_is_always_offered(usual, tmp_path):
     """With what it gives and the rule by which it would have been used, also where no users were
     asked.
     """
-    release = build_table(planted(), 8_000, tmp_path / "t", fixed=FAST)
     best = {
-        history: max(each.quality for each in release.measured if each.history == history)
+        history: max(each.quality for each in usual.measured if each.history == history)
         for history in (True, False)
     }
     offered = f"has validation quality {best[False] / best[True] - 1:+.1%} against the best with"
     rule = "only if its quality is higher by more than 5% and users that the selection never saw"
     asked = GateDecision(accepted=False, difference=0.1, bound=-0.1, users=60)
     for decision in (None, asked, replace(asked, accepted=True)):
-        said = decision_sentence(replace(release, without_histories=decision))
+        said = decision_sentence(replace(usual, without_histories=decision))
         assert offered in said and rule in said
     bare = build_table(planted(), 8_000, tmp_path / "u", fixed=FAST, history=False)
     assert "--no-history" not in decision_sentence(bare)

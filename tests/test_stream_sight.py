@@ -25,7 +25,16 @@ from bet.stream import (
     run_stream,
 )
 from bet.stream.carry import Inherited
+from bet.stream.methods import scall
 from bet.training import AlsSettings
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_updates():
+    """The actor-critic need not learn well here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scall, "UPDATES", 2)
+        yield
 
 
 def task_of(method, events, cap="4 kB", rule=None):

@@ -18,6 +18,7 @@ from bet.packed import float32_file_bytes
 from bet.search import RunSettings, SearchSettings, Workspace
 from bet.stream import STREAM_METHODS, StreamSettings, StreamTask, arrange, load_events, run_stream
 from bet.stream.carry import Inherited, carry_rows, carry_sizes
+from bet.stream.methods import scall
 from bet.training import AlsSettings, TrainSettings
 
 TRAINING = {
@@ -27,6 +28,14 @@ TRAINING = {
 SEARCH = SearchSettings(iterations=2, actions=4, finetune_epochs=1)
 CAPPED = [name for name, method in STREAM_METHODS.items() if method.capped]
 D_MAX = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_updates():
+    """The actor-critic need not learn well here."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scall, "UPDATES", 2)
+        yield
 
 
 def task_of(method, events, cap, backbone="lightgcn", rule=None, seed=0):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from bet.actions import Allocation
+from bet.adam import Adam
 from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
@@ -53,6 +54,24 @@ def test_triples_are_what_they_say(n_users, n_items, seed, batch):
     assert dense[u, positive].all() and not dense[u, negative].any() and set(u) <= drawable
     if batch <= len(drawable):
         assert len(set(u)) == batch
+
+
+@pytest.mark.parametrize("fused", [True, False])
+def test_adam_gives_the_numbers_of_torchs_and_resumes_from_its_state(fused):
+    weights = {}
+    for kind in (Adam, torch.optim.Adam):
+        parts = [torch.nn.Parameter(torch.linspace(-1, 2, n)) for n in (7, 3)]
+        groups = [{"params": [parts[0]]}, {"params": [parts[1]], "lr": 0.3, "weight_decay": 0.1}]
+        optimizer = kind(groups, lr=0.01, fused=fused)
+        for step in range(6):
+            if step == 3:
+                state, optimizer = optimizer.state_dict(), kind(groups, lr=1.0, fused=fused)
+                optimizer.load_state_dict(state)
+            optimizer.zero_grad()
+            (parts[0].exp().sum() * parts[1].square().sum()).backward()
+            optimizer.step()
+        weights[kind] = torch.cat(parts).detach()
+    assert torch.equal(weights[Adam], weights[torch.optim.Adam])
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf"])

@@ -4,6 +4,8 @@ The published formula floors target sizes and raises zeros to one, which breaks 
 draws and wastes it in most. Here every action uses min(B, n * d_max) columns, no more and no less.
 """
 
+import math
+
 import numpy as np
 
 from bet.actions.action import Action
@@ -41,25 +43,24 @@ def allocate(values: np.ndarray, total: int, d_min: int, d_max: int) -> np.ndarr
     ascending = ascending / largest
     steps = np.arange(d_min + 1, d_max + 1)  # (d_max - d_min,)
 
-    def sizes_at_least(scale: float) -> np.ndarray:
-        """How many entities reach each size of ``steps``; floor(s * v) >= d exactly when v >= d /
-        s.
+    def below(scale: float) -> np.ndarray:
+        """How many entities do not reach each size of ``steps``; floor(s * v) >= d exactly when
+        v >= d / s.
         """
-        return k - np.searchsorted(ascending, steps / scale, side="left")
+        return ascending.searchsorted(steps / scale)
 
     # Bisection for s, from below one column for the largest value up to where every positive value
     # has reached d_max.
     smallest = ascending[np.searchsorted(ascending, 0.0, side="right")]
     low, high = 0.5, 2.0 * d_max / max(smallest, 1e-280)
-    spare = total - k * d_min
-    if sizes_at_least(high).sum() <= spare:
+    short = k * d_max - total  # columns that are not there for everybody to have d_max
+    if below(high).sum() >= short:
         low = high
     while high - low > 1e-12 * high:
-        middle = np.sqrt(low) * np.sqrt(high)
-        low, high = (middle, high) if sizes_at_least(middle).sum() <= spare else (low, middle)
-    reached = sizes_at_least(low)
+        middle = math.sqrt(low) * math.sqrt(high)
+        low, high = (middle, high) if below(middle).sum() >= short else (low, middle)
     # An entity has a column beyond d_min for every size that more entities reach than its rank.
-    sizes = d_min + np.searchsorted(-reached, -np.arange(k), side="left")
+    sizes = d_min + np.searchsorted(below(low) - k, -np.arange(k), side="left")
     remainder = np.minimum(low * ascending[::-1], d_max) - sizes
     # A second round only where fewer rows have room than columns are left.
     while left := int(total - sizes.sum()):

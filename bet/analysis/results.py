@@ -102,8 +102,9 @@ class Results:
 
     def of_users(self, cell_id: str, metric: str) -> pd.Series:
         """What every test user of a finished cell has of ``metric``, by user; empty if unknown."""
-        rows = self.per_user.take(self._rows_of_users.get(cell_id, []))
-        return pd.Series(rows[metric].to_numpy(dtype=float), index=rows["user"].to_numpy())
+        rows = self._rows_of_users.get(cell_id, [])
+        values, users = (self.per_user[name].to_numpy()[rows] for name in (metric, "user"))
+        return pd.Series(values.astype(float), index=users)
 
     @cached_property
     def _rows_of_users(self) -> dict:

@@ -75,6 +75,7 @@ def duels(
     """
     fought = []
     cells = results.tested(in_bytes=method in IN_BYTES)
+    cells = cells[[*_SETTING, *RUN, "method", "finished", "validation", "candidates"]]
     for setting, block in cells.groupby(_SETTING, sort=False):
         has_run = (block["method"] == method).any()
         rival = best_competitor(block, method, opponents) if has_run else None

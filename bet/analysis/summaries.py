@@ -7,6 +7,7 @@ from bet.analysis.results import (
     METRIC,
     NO_BUDGET,
     REFERENCE,
+    RUN,
     TABLE_BYTES,
     TO_SERVE,
     Group,
@@ -63,8 +64,9 @@ def quality_by_bytes(results: Results, group: Group) -> pd.DataFrame:
     """A row per backbone, budget, method, by bytes to serve: these, the table's bytes, quality on
     test, also relative to the full table's, and whether it is equivalent to that.
     """
-    cells = group.of(results.by_bytes)
     means = [TO_SERVE, TABLE_BYTES, "recall@20", "ndcg@20", "validation", "entities", "tables"]
+    names = ["backbone", "budget", "method", "serving form", "parameters", *RUN, *means]
+    cells = group.of(results.by_bytes)[names]  # a record has a hundred columns
     grouped = cells.groupby(["backbone", "budget", "method"], sort=False)
     data = grouped.agg(
         seeds=("seed", "nunique"),

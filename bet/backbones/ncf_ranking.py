@@ -7,10 +7,8 @@ blocks of the whole sum on GPUs, where those distances take a thread block for e
 """
 
 from collections.abc import Callable
-from functools import cache
 from importlib.util import find_spec
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,6 +68,8 @@ def compiled(y: Tensor, a: Tensor) -> PairScorer:
     """The sum as it is written, in a numba loop, which takes two rows and four columns at a time:
     both sides are padded.
     """
+    from bet.backbones.ncf_kernels import fill
+
     n = len(y)
     columns = F.pad(y.detach(), (0, 0, 0, -n % 4)).contiguous().numpy()
     weights = a.detach().contiguous().numpy()
@@ -77,40 +77,7 @@ def compiled(y: Tensor, a: Tensor) -> PairScorer:
     def scores(x: Tensor) -> Tensor:
         padded = F.pad(x.detach(), (0, 0, 0, len(x) % 2)).contiguous().numpy()
         out = torch.empty(len(padded), len(columns))
-        _loop()(padded, columns, weights, out.numpy())
+        fill(padded, columns, weights, out.numpy())
         return out[: len(x), :n]
 
     return scores
-
-
-@cache
-def _loop() -> Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], None]:
-    import numba
-
-    zero = np.float32(0)
-
-    # Two rows by four columns at a time share their loads; 128 columns at a time stay in the cache.
-    @numba.njit(fastmath={"reassoc", "contract", "nsz"}, nogil=True)
-    def fill(x, y, a, out):  # even number of rows, number of columns divisible by four
-        for first in range(0, len(y), 128):
-            for u in range(0, len(x), 2):
-                for v in range(first, min(first + 128, len(y)), 4):
-                    s0 = s1 = s2 = s3 = t0 = t1 = t2 = t3 = zero
-                    for h in range(len(a)):
-                        p, q, w = x[u, h], x[u + 1, h], a[h]
-                        y0, y1, y2, y3 = y[v, h], y[v + 1, h], y[v + 2, h], y[v + 3, h]
-                        s0 += w * max(p + y0, zero)
-                        s1 += w * max(p + y1, zero)
-                        s2 += w * max(p + y2, zero)
-                        s3 += w * max(p + y3, zero)
-                        t0 += w * max(q + y0, zero)
-                        t1 += w * max(q + y1, zero)
-                        t2 += w * max(q + y2, zero)
-                        t3 += w * max(q + y3, zero)
-                    out[u, v], out[u, v + 1], out[u, v + 2], out[u, v + 3] = s0, s1, s2, s3
-                    out[u + 1, v] = t0
-                    out[u + 1, v + 1] = t1
-                    out[u + 1, v + 2] = t2
-                    out[u + 1, v + 3] = t3
-
-    return fill

@@ -12,6 +12,7 @@ from scipy.sparse import csr_array
 from torch import Tensor, nn
 
 from bet.actions import Action, Allocation, Budget, allocate
+from bet.adam import Adam
 from bet.search import (
     Choice,
     Evaluated,
@@ -46,8 +47,8 @@ class Agent(nn.Module):
         self.actor = _mlp(3, generator)
         self.critics = nn.ModuleList(_mlp(4, generator) for _ in range(2))
         self.target_actor, self.target_critics = deepcopy(self.actor), deepcopy(self.critics)
-        self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=ACTOR_RATE)
-        self.critic_optimizer = torch.optim.Adam(self.critics.parameters(), lr=CRITIC_RATE)
+        self.actor_optimizer = Adam(self.actor.parameters(), lr=ACTOR_RATE)
+        self.critic_optimizer = Adam(self.critics.parameters(), lr=CRITIC_RATE)
 
     def act(self, state: Tensor) -> Tensor:
         """mu(s) in [0, 1], (b, 1), of states (b, 3)."""

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.actions import Allocation
+from bet.adam import Adam
 from bet.backbones import Recommender
 from bet.errors import BudgetNotMet
 from bet.search import (
@@ -90,7 +91,7 @@ class Policies:
         generator = context.search_generator("policies")
         inputs = 1 + len(self.table.candidates)
         self.nets = nn.ModuleList(_policy(inputs, generator) for _ in range(2)).to(model.device)
-        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=POLICY_RATE)
+        self.optimizer = Adam(self.nets.parameters(), lr=POLICY_RATE)
 
     def logits(self, entities: Tensor) -> Tensor:
         """(k, 2) for entity ids (k,), users and items."""

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bet.adam import Adam
 from bet.errors import BetError
 from bet.methods._shared.codebooks import cluster_subspaces, decode, split_sides, train_codebooks
 from bet.methods._shared.kmeans import DISTANCES, ROUNDS, nearest
@@ -107,7 +108,7 @@ def learn_codes(
     centroids, codes = cluster_subspaces(rows, repeats, k, subspaces, generator)
     error = float((decode(centroids, codes) - rows).square().sum(1).mean())
     coder = Coder(centroids, subspaces, tau=error / subspaces)
-    optimizer = torch.optim.Adam(coder.parameters(), lr=RATE)
+    optimizer = Adam(coder.parameters(), lr=RATE)
     batch = min(BATCH, len(rows), max(1, ELEMENTS // (subspaces * k)))
     with torch.enable_grad():
         for _ in range(steps):

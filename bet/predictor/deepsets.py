@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.actions import Action, relative_sizes
+from bet.adam import Adam
 from bet.data import FrequencyOrder, FrequencyRuns
 
 
@@ -220,7 +221,7 @@ class PredictorTrainer:
 
     def __init__(self, predictor: Predictor):
         self.predictor = predictor
-        self.optimizer = torch.optim.Adam(predictor.parameters(), lr=self.learning_rate)
+        self.optimizer = Adam(predictor.parameters(), lr=self.learning_rate)
         self.updates = 0
 
     def update(self, histograms: Tensor, fitness: Tensor) -> float:

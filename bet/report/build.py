@@ -4,7 +4,6 @@ from pathlib import Path
 
 from bet.analysis.results import Results, results_of
 from bet.paths import notebooks_dir, report_dir, results_dir
-from bet.report.page import render_html, settle
 from bet.study import bundle
 from bet.study.notebook import execute
 from bet.study.profiles import PROFILES
@@ -22,6 +21,8 @@ def build(profile: str) -> Path:
 
     The same records give the same bytes: nothing written here says when or where.
     """
+    from bet.report.page import render_html, settle  # slow to load; notebooks only use ``load``
+
     folder = report_dir(profile).resolve()
     bundle.write(bundle.load(profile, results_dir() / profile, folder), folder)
     name = OF_STREAMS if PROFILES[profile].is_stream else "report.ipynb"

@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
+import mistune  # nbconvert, which has it too, takes two seconds to load
 import pandas as pd
 from IPython.display import HTML, display
 from matplotlib.figure import Figure
-from nbconvert.filters.markdown import markdown2html
 
 from bet.analysis.results import Group, Results
 from bet.analysis.streams import StreamResults
@@ -96,7 +96,7 @@ def show_checklist() -> None:
     text = (project_root() / "docs" / "checklist.md").read_text(encoding="utf-8")
     _, _, answers = text.partition("\n\n")  # without its title
     words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", answers)
-    display(HTML(_folded("Checklist of REFORMS and TORS", markdown2html(words))))
+    display(HTML(_folded("Checklist of REFORMS and TORS", str(mistune.html(words)))))
 
 
 def missing(results: Results) -> pd.DataFrame:

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from bet.adam import Adam
 from bet.seeds import torch_generator
 
 WIDTH = 512
@@ -108,11 +109,11 @@ class ActorCritic:
         self.memory, self.count = list(state["memory"]), state["count"]
 
 
-def _optimizer(part: nn.Module, rate: float) -> torch.optim.Optimizer:
-    return torch.optim.Adam(part.parameters(), rate, weight_decay=WEIGHT_DECAY, fused=True)
+def _optimizer(part: nn.Module, rate: float) -> Adam:
+    return Adam(part.parameters(), rate, weight_decay=WEIGHT_DECAY, fused=True)
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor, part: nn.Module) -> None:
+def _step(optimizer: Adam, loss: Tensor, part: nn.Module) -> None:
     optimizer.zero_grad()
     loss.backward(inputs=list(part.parameters()))  # the actor's loss leaves the critics alone
     optimizer.step()

@@ -4,11 +4,12 @@ Two ways to the same numbers up to rounding: compiled loops on CPUs where numba 
 torch.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,8 +92,7 @@ def compiled(equations: Equations) -> RowSolver:
             v.numpy(), gram, indptr, items, sizes=sizes, ridge=ridge, steps=equations.steps
         )
         rows = x.numpy()
-        with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-            list(pool.map(lambda task: solve_all(task, system, rows), tasks))
+        _in_threads(lambda task: solve_all(task, system, rows), tasks)
         rows[degrees == 0] = 0
 
     return solve
@@ -109,11 +109,21 @@ def compiled_gram(v: Tensor) -> Tensor:
     def work(slot: int) -> None:
         add_gram(rows, bounds[slot], bounds[slot + 1], parts[slot])
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(work, range(_SLOTS)))
+    _in_threads(work, range(_SLOTS))
     with np.errstate(invalid="ignore"):  # who asked sees that numbers are no longer finite
         upper = np.triu(parts.sum(0, dtype=np.float64))
     return torch.from_numpy(upper + np.triu(upper, 1).T)
+
+
+def _in_threads(work: Callable[[Any], None], tasks: Iterable[Any]) -> None:
+    """Do every task, on as many threads as torch has; a single one is this thread."""
+    threads = torch.get_num_threads()
+    if threads == 1:
+        for task in tasks:
+            work(task)
+    else:
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, tasks))
 
 
 def in_torch(equations: Equations, device: torch.device) -> RowSolver:

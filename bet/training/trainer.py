@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from bet.adam import Adam
 from bet.backbones import Recommender
 from bet.errors import BetError
 from bet.seeds import torch_generator
@@ -102,7 +103,7 @@ class _BprRun(Run):
             (list(model.backbone.parameters()), settings.backbone_rate),
         ]
         groups = [{"params": part, "rate": rate} for part, rate in weights if part]
-        self.optimizer = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.optimizer = Adam(groups, lr=settings.learning_rate, fused=True)
         self.mean_loss = math.nan
 
     def train_epoch(self, epoch: int) -> None:
