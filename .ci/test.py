@@ -2,7 +2,7 @@
 
 The first step that fails ends it and is named in that line. Nothing has a time limit: a busy
 machine is slow, not wrong. The studies run in folders of their own: nothing committed is
-overwritten, nothing finished is reused; and both at once, as each starts and reports on one core.
+overwritten, nothing finished is reused. What keeps one core busy shares the machine with others.
 """
 
 import os
@@ -34,15 +34,13 @@ def steps(jobs: str) -> list[dict[str, list[str]]]:
     scopes, notebooks = [*pytest, *workers, "loadscope", *nbval], FOLDER / "notebooks"
     each = str(max(1, int(jobs) // len(STUDIES)))
     return [
-        {"lint": ["-m", "ruff", "check", "."]},
-        {"format": ["-m", "ruff", "format", "--check", "."]},
-        {"types": ["-m", "mypy"]},
-        {"tests": [*pytest, *workers, "worksteal", "tests"]},
+        {"lint": ["-m", "ruff", "check", "."], "format": ["-m", "ruff", "format", "--check", "."]},
+        {"types": ["-m", "mypy"], "tests": [*pytest, *workers, "worksteal", "tests"]},
         {"small notebooks": [".ci/small_notebooks.py", str(notebooks)]},
         # A worker takes whole notebooks, as their cells share a kernel.
         {"notebook cells": [*scopes, str(notebooks), "--ignore", str(notebooks / REPORT)]},
-        {"report cells": [*pytest, *nbval, str(notebooks / REPORT)]},  # of the cell that has run
-        {
+        {"report cells": [*pytest, *nbval, str(notebooks / REPORT)]}  # of the cell that has run
+        | {
             name: ["-m", "bet", "study", profile, "--jobs", each, "--report"]
             for name, profile in STUDIES.items()
         },
