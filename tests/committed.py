@@ -61,17 +61,18 @@ def published(protocol, backbone, dataset="gowalla"):
     return data[chosen].set_index(["method", "budget"])[["ours", "published"]]
 
 
-def paired(kind):
+def paired(kind, method="bet"):
     data = read("full", "paired")
-    return data[(data["kind"] == kind) & (data["method"] == "bet")]
+    return data[(data["kind"] == kind) & (data["method"] == method)]
 
 
-def together(kind):
+def together(opponent, method="BET"):
     """The mean over all pairs and its interval, from the report's sentence."""
-    start = re.escape(f"Against {OPPONENTS[kind][1]}")
+    start = re.escape(f"Against {opponent}")
+    name = rf"(?:<code>)?{re.escape(method)}(?:</code>)? is ahead"
     number = r"([+-][.\d]+)"
-    pattern = rf"{start}[^;]*; over all of them the mean difference is {number} (\[.*?\])\."
-    return re.search(pattern, REPORT).groups()
+    pattern = rf"{start}[^;]*?, {name}[^;]*; over all of them the mean difference is {number} "
+    return re.search(pattern + r"(\[.*?\])\.", REPORT).groups()
 
 
 def of_full(row):
