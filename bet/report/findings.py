@@ -94,7 +94,7 @@ def what_to_do(results: Results) -> Finding | None:
             f"{row[TO_SERVE]:.1f} bytes per entity it has {share} of the NDCG@20 of the full "
             f"LightGCN, which takes {row['full ' + TO_SERVE]:.0f}"
         )
-        text += "" if len(enough) else ", and no size tried is surely within 1 % of that"
+        text += "" if len(enough) else ", and nothing that ran is surely within 1 % of it"
         points = [f"{group}: NDCG@20 minus the full LightGCN's is {_beside_full(row)}."]
         if rules := strongest(results, group, "bet", RULES):
             rule = rules[0].opponent.split(" (")[0]
@@ -125,8 +125,8 @@ def which_table_is_best(results: Results) -> Finding | None:
         )
         clauses.append(Clause(group, f"on {place(group)} {answer}", points, compared))
     ending = (
-        " (chosen on validation; below, shares of the full table's NDCG@20, ≈: equivalent to it "
-        "within 1 %; table bytes per entity)."
+        " (of tables whose own bytes are limited, not the bytes to serve; chosen on validation; "
+        "below, shares of the full table's NDCG@20, ≈: equivalent to it within 1 %)."
     )
     return combined("Which table is best, by the bytes of its file?", clauses, ending)
 

@@ -16,6 +16,7 @@ from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import LONG
 
 NAMED = 7  # lines and points with a name
+TICK = 12.8  # bytes per entity: the sizes that the answers name are doublings
 SMALL = 51.2  # bytes per entity to serve: who is best within so many gets a name
 LOWEST = 0.6  # of the full LightGCN's quality, or the best: where the picture begins
 GAP = 0.055  # between two names, of the axis' height
@@ -25,7 +26,7 @@ Line = tuple[str, str]  # method and backbone
 
 def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against bytes to serve, a line per method and backbone, means over seeds, of
-    which at most ``NAMED`` have names at their ends; None where none is drawn.
+    which at most ``NAMED`` have names at their ends, points above them; None where none is drawn.
     """
     cells = group.of(results.by_bytes).dropna(subset=TO_SERVE)
     points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
@@ -35,7 +36,8 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     best = best_to_serve(results, group)
     best = best[best[METRIC] >= LOWEST * best[METRIC].max()]  # no bare order of popularity
     least = np.nanmin([tables.min() / 1.5, best[TO_SERVE].min()])
-    inside = points[points[TO_SERVE].between(least, tables.max() * 1.2)]
+    most = tables.max() * 1.2
+    inside = points[points[TO_SERVE].between(least, most)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
     named = _named(results, group, inside)
     ends: list[tuple[float, float, str]] = []
@@ -45,7 +47,11 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         axis.plot(curve[TO_SERVE], curve[METRIC], **drawn)
         if line in named:
             name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
-            ends.append((*curve[[TO_SERVE, METRIC]].iloc[-1], name))
+            end = curve[[TO_SERVE, METRIC]].iloc[-1]
+            if len(curve) == 1:
+                _name_point(axis, end, name, on_the_left=end[TO_SERVE] < np.sqrt(least * most))
+            else:
+                ends.append((*end, name))
     _limit(axis, inside)
     _name(axis, ends)
     axis.set(
@@ -67,21 +73,40 @@ def _named(results: Results, group: Group, points: pd.DataFrame) -> list[Line]:
     best = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
     for part in sorted(best, key=lambda part: -part["validation"].mean()):
         wanted.append((part["method"].iloc[0], part["backbone"].iloc[0]))
-    drawn = set(points[LINE].itertuples(index=False, name=None))
+    seen = points[points[METRIC] >= _lowest(points)]
+    drawn = set(seen[LINE].itertuples(index=False, name=None))
     return [line for line in dict.fromkeys(wanted) if line in drawn][:NAMED]
 
 
-def _limit(axis: Axes, points: pd.DataFrame) -> None:
-    """Bytes in powers of two; quality from ``LOWEST`` of the ceiling on."""
+def _lowest(points: pd.DataFrame) -> float:
+    """The quality where the picture begins."""
     full = points[(points["method"] == "full") & (points["backbone"] == "lightgcn")]
     ceiling = full[METRIC].mean() if len(full) else points[METRIC].max()
+    return max(LOWEST * ceiling, 0.97 * points[METRIC].min())
+
+
+def _limit(axis: Axes, points: pd.DataFrame) -> None:
+    """Bytes in doublings of ``TICK``."""
     axis.set_xscale("log")
-    least, most = np.log2(points[TO_SERVE].min()), np.log2(points[TO_SERVE].max())
-    ticks = 2 ** np.arange(np.ceil(least), most + 0.5)
+    least, most = np.log2(points[TO_SERVE].min() / TICK), np.log2(points[TO_SERVE].max() / TICK)
+    ticks = TICK * 2 ** np.arange(np.ceil(least - 0.3), most + 0.3)
     axis.set_xticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
     axis.minorticks_off()
-    axis.set_xlim(2 ** (least - 0.3), 2 ** (most + 0.3))
-    axis.set_ylim(max(LOWEST * ceiling, 0.97 * points[METRIC].min()), 1.03 * points[METRIC].max())
+    axis.set_xlim(TICK * 2 ** (least - 0.3), TICK * 2 ** (most + 0.3))
+    axis.set_ylim(_lowest(points), 1.03 * points[METRIC].max())
+
+
+def _name_point(axis: Axes, point: pd.Series, name: str, *, on_the_left: bool) -> None:
+    """A name beside a point (x, y), toward the middle of the picture."""
+    axis.annotate(
+        name,
+        tuple(point),
+        xytext=(6 if on_the_left else -6, 5),
+        textcoords="offset points",
+        fontsize=8,
+        ha="left" if on_the_left else "right",
+        bbox={"color": "white", "alpha": 0.8, "pad": 0.5, "linewidth": 0},
+    )
 
 
 def _name(axis: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
@@ -97,7 +122,7 @@ def _name(axis: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
             textcoords="axes fraction",
             fontsize=8,
             va="center",
-            arrowprops={"arrowstyle": "-", "color": "0.5", "linewidth": 0.6, "shrinkB": 4},
+            arrowprops={"arrowstyle": "-", "color": "0.5", "linestyle": ":", "shrinkB": 4},
         )
 
 
