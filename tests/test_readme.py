@@ -44,14 +44,19 @@ def converged(method, backbone="lightgcn"):
 def answer():
     """The sentences of README's answer, from the tables of the reports."""
     rule, bytes_of_full = served("graph-filter"), served("full", "lightgcn")[1]
-    rows = served("bet-plus-bytes", "ials", "25.6 B/entity to serve")
     full = printed(converged("full").loc["none", "recall@20"])
     fitting = read("full", "best_to_serve").set_index("at most").loc[25.6]
     assert (fitting["method"], fitting["backbone"]) == ("bet-plus-bytes", "ials")
-    assert rule > rows and float(rule[1]) < 25.6
-    bet, rules, plus = (converged(method) for method in ("bet", "powerlaw", "bet-plus"))
-    ahead = bet.loc[[*BUDGETS], "recall@20"] > rules.loc[[*BUDGETS], "recall@20"]
-    assert list(ahead) == [True, False, False] and "95%" not in plus.index
+    blend = read("paper", "best_to_serve_gowalla_merged").set_index("at most").loc[25.6]
+    assert (blend["method"], blend["backbone"]) == ("blend", "ials")
+    bet, rules, equal, plus = (
+        converged(method) for method in ("bet", "powerlaw", "su", "bet-plus")
+    )
+    recalls = [data.loc[[*BUDGETS], "recall@20"] for data in (bet, rules, equal)]
+    assert list(recalls[0] > recalls[1]) == [True, False, False]
+    assert (recalls[0] > recalls[2]).all()
+    behind = [plus.loc[at, "ndcg@20"] < rules.loc[at, "ndcg@20"] for at in BUDGETS[:2]]
+    assert behind == [False, True] and "95%" not in plus.index
     pairs = counts("tuned rule")[0]
     rule_mean, random_mean = (
         " ".join(together(OPPONENTS[kind][1])) for kind in ("tuned rule", "random selection")
@@ -67,23 +72,24 @@ def answer():
     )
     shares = [bet.loc[at, "recall@20"] / gowalla.loc[at, "published"] for at in BUDGETS]
     shares += list(yelp.loc[[*BUDGETS], "ours"] / yelp.loc[[*BUDGETS], "published"])
-    assert min(shares) >= 0.97
+    assert max(shares) > 1
     return [
-        f"it has a Recall@20 of {rule[0]} in {rule[1]} bytes to serve, `bet-plus-bytes` {rows[0]} "
-        f"in {rows[1]}; the full LightGCN, trained to convergence, has {full} in {bytes_of_full}.",
+        f"a Recall@20 of {printed(blend['recall@20'])}; the filter alone has {rule[0]} in "
+        f"{rule[1]} bytes to serve; the full LightGCN, trained to convergence, {full} in {bytes_of_full}.",
         f"What to use at {fitting['bytes to serve per entity']:.1f} bytes per entity",
-        f"keep {fitting['of full']:.0%} of the full LightGCN's NDCG@20.",
-        f"BET has a Recall@20 of {three(bet, 'recall@20')} at 80, 90 and 95 % sparsity; a tuned "
-        f"power law of frequency has {three(rules, 'recall@20')}; our search, `bet-plus`, has "
-        f"{printed(plus.loc['80%', 'recall@20'])} and {printed(plus.loc['90%', 'recall@20'])} "
-        "(95 % has not run).",
+        f"{fitting['of full']:.0%} of the full LightGCN's NDCG@20 after ten epochs.",
+        f"BET has a Recall@20 of {three(bet, 'recall@20')} at 80, 90 and 95 % sparsity, a "
+        f"power law of frequency {three(rules, 'recall@20')}, equal sizes "
+        f"{three(equal, 'recall@20')}.",
         f"below the power law's (mean of {pairs} pairs of backbone and budget: {rule_mean})",
-        f"below that of random picks ({random_mean})",
+        f"below that of the same search with random picks ({random_mean})",
         f"above the power law's ({plus_mean}), not surely above the best competitor's "
         f"({best_mean}).",
-        f"Within {100 * (1 - min(shares)):.0f} %.",
+        f"it has {printed(plus.loc['80%', 'recall@20'])} and "
+        f"{printed(plus.loc['90%', 'recall@20'])} at 80 and 90 %, the latter behind the",
+        f"within {100 * (1 - min(shares)):.0f} % or above.",
         f"On Gowalla the paper reports {three(gowalla, 'published')} for BET.",
-        f"On Yelp2018 it reports {three(yelp, 'published')}, and our BET, trained more briefly, "
+        f"On Yelp2018 it reports {three(yelp, 'published')}; our BET, trained more briefly, "
         f"has {three(yelp, 'ours')}.",
         "a user's first 20 recommendations",
     ]
@@ -96,6 +102,6 @@ def test_readme_answer_is_the_reports():
         assert sentence in text, sentence
         text = text.replace(sentence, "")
     # Names and links may hold digits; no other number goes unchecked.
-    names = r"\]\([^)]*\)|(NDCG|Recall)@20|MovieLens-100K|Yelp2018|[123]\. \*\*"
+    names = r"\]\([^)]*\)|(NDCG|Recall)@20|MovieLens-100K|Yelp2018|[1234]\. \*\*"
     rest = re.sub(names, "", text)
     assert not re.findall(r"\d\S*", rest)
