@@ -75,7 +75,8 @@ def answer():
     assert max(shares) > 1
     return [
         f"a Recall@20 of {printed(blend['recall@20'])}; the filter alone has {rule[0]} in "
-        f"{rule[1]} bytes to serve; the full LightGCN, trained to convergence, {full} in {bytes_of_full}.",
+        f"{rule[1]} bytes to serve; the full LightGCN, trained to convergence, {full} in "
+        f"{bytes_of_full}.",
         f"What to use at {fitting['bytes to serve per entity']:.1f} bytes per entity",
         f"{fitting['of full']:.0%} of the full LightGCN's NDCG@20 after ten epochs.",
         f"BET has a Recall@20 of {three(bet, 'recall@20')} at 80, 90 and 95 % sparsity, a "
