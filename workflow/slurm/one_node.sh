@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # Slurm on this machine alone, for `make test-slurm`: one_node.sh up | down. Needs root on Debian or
-# Ubuntu; installs slurmctld, slurmd, slurm-client and munge where they are missing. Neither systemd nor
-# cgroups are needed, so that it runs in a container. `up` writes /etc/slurm/slurm.conf and refuses to
-# where somebody else's stands there; `down` stops what `up` started and removes the file.
+# Ubuntu; installs slurmctld, slurmd, slurm-client, munge and procps where they are missing. Neither
+# systemd nor cgroups are needed, so that it runs in a container. `up` writes /etc/slurm/slurm.conf and
+# refuses to where somebody else's stands there; `down` stops what `up` started and removes the file.
 set -euo pipefail
 
 CONF=/etc/slurm/slurm.conf
 MARK="# one_node.sh of bet: a test node"
 STATE=/var/tmp/bet-slurm
-PACKAGES=(slurmctld slurmd slurm-client munge)
+PACKAGES=(slurmctld slurmd slurm-client munge procps)
 
 fail() { echo "one_node.sh: $*" >&2; exit 1; }
 
