@@ -119,9 +119,30 @@ def test_the_opening_figure_names_at_most_seven_lines_at_their_ends(sized):
     assert {"full LightGCN", "bet on LightGCN", "powerlaw on LightGCN"} <= set(names)
     colored = [line for line in axis.lines if line.get_color() != drawing.OTHERS["color"]]
     assert len(colored) == len(names) < len(axis.lines)
-    heights = sorted(text.xyann[1] for text in axis.texts)
+    points = [text.get_text() for text in axis.texts if text.anncoords == "offset points"]
+    assert points == ["full LightGCN"]  # beside it; the others stand in the margin
+    margin = [text for text in axis.texts if text.anncoords == "axes fraction"]
+    assert len(margin) == len(names) - 1
+    heights = sorted(text.xyann[1] for text in margin)
     assert min(b - a for a, b in pairwise(heights)) >= opening_figure.GAP - 1e-5
     assert 0 <= heights[0] and heights[-1] <= 1
+    plt.close(figure)
+
+
+def test_the_opening_figure_reaches_to_a_reference_that_serves_best(sized):
+    """A filter of few bytes that is better than all tables is drawn and named; an order of
+    popularity, which is far worse, is not.
+    """
+    quality = {"bet": {"80%": (60.0, None, 0.42)}, "powerlaw": {"80%": (60.0, None, 0.41)}}
+    quality |= {"graph-filter": {"none": (8.0, None, 0.45)}}
+    quality |= {"popularity": {"none": (0.1, None, 0.1)}}
+    results = sized(quality)
+    figure = opening_figure.quality_against_bytes(results, *results.groups)
+    (axis,) = figure.axes
+    names = {text.get_text() for text in axis.texts}
+    assert "graph-filter (reference)" in names and "popularity (reference)" not in names
+    low, high = axis.get_xlim()
+    assert 1 < low < 8 < high
     plt.close(figure)
 
 
