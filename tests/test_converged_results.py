@@ -3,6 +3,7 @@
 from itertools import product
 
 import pandas as pd
+import pytest
 from committed import BUDGETS, RESULTS, SIGNIFICANT, printed, published, read, section, table_rows
 
 SHOWN = ["su", "powerlaw", "bet", "bet-plus"]
@@ -55,12 +56,12 @@ def test_what_is_said_of_bet_plus_holds():
     assert (beside_bet["low"] > 0).all()
 
 
-def gowalla_rows():
+def rows_at_scale(profile):
     """Of every finished cell of the first split that has a table in columns: quality on validation,
-    then both metrics under both protocols.
+    then both metrics under both protocols. The profile has the name of its data set.
     """
     cells = pd.concat(
-        read("gowalla", f"comparison_gowalla_{protocol}") for protocol in ("clean", "merged")
+        read(profile, f"comparison_{profile}_{protocol}") for protocol in ("clean", "merged")
     )
     cells = cells[cells["finished"] & (cells["seed"] == 0)]
     order = ["lightgcn", "ials", "ncf", "references"]
@@ -79,13 +80,24 @@ def gowalla_rows():
         yield row
 
 
-def test_gowalla_converged_is_the_reports():
-    rows = table_rows(section(RESULTS, "Gowalla: trained to convergence"))
-    assert [[entry.strip("*") for entry in row] for row in rows] == list(gowalla_rows())
+@pytest.mark.parametrize("name", ["Gowalla", "Yelp2018"])
+def test_converged_at_scale_is_the_reports(name):
+    rows = table_rows(section(RESULTS, f"{name}: trained to convergence"))
+    expected = list(rows_at_scale(name.lower()))
+    assert [[entry.strip("*") for entry in row] for row in rows] == expected
+
+
+def test_what_is_said_of_yelp_holds():
+    rows = {row[2].strip("`"): row for row in rows_at_scale("yelp2018")}
+    paper = published("merged", "lightgcn", "yelp2018").loc["bet"]["published"]
+    assert float(rows["graph-filter"][6]) > paper.max()
+    assert list(rows) == ["su", "graph-filter"] and not rows["su"][6]
+    text = section(RESULTS, "Yelp2018: trained to convergence")
+    assert all(printed(paper.loc[budget]) in text for budget in BUDGETS)
 
 
 def test_what_is_said_of_gowalla_holds():
-    rows = {(row[0], row[1], row[2].strip("`")): row for row in gowalla_rows()}
+    rows = {(row[0], row[1], row[2].strip("`")): row for row in rows_at_scale("gowalla")}
     clean, merged = (
         {where: float(row[column]) for where, row in rows.items() if row[column]}
         for column in (4, 6)
