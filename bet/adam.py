@@ -7,9 +7,9 @@ from torch.optim import Optimizer
 
 
 class Adam(torch.optim.Adam):
-    """The same numbers; but its first step does not import ``torch._dynamo``, which takes over a
-    second of every process. These methods are torch's, without the wrapper that keeps the compiler
-    out of them: nothing here is compiled by torch.
+    """The same numbers; but its first step does not import ``torch._dynamo``, which is slow. These
+    methods are torch's, without the wrapper that keeps the compiler out of them: nothing here is
+    compiled by torch.
 
     >>> weight = torch.nn.Parameter(torch.tensor([1.0, -2.0]))
     >>> optimizer = Adam([weight], lr=0.5)

@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import hypothesis
 import msgspec
 import pytest
+from lowered import lowered
 from made_up import noisy_study, only_cells, sized_study
 
 from bet.actions import Budget, parse_budget
 from bet.backbones import BACKBONES, NO_BACKBONE
 from bet.data import evaluable_split, planted, split_interactions
 from bet.release.task import Fixed, Task
-from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace, plus
+from bet.search import RunSettings, SearchContext, SearchSettings, TrainingData, Workspace
 from bet.serving import coded_by_frequency
 from bet.study.cell import Cell
 from bet.study.run import run_cell
@@ -66,12 +67,8 @@ def bare_context():
     return context
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_mutations():
-    """Of the actions that ``bet-plus`` considers most are drawn for a better choice only."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(plus, "MUTATIONS", 10)
-        yield
+# Of the actions that ``bet-plus`` considers most are drawn for a better choice only.
+few_mutations = lowered(("bet.search.plus", "MUTATIONS", 10), scope="session")
 
 
 @pytest.fixture

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from importlib import import_module
 
 import pytest
 import torch
+from lowered import lowered
 
 from bet.actions import Allocation
 from bet.errors import BetError, BudgetNotMet
@@ -21,12 +21,8 @@ from bet.training import train
 COMPETITORS = ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_updates():
-    """The actor and critics of ``ciess`` need not learn well here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("bet.methods.ciess"), "UPDATES", 5)
-        yield
+# The actor and critics of ``ciess`` need not learn well here.
+few_updates = lowered(("bet.methods.ciess", "UPDATES", 5))
 
 
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf", "ngcf"])

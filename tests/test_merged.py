@@ -3,11 +3,11 @@ same budget, and sizes follow the ranks of the merged data.
 """
 
 from dataclasses import replace
-from importlib import import_module
 
 import numpy as np
 import pytest
 import torch
+from lowered import lowered
 
 from bet.actions import Allocation
 from bet.data import FrequencyOrder
@@ -31,13 +31,8 @@ LEARNED = ("magnitude", "pep", "optembed", "amtl", "esapn")
 CODED = ("pq", "mec")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_steps():
-    """What is learned need not be good here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(import_module("bet.methods.ciess"), "UPDATES", 5)
-        patch.setattr(import_module("bet.methods.mec"), "STEPS", 30)
-        yield
+# What is learned need not be good here.
+few_steps = lowered(("bet.methods.ciess", "UPDATES", 5), ("bet.methods.mec", "STEPS", 30))
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from lowered import lowered
 
 from bet.errors import BetError
 from bet.search import (
@@ -25,16 +26,10 @@ from bet.stream import (
     run_stream,
 )
 from bet.stream.carry import Inherited
-from bet.stream.methods import scall
 from bet.training import AlsSettings
 
-
-@pytest.fixture(scope="module", autouse=True)
-def few_updates():
-    """The actor-critic need not learn well here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scall, "UPDATES", 2)
-        yield
+# The actor-critic need not learn well here.
+few_updates = lowered(("bet.stream.methods.scall", "UPDATES", 2))
 
 
 def task_of(method, events, cap="4 kB", rule=None):

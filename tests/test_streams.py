@@ -10,6 +10,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from lowered import lowered
 
 from bet.actions import Allocation, Budget
 from bet.data import FrequencyOrder
@@ -18,7 +19,6 @@ from bet.packed import float32_file_bytes
 from bet.search import RunSettings, SearchSettings, Workspace
 from bet.stream import STREAM_METHODS, StreamSettings, StreamTask, arrange, load_events, run_stream
 from bet.stream.carry import Inherited, carry_rows, carry_sizes
-from bet.stream.methods import scall
 from bet.training import AlsSettings, TrainSettings
 
 TRAINING = {
@@ -30,12 +30,8 @@ CAPPED = [name for name, method in STREAM_METHODS.items() if method.capped]
 D_MAX = 8
 
 
-@pytest.fixture(scope="module", autouse=True)
-def few_updates():
-    """The actor-critic need not learn well here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scall, "UPDATES", 2)
-        yield
+# The actor-critic need not learn well here.
+few_updates = lowered(("bet.stream.methods.scall", "UPDATES", 2))
 
 
 def task_of(method, events, cap, backbone="lightgcn", rule=None, seed=0):

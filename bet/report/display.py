@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
-import mistune  # nbconvert, which has it too, takes two seconds to load
+import mistune  # nbconvert, which has it too, is slow to load
 import pandas as pd
 from IPython.display import HTML, display
 from matplotlib.figure import Figure

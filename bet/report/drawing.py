@@ -23,6 +23,7 @@ from bet.report.style import BACKBONES, METHOD_COLORS, METHOD_MARKERS
 
 WIDTH = 7.2  # inches, of a page in print
 OTHERS = {"color": "0.75", "marker": ".", "markersize": 4, "linewidth": 0.8, "zorder": 1}
+UNNAMED: dict[str, Any] = OTHERS | {"label": "other methods"}  # in the legend
 
 
 def write(figure: Figure, name: str, folder: Path) -> None:
@@ -56,7 +57,7 @@ def lines(
 def look(method: str, named: Iterable[str] | None = None) -> dict:
     """How a method's line looks: gray, if others are ``named``."""
     if named is not None and method not in named:
-        return OTHERS | {"label": "other methods"}
+        return UNNAMED
     named_look = {"color": METHOD_COLORS[method], "marker": METHOD_MARKERS[method], "label": method}
     dashes = "-" if method in IN_BYTES or method.startswith("bet") else "--"
     return named_look | {"markersize": 4, "linewidth": 1.2, "linestyle": dashes}
@@ -87,8 +88,8 @@ def finish(figure: Figure, title: str, axes: Iterable[Axes]) -> None:
     for axis in axes:
         drawn, labels = axis.get_legend_handles_labels()
         handles |= dict(zip(labels, drawn, strict=True))
-    gray = handles.pop("other methods", None)
-    handles |= {} if gray is None else {"other methods": gray}
+    gray = handles.pop(UNNAMED["label"], None)
+    handles |= {} if gray is None else {UNNAMED["label"]: gray}
     if not handles:
         figure.suptitle(title, fontsize=9, parse_math=False)  # a $ in a name is no formula
         return

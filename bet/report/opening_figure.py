@@ -26,7 +26,7 @@ Line = tuple[str, str]  # method and backbone
 
 def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     """Test NDCG@20 against bytes to serve, a line per method and backbone, means over seeds, of
-    which at most ``NAMED`` have names at their ends, points above them; None where none is drawn.
+    which at most ``NAMED`` have names at their ends, points beside them; None where none is drawn.
     """
     cells = group.of(results.by_bytes).dropna(subset=TO_SERVE)
     points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
@@ -34,12 +34,12 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     if tables.empty:
         return None
     best = best_to_serve(results, group)
-    best = best[best[METRIC] >= LOWEST * best[METRIC].max()]  # no bare order of popularity
-    least = np.nanmin([tables.min() / 1.5, best[TO_SERVE].min()])
+    good = best[best[METRIC] >= LOWEST * best[METRIC].max()]  # no bare order of popularity
+    least = np.nanmin([tables.min() / 1.5, good[TO_SERVE].min()])
     most = tables.max() * 1.2
     inside = points[points[TO_SERVE].between(least, most)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
-    named = _named(results, group, inside)
+    named = _named(cells, best, inside)
     ends: list[tuple[float, float, str]] = []
     for line, of_line in inside.groupby(LINE, sort=False):
         curve = of_line.sort_values(TO_SERVE)
@@ -60,18 +60,18 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     return figure
 
 
-def _named(results: Results, group: Group, points: pd.DataFrame) -> list[Line]:
-    """The full LightGCN, what serves best at any size, searches of sizes and the power law on the
-    first backbone, then the best of every backbone within ``SMALL`` bytes, by validation.
+def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame) -> list[Line]:
+    """The full LightGCN, what serves ``best`` at any size, searches of sizes and the power law on
+    the first backbone, then of ``cells`` the best of every backbone within ``SMALL`` bytes, by
+    validation; of these what ``points``, the picture's, have.
     """
     first = points["backbone"].iloc[0]
     wanted: list[Line] = [("full", "lightgcn")]
-    wanted += best_to_serve(results, group)[LINE].itertuples(index=False, name=None)
+    wanted += best[LINE].itertuples(index=False, name=None)
     wanted += [("bet", first), ("bet-plus", first), ("powerlaw", first)]
-    cells = group.of(results.by_bytes)
     small = cells[cells[TO_SERVE] <= SMALL]
-    best = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
-    for part in sorted(best, key=lambda part: -part["validation"].mean()):
+    of_backbones = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
+    for part in sorted(of_backbones, key=lambda part: -part["validation"].mean()):
         wanted.append((part["method"].iloc[0], part["backbone"].iloc[0]))
     seen = points[points[METRIC] >= _lowest(points)]
     drawn = set(seen[LINE].itertuples(index=False, name=None))

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 
 from bet.analysis.streams import METRIC, StreamResults
-from bet.report.drawing import OTHERS, finish, panels
+from bet.report.drawing import UNNAMED, finish, panels
 from bet.report.style import BACKBONES
 from bet.report.table import LONG
 from bet.stream import STREAM_METHODS
@@ -24,15 +24,8 @@ COLORS = dict(
     zip(STREAM_METHODS, sns.color_palette("colorblind", len(STREAM_METHODS)), strict=True)
 )
 MARKERS = dict(zip(STREAM_METHODS, cycle("Xsv^>oDPH<"), strict=False))
-NAMED = (  # of the lines over time; the others are gray
-    "stream-full",
-    "stream-uniform",
-    "scall-bayes",
-    "dess-like",
-    "dess-like-capped",
-    "stream-bet-plus",
-)
 FOLLOWED = ("stream-uniform", "scall-bayes", "dess-like-capped", "stream-bet-plus")
+NAMED = (*FOLLOWED, "stream-full", "dess-like")  # of the lines over time; the others are gray
 CHANGES = {  # how much is forgotten a step: of one context, and of a segment's as in ``dess-like``
     0.99: Change(),
     FORGET: Change(steps=40, at=20, together=200),
@@ -53,7 +46,7 @@ def _over_time(axis: Axes, table: pd.DataFrame, column: str) -> None:
 def _look(method: str) -> dict:
     """How a method's line looks: gray unless it is ``NAMED``."""
     if method not in NAMED:
-        return OTHERS | {"label": "other methods"}
+        return UNNAMED
     look = {"color": COLORS[method], "marker": MARKERS[method]}
     return look | {"label": method, "markersize": 4, "linewidth": 1.2}
 

@@ -39,7 +39,8 @@ class SearchSettings:
     def trains_all(self, training: FitSettings) -> bool:
         """Whether a search in rungs trains every action to the end: always by least squares; by
         gradients where T trainings take no more epochs than T fine-tunings, T short trainings and
-        the ``top`` that would be retrained. The largest number of epochs counts.
+        the ``top`` that would be retrained. The largest number of epochs counts, and T also where
+        anchors make a search longer.
 
         >>> SearchSettings(iterations=10, finetune_epochs=3, top=5).trains_all(
         ...     TrainSettings(max_epochs=10))  # 10 * 10 <= 10 * (3 + 3) + 5 * 10
