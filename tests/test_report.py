@@ -14,7 +14,7 @@ from bet.paths import notebooks_dir
 from bet.report import drawing, figures, opening_figure, search_figures
 from bet.report.build import build, load
 from bet.report.display import missing
-from bet.report.findings import further_findings
+from bet.report.findings import findings, further_findings, is_it_complete
 from bet.report.provenance import provenance
 from bet.report.style import METHOD_COLORS, METHOD_MARKERS, use_style
 from bet.study.profiles import PROFILES
@@ -32,9 +32,11 @@ def further(results):
 
 def test_findings_say_what_is_missing(synthetic):
     cells = cells_of()
-    text = further(synthetic(cells, left_out=[cells[0].id, cells[1].id]))
-    assert "2 of 60 cells have not run" in text
-    assert "2 seeds, each with its own split" in text
+    results = synthetic(cells, left_out=[cells[0].id, cells[1].id])
+    first, *_ = findings(results)
+    assert first.answer.startswith("No: 2 of 60 cells have not run (") and len(results.missing) == 2
+    assert "2 seeds, each with its own split" in further(results)
+    assert is_it_complete(synthetic(cells)) is None
     nothing = synthetic(cells, left_out=[cell.id for cell in cells])
     assert "0 of 60 finished" in provenance(nothing).to_string()
     some = synthetic(cells, left_out=[cell.id for cell in cells if cell.method == "sr"])

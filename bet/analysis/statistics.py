@@ -23,7 +23,7 @@ OURS = {
 ENOUGH = 0.8  # share of su's cells that a method must have to be ranked
 _SETTING = ["dataset", "protocol", "backbone", "budget"]
 _NUMBERS = ["difference", "low", "high", "p", "users"]
-_OF_DUEL = ["method", "opponent", "candidates", "opponent_candidates"]
+_OF_DUEL = ["method", "opponent", "candidates", "opponent_candidates", "opponent_mean"]
 _COMPARED = ["method", "opponent", "metric", "seeds", "ahead", *_NUMBERS, *_OF_DUEL[2:]]
 
 
@@ -54,7 +54,7 @@ def best_competitor(
 @dataclass(frozen=True)
 class Duel:
     """``method`` against ``opponent`` in one setting (dataset, protocol, backbone, budget), and by
-    run and user the ``differences`` in the metric.
+    run and user the ``differences`` in the metric; ``opponent_mean``: what the opponent has of it.
     """
 
     setting: tuple[str, ...]
@@ -62,6 +62,7 @@ class Duel:
     opponent: str
     candidates: float
     opponent_candidates: float
+    opponent_mean: float
     differences: pd.DataFrame
 
 
@@ -75,7 +76,7 @@ def duels(
     """
     fought = []
     cells = results.tested(in_bytes=method in IN_BYTES)
-    cells = cells[[*_SETTING, *RUN, "method", "finished", "validation", "candidates"]]
+    cells = cells[[*_SETTING, *RUN, "method", "finished", "validation", "candidates", metric]]
     for setting, block in cells.groupby(_SETTING, sort=False):
         has_run = (block["method"] == method).any()
         rival = best_competitor(block, method, opponents) if has_run else None
@@ -84,8 +85,17 @@ def duels(
         ours, theirs = (block[block["method"] == name] for name in (method, rival))
         found = differences(results, ours, theirs, metric=metric)
         if len(found):
-            tried = (ours["candidates"].max(), theirs["candidates"].max())
-            fought.append(Duel(setting, method, rival, *tried, found))
+            fought.append(
+                Duel(
+                    setting=setting,
+                    method=method,
+                    opponent=rival,
+                    candidates=ours["candidates"].max(),
+                    opponent_candidates=theirs["candidates"].max(),
+                    opponent_mean=theirs[metric].mean(),
+                    differences=found,
+                )
+            )
     return fought
 
 

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.backbones.graph import Graph
+from bet.backbones.softmax import compiled_loss, has_loops
 from bet.errors import BetError
+from bet.tables import take_rows
 
 Ranker = Callable[[Tensor], Tensor]
 """(b,) int64 user ids -> (b, |V|) float32 scores."""
@@ -76,6 +79,19 @@ class Backbone(nn.Module):
         """
         users, *items = rows.split(b)  # (B, D) each
         return torch.stack([self.score(users, side) for side in items])
+
+    def softmax_loss(self, representations: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """Mean of -log of the first item's share in a softmax of the scores of ``users`` (B,) with
+        their ``items`` (B, 1 + K), int64 ids from 0; ``representations`` (n, D).
+        """
+        if self.inner_product and has_loops(representations):
+            from bet.backbones.softmax_kernels import of_inner_products
+
+            entities = items + self.n_users
+            return compiled_loss(of_inner_products, users, entities, (representations,))
+        entities = torch.cat([users, items.T.flatten() + self.n_users])  # ((2 + K) B,)
+        scores = self.triple_scores(take_rows(representations, entities), len(users))
+        return F.softplus((scores[1:] - scores[0]).logsumexp(0)).mean()
 
     def ranker(self, representations: Tensor) -> Ranker:
         """A function that scores any block of users against all items."""

@@ -12,6 +12,7 @@ from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
 from bet.backbones.ncf_ranking import pairwise_relu_sum
 from bet.backbones.rotation import principal_projection
+from bet.backbones.softmax import compiled_loss, has_loops
 
 
 class NCF(Backbone):
@@ -90,14 +91,32 @@ class NCF(Backbone):
         )
         return _TripleScores.apply(rows, b, *weights)
 
+    def softmax_loss(self, representations: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        """With the loop every entity is projected once, however often it is drawn."""
+        if not has_loops(representations):
+            return super().softmax_loss(representations, users, items)
+        from bet.backbones.softmax_kernels import of_ncf
+
+        mlp, gmf = representations.chunk(2, dim=1)  # (n, w) each
+        x, y = self._projected(mlp)
+        inputs = x, y, gmf, self.a, self.c[: gmf.shape[1]]
+        return compiled_loss(of_ncf, users, items, inputs)
+
+    def _projected(self, mlp: Tensor) -> tuple[Tensor, Tensor]:
+        """The first layer's share of users (|U|, hidden), with the bias, and of items (|V|, hidden)
+        of their MLP rows (n, w).
+        """
+        width = mlp.shape[1]
+        x = mlp[: self.n_users] @ self.w_user[:, :width].T + self.bias
+        return x, mlp[self.n_users :] @ self.w_item[:, :width].T
+
     def ranker(self, representations: Tensor) -> Ranker:
         """Full ranking through the separable first layer: each side is projected once; hidden units
         are summed over all pairs.
         """
-        width = representations.shape[1] // 2
-        mlp, gmf = representations[:, :width], representations[:, width:]  # (n, w) each
-        x = mlp[: self.n_users] @ self.w_user[:, :width].T + self.bias  # (|U|, hidden)
-        y = mlp[self.n_users :] @ self.w_item[:, :width].T  # (|V|, hidden)
+        mlp, gmf = representations.chunk(2, dim=1)  # (n, w) each
+        width = gmf.shape[1]
+        x, y = self._projected(mlp)
         mlp_scores = pairwise_relu_sum(y, self.a)
         items_gmf = (gmf[self.n_users :] * self.c[:width]).T.contiguous()  # (w, |V|)
         return lambda users: mlp_scores(x[users]).addmm_(gmf[users], items_gmf)

@@ -1,5 +1,6 @@
 """The answers about methods of ours against their competitors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -89,36 +90,49 @@ def strongest(results: Results, group: Group, method: str, opponents: Names) -> 
 def _answer(
     results: Results, method: str, question: str, *, deciding: Names, further: Names
 ) -> Finding | None:
-    """A clause per group: ``method`` against the strongest of ``deciding``; the points name all."""
+    """A clause per group: ``method`` against ``deciding``, the strongest of which decides; the
+    points name all.
+    """
     clauses = []
     for group in results.groups:
         if fought := strongest(results, group, method, deciding):
-            seeds = fought[0].tests["seeds"].max()
-            seeds = "a single seed" if seeds == 1 else f"{seeds} seeds"
-            text = f"{verdict_of(fought[0], place(group))} ({seeds})"
+            text, pairs = verdict_of(fought, place(group)), len(fought[0].tests)
             fought += strongest(results, group, method, further)
             points = tuple(f"{group}: {_point(duels)}" for duels in fought)
-            clauses.append(Clause(group, text, points, weight=len(fought[0].tests)))
+            clauses.append(Clause(group, text, points, weight=pairs))
     return combined(question, clauses)
 
 
-def verdict_of(duels: Duels, where: str) -> str:
-    """``no on movielens-100k: its NDCG@20 is .0032 below that of ...``"""
-    verdict = {True: "yes", False: "no", None: "undecided"}[duels.is_better]
-    verdict = "in part" if duels.is_mixed else verdict
-    side, many = "above" if duels.difference > 0 else "below", len(duels.tests)
-    pairs = f"on average over {many} pairs of backbone and budget" if many > 1 else "in one setting"
-    doubt = ""
+def verdict_of(fought: Sequence[Duels], where: str) -> str:
+    """``no on movielens-100k: over 12 pairs ..., its NDCG@20 is on average ...``: the first of
+    ``fought`` decides, the others follow.
+    """
+    first, many, seeds = fought[0], len(fought[0].tests), fought[0].tests["seeds"].max()
+    verdict = {True: "yes", False: "no", None: "undecided"}[first.is_better]
+    verdict = "in part" if first.is_mixed else verdict
+    over = f"over {many} pairs of backbone and budget" if many > 1 else "in one setting"
+    over += f" ({'a single seed' if seeds == 1 else f'{seeds} seeds'})"
+    average = " on average" if many > 1 else ""
+    gaps = ", and ".join(f"{_gap(duels)}{_doubt(duels)}" for duels in fought)
+    return f"{verdict} on {where}: {over}, its {LONG[METRIC]} is{average} {gaps}"
+
+
+def _gap(duels: Duels) -> str:
+    """``.0032 (1.2 %) below that of the tuned power-law rule``"""
+    size, side = abs(duels.difference), "above" if duels.difference > 0 else "below"
+    share = size / duels.tests["opponent_mean"].mean()
+    return f"{decimal(size)} ({100 * share:.1f} %) {side} that of {duels.opponent.split(' (')[0]}"
+
+
+def _doubt(duels: Duels) -> str:
+    """What keeps the difference from being a yes or no."""
     if duels.is_mixed:
         wins, losses = (int(duels.tests[name].sum()) for name in ("wins", "loses"))
-        doubt = f", significantly ahead in {wins} of them and behind in {losses}"
-    elif duels.is_better is None:
-        both_signs = len(duels.mean) and duels.mean["low"].item() <= 0 <= duels.mean["high"].item()
-        doubt = ", which may be chance" if both_signs else ", but not surely"
-    return (
-        f"{verdict} on {where}: its {LONG[METRIC]} is {decimal(abs(duels.difference))} {side} that "
-        f"of {duels.opponent.split(' (')[0]}, {pairs}{doubt}"
-    )
+        return f", significantly ahead in {wins} of {len(duels.tests)} and behind in {losses}"
+    if duels.is_better is not None:
+        return ""
+    by_chance = len(duels.mean) and duels.mean["low"].item() <= 0 <= duels.mean["high"].item()
+    return ", which may be chance" if by_chance else ", but not surely"
 
 
 def _point(duels: Duels) -> str:

@@ -1,7 +1,7 @@
 """What the report answers: a question, a plain sentence, and folded points with the intervals."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from bet.analysis.results import Group
@@ -28,8 +28,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Clause:
-    """The part of an answer that is about ``group``, with its points; ``weight`` orders the
-    protocols of a dataset.
+    """The part of an answer that is about ``group``, with its points; ``weight``: how much it
+    rests on, such as the number of pairs compared.
     """
 
     group: Group
@@ -39,20 +39,33 @@ class Clause:
 
 
 def combined(question: str, clauses: Iterable[Clause], ending: str = ".") -> Finding | None:
-    """One sentence with a clause per dataset, that of its heaviest group (of equals the first), and
-    the points of all groups; None without clauses.
+    """One sentence with a clause per dataset, that of its ``deciding`` group, and the points of all
+    groups; None without clauses.
     """
-    chosen: dict[str, Clause] = {}
+    by_dataset: dict[str, dict[Group, Clause]] = {}
     points: list[str] = []
     for clause in clauses:
-        before = chosen.setdefault(clause.group.dataset, clause)
-        if clause.weight > before.weight:
-            chosen[clause.group.dataset] = clause
+        by_dataset.setdefault(clause.group.dataset, {})[clause.group] = clause
         points += clause.points
-    if not chosen:
+    if not by_dataset:
         return None
-    sentence = "; ".join(clause.text for clause in chosen.values()) + ending
+    chosen = []
+    for of_group in by_dataset.values():
+        group = deciding({group: clause.weight for group, clause in of_group.items()})
+        chosen.append(of_group[group].text)
+    sentence = "; ".join(chosen) + ending
     return Finding(question, sentence[0].upper() + sentence[1:], tuple(points))
+
+
+def deciding(weights: Mapping[Group, float]) -> Group:
+    """Of the groups of a dataset the one that an answer speaks of: that of protocol ``merged``,
+    since the published numbers are nearest to it, unless it weighs less than half of the heaviest.
+    """
+    enough = max(weights.values()) / 2
+    return max(
+        (group for group, weight in weights.items() if weight >= enough),
+        key=lambda group: (group.protocol == "merged", weights[group]),
+    )
 
 
 def place(group: Group) -> str:

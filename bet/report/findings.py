@@ -1,6 +1,7 @@
 """The report's opening: five answers, computed from the records; and what else they say."""
 
 from collections.abc import Hashable
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from bet.report.duels import (
     does_the_predictor_help,
     strongest,
 )
-from bet.report.finding import Clause, Finding, combined, listed, place
+from bet.report.finding import Clause, Finding, combined, deciding, listed, place
 from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import decimal, interval, of_full
 
@@ -26,8 +27,11 @@ RECALL = "recall@20"  # of which the paper's text speaks
 
 
 def findings(results: Results) -> list[Finding]:
-    """The five answers, in the order in which a reader asks; without those that have no records."""
+    """The five answers, in the order in which a reader asks, without those that have no records;
+    before them what is missing.
+    """
     answers = (
+        is_it_complete(results),
         does_bet_beat_rules(results),
         does_the_predictor_help(results),
         what_serves_best(results),
@@ -43,6 +47,24 @@ def further_findings(results: Results) -> list[Finding]:
         return [Finding("Is there an answer?", "No cell has finished yet; nothing can be said.")]
     best = which_table_is_best(results)
     return [*does_bet_plus_pay(results), *([best] if best else []), *how_far_to_trust(results)]
+
+
+def is_it_complete(results: Results) -> Finding | None:
+    """How much has not run; None where all has, or nothing."""
+    if not results.missing or not results.records:
+        return None
+    answer = (
+        f"No: {len(results.missing)} of {len(results.cells)} cells have not run (a cell is one "
+        "method on one backbone at one budget); the answers are of the rest."
+    )
+    return Finding("Is the study complete?", answer)
+
+
+def opening_group(results: Results) -> Group:
+    """Of the first dataset, the group whose answer to what serves best is in the sentence."""
+    first = results.groups[0].dataset
+    groups = [group for group in results.groups if group.dataset == first]
+    return deciding({group: _small(results, group) for group in groups})
 
 
 def what_serves_best(results: Results) -> Finding | None:
@@ -108,31 +130,32 @@ def what_to_do(results: Results) -> Finding | None:
 
 
 def which_table_is_best(results: Results) -> Finding | None:
-    """Per dataset, by table bytes: the best packed and the best float32 table."""
+    """Per dataset, by table bytes: the best packed and the best float32 table; without datasets
+    where only one kind has run.
+    """
     clauses = []
     for group in results.groups:
         data = best_tables(results, group)
-        if data.empty:
+        if not (compared := int(data["packed"].notna().sum())):
             continue
-        answer, compared = "only float32 tables have run", data["packed"].notna().sum()
-        if compared:
-            ahead, behind = int((data["low"] > 0).sum()), int((data["high"] < 0).sum())
-            answer = f"quantized or coded tables at {ahead} of {compared} sizes"
-            answer += f", float32 tables at {behind}" * (behind > 0)
+        ahead, behind = int((data["low"] > 0).sum()), int((data["high"] < 0).sum())
+        answer = f"quantized or coded tables at {ahead} of {compared} sizes"
+        answer += f", float32 tables at {behind}" * (behind > 0)
         points = tuple(
             f"{group}, {BACKBONES[str(backbone)]}: {'; '.join(map(_at_size, sizes.itertuples()))}."
             for backbone, sizes in data.groupby("backbone", sort=False)
         )
         clauses.append(Clause(group, f"on {place(group)} {answer}", points, compared))
-    ending = (
-        " (of tables whose own bytes are limited, not the bytes to serve; chosen on validation; "
-        "below, shares of the full table's NDCG@20, ≈: equivalent to it within 1 %)."
+    answer = combined("Which table is best, by the bytes of its file?", clauses)
+    meaning = (
+        "Of tables whose own bytes are limited, not the bytes to serve; chosen on validation; "
+        "shares of the full table's NDCG@20, ≈: equivalent to it within 1 %."
     )
-    return combined("Which table is best, by the bytes of its file?", clauses, ending)
+    return replace(answer, points=(meaning, *answer.points)) if answer else None
 
 
 def how_far_to_trust(results: Results) -> list[Finding]:
-    """Seeds, tests, budgets and what has not run."""
+    """Seeds, tests and budgets."""
     seeds = sorted({record.cell.seed for record in results.records})
     count = "a single seed" if len(seeds) == 1 else f"{len(seeds)} seeds, each with its own split"
     answers = [
@@ -151,10 +174,6 @@ def how_far_to_trust(results: Results) -> list[Finding]:
         over = f"{(used > 1).sum()} EXCEED it" if used.max() > 1 else "none exceeds it"
         answer = f"Of {len(used)} tables with a limit of parameters, {over}; each uses at least "
         answers.append(Finding("Are budgets kept?", f"{answer}{100 * used.min():.4g}% of it."))
-    if results.missing:
-        answer = f"No: {len(results.missing)} of {len(results.cells)} cells have not run; every "
-        answer += "sentence covers the finished ones only."
-        answers.append(Finding("Is the study complete?", answer))
     return answers
 
 

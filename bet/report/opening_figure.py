@@ -25,8 +25,9 @@ Line = tuple[str, str]  # method and backbone
 
 
 def quality_against_bytes(results: Results, group: Group) -> Figure | None:
-    """Test NDCG@20 against bytes to serve, a line per method and backbone, means over seeds, of
-    which at most ``NAMED`` have names at their ends, points beside them; None where none is drawn.
+    """Test NDCG@20 against bytes to serve, means over seeds: at most ``NAMED`` methods as lines
+    with names at their ends, or as points with names beside them; all others as gray dots. None
+    where there are no tables.
     """
     cells = group.of(results.by_bytes).dropna(subset=TO_SERVE)
     points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
@@ -43,31 +44,38 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     ends: list[tuple[float, float, str]] = []
     for line, of_line in inside.groupby(LINE, sort=False):
         curve = of_line.sort_values(TO_SERVE)
-        drawn = (look(str(line[0])) | {"linewidth": 1.6}) if line in named else OTHERS
+        if line not in named:
+            axis.plot(curve[TO_SERVE], curve[METRIC], **OTHERS | {"linestyle": ""})
+            continue
+        drawn = look(str(line[0])) | {"linewidth": 1.6, "markersize": 5}
+        if line[1] not in (named[0][1], REFERENCE):
+            drawn["markerfacecolor"] = "white"  # a method on two backbones has one color
         axis.plot(curve[TO_SERVE], curve[METRIC], **drawn)
-        if line in named:
-            name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
-            end = curve[[TO_SERVE, METRIC]].iloc[-1]
-            if len(curve) == 1:
-                _name_point(axis, end, name, on_the_left=end[TO_SERVE] < np.sqrt(least * most))
-            else:
-                ends.append((*end, name))
+        name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
+        end = curve[[TO_SERVE, METRIC]].iloc[-1]
+        if len(curve) == 1:
+            _name_point(axis, end, name, on_the_left=end[TO_SERVE] < np.sqrt(least * most))
+        else:
+            ends.append((*end, name))
     _limit(axis, inside)
     _name(axis, ends)
     axis.set(
-        title=str(group), xlabel=f"{TO_SERVE} (user or item)", ylabel=f"{LONG[METRIC]} on test"
+        title=f"{group}: higher is better, and further to the left",
+        xlabel=f"{TO_SERVE} (user or item), a doubling from tick to tick",
+        ylabel=f"{LONG[METRIC]} on test",
     )
     return figure
 
 
 def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame) -> list[Line]:
-    """The full LightGCN, what serves ``best`` at any size, searches of sizes and the power law on
-    the first backbone, then of ``cells`` the best of every backbone within ``SMALL`` bytes, by
-    validation; of these what ``points``, the picture's, have.
+    """The full LightGCN, what serves ``best`` at any size and that backbone's full table, searches
+    of sizes and the power law on the first backbone, then of ``cells`` the best of every backbone
+    within ``SMALL`` bytes, by validation; of these what ``points``, the picture's, have.
     """
     first = points["backbone"].iloc[0]
     wanted: list[Line] = [("full", "lightgcn")]
     wanted += best[LINE].itertuples(index=False, name=None)
+    wanted += [("full", backbone) for backbone in best["backbone"]]
     wanted += [("bet", first), ("bet-plus", first), ("powerlaw", first)]
     small = cells[cells[TO_SERVE] <= SMALL]
     of_backbones = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]

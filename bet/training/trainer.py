@@ -37,17 +37,28 @@ def bpr_loss(
     ego = model.table()  # (n, copies * width)
     representations = model.represent(ego, dropout)  # (n, D)
     b, k = len(users), len(negatives) // len(users)
-    entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
-    picked = take_rows(representations, entities)  # ((2 + K) B, D), gathered once
-    scores = model.backbone.triple_scores(picked, b)  # (1 + K, B)
-    behind = scores[1:] - scores[0]  # (K, B)
-    loss = F.softplus(behind[0] if k == 1 else behind.logsumexp(0)).mean()
-    ego_rows = picked if representations is ego else take_rows(ego, entities)  # ((2 + K) B, ...)
-    if k == 1:
-        squares = ego_rows.square().sum()
+    if k > 1:
+        items = torch.cat([positives, negatives]).view(1 + k, b).T  # (B, 1 + K)
+        loss = model.backbone.softmax_loss(representations, users, items)
+        squares = _squares(ego, users, items + model.n_users)
     else:
-        squares = ego_rows[: 2 * b].square().sum() + ego_rows[2 * b :].square().sum() / k
+        entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
+        picked = take_rows(representations, entities)  # (3 B, D), gathered once
+        for_positives, for_negatives = model.backbone.triple_scores(picked, b)  # (B,) each
+        loss = F.softplus(for_negatives - for_positives).mean()
+        ego_rows = picked if representations is ego else take_rows(ego, entities)  # (3 B, ...)
+        squares = ego_rows.square().sum()
     return loss + l2 * squares / b + model.table.penalty()
+
+
+def _squares(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
+    """The sum of the squared norms of the rows ``users`` (B,) and ``items`` (B, 1 + K) of ``ego``;
+    the negatives', all but the first, count 1/K each. No row is gathered.
+    """
+    n, k = len(ego), items.shape[1] - 1
+    once = torch.cat([users, items[:, 0]]).bincount(minlength=n)
+    counts = once + items[:, 1:].flatten().bincount(minlength=n) / k  # (n,)
+    return ego.square().sum(1) @ counts
 
 
 def train(
