@@ -1,5 +1,6 @@
 """BPR triples, training with resume, early stopping."""
 
+import copy
 import logging
 from dataclasses import replace
 
@@ -12,7 +13,8 @@ from scipy.stats import chisquare
 
 from bet.actions import Allocation
 from bet.adam import Adam
-from bet.backbones import BACKBONES, new_recommender, normalized_adjacency
+from bet.backbones import BACKBONES, new_recommender, normalized_adjacency, softmax
+from bet.backbones.softmax import has_loops
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
@@ -92,6 +94,36 @@ def test_several_negatives_share_a_softmax_with_their_positive(split, backbone):
     squares = (rows[users] + of_items[positives] + of_items[candidates[1:]].mean(0)).mean()
     penalized = bpr_loss(model, (users, positives, negatives), 0.5, None)
     torch.testing.assert_close((penalized - loss).detach(), 0.5 * squares)
+
+
+@pytest.mark.parametrize("scale", [0.1, 3.0])
+@pytest.mark.parametrize("backbone", ["lightgcn", "ngcf", "ncf"])
+def test_the_compiled_softmax_has_the_gradients_of_the_recorded_one(
+    split, backbone, scale, monkeypatch
+):
+    single = fresh(split, backbone).backbone
+    double = copy.deepcopy(single).double()  # the loops take float32 only
+    n_users, n_items = split.train.shape
+    generator = torch_generator(0)
+    width = single.final_width(5, single.d_max)
+    rows = scale * torch.randn(n_users + n_items, width, generator=generator)
+    users = torch.randint(n_users, (40,), generator=generator)  # some twice
+    items = torch.randint(n_items, (40, 6), generator=generator)
+
+    def loss_and_gradients(model, rows):
+        rows = rows.clone().requires_grad_()
+        loss = model.softmax_loss(rows, users, items)
+        inputs = [rows, *model.parameters()]
+        return [loss, *torch.autograd.grad(2 * loss, inputs, materialize_grads=True)]
+
+    assert has_loops(rows) and not has_loops(rows.double())
+    expected = loss_and_gradients(double, rows.double())
+    compiled = loss_and_gradients(single, rows)
+    monkeypatch.setattr(softmax, "find_spec", lambda name: None)
+    assert not has_loops(rows)
+    for numbers in (compiled, loss_and_gradients(single, rows)):
+        for ours, theirs in zip(numbers, expected, strict=True):
+            torch.testing.assert_close(ours, theirs.float(), rtol=1e-4, atol=1e-5)
 
 
 def test_draws_are_uniform():

@@ -10,8 +10,9 @@ from torch import Tensor
 
 
 def has_loops(representations: Tensor) -> bool:
-    """Whether the compiled loops can be used."""
-    return not representations.is_cuda and find_spec("numba") is not None
+    """Whether compiled loops can take them: float32, on a CPU, numba installed."""
+    fits = representations.dtype == torch.float32 and not representations.is_cuda
+    return fits and find_spec("numba") is not None
 
 
 def compiled_loss(

@@ -146,12 +146,12 @@ def which_table_is_best(results: Results) -> Finding | None:
             for backbone, sizes in data.groupby("backbone", sort=False)
         )
         clauses.append(Clause(group, f"on {place(group)} {answer}", points, compared))
-    answer = combined("Which table is best, by the bytes of its file?", clauses)
+    finding = combined("Which table is best, by the bytes of its file?", clauses)
     meaning = (
         "Of tables whose own bytes are limited, not the bytes to serve; chosen on validation; "
         "shares of the full table's NDCG@20, ≈: equivalent to it within 1 %."
     )
-    return replace(answer, points=(meaning, *answer.points)) if answer else None
+    return replace(finding, points=(meaning, *finding.points)) if finding else None
 
 
 def how_far_to_trust(results: Results) -> list[Finding]:

@@ -1,6 +1,7 @@
 """The figure below the answers: quality against bytes to serve, at most seven lines by name."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -41,11 +42,12 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     inside = points[points[TO_SERVE].between(least, most)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
     named = _named(cells, best, inside)
+    dots: dict[str, Any] = OTHERS | {"linestyle": ""}
     ends: list[tuple[float, float, str]] = []
     for line, of_line in inside.groupby(LINE, sort=False):
         curve = of_line.sort_values(TO_SERVE)
         if line not in named:
-            axis.plot(curve[TO_SERVE], curve[METRIC], **OTHERS | {"linestyle": ""})
+            axis.plot(curve[TO_SERVE], curve[METRIC], **dots)
             continue
         drawn = look(str(line[0])) | {"linewidth": 1.6, "markersize": 5}
         if line[1] not in (named[0][1], REFERENCE):
