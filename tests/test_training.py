@@ -3,6 +3,7 @@
 import copy
 import logging
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from bet.backbones.softmax import has_loops
 from bet.data.interactions import binary_matrix
 from bet.errors import BetError
 from bet.seeds import torch_generator
-from bet.training import BprSampler, TrainSettings, bpr_loss, loop, train, trainer
+from bet.training import BprSampler, TrainSettings, bpr_loss, loop, sampling, train, trainer
 
 SETTINGS = TrainSettings(
     256, 0.05, "cosine", max_epochs=4, evaluate_every=1, patience=4, init_std=0.1
@@ -56,6 +57,11 @@ def test_triples_are_what_they_say(n_users, n_items, seed, batch):
     assert dense[u, positive].all() and not dense[u, negative].any() and set(u) <= drawable
     if batch <= len(drawable):
         assert len(set(u)) == batch
+    several = [BprSampler(matrix).draw(batch, torch_generator(seed), negatives=3)]
+    with mock.patch.object(sampling, "find_spec", lambda name: None):
+        several.append(BprSampler(matrix).draw(batch, torch_generator(seed), negatives=3))
+    assert all(torch.equal(a, b) for a, b in zip(*several, strict=True))
+    assert not dense[several[0][0].repeat(3), several[0][2]].any()
 
 
 @pytest.mark.parametrize("fused", [True, False])

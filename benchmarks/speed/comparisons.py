@@ -15,8 +15,6 @@ from benchmarks.speed.measuring import BATCH, D_MAX, seconds
 from benchmarks.speed.work import ten_steps
 from bet.actions import Allocation
 from bet.backbones import (
-    NCF,
-    Backbone,
     Graph,
     LightGCN,
     new_recommender,
@@ -54,7 +52,8 @@ def _csr(graph: Graph) -> Tensor:
         )
 
 
-def _same(before: Tensor, after: Tensor, tolerance: float = 1e-4) -> None:
+def check_same(before: Tensor, after: Tensor, tolerance: float = 1e-4) -> None:
+    """Raise AssertionError where they differ by more than rounding."""
     torch.testing.assert_close(after, before, rtol=tolerance, atol=tolerance)
 
 
@@ -87,7 +86,7 @@ def used_columns(split: Split, repeat: int) -> Factor:
     zeroed = full.table.weight.detach() * mask  # type: ignore[union-attr]
     with torch.no_grad():
         wide, narrow = full.backbone.represent(zeroed), cut.backbone.represent(cut.table())
-        _same(wide[:, : narrow.shape[1]], narrow)
+        check_same(wide[:, : narrow.shape[1]], narrow)
         assert not wide[:, narrow.shape[1] :].any()
         before = seconds(lambda: full.backbone.represent(zeroed), repeat)
         after = seconds(lambda: cut.backbone.represent(cut.table()), repeat)
@@ -99,7 +98,7 @@ def product(split: Split, repeat: int) -> Factor:
     graph = normalized_adjacency(split.train)
     x = _ego(graph, 64)
     csr = _csr(graph)
-    _same(csr @ x, graph.matmul(x))
+    check_same(csr @ x, graph.matmul(x))
     return Factor(
         seconds(lambda: csr @ x, repeat),
         seconds(lambda: graph.matmul(x), repeat),
@@ -112,7 +111,7 @@ def short_indices(split: Split, repeat: int) -> Factor:
     graph = normalized_adjacency(split.train)
     long = Graph(graph.indptr.long(), graph.indices.long(), graph.values)
     x = _ego(graph, 16)
-    _same(long.matmul(x), graph.matmul(x))
+    check_same(long.matmul(x), graph.matmul(x))
     return Factor(
         seconds(lambda: long.matmul(x), repeat),
         seconds(lambda: graph.matmul(x), repeat),
@@ -133,7 +132,7 @@ def column_blocks(split: Split, repeat: int) -> Factor:
             total = graph.matmul(total).add_(x)
         return total.div_(LAYERS + 1)
 
-    _same(whole(), propagate_mean(graph, x, LAYERS))
+    check_same(whole(), propagate_mean(graph, x, LAYERS))
     blocks = seconds(lambda: propagate_mean(graph, x, LAYERS), repeat)
     return Factor(seconds(whole, repeat), blocks, f"three layers, {D_MAX} columns")
 
@@ -154,7 +153,7 @@ def symmetric_backward(split: Split, repeat: int) -> Factor:
     def symmetric() -> Tensor:
         return torch.autograd.grad((propagate_mean(graph, x, LAYERS) * weights).sum(), x)[0]
 
-    _same(recorded(), symmetric())
+    check_same(recorded(), symmetric())
     return Factor(
         seconds(recorded, repeat),
         seconds(symmetric, repeat),
@@ -178,7 +177,7 @@ def gathered_rows(split: Split, repeat: int) -> Factor:
     def ours() -> Tensor:
         return gradient(lambda: take_rows(x, rows))
 
-    _same(embedding(), ours())
+    check_same(embedding(), ours())
     return Factor(
         seconds(embedding, repeat),
         seconds(ours, repeat),
@@ -204,7 +203,7 @@ def two_threads(split: Split, repeat: int) -> Factor:
     x = _ego(graph, D_MAX)
     before, alone = ten_steps(split, D_MAX, repeat), propagate_mean(graph, x, LAYERS)
     with fixed_threads(2):
-        _same(alone, propagate_mean(graph, x, LAYERS))
+        check_same(alone, propagate_mean(graph, x, LAYERS))
         after = ten_steps(split, D_MAX, repeat)
     return Factor(before, after, f"ten steps, {D_MAX} columns")
 
@@ -217,35 +216,6 @@ def ncf_ranking(split: Split, repeat: int) -> Factor:
         for shape in ((256, D_MAX), (split.train.shape[1], D_MAX), (D_MAX,))
     )
     distances, loop = by_distances(y, a), compiled(y, a)
-    _same(distances(x), loop(x), 1e-3)
+    check_same(distances(x), loop(x), 1e-3)
     note = f"256 users, all items, {D_MAX} hidden units"
     return Factor(seconds(lambda: distances(x), repeat), seconds(lambda: loop(x), repeat), note)
-
-
-def ncf_triples(split: Split, repeat: int) -> Factor:
-    """NCF's scores of triples with gradients by hand: a user is projected once for both items."""
-    model = NCF(
-        normalized_adjacency(split.train),
-        split.train.shape[0],
-        D_MAX,
-        torch_generator(0, "weights"),
-    )
-    rows = torch.randn(3 * BATCH, 2 * D_MAX, generator=torch_generator(0, "rows")).requires_grad_()
-
-    def gradient(scores: Callable[[Tensor], Tensor]) -> Tensor:
-        return torch.autograd.grad(
-            scores(rows).diff(dim=0).square().mean(), [rows, *model.parameters()]
-        )[0]
-
-    def recorded() -> Tensor:
-        return gradient(lambda x: Backbone.triple_scores(model, x, BATCH))
-
-    def by_hand() -> Tensor:
-        return gradient(lambda x: model.triple_scores(x, BATCH))
-
-    _same(recorded(), by_hand())
-    return Factor(
-        seconds(recorded, repeat),
-        seconds(by_hand, repeat),
-        f"{BATCH:,} triples, {D_MAX} columns, forward and backward",
-    )

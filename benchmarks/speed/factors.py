@@ -7,13 +7,15 @@ Before and after are measured in one run on one thread.
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from tqdm import tqdm
 
-from benchmarks.speed import comparisons
+from benchmarks.speed import comparisons, losses
 from benchmarks.speed.comparisons import Factor
 from benchmarks.speed.measuring import machine, prepare
+from bet.backbones import NCF, LightGCN
 from bet.data import Split
 from bet.process import fixed_threads
 
@@ -27,7 +29,10 @@ FACTORS: dict[str, Callable[[Split, int], Factor]] = {
     "rows gathered and added up": comparisons.gathered_rows,
     "large batches": comparisons.large_batches,
     "NCF ranking compiled": comparisons.ncf_ranking,
-    "NCF's triples at once": comparisons.ncf_triples,
+    "NCF's triples at once": losses.ncf_triples,
+    "LightGCN's softmax compiled": partial(losses.softmax, LightGCN, 32),
+    "NCF's softmax compiled": partial(losses.softmax, NCF, 8),
+    "L2 by counts": losses.counted_norms,
     "two threads": comparisons.two_threads,
 }
 

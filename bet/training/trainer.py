@@ -40,7 +40,7 @@ def bpr_loss(
     if k > 1:
         items = torch.cat([positives, negatives]).view(1 + k, b).T  # (B, 1 + K)
         loss = model.backbone.softmax_loss(representations, users, items)
-        squares = _squares(ego, users, items + model.n_users)
+        squares = squared_norms(ego, users, items + model.n_users)
     else:
         entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
         picked = take_rows(representations, entities)  # (3 B, D), gathered once
@@ -51,7 +51,7 @@ def bpr_loss(
     return loss + l2 * squares / b + model.table.penalty()
 
 
-def _squares(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
+def squared_norms(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
     """The sum of the squared norms of the rows ``users`` (B,) and ``items`` (B, 1 + K) of ``ego``;
     the negatives', all but the first, count 1/K each. No row is gathered.
     """
