@@ -257,7 +257,7 @@ class Record(FinishedRun, frozen=True):
     trials: tuple[dict[str, int | float], ...] = ()  # a competitor's settings and their results
     numbers: dict[str, int | float] = {}  # of the reported model, where a rule has some
     serving: Serving | None = None  # None: an older record whose data are not at hand
-    per_user_digest: Digest | None = None  # None: an older record
+    per_user_digest: Digest | None = None  # None: its rows are not written yet
 
 
 AnyRun = TypeVar("AnyRun", bound=FinishedRun)
