@@ -1,9 +1,10 @@
-"""Text from outside where it is shown: in a terminal, in HTML, Markdown, LaTeX, a file's name. It
-stays text: it moves no cursor, opens no tag, loads no picture and calls no macro.
+"""Text from outside where it is shown: in a terminal, HTML, Markdown, LaTeX, Python, a file's name.
+It stays text: it moves no cursor, opens no tag, loads no picture and calls no macro.
 """
 
 import re
 from html import escape
+from pathlib import Path
 
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -66,6 +67,20 @@ def for_latex(text: object) -> str:
     '50\\% \\textbackslash{}input\\{x\\}'
     """
     return "".join(_LATEX.get(sign, sign) for sign in str(text))
+
+
+def load_lines(file: Path, user: str, n_items: int, *, exclude_seen: bool) -> str:
+    """Three lines of Python, to be pasted as they are, that recommend to ``user`` from ``file``, at
+    most ten of its items.
+
+    >>> print(load_lines(Path("table"), "ann", n_items=3, exclude_seen=True))
+    import bet
+    model = bet.load('table')
+    print(model.recommend(['ann'], k=3).items)
+    """
+    seen = "" if exclude_seen else ", exclude_seen=False"
+    answer = f"model.recommend([{user!r}], k={min(10, n_items)}{seen}).items"
+    return f"import bet\nmodel = bet.load({str(file)!r})\nprint({answer})"
 
 
 def for_file_name(text: str, most: int = 40) -> str:

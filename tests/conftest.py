@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import hypothesis
 import msgspec
 import pytest
+import torch
 from lowered import lowered
 from made_up import noisy_study, only_cells, sized_study
 
@@ -99,6 +100,15 @@ def make(split, training_data, tmp_path):
         )
 
     return context
+
+
+@pytest.fixture
+def one_thread():
+    """Threads get into each other's way where tests run side by side."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -70,7 +70,6 @@ def keep(folder, cells):
     bundle.write(bundle.read_results("smoke", results), folder / "bundle")
     state = {"weights": torch.arange(300) * 0.1, "epoch": 3, "text": "what it was"}
     save_state(folder / "states" / "new.pt", KEY, state)
-    torch.save({"key": KEY, "state": state}, folder / "states" / "old.pt")
     return Kept(folder, cells[0])
 
 

@@ -49,7 +49,7 @@ def write_example(kind, path):
         spec.table(Allocation.uniform(5, 4), d_max=4, copies=1).save(path)
     else:
         spec = HashedSpec(
-            size=4, rows=4, user_rows=2, weights=0, k=2, k_weights=0, n_users=3, seed=0
+            size=4, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0
         )
         generator = torch.Generator().manual_seed(0)
         table = spec.table(

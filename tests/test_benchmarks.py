@@ -10,7 +10,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from scipy.sparse import csr_array
 from scipy.stats import spearmanr
 
@@ -33,7 +32,6 @@ from benchmarks.sweeps import (
     convergence,
     distillation,
     interactions,
-    learned_steps,
     new_items,
     new_users,
     settings,
@@ -315,22 +313,6 @@ def test_a_failing_row_ends_with_its_error(monkeypatch):
     monkeypatch.setitem(ROWS, "sampling", dataclasses.replace(ROWS["sampling"], work=fails))
     with pytest.raises(RuntimeError, match="as planned"):
         measure("sampling", "power-law", 0.005, 1)
-
-
-def test_learned_steps_have_the_gradients_of_lsq(capsys):
-    values = torch.tensor([[-0.9, 0.2, 0.7, 9.0]], requires_grad=True)
-    step = torch.tensor([[1.0]], requires_grad=True)
-    rounded = learned_steps._LearnedRounding.apply(values, step, 2)
-    assert rounded.tolist() == [[-0.5, 0.5, 0.5, 1.5]]
-    rounded.sum().backward()
-    assert values.grad.tolist() == [[1, 1, 1, 0]]  # none beyond the last level
-    # Level minus number inside, the level outside: 0.4 + 0.3 - 0.2 + 1.5
-    assert step.grad.item() == pytest.approx(2.0)
-    arguments = ["--dataset", "tiny", "--profile", "smoke", "--epochs", "1", "--width", "8"]
-    learned_steps.main([*arguments, "--bits", "2", "--rates", "0.1", "--seeds", "0"])
-    lines = capsys.readouterr().out.splitlines()[2:]
-    assert [line.split(" | ")[2] for line in lines] == [*learned_steps.STEPS, *learned_steps.STEPS]
-    assert all(float(line.split("|")[-2]) > 0 for line in lines)
 
 
 def test_new_users_are_compared_with_the_same_users_trained(tmp_path, monkeypatch):

@@ -175,8 +175,7 @@ def test_codings_of_other_codes_have_other_names():
             replace(layout, **wrong)
 
 
-def test_damaged_files_are_refused(tmp_path):
-    path = tmp_path / "t"
+def test_numbers_too_large_for_the_file_are_refused(tmp_path):
     made = random_table(
         CodebookLayout(
             columns=4,
@@ -189,44 +188,11 @@ def test_damaged_files_are_refused(tmp_path):
             item_uncompressed=1,
         )
     )
-    made.save(path)
-    whole = path.read_bytes()
-    broken = [whole[:length] for length in range(0, len(whole), 3)] + [whole + b"\0"]
-    broken += [
-        whole[:i] + bytes([whole[i] ^ 1 << i % 8]) + whole[i + 1 :] for i in range(len(whole))
-    ]
-    for content in broken:
-        path.write_bytes(content)
-        with pytest.raises(BetError, match="save the table again"):
-            load(path)
     with torch.no_grad():
         made.weight[0, 0] = 1e6
     with pytest.raises(BetError, match="too large for 16 bits"):
-        made.save(path)
-
-
-@settings(max_examples=200, deadline=None)
-@given(st.data())
-def test_any_other_byte_is_noticed(tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("coded") / "t"
-    random_table(
-        CodebookLayout(
-            columns=8,
-            copies=2,
-            subspaces=2,
-            code_bits=2,
-            users=20,
-            items=30,
-            user_uncompressed=2,
-            item_uncompressed=3,
-        )
-    ).save(path)
-    whole = bytearray(path.read_bytes())
-    place, other = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(1, 255))
-    whole[place] ^= other
-    path.write_bytes(whole)
-    with pytest.raises(BetError):
-        load(path)
+        made.save(tmp_path / "t")
+    assert not list(tmp_path.iterdir())
 
 
 def test_sealed_files_with_wrong_contents_are_refused(tmp_path):

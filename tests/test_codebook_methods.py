@@ -21,15 +21,9 @@ from bet.training import BprSampler, bpr_loss
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    """Few steps for MEC; one thread, because threads get into each other's way where tests run side
-    by side.
-    """
+def fast(monkeypatch, one_thread):
+    """Few steps for MEC."""
     monkeypatch.setattr(import_module("bet.methods.mec"), "STEPS", 30)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def test_gradients_add_up_over_all_who_share_a_centroid(make, split):

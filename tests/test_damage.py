@@ -6,7 +6,6 @@ import io
 import logging
 import shutil
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,11 +16,10 @@ from made_up import only_cells, smoke_cell
 
 from bet.errors import BetError
 from bet.study import bundle
-from bet.study.part import encode
 from bet.study.per_user import COLUMNS, read_rows
 from bet.study.record import read_record, record_path
 from bet.study.run import run_cell
-from bet.training import load_state
+from bet.training import load_state, save_state
 
 FLIPS = 1_000
 
@@ -64,13 +62,8 @@ def test_files_of_another_cell_are_refused(folders):
     per_user[0].write_bytes(rows[1])
     with pytest.raises(BetError, match=f"{per_user[0]}: damaged, or not the per-user metrics of"):
         bundle.read_results("smoke", results)
-    # Neither does a record of an earlier version, which has no digest, take them.
-    bare = encode(msgspec.structs.replace(first, per_user_digest=None))
-    paths[0].write_text(bare)
-    with pytest.raises(BetError, match="not the per-user metrics of"):
-        bundle.read_results("smoke", results)
     per_user[0].write_bytes(rows[0])
-    assert bundle.read_results("smoke", results).records[0].per_user_digest is None
+    assert bundle.read_results("smoke", results).records == (first, second)
     with pytest.raises(BetError, match="is of profile smoke, not default; put it where it belongs"):
         bundle.read_results("default", results)
     shutil.copy(paths[1], paths[0])
@@ -81,32 +74,25 @@ def test_files_of_another_cell_are_refused(folders):
             read()
 
 
-def test_a_bundle_gets_the_digests_that_it_lacks_once(folders, caplog):
+def test_a_bundle_with_a_record_twice_is_refused(folders):
     folder, cells = folders
     run_cell(cells[0])
-    loaded = bundle.read_results("smoke", folder / "results" / "smoke")
-    bundle.write(loaded, folder / "bundle")
-    whole = {path.name: path.read_bytes() for path in (folder / "bundle").iterdir()}
+    bundle.write(bundle.read_results("smoke", folder / "results" / "smoke"), folder / "bundle")
     lines = folder / "bundle" / bundle.RECORDS
-    bare = msgspec.structs.replace(loaded.records[0], per_user_digest=None)
-    lines.write_bytes(msgspec.json.encode(bare) + b"\n")
-    with caplog.at_level(logging.INFO, "bet"):
-        old = bundle.load("smoke", folder / "nothing", folder / "bundle")
-    assert "1 records of profile smoke are of an earlier version" in caplog.text
-    bundle.write(old, folder / "bundle")
-    assert {path.name: path.read_bytes() for path in (folder / "bundle").iterdir()} == whole
     lines.write_bytes(2 * lines.read_bytes())
     with pytest.raises(BetError, match="2 lines of .*; restore it from git"):
         bundle.load("smoke", folder / "nothing", folder / "bundle")
 
 
-@pytest.mark.parametrize("content", [[], 3, {"key": KEY}, {"key": KEY, "state": 3}, None])
-def test_a_state_that_is_none_is_made_anew(tmp_path, caplog, content):
-    torch.save(content, tmp_path / "a.pt")
-    assert load_state(tmp_path / "a.pt", KEY) is None
-    (tmp_path / "a.pt").write_bytes(b"")
-    assert load_state(tmp_path / "a.pt", KEY) is None
-    assert caplog.text.count("starting afresh") == 2
+def test_a_state_that_is_none_is_made_anew(tmp_path, caplog):
+    path = tmp_path / "a.pt"
+    save_state(path, KEY, 3)
+    assert load_state(path, KEY) is None
+    torch.save({"key": KEY, "state": {}}, path)  # of an earlier version, without a digest
+    assert load_state(path, KEY) is None
+    path.write_bytes(b"")
+    assert load_state(path, KEY) is None
+    assert caplog.text.count("starting afresh") == 3
 
 
 def test_text_that_is_not_utf8_is_refused():

@@ -13,8 +13,9 @@ from bet.actions import Allocation, keep_largest
 from bet.errors import BetError
 from bet.packed import (
     float32_file_bytes,
+    float32_layout,
     load,
-    most_float32_parameters,
+    most_row_bytes,
     pruned_file_bytes,
     write_pruned,
     write_safetensors,
@@ -60,9 +61,9 @@ def test_a_float32_table_is_read_back_and_as_long_as_the_formula(
     assert read.width == max(sizes) and len(read) == n
     if max(sizes):
         np.testing.assert_array_equal(read.rows(range(n)), ego(table))
-    most = most_float32_parameters(length, n_users, n - n_users, copies, d_max)
-    assert most == parameters
-    assert most_float32_parameters(length - 1, n_users, n - n_users, copies, d_max) == most - 1
+    layout = float32_layout(np.array(sizes), n_users, copies, d_max)
+    for less in (0, 1):
+        assert most_row_bytes(layout, length - less) == 4 * parameters - less
 
 
 @settings(max_examples=100, deadline=None)

@@ -180,20 +180,6 @@ def test_no_hashed_table_has_more_numbers_than_the_full_one(make):
     )
 
 
-def test_damaged_files_are_refused(tmp_path):
-    path = tmp_path / "t"
-    table(
-        HashedSpec(size=2, rows=4, user_rows=2, weights=3, k=2, k_weights=1, n_users=3, seed=0), 6
-    ).save(path)
-    whole = path.read_bytes()
-    broken = [whole[:length] for length in range(0, len(whole), 3)] + [whole + b"\0"]
-    broken += [whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :] for i in range(len(whole))]
-    for content in broken:
-        path.write_bytes(content)
-        with pytest.raises(BetError, match="save the table again"):
-            load(path)
-
-
 def test_the_number_of_items_comes_from_beside_or_from_the_caller(tmp_path):
     path = tmp_path / "t"
     written = table(

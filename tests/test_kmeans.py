@@ -7,14 +7,7 @@ from bet.methods._shared.codebooks import cluster_subspaces, decode
 from bet.methods._shared.kmeans import kmeans, nearest
 from bet.seeds import torch_generator
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads get into each other's way where tests run side by side."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def blobs(n=400, w=4, k=8, seed=0):

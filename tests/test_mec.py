@@ -22,15 +22,9 @@ from bet.seeds import torch_generator
 
 
 @pytest.fixture(autouse=True)
-def fast(monkeypatch):
-    """Few steps; one thread, because threads get into each other's way where tests run side by
-    side.
-    """
+def fast(monkeypatch, one_thread):
+    """Few steps for MEC."""
     monkeypatch.setattr(import_module("bet.methods.mec"), "STEPS", 30)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def skewed(n=600, columns=8, seed=0):

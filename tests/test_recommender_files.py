@@ -26,7 +26,6 @@ from bet.packed import (
     inspect,
     layout_of,
     most_table_bytes,
-    open_recommender,
     shapes_of,
     write_ids,
     write_packed,
@@ -183,12 +182,9 @@ def test_an_inspection_names_every_part(tmp_path):
     assert re.search(rf"^total +{report.total:,} ", text, re.MULTILINE)
 
 
-def test_only_a_recommender_is_opened_as_one(tmp_path):
-    write_example("vectors", tmp_path / "t")
-    with pytest.raises(BetError, match="not a recommender but a file of kind 'vectors'"):
-        open_recommender(tmp_path / "t")
+def test_a_recommender_says_itself_how_many_items_it_has(tmp_path):
     write_example_recommender(None, tmp_path / "r")
-    assert open_recommender(str(tmp_path / "r")).backbone == "ngcf"
+    assert bet.packed.load(str(tmp_path / "r"), n_items=2).backbone == "ngcf"
     with pytest.raises(BetError, match="has 2 items, not 3; leave n_items out"):
         bet.packed.load(tmp_path / "r", n_items=3)
 

@@ -147,18 +147,6 @@ def test_every_seed_must_fit_and_the_choice_is_on_those_that_all_have(sized):
     assert best.loc[51.2, ["budget", "rival"]].tolist() == ["26 B/entity", "su"]
 
 
-def test_records_without_the_count_are_shown_and_never_best(sized):
-    def change(content):
-        if content["cell"]["method"] == "uniform-int2":
-            content["serving"] = None
-
-    results = sized(QUALITY, change=change)
-    assert "uniform-int2" not in set(best_to_serve(results, *results.groups)["method"])
-    text = byte_tables.quality_by_bytes(results, *results.groups).text
-    assert text.xs("uniform-int2", level="method")["bytes to serve"].tolist() == ["–", "–"]
-    figures.bytes_by_backbone(results, *results.groups)
-
-
 def test_the_table_of_bytes_says_what_is_counted(sized):
     def change(content):
         if content["cell"]["method"] == "su":

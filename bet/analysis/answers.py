@@ -45,7 +45,7 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     """
     cells = group.of(results.by_bytes)
     full = cells[(cells["backbone"] == "lightgcn") & (cells["method"] == "full")]
-    cells = cells.dropna(subset=TO_SERVE).sort_values(TO_SERVE, kind="stable")
+    cells = cells.sort_values(TO_SERVE, kind="stable")
     largest = cells.groupby(SETTING)[TO_SERVE].transform("max")
     rows: list[dict[str, Any]] = []
     for size in SIZES:

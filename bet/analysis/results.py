@@ -26,7 +26,7 @@ TO_SERVE = "bytes to serve per entity"
 TABLE_BYTES = "table bytes per entity"
 _DERIVED = ("validation", "entities", TO_SERVE, TABLE_BYTES, "candidates")
 _OPTIONAL = ["iterations", "actions", "pretrain_seconds", "search_seconds", "retrain_seconds"]
-_OPTIONAL += [*RUN[1:], TO_SERVE]
+_OPTIONAL += RUN[1:]
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ class Results:
 
         ``budget`` is ``NO_BUDGET`` without one, ``backbone`` of a reference ``REFERENCE``; NaN
         ``iterations`` or ``actions``: the profile's; NaN ``init_seed`` or ``search_seed``: as the
-        seed; NaN ``TO_SERVE``: an older record. ``candidates``: of how many trained tables the
-        validation quality is the highest.
+        seed. ``candidates``: of how many trained tables the validation quality is the highest.
         """
         rows = []
         for cell in sorted(PROFILES[self.profile].cells, key=lambda c: c.backbone == NO_BACKBONE):
@@ -155,10 +154,9 @@ def _in_bytes(budgets: pd.Series) -> pd.Series:
     return budgets.str.endswith(PER_ENTITY) | budgets.map(bounds_serving).astype(bool)
 
 
-def _derived(record: Record) -> dict[str, float | None]:
-    entities, serving = record.data.users + record.data.items, record.serving
-    to_serve = None if serving is None else serving.bytes / entities
-    quality, table_bytes = record.metrics.validation.quality, record.size.bytes / entities
+def _derived(record: Record) -> dict[str, float]:
+    quality, entities = record.metrics.validation.quality, record.data.users + record.data.items
+    to_serve, table_bytes = record.serving.bytes / entities, record.size.bytes / entities
     tried = record.search.retrained if record.search else record.trials
     derived = (quality, entities, to_serve, table_bytes, max(1, len(tried)))
     return dict(zip(_DERIVED, derived, strict=True))

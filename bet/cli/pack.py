@@ -4,11 +4,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bet.text import show
+from bet.text import load_lines, show
 
 if TYPE_CHECKING:
     from bet.data import Interactions
-    from bet.pack import Packed
 
 _VECTORS = ".npy, .safetensors, .parquet or a folder of Parquet files"
 
@@ -98,7 +97,7 @@ def pack(options: argparse.Namespace) -> None:
     show(f"{users.n + items.n:,} vectors, {packed.plan.text}", costs_text(packed.costs))
     if options.with_seen:
         show("the file holds the users' histories: give it to nobody who may not see them")
-    show(*_load_lines(packed, options.with_seen))
+    show(load_lines(packed.path, packed.first_user, packed.n_items, exclude_seen=options.with_seen))
 
 
 def _interactions(options: argparse.Namespace, data: str | None) -> "Interactions | None":
@@ -107,14 +106,3 @@ def _interactions(options: argparse.Namespace, data: str | None) -> "Interaction
     from bet.cli.own_data import interactions_of
 
     return interactions_of(argparse.Namespace(**{**vars(options), "data": data}))
-
-
-def _load_lines(packed: "Packed", with_seen: bool) -> list[str]:
-    """Three lines of Python that recommend."""
-    keep = "" if with_seen else ", exclude_seen=False"
-    k = min(10, packed.n_items)
-    return [
-        "import bet",
-        f"model = bet.load({str(packed.path)!r})",
-        f"print(model.recommend([{packed.first_user!r}], k={k}{keep}).items)",
-    ]

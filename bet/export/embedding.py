@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.export.stored import SideName, StoredRows, open_packed, stored_rows
-from bet.packed.levels import unpack_rows
+from bet.packed.levels import levels_of
 
 
 class PackedEmbedding(nn.Module):
@@ -127,8 +127,7 @@ class _Group(nn.Module):
             content = content.view("<f4" if rows.bits == 32 else "<f2")
             levels = np.zeros((0, 1), np.float32)
         else:
-            codes = unpack_rows(np.arange(256, dtype=np.uint8)[:, None], rows.bits)
-            levels = codes.astype(np.float32) + np.float32(0.5 - 2 ** (rows.bits - 1))
+            levels = levels_of(np.arange(256, dtype=np.uint8)[:, None], rows.bits)
         self.register_buffer("content", torch.from_numpy(content.reshape(len(rows), -1)))
         self.register_buffer("steps", torch.from_numpy(np.array(rows.steps)))
         self.register_buffer("levels", torch.from_numpy(levels), persistent=False)

@@ -42,7 +42,8 @@ class FrequencyGroups:
         )  # users first, most frequent first
         self.group = self.group.ravel()  # (n,)
         of_side = pairs[0].astype(np.float32)  # (g,)
-        log_frequency = _standardize(np.log1p(-pairs[1]))  # (g,)
+        logs = np.log1p(-pairs[1])
+        log_frequency = (logs - logs.mean()) / max(float(logs.std()), 1e-9)  # (g,)
         before = np.cumsum(self.counts) - self.counts  # entities of earlier groups, users first
         n_items = max(1, order.n - order.n_users)
         # In [0, 1], within the side
@@ -51,10 +52,6 @@ class FrequencyGroups:
         self.share = torch.from_numpy(log_frequency).float().sigmoid()
         features = np.stack([log_frequency, 2 * rank - 1, 2 * of_side - 1], axis=1)
         self.features = torch.from_numpy(features).float()  # (g, 3)
-
-
-def _standardize(x: np.ndarray) -> np.ndarray:
-    return (x - x.mean()) / max(float(x.std()), 1e-9)
 
 
 class TwinTable(LearnedTable):

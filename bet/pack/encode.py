@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bet.packed.levels import FACTOR, LARGEST_STEP, SMALLEST_STEP, pack_rows, unpack_rows
+from bet.packed.levels import FACTOR, LARGEST_STEP, SMALLEST_STEP, levels_of, pack_rows
 
 _ROUNDS = 2  # of Lloyd's iteration; further ones change little at up to two bits
 
@@ -57,8 +57,7 @@ def decode(encoded: Encoded, bits: int, columns: int) -> np.ndarray:
     """
     if encoded.steps is None:
         return encoded.content.view("<f4" if bits == 32 else "<f2").astype(np.float32)
-    codes = unpack_rows(encoded.content, bits)[:, :columns].astype(np.float32)
-    return (codes + np.float32(0.5 - 2 ** (bits - 1))) * encoded.steps[:, None]
+    return levels_of(encoded.content, bits)[:, :columns] * encoded.steps[:, None]
 
 
 def _levels(values: np.ndarray, steps: np.ndarray, half: np.float32) -> np.ndarray:

@@ -5,18 +5,11 @@ Reading needs numpy and safetensors only; what trains or writes quantized rows n
 is imported where it is used (``bet.packed.quantizer``).
 """
 
-from bet.packed.byte_report import (
-    ByteReport,
-    CodebookBytes,
-    HashedBytes,
-    PackedBytes,
-    PrunedBytes,
-    RecommenderBytes,
-)
-from bet.packed.codebook import CodebookFile, CodebookLayout
-from bet.packed.hashed import HashedFile, HashedLayout
+from bet.packed.byte_report import ByteReport, PackedBytes
+from bet.packed.codebook import CodebookLayout
+from bet.packed.hashed import HashedLayout
 from bet.packed.ids import IdLayout, Ids, id_layout, ids_path, write_ids
-from bet.packed.interactions import CodedInteractions, InteractionLayout, code_interactions
+from bet.packed.interactions import CodedInteractions, code_interactions
 from bet.packed.item_lists import ItemLists
 from bet.packed.layout import (
     BITS,
@@ -24,45 +17,34 @@ from bet.packed.layout import (
     float32_file_bytes,
     float32_layout,
     layout_of,
-    most_float32_parameters,
     most_row_bytes,
     row_bytes,
     vectors_layout,
 )
 from bet.packed.open_file import OpenFile
-from bet.packed.pruned import PrunedFile, PrunedLayout, pruned_file_bytes, write_pruned
+from bet.packed.pruned import pruned_file_bytes, write_pruned
 from bet.packed.ragged import PackedFile
 from bet.packed.reader import inspect, load
 from bet.packed.recommender import Fact, RecommenderLayout, most_table_bytes, write_recommender
-from bet.packed.recommender_file import RecommenderFile, open_recommender
-from bet.packed.safetensors_io import VERSION, metadata_for, shapes_of, write_safetensors
+from bet.packed.recommender_file import RecommenderFile
+from bet.packed.safetensors_io import metadata_for, shapes_of, write_safetensors
 from bet.packed.table_file import TableFile
 from bet.packed.writer import write_packed
 
 __all__ = [
     "BITS",
-    "VERSION",
     "ByteReport",
-    "CodebookBytes",
-    "CodebookFile",
     "CodebookLayout",
     "CodedInteractions",
     "Fact",
-    "HashedBytes",
-    "HashedFile",
     "HashedLayout",
     "IdLayout",
     "Ids",
-    "InteractionLayout",
     "ItemLists",
     "Layout",
     "OpenFile",
     "PackedBytes",
     "PackedFile",
-    "PrunedBytes",
-    "PrunedFile",
-    "PrunedLayout",
-    "RecommenderBytes",
     "RecommenderFile",
     "RecommenderLayout",
     "TableFile",
@@ -75,10 +57,8 @@ __all__ = [
     "layout_of",
     "load",
     "metadata_for",
-    "most_float32_parameters",
     "most_row_bytes",
     "most_table_bytes",
-    "open_recommender",
     "pruned_file_bytes",
     "row_bytes",
     "vectors_layout",

@@ -43,17 +43,6 @@ def pack_numbers(numbers: np.ndarray, bits: np.ndarray) -> np.ndarray:
     return np.packbits(digits)
 
 
-def unpack_stream(packed: np.ndarray, bits: int, k: int) -> np.ndarray:
-    """The ``k`` numbers in ``packed``, (k,) int64; raises ValueError unless these, and zeros, are
-    all it has.
-
-    >>> unpack_stream(np.array([0b00001000, 0b10000110], dtype=np.uint8), 5, 3)
-    array([1, 2, 3])
-    """
-    check_stream(packed, k * bits)
-    return take_from_stream(packed, bits, np.arange(k))
-
-
 def check_stream(packed: np.ndarray, bits: int) -> None:
     """Raise ValueError unless ``packed`` has the length of so many ``bits``, of all its numbers
     together, and ends in zeros.

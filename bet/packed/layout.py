@@ -279,13 +279,3 @@ def float32_file_bytes(
     """
     empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)
     return empty.byte_report(4 * parameters).total
-
-
-def most_float32_parameters(limit: int, n_users: int, n_items: int, copies: int, d_max: int) -> int:
-    """The most numbers in a float32 table whose file has at most ``limit`` bytes; below 0: none.
-
-    >>> most_float32_parameters(313, 2, 1, 1, 2)
-    4
-    """
-    empty = float32_layout(np.zeros(n_users + n_items, dtype=np.int64), n_users, copies, d_max)
-    return most_row_bytes(empty, limit) // 4

@@ -25,15 +25,12 @@ def nearest_ids(name: str, ids: Iterable[str]) -> list[str]:
     same = list(islice((other for other in known if _plain(other) == wanted), MOST))
     if len(known) > CANDIDATES:
         first, last = wanted[:2], wanted[-2:]
-        alike = (other for other in known if _begins_or_ends(_plain(other), first, last))
+        plain = ((other, _plain(other)) for other in known)
+        alike = (other for other, text in plain if text.startswith(first) or text.endswith(last))
         known = list(islice(alike, CANDIDATES))
     short = {_plain(other): other for other in known if len(other) <= LONGEST}
     close = [short[text] for text in get_close_matches(wanted, short, MOST)]
     return [*same, *(other for other in close if other not in same)][:MOST]
-
-
-def _begins_or_ends(text: str, first: str, last: str) -> bool:
-    return text.startswith(first) or text.endswith(last)
 
 
 def _plain(name: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 
 from bet.arrays import exact_sum, parts
 from bet.errors import BetError
+from bet.packed.bitstream import check_stream
 from bet.packed.byte_report import PrunedBytes
 from bet.packed.lookup import byte_windows, ranges
 from bet.packed.safetensors_io import (
@@ -173,9 +174,7 @@ class PrunedFile(TableFile):
         layout = self.layout
         if "mask" in self._tensors:
             mask = self._tensors["mask"]
-            unused = -layout.n * layout.columns % 8
-            if unused and mask[-1] & (1 << unused) - 1:
-                raise ValueError("bits behind the last number are not zero")
+            check_stream(mask, layout.n * layout.columns)
             placed = sum(int(np.bitwise_count(part).sum(dtype=np.int64)) for part in parts(mask))
         else:
             placed = exact_sum(self._tensors["counts"])

@@ -1,7 +1,6 @@
 """A file that answers by itself, read."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from bet.packed.interactions import PARTS, CodedInteractions, InteractionLayout
 from bet.packed.item_lists import ItemLists
 from bet.packed.open_file import OpenFile
 from bet.packed.recommender import STATED, Fact, RecommenderLayout, fact_of
-from bet.packed.safetensors_io import Container, open_safetensors, refusing_malformed
+from bet.packed.safetensors_io import Container, refusing_malformed
 from bet.packed.table_file import TableFile
 from bet.packed.table_kinds import view_table
 
@@ -91,19 +90,6 @@ class RecommenderFile(OpenFile):
 
     def byte_report(self) -> RecommenderBytes:
         return self.layout.byte_report()
-
-
-def open_recommender(path: Path | str, *, check: bool = True) -> RecommenderFile:
-    """Open a recommender file; check as in ``load``. Raises BetError as it, and for another kind of
-    file.
-    """
-    container = open_safetensors(Path(path), check)
-    if container.kind != "recommender":
-        raise BetError(
-            f"{path}: not a recommender but a file of kind {container.kind!r}; open it with "
-            "bet.load"
-        )
-    return RecommenderFile(container, check)
 
 
 def _stated_layout(container: Container) -> RecommenderLayout:

@@ -1,23 +1,15 @@
 """What the page and the last lines say about a file that was written."""
 
+from bet import text
 from bet.release.choice import WORTH
 from bet.release.result import BudgetAlternative, TableRelease
 from bet.search.gate import CONFIDENCE, GateDecision
 
-LOAD = """import bet
-model = bet.load({file!r})
-print(model.recommend([{user!r}], k={k}{seen}).items)"""
-MOST_SHOWN = 10  # items in the example
-
 
 def load_lines(release: TableRelease) -> str:
     """Three lines of Python that recommend from the file, to be pasted as they are."""
-    return LOAD.format(
-        file=str(release.file),
-        user=release.example_user,
-        k=min(MOST_SHOWN, release.n_items),
-        seen="" if release.example_excludes_seen else ", exclude_seen=False",
-    )
+    user, exclude_seen = release.example_user, release.example_excludes_seen
+    return text.load_lines(release.file, user, release.n_items, exclude_seen=exclude_seen)
 
 
 def history_sentence(release: TableRelease) -> str:

@@ -61,8 +61,8 @@ def quality_by_bytes(results: Results, group: Group) -> Table | None:
     text = pd.DataFrame(
         {
             **{name: data[name] for name in ("backbone", "method", "budget")},
-            "bytes to serve": formatted(data[TO_SERVE], "{:.2f}"),
-            "holds": formatted(data["holds"], "{}"),
+            "bytes to serve": data[TO_SERVE].map("{:.2f}".format),
+            "holds": data["holds"],
             "table bytes": data[TABLE_BYTES].map("{:.2f}".format),
             "columns": data["columns"].map("{:.1f}".format),
             "seeds": data["seeds"],
@@ -98,8 +98,8 @@ def _options(cells: pd.DataFrame) -> str:
             "A file without interactions can leave out the items that a user knows if it holds "
             f"them, too, which adds {known.max():.1f}; one with interactions knows them already."
         )
-    if len(ids := each["serving id_bytes"].dropna()):
-        parts.append(f"The ids of users and items add {ids.max():.1f} to any file.")
+    most = each["serving id_bytes"].max()
+    parts.append(f"The ids of users and items add {most:.1f} to any file.")
     return "".join(part + " " for part in parts)
 
 

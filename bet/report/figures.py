@@ -27,7 +27,7 @@ def bytes_by_backbone(results: Results, group: Group) -> Figure | None:
     """
     cells = group.of(results.by_bytes)
     ceilings = (cells["method"] == "full") & cells["backbone"].isin(("lightgcn", "ials"))
-    points = cells[(cells["backbone"] == REFERENCE) | ceilings].dropna(subset=TO_SERVE)
+    points = cells[(cells["backbone"] == REFERENCE) | ceilings]
     backbones = list(dict.fromkeys(cells.loc[cells["backbone"] != REFERENCE, "backbone"]))
     if not backbones:
         return None

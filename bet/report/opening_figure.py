@@ -30,7 +30,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     with names at their ends, or as points with names beside them; all others as gray dots. None
     where there are no tables.
     """
-    cells = group.of(results.by_bytes).dropna(subset=TO_SERVE)
+    cells = group.of(results.by_bytes)
     points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
     tables = points.loc[points["backbone"] != REFERENCE, TO_SERVE]
     if tables.empty:

@@ -75,7 +75,8 @@ def pack(blocks: Sequence[Block], cap: int) -> str:
         )
     further: list[tuple[int, int, int]] = []  # place in its block, block, row
     for number, block in enumerate(blocks):
-        further += [(at, number, row) for at, row in enumerate(_rest(block))]
+        rest = [row for row in block.order if row not in block.kept]
+        further += [(at, number, row) for at, row in enumerate(rest)]
     for _, number, row in sorted(further):
         more = shown.copy()
         more[number] = shown[number] | {row}
@@ -152,10 +153,6 @@ def _block(
 
 def _rows(text: pd.DataFrame) -> tuple[tuple[str, ...], ...]:
     return tuple(text.astype(str).itertuples(index=False, name=None))
-
-
-def _rest(block: Block) -> list[int]:
-    return [row for row in block.order if row not in block.kept]
 
 
 def _text(blocks: Sequence[Block], shown: Sequence[frozenset[int]]) -> str:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bet.analysis.streams import METRIC, StreamResults, averages
 from bet.report.style import BACKBONES
-from bet.report.table import LONG, Table, decimal
+from bet.report.table import LONG, Table, mean_sd
 from bet.study.stream_record import StreamRecord
 
 
@@ -26,15 +26,13 @@ def facts_of(record: StreamRecord) -> pd.DataFrame:
 def averages_table(results: StreamResults) -> Table:
     """Every method's mean over segments."""
     data = averages(results)
+    counted = data.rename(columns={"seeds": "count"})
     text = pd.DataFrame(
         {
             "data": data["dataset"],
             "backbone": data["backbone"].map(BACKBONES),
             "method": data["method"],
-            LONG[METRIC]: [
-                decimal(mean) if pd.isna(std) else f"{decimal(mean)} ± {decimal(std)}"
-                for mean, std in zip(data["mean"], data["std"], strict=True)
-            ],
+            LONG[METRIC]: [mean_sd(row) for _, row in counted.iterrows()],
             "seeds": data["seeds"],
             "bytes at the end": data["bytes"].map("{:,}".format),
             "a segment over its training": data["cost"].map("{:.2f}".format),

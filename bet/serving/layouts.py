@@ -75,6 +75,12 @@ class ServedFile:
             return 0
         return replace(self.layout, seen=self.coded.layout).file_bytes - self.n_bytes
 
+    def in_order(self, ids: Ids) -> Ids:
+        """``ids`` of users and items, by number, in the order of the rows."""
+        names, n_users = [*ids[0], *ids[1]], len(ids[0])
+        by_row = [names[entity] for entity in self.order]
+        return by_row[:n_users], by_row[n_users:]
+
     def id_bytes(self, ids: Ids) -> int:
         """Bytes more with ``ids`` of users and items."""
         return replace(self.layout, ids=id_layout(ids)).file_bytes - self.n_bytes

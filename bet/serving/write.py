@@ -49,11 +49,7 @@ def write_served(
     further = dict(facts or {})
     for name in further.keys() & file.layout.facts.keys():
         raise BetError(f"the model itself says what {name} is; leave it out of facts")
-    order, coded, in_order = file.order, file.coded, None
-    if ids is not None:
-        names, n_users = [*ids[0], *ids[1]], len(ids[0])
-        by_row = [names[entity] for entity in order]
-        in_order = by_row[:n_users], by_row[n_users:]
+    coded, in_order = file.coded, None if ids is None else file.in_order(ids)
     layout = replace(
         file.layout,
         facts={**file.layout.facts, **further},
@@ -77,7 +73,7 @@ def write_served(
             table=table if layout.table_bytes is not None else None,
             interactions=coded if layout.interactions else None,
             seen=coded if layout.seen else None,
-            weights=stored_weights(model, order) if layout.weights else None,
+            weights=stored_weights(model, file.order) if layout.weights else None,
             ids=in_order,
         )
     return replace(file, layout=layout, is_table=False)

@@ -112,7 +112,7 @@ def run_stream(
         shown=workspace.progress,
     ) as bar:
         for segment in segments[len(results) :]:
-            data = _data(task, segment)
+            data = segment_data(task.events, segment, task.rule, task.settings.seed)
             context = segment_context(task, workspace, data)
             if before is not None:
                 context = starting_from(context, before)
@@ -130,10 +130,6 @@ def run_stream(
             save_state(path, task.key, content)
             bar.update()
     return results
-
-
-def _data(task: StreamTask, segment: Segment) -> SegmentData:
-    return segment_data(task.events, segment, task.rule, task.settings.seed)
 
 
 def segment_context(task: StreamTask, workspace: Workspace, data: SegmentData) -> SearchContext:

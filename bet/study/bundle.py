@@ -22,17 +22,9 @@ import pandas as pd
 from bet.errors import BetError
 from bet.files import atomic_files, write_whole
 from bet.study.part import RUN_AGAIN, decode, encode
-from bet.study.per_user import (
-    COLUMNS,
-    SEGMENT,
-    columns_of,
-    read_rows,
-    rows_digest,
-    unpack,
-    write_rows,
-)
+from bet.study.per_user import COLUMNS, columns_of, read_rows, rows_digest, write_rows
 from bet.study.profiles import PROFILES
-from bet.study.record import FinishedRun, Metrics, Record, read_record_file, write_record
+from bet.study.record import FinishedRun, read_record_file, write_record
 from bet.study.stream_record import AnyRecord, record_type
 from bet.study.unreached import Unreached, text_of
 
@@ -41,7 +33,6 @@ log = logging.getLogger(__name__)
 RECORDS, PER_USER, UNREACHED = "records.jsonl", "per_user.parquet", "unreached.jsonl"
 EMPTY = pd.DataFrame(columns=["cell_id", *COLUMNS]).astype(dict.fromkeys(COLUMNS, "int32"))
 FROM_GIT = "restore it from git"
-TOLERANCE = 1e-9  # between a mean and the recorded one
 AnyLine = TypeVar("AnyLine", bound=FinishedRun | Unreached)
 Reader = Callable[[str], bytes | None]  # the content of a bundle's file by name, None without it
 
@@ -101,14 +92,6 @@ def read_bundle(profile: str, read: Reader) -> Bundle:
     rows = dict(_rows_by_cell(per_user))
     for record in records:
         _check_rows(record, rows.get(record.cell_id, EMPTY), PER_USER, "restore both from git")
-    if old := sum(record.per_user_digest is None for record in records):
-        log.info(
-            "%d records of profile %s are of an earlier version, without a digest; 'bet report %s' "
-            "adds it",
-            old,
-            profile,
-            profile,
-        )
     return Bundle(profile, records, per_user, _current(profile, unreached))
 
 
@@ -198,9 +181,7 @@ def _keep_runs(
     for record in records:
         other = runs.get(record.cell_id, record)
         again = msgspec.structs.replace(record, run=other.run)
-        digest = other.per_user_digest or record.per_user_digest  # older ones have none
-        same = again == msgspec.structs.replace(other, per_user_digest=digest)
-        merged.append(again if same else record)
+        merged.append(again if again == other else record)
     return tuple(merged)
 
 
@@ -270,33 +251,8 @@ def _rows_by_cell(per_user: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def _check_rows(record: AnyRecord, frame: pd.DataFrame, source: str, remedy: str) -> None:
-    """Raise BetError unless ``frame`` holds what the users of ``record`` got: by its digest or, in
-    an older record, which has none, by the means.
-    """
-    if record.per_user_digest is None:
-        parts = _by_metrics(record, frame)
-        same = sum(len(rows) for _, rows in parts) == len(frame)
-        same = same and all(itertools.starmap(_are_means, parts))
-    else:
-        same = rows_digest(frame) == record.per_user_digest
-    if not same:
+    """Raise BetError unless ``frame`` holds what the users of ``record`` got, by its digest."""
+    if rows_digest(frame) != record.per_user_digest:
         raise BetError(
             f"{source}: damaged, or not the per-user metrics of {record.cell_id}; {remedy}"
         )
-
-
-def _by_metrics(record: AnyRecord, frame: pd.DataFrame) -> list[tuple[Metrics, pd.DataFrame]]:
-    """What ``record`` says of users on test, and the rows that it says it of."""
-    if isinstance(record, Record):
-        return [(record.metrics.test, frame)]
-    of_row = frame.get(SEGMENT, pd.Series(-1, index=frame.index))
-    return [(part.metrics, frame[of_row == part.number]) for part in record.segments]
-
-
-def _are_means(metrics: Metrics, rows: pd.DataFrame) -> bool:
-    means = unpack(rows).mean(numeric_only=True) if len(rows) else {}
-    return all(
-        np.isclose(means.get(name, np.nan), value, rtol=0, atol=TOLERANCE)
-        for name, value in msgspec.to_builtins(metrics).items()
-        if name != "quality"
-    )

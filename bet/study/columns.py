@@ -1,13 +1,13 @@
 """The single values of a record as columns of a data frame, taken from the record's own fields."""
 
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, reduce
 from typing import Any
 
 import msgspec
 
 from bet.study.part import Part
-from bet.study.record import Record, Serving
+from bet.study.record import Record
 
 # A column is named as its field, but where two parts have fields of the same name.
 NAMES = {
@@ -26,13 +26,7 @@ def columns() -> dict[str, tuple[str, ...]]:
 
 def scalars(record: Record) -> dict[str, Any]:
     """The single values of ``record`` by column."""
-    row = {}
-    for column, path in columns().items():
-        value: Any = record
-        for name in path:
-            value = getattr(value, name, None)  # of a part that the record lacks
-        row[column] = value
-    return row
+    return {column: reduce(getattr, path, record) for column, path in columns().items()}
 
 
 def _scalar_fields(
@@ -40,20 +34,10 @@ def _scalar_fields(
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
     template = NAMES.get(".".join(path), "{}")
     for field in msgspec.structs.fields(part):
-        if nested := _part(field.type):
-            yield from _scalar_fields(nested, (*path, field.name))
+        if isinstance(field.type, type) and issubclass(field.type, Part):
+            yield from _scalar_fields(field.type, (*path, field.name))
         elif not _holds_many(field.type):
             yield template.format(field.encode_name), (*path, field.name)
-
-
-def _part(field_type: Any) -> type[Part] | None:
-    """The part that a field holds always, or if the record has it; None: it holds a value, or a
-    part of several.
-    """
-    if field_type == Serving | None:
-        return Serving
-    is_part = isinstance(field_type, type) and issubclass(field_type, Part)
-    return field_type if is_part else None
 
 
 def _holds_many(field_type: Any) -> bool:

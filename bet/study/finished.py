@@ -1,12 +1,10 @@
 """Which cells have a record of today's settings, and which must run, the first time or again."""
 
-from pathlib import Path
-
 import msgspec
 
-from bet.paths import results_dir
 from bet.study.cell import Cell
 from bet.study.profiles import PROFILES
+from bet.study.record import record_path
 
 
 class _Keyed(msgspec.Struct):
@@ -29,15 +27,11 @@ def is_stale(cell: Cell) -> bool:
     if not _has_record(cell):
         return False
     try:
-        key = msgspec.json.decode(_path(cell).read_bytes(), type=_Keyed).key
+        key = msgspec.json.decode(record_path(cell).read_bytes(), type=_Keyed).key
     except (OSError, msgspec.DecodeError):
         return False
     return bool(key) and key != PROFILES[cell.profile].key(cell)
 
 
 def _has_record(cell: Cell) -> bool:
-    return _path(cell).is_file()
-
-
-def _path(cell: Cell) -> Path:
-    return results_dir() / cell.profile / f"{cell.id}.json"
+    return record_path(cell).is_file()

@@ -51,10 +51,9 @@ def run_and_describe(
         )
     else:
         record = run_cell(cell, device=device, progress=True, threads=threads, **details)
-    size, test = record.size, msgspec.to_builtins(record.metrics.test)
+    size, served, test = record.size, record.serving, msgspec.to_builtins(record.metrics.test)
     show(f"{cell.id}: {size.parameters:,} parameters, {size.bytes:,} bytes; {limit_text(size)}")
-    if (served := record.serving) is not None:
-        print(f"  to serve {served.bytes:,} bytes ({served.form})")
+    print(f"  to serve {served.bytes:,} bytes ({served.form})")
     print("  test  " + "  ".join(f"{name} {value:.4f}" for name, value in test.items()))
     show(f"  record {record_path(cell)}")
 

@@ -60,9 +60,7 @@ def write_recommending(
             facts=facts,
         )
         if not ids_inside:
-            names, n_users = [*ids[0], *ids[1]], len(ids[0])
-            in_order = [names[entity] for entity in served.order]
-            write_ids(private / path.name, (in_order[:n_users], in_order[n_users:]))
+            write_ids(private / path.name, served.in_order(ids))
         # What belongs to an earlier file goes first: interrupted, nothing of another file is left.
         for ending in SIDE_FILES:
             path.with_name(path.name + ending).unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -40,7 +41,7 @@ from bet.study.stream_record import (
     StreamRecord,
     StreamRun,
 )
-from bet.study.summary import cell_names, metrics_of
+from bet.study.summary import metrics_of
 
 FOLLOWED = 4  # items that rise most, and as many that fall
 
@@ -106,7 +107,7 @@ def _record(
         form=record.FORM,
         cell_id=cell.id,
         key=PROFILES[cell.profile].key(cell),
-        cell=cell_names(cell),
+        cell=record.CellNames(**asdict(cell)),
         settings=StreamNumbers(**PROFILES[cell.profile].settings(cell)),
         data=StreamCounts(
             name=events.name,

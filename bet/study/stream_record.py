@@ -104,7 +104,7 @@ class StreamRecord(FinishedRun, frozen=True):
     rising: tuple[Followed, ...]
     falling: tuple[Followed, ...]
     run: StreamRun
-    per_user_digest: Digest | None = None  # None: an older record
+    per_user_digest: Digest | None = None  # None: its rows are not written yet
 
 
 AnyRecord = Record | StreamRecord

@@ -51,11 +51,12 @@ def build_record(
     parts = {part: getattr(split, part).nnz for part in ("train", "validation", "test")}
     users, items = split.train.shape
     fitted = fitted_interactions(cell, split)
+    has_rule = isinstance(model, BlendedRecommender) or isinstance(model.backbone, RankingRule)
     built = Record(
         form=record.FORM,
         cell_id=cell.id,
         key=profile.key(cell),
-        cell=cell_names(cell),
+        cell=record.CellNames(**asdict(cell)),
         settings=record.Settings(**profile.settings(cell)),
         data=record.DataCounts(
             name=split.name, hash=split.data_hash, users=users, items=items, **parts
@@ -69,7 +70,7 @@ def build_record(
         ),
         search=_search(result, split) if result.iterations else None,
         trials=tuple(map(dict, result.trials)),
-        numbers=dict(model.facts) if _has_rule(model) else {},
+        numbers=dict(model.facts) if has_rule else {},
         serving=_serving(cell, model, fitted, ids),
         sizes=_binned_sizes(FrequencyOrder.of(fitted), model.table.sizes),
         run=record.Run(
@@ -102,11 +103,6 @@ def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size
     )
 
 
-def _has_rule(model: Recommender) -> bool:
-    """Whether ``model`` ranks by a rule, alone or in a blend."""
-    return isinstance(model, BlendedRecommender) or isinstance(model.backbone, RankingRule)
-
-
 def _serving(cell: Cell, model: Recommender, fitted: csr_array, ids: Ids) -> record.Serving:
     """What it takes to serve ``model``, which was fitted to ``fitted`` (|U|, |V|)."""
     file = served_file(model, fitted)
@@ -126,23 +122,6 @@ def serving_part(file: ServedFile, ids: Ids) -> record.Serving:
         weights=report.weights,
         seen_bytes=file.seen_bytes,
         id_bytes=file.id_bytes(ids),
-    )
-
-
-def cell_names(cell: Cell) -> record.CellNames:
-    """What was run, as a record has it."""
-    return record.CellNames(
-        dataset=cell.dataset,
-        backbone=cell.backbone,
-        budget=cell.budget,
-        method=cell.method,
-        seed=cell.seed,
-        protocol="merged" if cell.protocol == "merged" else "clean",
-        profile=cell.profile,
-        iterations=cell.iterations,
-        actions=cell.actions,
-        init_seed=cell.init_seed,
-        search_seed=cell.search_seed,
     )
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import logging
-import zipfile
 from pathlib import Path
 
 import torch
@@ -48,15 +47,8 @@ def load_state(path: Path | None, key: str) -> dict | None:
 
 
 def _checked(content: bytes) -> memoryview:
-    """What torch saved. Raises ValueError unless the digest before it is right; files of earlier
-    versions have none, but are archives with checksums.
-    """
-    whole = memoryview(content)
-    if content.startswith(b"PK"):
-        if damaged := zipfile.ZipFile(io.BytesIO(content)).testzip():
-            raise ValueError(f"its part {damaged} is damaged")
-        return whole
-    digest = hashlib.sha256(whole[_START:]).hexdigest().encode()
-    if content[:_START] != _HEAD + digest + b"\n":
+    """What torch saved. Raises ValueError unless the digest before it is right."""
+    saved = memoryview(content)[_START:]
+    if content[:_START] != _HEAD + hashlib.sha256(saved).hexdigest().encode() + b"\n":
         raise ValueError("its digest is wrong")
-    return whole[_START:]
+    return saved

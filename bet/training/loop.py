@@ -47,9 +47,9 @@ class TrainResult:
 
     @classmethod
     def from_saved(cls, saved: dict) -> "TrainResult":
-        """From what ``asdict`` wrote to a checkpoint, maybe before there were ``falls``."""
+        """From what ``asdict`` wrote to a checkpoint."""
         curve = tuple(CurvePoint(**point) for point in saved["curve"])
-        return cls(**{**saved, "curve": curve, "falls": tuple(saved.get("falls", ()))})
+        return cls(**{**saved, "curve": curve, "falls": tuple(saved["falls"])})
 
 
 class Stopping(Protocol):
@@ -131,7 +131,7 @@ class Run:
         self.model.load_state_dict(state["model"])
         self.epoch, self.seconds = state["epoch"], state["seconds"]
         self.best, self.unimproved = state["best"], state["unimproved"]
-        self.falls = tuple(state.get("falls", ()))
+        self.falls = tuple(state["falls"])
         self.curve = tuple(CurvePoint(**point) for point in state["curve"])
         if self.curve:
             # max takes the first among equals, as note does.

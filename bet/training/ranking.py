@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 from torch import Tensor
 
 from bet.backbones import Ranker
+from bet.packed.lookup import ranges
 
 log = logging.getLogger(__name__)
 
@@ -127,8 +128,7 @@ def _pairs(
     """Place in ``users`` (b,) and item of every stored pair of theirs, (p,) int64 each."""
     starts, counts = matrix.indptr[users], np.diff(matrix.indptr)[users]
     places = np.repeat(np.arange(len(users)), counts)
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    items = matrix.indices[np.repeat(starts, counts) + within].astype(np.int64)
+    items = matrix.indices[ranges(starts, counts)].astype(np.int64)
     return torch.from_numpy(places).to(device), torch.from_numpy(items).to(device)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bet.report.table import decimal
 from bet.study.record import Record
 
 
@@ -110,7 +111,7 @@ def explain_training(record: Record) -> str:
     ended = "it had ended" if best is not curve[-1] else "more epochs might be better"
     return (
         f"Kept: epoch {best.epoch} of {curve[-1].epoch}, the best on validation "
-        f"({_short(best.quality)}); {ended}."
+        f"({decimal(best.quality)}); {ended}."
     )
 
 
@@ -149,11 +150,7 @@ def explain_quality(record: Record) -> str:
     test, validation = record.metrics.test, record.metrics.validation
     return (
         f"On test a user's first 20 recommendations hold {test.recall_at_20:.0%} of the items to "
-        f"be found; NDCG@20 is {_short(test.ndcg_at_20)}. Quality: validation "
-        f"{_short(validation.quality)}, test {_short(test.quality)}. They need not agree: the two "
-        "parts are masked differently, and validation was selected on."
+        f"be found; NDCG@20 is {decimal(test.ndcg_at_20)}. Quality: validation "
+        f"{decimal(validation.quality)}, test {decimal(test.quality)}. They need not agree: the "
+        "two parts are masked differently, and validation was selected on."
     )
-
-
-def _short(quality: float) -> str:
-    return f"{quality:.4f}".removeprefix("0")

@@ -14,6 +14,7 @@ from bet.data import Split
 from bet.methods import METHODS
 from bet.packed.levels import FACTOR
 from bet.packed.quantizer import quantize
+from bet.report.table import decimal
 from bet.search import MethodResult
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
@@ -181,7 +182,7 @@ def verdict(measured: pd.DataFrame) -> str:
 the runner-up, filter, has .1100 in 8.0.
     """
     best, second = measured.sort_values(VALIDATION, ascending=False).iloc[:2].iterrows()
-    numbers = [f"{row[NDCG]:.4f}".removeprefix("0") for _, row in (best, second)]
+    numbers = [decimal(row[NDCG]) for _, row in (best, second)]
     return (
         f"Chosen on validation: {best[0]}. On test its NDCG@20 is {numbers[0]} in "
         f"{best[1][TO_SERVE]:.1f} bytes per entity to serve; the runner-up, {second[0]}, has "

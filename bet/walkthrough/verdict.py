@@ -4,6 +4,7 @@ import numpy as np
 import scipy  # its part stats, slow to load, loads when it is used
 
 from bet.analysis.paired import paired
+from bet.report.table import decimal
 from bet.training import RankingMetrics
 
 ABOUT_EQUAL = 0.02  # relative difference that one run without an interval cannot tell from none
@@ -36,7 +37,7 @@ def verdict_of_difference(
         inside, unsure = low <= 0 <= high, "these users cannot tell the two apart"
         reach = f" %, 95 % interval {_percent(low)} to {_percent(high)}"
     meaning = unsure if inside else f"{better if relative > 0 else worse} here"
-    values = f"{name} {_short(value)}, {other} {_short(other_value)}"
+    values = f"{name} {decimal(value)}, {other} {decimal(other_value)}"
     return f"{values} ({_percent(relative)}{reach} %): {meaning}."
 
 
@@ -97,10 +98,6 @@ def verdict_of_count(count: int, total: int, claim: str) -> str:
     """
     meaning = "it always holds here" if count == total else "it does not hold"
     return f"{count:,} of {total:,} {claim}: {meaning}."
-
-
-def _short(quality: float) -> str:
-    return f"{quality:.4f}".removeprefix("0")
 
 
 def _percent(share: float) -> str:

@@ -121,7 +121,7 @@ def entity_contexts(step: Step, indicators: bool) -> np.ndarray:
 
 def spread_of(neighbors: csr_array, rows: np.ndarray) -> np.ndarray:
     """IND (m,): half of one less the mean cosine of two different neighbors' ``rows`` (k, d), which
-    ``neighbors`` (m, k) lists; zero with fewer than two.
+    ``neighbors`` (m, k), binary, lists; zero with fewer than two.
 
     From |sum e|^2 of unit rows: the mean over pairs is (|sum e|^2 - c) / (c (c - 1)).
 
@@ -131,24 +131,21 @@ def spread_of(neighbors: csr_array, rows: np.ndarray) -> np.ndarray:
     """
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     unit = np.divide(rows, lengths, out=np.zeros_like(rows), where=lengths > 0)
-    binary = csr_array((np.ones(neighbors.nnz), neighbors.indices, neighbors.indptr))
-    binary = csr_array(binary, shape=neighbors.shape)
-    counts = binary @ (lengths[:, 0] > 0).astype(float)
-    squares = np.square(binary @ unit).sum(1)
+    counts = neighbors @ (lengths[:, 0] > 0).astype(float)
+    squares = np.square(neighbors @ unit).sum(1)
     pairs = counts * (counts - 1)
     cosine = np.divide(squares - counts, pairs, out=np.ones_like(squares), where=pairs > 0)
     return (1 - cosine) / 2
 
 
 def deviation_of(neighbors: csr_array, popularity: np.ndarray) -> np.ndarray:
-    """POD (m,): how far the mean ``popularity`` (k,) of the neighbors that ``neighbors`` (m, k)
-    lists is from that of all, in standard deviations, squashed to [0, 1); zero without any.
+    """POD (m,): how far the mean ``popularity`` (k,) of the neighbors that ``neighbors`` (m, k),
+    binary, lists is from that of all, in standard deviations, squashed to [0, 1); zero without any.
     """
     counts = np.diff(neighbors.indptr)
     scale = max(float(popularity.std()), 1e-9)
     unusual = (popularity - popularity.mean()) / scale
-    binary = csr_array((np.ones(neighbors.nnz), neighbors.indices, neighbors.indptr))
-    sums = csr_array(binary, shape=neighbors.shape) @ unusual
+    sums = neighbors @ unusual
     return np.tanh(np.abs(np.divide(sums, counts, out=np.zeros_like(sums), where=counts > 0)))
 
 

@@ -90,7 +90,8 @@ class Scall:
         table, reference = Inherited.of(trained.model), trained.result.quality
         context = starting_from(step.context, table)
         if self.chooser is None:
-            self.chooser = self._new(context)
+            n_state = 2 * GROUPS + 2 * context.budget.d_max + 4
+            self.chooser = self.make(n_state, derive(context.settings.seed_of_search, "scall"))
         self.chooser.begin(self.action)
         seen = observe(context, table)
         state = _state(seen, self.reward)
@@ -102,10 +103,6 @@ class Scall:
             after = _state(seen, self.reward)
             self.chooser.note(state, action, self.reward, after)
             state = after
-
-    def _new(self, context: SearchContext) -> Chooser:
-        n_state = 2 * GROUPS + 2 * context.budget.d_max + 4
-        return self.make(n_state, derive(context.settings.seed_of_search, "scall"))
 
     def state_dict(self) -> dict[str, Any]:
         if self.chooser is None:
