@@ -107,6 +107,7 @@ def test_what_serves_best_flips(sized):
         "On tiny uniform-int2 on LightGCN at 12.8, 25.6 and 51.2 (90%, 90%, 100% ≈), in brackets "
         "the share of the full LightGCN's NDCG@20."
     )
+    assert "brackets" not in answers(sized(SERVED, backbone="ncf"))[QUESTIONS[2]].answer
     other = SERVED | {"bet": {"90%": (25.0, None, 0.48)}}
     best = answers(sized(other))[QUESTIONS[2]]
     assert "uniform-int2 on LightGCN at 12.8 and 51.2" in best.answer

@@ -36,9 +36,9 @@ def three(data, column):
     return f"{first}, {second} and {third}"
 
 
-def converged(method, backbone="lightgcn"):
-    """Recall@20 on Gowalla under ``merged``, to convergence, by budget."""
-    data = read("gowalla", "comparison_gowalla_merged")
+def converged(method, backbone="lightgcn", dataset="gowalla"):
+    """Recall@20 under ``merged``, to convergence, by budget."""
+    data = read(dataset, f"comparison_{dataset}_merged")
     data = data[data["finished"] & (data["seed"] == 0) & (data["backbone"] == backbone)]
     return data[data["method"] == method].set_index("budget")
 
@@ -53,8 +53,7 @@ def at_sparsities():
     assert list(recalls[2] > recalls[1]) == [True, False, False]
     assert (recalls[2] > recalls[0]).all()
     assert list(plus["ndcg@20"] < rules["ndcg@20"]) == [False, True, False]
-    assert printed(recalls[0]["80%"]) == printed(paper["80%"])
-    assert list(recalls[0] >= paper.round(4) - 5e-5) == [True, False, False]
+    assert recalls[3]["95%"] > recalls[2]["90%"]
     lines = []
     for at in BUDGETS:
         numbers = " | ".join(printed(column[at]) for column in [*recalls, paper])
@@ -92,6 +91,8 @@ def answer():
     bet = converged("bet")
     shares = [bet.loc[at, "recall@20"] / gowalla.loc[at, "published"] for at in BUDGETS]
     shares += list(yelp.loc[[*BUDGETS], "ours"] / yelp.loc[[*BUDGETS], "published"])
+    equal = converged("su", dataset="yelp2018").loc[[*BUDGETS]]
+    assert (equal["recall@20"] > yelp.loc[[*BUDGETS], "published"]).all()
     assert max(shares) > 1
     return [
         *at_sparsities(),
@@ -107,11 +108,12 @@ def answer():
         f"below that of the same search with random picks ({random_mean})",
         f"above the power law's ({plus_mean}), not surely above the best competitor's "
         f"({best_mean}).",
-        "On Gowalla at 90 %, it is behind the power law by NDCG@20.",
+        "On Gowalla at 95 %, it has more than BET at 90 %; at 90 %, it is behind the power law by "
+        "NDCG@20.",
         f"within {100 * (1 - min(shares)):.0f} % or above.",
-        "On Gowalla at 80 %, our equal sizes suffice.",
-        f"our BET, trained more briefly, has {three(yelp, 'ours')}, the published "
-        f"{three(yelp, 'published')}.",
+        f"On Yelp2018, BET is published with {three(yelp, 'published')}; ours, trained briefly, "
+        f"has {three(yelp, 'ours')}.",
+        f"our equal sizes have {three(equal, 'recall@20')}**.",
         "a user's first 20 recommendations",
     ]
 

@@ -121,6 +121,7 @@ def test_the_opening_figure_names_at_most_seven_lines_at_their_ends(sized):
     assert {"full LightGCN", "bet on LightGCN", "powerlaw on LightGCN"} <= set(names)
     colored = [line for line in axis.lines if line.get_color() != drawing.OTHERS["color"]]
     assert len(colored) == len(names) < len(axis.lines)
+    assert {line.get_linestyle() for line in axis.lines if line not in colored} == {"None"}
     points = [text.get_text() for text in axis.texts if text.anncoords == "offset points"]
     assert points == ["full LightGCN"]  # beside it; the others stand in the margin
     margin = [text for text in axis.texts if text.anncoords == "axes fraction"]
@@ -145,6 +146,21 @@ def test_the_opening_figure_reaches_to_a_reference_that_serves_best(sized):
     assert "graph-filter (reference)" in names and "popularity (reference)" not in names
     low, high = axis.get_xlim()
     assert 1 < low < 8 < high
+    plt.close(figure)
+
+
+def test_a_second_backbone_has_white_markers(synthetic):
+    def change(record):
+        if record["cell"]["backbone"] == "ncf":
+            record["serving"]["bytes"] //= 2  # so that it serves best
+
+    results = synthetic(cells_of(), change=change)
+    figure = opening_figure.quality_against_bytes(results, *results.groups)
+    (axis,) = figure.axes
+    colored = [line for line in axis.lines if line.get_color() != drawing.OTHERS["color"]]
+    white = [line.get_markerfacecolor() == "white" for line in colored]
+    of_ncf = [text for text in axis.texts if "NCF" in text.get_text()]
+    assert 0 < sum(white) == len(of_ncf) < len(colored)
     plt.close(figure)
 
 

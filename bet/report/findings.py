@@ -82,7 +82,10 @@ def what_serves_best(results: Results) -> Finding | None:
             text = f"on {place(group)} {listed(parts)}"
             clauses.append(Clause(group, text, points, _small(results, group)))
     question = f"What is best at {listed(map(str, SIZES))} bytes per entity to serve?"
-    return combined(question, clauses, ", in brackets the share of the full LightGCN's NDCG@20.")
+    shares = (best_to_serve(results, group)["of full"] for group in results.groups)
+    known = any(share.notna().any() for share in shares)
+    ending = ", in brackets the share of the full LightGCN's NDCG@20" if known else ""
+    return combined(question, clauses, f"{ending}.")
 
 
 def how_close_to_published(results: Results) -> Finding | None:

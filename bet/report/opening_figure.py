@@ -32,13 +32,14 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     """
     cells = group.of(results.by_bytes)
     points = cells.groupby([*LINE, "budget"], sort=False)[[TO_SERVE, METRIC]].mean().reset_index()
-    tables = points.loc[points["backbone"] != REFERENCE, TO_SERVE]
+    tables = points[points["backbone"] != REFERENCE]
     if tables.empty:
         return None
+    first = tables["backbone"].iloc[0]
     best = best_to_serve(results, group)
     good = best[best[METRIC] >= LOWEST * best[METRIC].max()]  # no bare order of popularity
-    least = np.nanmin([tables.min() / 1.5, good[TO_SERVE].min()])
-    most = tables.max() * 1.2
+    least = np.nanmin([tables[TO_SERVE].min() / 1.5, good[TO_SERVE].min()])
+    most = tables[TO_SERVE].max() * 1.2
     inside = points[points[TO_SERVE].between(least, most)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
     named = _named(cells, best, inside)
@@ -50,7 +51,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
             axis.plot(curve[TO_SERVE], curve[METRIC], **dots)
             continue
         drawn = look(str(line[0])) | {"linewidth": 1.6, "markersize": 5}
-        if line[1] not in (named[0][1], REFERENCE):
+        if line[1] not in (first, REFERENCE):
             drawn["markerfacecolor"] = "white"  # a method on two backbones has one color
         axis.plot(curve[TO_SERVE], curve[METRIC], **drawn)
         name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
