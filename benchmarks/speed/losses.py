@@ -14,6 +14,8 @@ from bet.tables import take_rows
 from bet.training import BprSampler
 from bet.training.trainer import squared_norms
 
+LARGE = 3 * BATCH  # positives of a step in profile gowalla
+
 
 def ncf_triples(split: Split, repeat: int) -> Factor:
     """NCF's scores of triples with gradients by hand: a user is projected once for both items."""
@@ -58,23 +60,23 @@ def softmax(backbone: type[Backbone], negatives: int, split: Split, repeat: int)
         generator=torch_generator(0, "rows"),
     )
     inputs = [rows.requires_grad_(), *model.parameters()]
-    draws = BprSampler(split.train).draw(BATCH, torch_generator(0, "draws"), negatives)
+    draws = BprSampler(split.train).draw(LARGE, torch_generator(0, "draws"), negatives)
     users, items = draws[0], torch.cat(draws[1:])
 
     def recorded() -> Tensor:
         picked = take_rows(rows, torch.cat([users, items + n_users]))
-        scores = model.triple_scores(picked, BATCH)
+        scores = model.triple_scores(picked, LARGE)
         return torch.autograd.grad((scores.logsumexp(0) - scores[0]).mean(), inputs)[0]
 
     def compiled() -> Tensor:
-        pairs = items.view(1 + negatives, BATCH).T
+        pairs = items.view(1 + negatives, LARGE).T
         return torch.autograd.grad(model.softmax_loss(rows, users, pairs), inputs)[0]
 
-    check_same(BATCH * recorded(), BATCH * compiled())
+    check_same(LARGE * recorded(), LARGE * compiled())
     return Factor(
         seconds(recorded, repeat),
         seconds(compiled, repeat),
-        f"{BATCH:,} positives, {negatives} negatives of each, {D_MAX} columns, with gradient",
+        f"{LARGE:,} positives, {negatives} negatives of each, {D_MAX} columns, with gradient",
     )
 
 
@@ -82,8 +84,8 @@ def counted_norms(split: Split, repeat: int) -> Factor:
     """L2 of the rows of a batch by how often each was drawn, instead of gathering them."""
     negatives, n = 32, sum(split.train.shape)
     ego = torch.randn(n, D_MAX, generator=torch_generator(0, "ego")).requires_grad_()
-    users = torch.randint(n, (BATCH,), generator=torch_generator(0, "users"))
-    items = torch.randint(n, (BATCH, 1 + negatives), generator=torch_generator(0, "items"))
+    users = torch.randint(n, (LARGE,), generator=torch_generator(0, "users"))
+    items = torch.randint(n, (LARGE, 1 + negatives), generator=torch_generator(0, "items"))
     weights = torch.tensor([1.0, *[1 / negatives] * negatives])
 
     def gathered() -> Tensor:
@@ -98,5 +100,5 @@ def counted_norms(split: Split, repeat: int) -> Factor:
     return Factor(
         seconds(gathered, repeat),
         seconds(counted, repeat),
-        f"{BATCH:,} users, {1 + negatives} items of each, {D_MAX} columns, with gradient",
+        f"{LARGE:,} users, {1 + negatives} items of each, {D_MAX} columns, with gradient",
     )
