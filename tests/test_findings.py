@@ -75,7 +75,7 @@ def test_whether_bet_beats_rules_and_its_predictor_helps_flips(synthetic):
     assert " below that of the tuned power-law rule" in worse[QUESTIONS[0]].answer
     assert worse[QUESTIONS[1]].answer.startswith("No on tiny: ")
     level = answers(synthetic(cells_of(seeds=(0,)), base=BASE | {"bet": 0.33}))
-    assert level[QUESTIONS[0]].answer.startswith("Undecided on tiny: ")
+    assert level[QUESTIONS[0]].answer.startswith("In part on tiny: ")
     assert "(a single seed)" in level[QUESTIONS[0]].answer
     assert "the tuned power-law rule, which may be chance, and .0" in level[QUESTIONS[0]].answer
     equal = answers(synthetic(cells_of(), base=BASE | {"su": 0.40}))
@@ -87,10 +87,12 @@ def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
     numbers = {"difference": [0.04, -0.01, -0.005], "seeds": 1, "opponent_mean": 0.4}
     tests = pd.DataFrame(numbers | flags)
     mean = pd.DataFrame({"difference": [0.008], "low": [0.002], "high": [0.014]})
+    mean = mean.assign(opponent_mean=0.4, seeds=1)
     mixed = Duels("bet", "the rule (tuned)", tests, mean)
     assert mixed.is_mixed and mixed.is_better is None
     unsure = Duels("bet", "equal sizes (su)", tests.assign(wins=False), mean)
-    behind = Duels("bet", "chance", tests.assign(wins=False), -mean)
+    worse = mean.assign(difference=-0.008, low=-0.014, high=-0.002)
+    behind = Duels("bet", "chance", tests.assign(wins=False), worse)
     assert verdict_of([mixed, unsure, behind], "tiny") == (
         "in part on tiny: over 3 pairs of backbone and budget (a single seed), its NDCG@20 is on "
         "average .0080 (2.0 %) above that of the rule, significantly ahead in 1 of 3 and behind in "
@@ -99,6 +101,13 @@ def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
     )
     clear = Duels("bet", "the rule (tuned)", tests.assign(loses=False), mean)
     assert clear.is_better and verdict_of([clear], "tiny").startswith("yes on tiny")
+    assert verdict_of([clear, mixed], "tiny").startswith("in part"), "not better than all"
+    assert verdict_of([behind, clear], "tiny").startswith("in part")
+    level = Duels("bet", "chance", tests.assign(wins=False, loses=False), mean.assign(low=-0.01))
+    assert verdict_of([behind, level], "tiny").startswith("no on tiny")
+    assert verdict_of([level, level], "tiny").startswith("undecided on tiny")
+    nothing = Duels("bet", "chance", tests, mean.assign(opponent_mean=0.0))
+    assert nothing.share is None and " %" not in verdict_of([nothing], "tiny")
 
 
 def test_what_serves_best_flips(sized):

@@ -130,7 +130,22 @@ def test_all_settings_together_are_the_mean_of_each(synthetic):
     (row,) = together.to_dict("records")
     assert row["settings"] == len(each) == 4
     assert row["difference"] == pytest.approx(each["difference"].mean())
+    assert row["seeds"] == 2
+    assert row["opponent_mean"] == pytest.approx(each["opponent_mean"].mean())
     assert row["low"] > each["low"].min() and row["p"] < each["p"].max()
+
+
+def test_a_percentage_is_of_the_runs_that_the_difference_is_of(synthetic):
+    """Of splits that not all settings have, nothing counts."""
+    cells = cells_of()
+    of_ncf = [cell.id for cell in cells if cell.backbone == "ncf" and cell.seed == 1]
+    results = synthetic(cells, left_out=of_ncf)
+    (row,) = overall(results, "ndcg@20", "bet", ("su",)).to_dict("records")
+    first = results.main[results.main["finished"] & (results.main["seed"] == 0)]
+    means = first[first["budget"] != "none"].groupby("method")["ndcg@20"].mean()
+    assert row["seeds"] == 1 and row["settings"] == 4
+    assert row["opponent_mean"] == pytest.approx(means["su"])
+    assert row["difference"] == pytest.approx(means["bet"] - means["su"])
 
 
 def test_a_better_table_is_not_equivalent_and_a_copy_is(synthetic):

@@ -82,6 +82,16 @@ def test_adam_gives_the_numbers_of_torchs_and_resumes_from_its_state(fused):
     assert torch.equal(weights[Adam], weights[torch.optim.Adam])
 
 
+def test_several_negatives_share_a_softmax_in_float64_too(split):
+    """Without the compiled loops, whose loss is the same up to rounding."""
+    triples = BprSampler(split.train).draw(64, torch_generator(0, "draw"), negatives=3)
+    model = fresh(split, "ncf")
+    single = bpr_loss(model, triples, 0.5, None)
+    double = bpr_loss(model.double(), triples, 0.5, None)
+    assert double.dtype == torch.float64
+    torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("backbone", ["lightgcn", "ncf"])
 def test_several_negatives_share_a_softmax_with_their_positive(split, backbone):
     model, sampler = fresh(split, backbone), BprSampler(split.train)

@@ -23,8 +23,9 @@ OURS = {
 ENOUGH = 0.8  # share of su's cells that a method must have to be ranked
 _SETTING = ["dataset", "protocol", "backbone", "budget"]
 _NUMBERS = ["difference", "low", "high", "p", "users"]
-_OF_DUEL = ["method", "opponent", "candidates", "opponent_candidates", "opponent_mean"]
+_OF_DUEL = ["method", "opponent", "candidates", "opponent_candidates"]
 _COMPARED = ["method", "opponent", "metric", "seeds", "ahead", *_NUMBERS, *_OF_DUEL[2:]]
+_COMPARED += ["opponent_mean"]
 
 
 def competitors(method: str) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ def best_competitor(
 @dataclass(frozen=True)
 class Duel:
     """``method`` against ``opponent`` in one setting (dataset, protocol, backbone, budget), and by
-    run and user the ``differences`` in the metric; ``opponent_mean``: what the opponent has of it.
+    run and user the ``differences`` in the metric; ``opponent_means``: its mean over users, by run.
     """
 
     setting: tuple[str, ...]
@@ -62,7 +63,7 @@ class Duel:
     opponent: str
     candidates: float
     opponent_candidates: float
-    opponent_mean: float
+    opponent_means: pd.Series
     differences: pd.DataFrame
 
 
@@ -92,7 +93,7 @@ def duels(
                     opponent=rival,
                     candidates=ours["candidates"].max(),
                     opponent_candidates=theirs["candidates"].max(),
-                    opponent_mean=theirs[metric].mean(),
+                    opponent_means=_means_of_runs(theirs, ours, metric, found.index),
                     differences=found,
                 )
             )
@@ -112,6 +113,7 @@ def compare(
         row: dict[str, Any] = dict(zip(_SETTING, duel.setting, strict=True))
         row |= {name: getattr(duel, name) for name in _OF_DUEL}
         row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
+        row["opponent_mean"] = duel.opponent_means.mean()
         rows.append(row | _numbers(runs))
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
@@ -125,20 +127,38 @@ def overall(
     results: Results, metric: str, method: str = "bet", opponents: tuple[str, ...] = ()
 ) -> pd.DataFrame:
     """The mean of the differences over all settings of a (dataset, protocol), by run and user that
-    all of them have, tested as one; a row where there are any.
+    all of them have, tested as one; a row where there are any. ``seeds``: how many these runs are;
+    ``opponent_mean``: over them.
     """
-    by_group: dict[tuple[str, ...], list[pd.DataFrame]] = {}
+    by_group: dict[tuple[str, ...], list[Duel]] = {}
     for duel in duels(results, metric, method, opponents):
-        by_group.setdefault(duel.setting[:2], []).append(duel.differences)
+        by_group.setdefault(duel.setting[:2], []).append(duel)
     rows = []
-    for group, frames in by_group.items():
+    for group, of_group in by_group.items():
+        frames = [duel.differences for duel in of_group]
         runs = reduce(pd.Index.intersection, (frame.index for frame in frames))
         users = reduce(pd.Index.intersection, (frame.columns for frame in frames))
         if len(runs):
             mean = sum(frame.loc[runs, users].to_numpy() for frame in frames) / len(frames)
             names: dict[str, Any] = dict(zip(_SETTING[:2], group, strict=True))
-            rows.append(names | {"settings": len(frames)} | _numbers(pd.DataFrame(mean)))
-    return pd.DataFrame(rows, columns=[*_SETTING[:2], "settings", *_NUMBERS])
+            levels = [duel.opponent_means[runs].mean() for duel in of_group]
+            names |= {"settings": len(frames), "seeds": len(runs)}
+            names["opponent_mean"] = float(np.mean(levels))
+            rows.append(names | _numbers(pd.DataFrame(mean)))
+    columns = [*_SETTING[:2], "settings", "seeds", "opponent_mean", *_NUMBERS]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _means_of_runs(
+    cells: pd.DataFrame, others: pd.DataFrame, metric: str, runs: pd.Index
+) -> pd.Series:
+    """The metric of ``cells`` by run that ``others`` have as well, named as in ``differences``."""
+    both = cells.merge(others[RUN], on=RUN)
+    by_split = both.groupby(both["seed"].astype(str))[metric].mean()
+    if runs.isin(by_split.index).all():
+        return by_split[runs]
+    names = both[RUN].astype(str).agg(", ".join, axis=1)
+    return both.groupby(names)[metric].mean()[runs]
 
 
 def differences(

@@ -7,12 +7,13 @@ from importlib.util import find_spec
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 
 def has_loops(representations: Tensor) -> bool:
     """Whether compiled loops can take them: float32, on a CPU, numba installed."""
-    fits = representations.dtype == torch.float32 and not representations.is_cuda
-    return fits and find_spec("numba") is not None
+    on_cpu = representations.device.type == "cpu"
+    return on_cpu and representations.dtype == torch.float32 and find_spec("numba") is not None
 
 
 def compiled_loss(
@@ -37,5 +38,6 @@ class _CompiledLoss(torch.autograd.Function):
         return inputs[0].new_tensor(loss)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx, gradient: Tensor):
         return None, None, None, *(part * gradient for part in ctx.saved_tensors)

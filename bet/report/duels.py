@@ -40,14 +40,26 @@ class Duels:
         return float((self.mean if len(self.mean) else self.tests)["difference"].mean())
 
     @property
+    def share(self) -> float | None:
+        """``difference`` over what the opponent has in the same runs; None where that is 0."""
+        numbers = self.mean if len(self.mean) else self.tests
+        theirs = float(numbers["opponent_mean"].mean())
+        return self.difference / theirs if theirs else None
+
+    @property
+    def seeds(self) -> int:
+        """How many runs ``difference`` rests on."""
+        return int((self.mean if len(self.mean) else self.tests)["seeds"].max())
+
+    @property
     def is_mixed(self) -> bool:
         """Whether it is significantly ahead in some settings and significantly behind in others."""
         return bool(self.tests["wins"].any() and self.tests["loses"].any())
 
     @property
     def is_better(self) -> bool | None:
-        """Whether the method is better: all settings together say so, and none of them says the
-        contrary significantly; None if they are level.
+        """Whether the method is better: the interval of the mean is above 0, and nowhere is the
+        method significantly behind; False: the other way round; None: neither.
         """
         if self.mean.empty or self.is_mixed:
             return None
@@ -57,7 +69,7 @@ class Duels:
 
 
 def does_bet_beat_rules(results: Results) -> Finding | None:
-    """Against the simple rules and the best competitor; the rule that does best decides."""
+    """Against the simple rules, and in the points the best competitor."""
     return _answer(results, "bet", "Does BET beat simple rules?", deciding=RULES, further=BEST)
 
 
@@ -90,9 +102,7 @@ def strongest(results: Results, group: Group, method: str, opponents: Names) -> 
 def _answer(
     results: Results, method: str, question: str, *, deciding: Names, further: Names
 ) -> Finding | None:
-    """A clause per group: ``method`` against ``deciding``, the strongest of which decides; the
-    points name all.
-    """
+    """A clause per group: ``method`` against ``deciding``; the points name all."""
     clauses = []
     for group in results.groups:
         if fought := strongest(results, group, method, deciding):
@@ -104,24 +114,32 @@ def _answer(
 
 
 def verdict_of(fought: Sequence[Duels], where: str) -> str:
-    """``no on movielens-100k: over 12 pairs ..., its NDCG@20 is on average ...``: the first of
-    ``fought`` decides, the others follow.
+    """``no on movielens-100k: over 12 pairs ..., its NDCG@20 is on average ...``: against all of
+    ``fought``, the strongest first.
     """
-    first, many, seeds = fought[0], len(fought[0].tests), fought[0].tests["seeds"].max()
-    verdict = {True: "yes", False: "no", None: "undecided"}[first.is_better]
-    verdict = "in part" if first.is_mixed else verdict
+    many, seeds = len(fought[0].tests), fought[0].seeds
     over = f"over {many} pairs of backbone and budget" if many > 1 else "in one setting"
     over += f" ({'a single seed' if seeds == 1 else f'{seeds} seeds'})"
     average = " on average" if many > 1 else ""
     gaps = ", and ".join(f"{_gap(duels)}{_doubt(duels)}" for duels in fought)
-    return f"{verdict} on {where}: {over}, its {LONG[METRIC]} is{average} {gaps}"
+    return f"{_verdict(fought)} on {where}: {over}, its {LONG[METRIC]} is{average} {gaps}"
+
+
+def _verdict(fought: Sequence[Duels]) -> str:
+    better = [duels.is_better for duels in fought]
+    if all(better):
+        return "yes"
+    if any(better) or any(duels.is_mixed for duels in fought):
+        return "in part"
+    return "no" if False in better else "undecided"
 
 
 def _gap(duels: Duels) -> str:
     """``.0032 (1.2 %) below that of the tuned power-law rule``"""
-    size, side = abs(duels.difference), "above" if duels.difference > 0 else "below"
-    share = size / duels.tests["opponent_mean"].mean()
-    return f"{decimal(size)} ({100 * share:.1f} %) {side} that of {duels.opponent.split(' (')[0]}"
+    side = "above" if duels.difference > 0 else "below"
+    percent = "" if duels.share is None else f" ({100 * abs(duels.share):.1f} %)"
+    size = f"{decimal(abs(duels.difference))}{percent}"
+    return f"{size} {side} that of {duels.opponent.split(' (')[0]}"
 
 
 def _doubt(duels: Duels) -> str:

@@ -122,12 +122,14 @@ def what_to_do(results: Results) -> Finding | None:
         text += "" if len(enough) else ", and nothing that ran is surely within 1 % of it"
         points = [f"{group}: NDCG@20 minus the full LightGCN's is {_beside_full(row)}."]
         if rules := strongest(results, group, "bet", RULES):
-            rule = rules[0].opponent.split(" (")[0]
-            text += {
-                True: "; the paper's search of sizes pays",
-                False: f"; leave the paper's search of sizes out, {rule} does better",
-                None: f"; the paper's search of sizes is not surely better than {rule}",
-            }[rules[0].is_better]
+            level = [duels.opponent.split(" (")[0] for duels in rules if duels.is_better is None]
+            ahead = [duels.opponent.split(" (")[0] for duels in rules if duels.is_better is False]
+            if ahead:
+                text += f"; leave the paper's search of sizes out, {ahead[0]} does better"
+            elif level:
+                text += f"; the paper's search of sizes is not surely better than {level[0]}"
+            else:
+                text += "; the paper's search of sizes pays"
         clauses.append(Clause(group, text, tuple(points), _small(results, group)))
     return combined("What should an engineer do?", clauses)
 

@@ -252,6 +252,11 @@ def _rows_by_cell(per_user: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 def _check_rows(record: AnyRecord, frame: pd.DataFrame, source: str, remedy: str) -> None:
     """Raise BetError unless ``frame`` holds what the users of ``record`` got, by its digest."""
+    if record.per_user_digest is None:
+        raise BetError(
+            f"{source}: the record of {record.cell_id} has no digest of them, it is of an earlier "
+            "version; delete it and run the cell again"
+        )
     if rows_digest(frame) != record.per_user_digest:
         raise BetError(
             f"{source}: damaged, or not the per-user metrics of {record.cell_id}; {remedy}"

@@ -16,7 +16,7 @@ _DIGEST = re.compile(rb',\s*"digest":\s*"([0-9a-f]{64})"(\s*)}\s*\Z')
 
 
 class Part(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Fields of a record; unknown or missing ones are errors, a default is for older records."""
+    """Fields of a record; unknown ones, and missing ones without a default, are errors."""
 
 
 def encode(part: Part, indent: int = 0) -> str:

@@ -58,7 +58,7 @@ def squared_norms(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
     n, k = len(ego), items.shape[1] - 1
     once = torch.cat([users, items[:, 0]]).bincount(minlength=n)
     counts = once + items[:, 1:].flatten().bincount(minlength=n) / k  # (n,)
-    return ego.square().sum(1) @ counts
+    return ego.square().sum(1) @ counts.to(ego.dtype)
 
 
 def train(
