@@ -6,6 +6,7 @@ import io
 import logging
 import shutil
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,6 +17,7 @@ from made_up import only_cells, smoke_cell
 
 from bet.errors import BetError
 from bet.study import bundle
+from bet.study.part import encode
 from bet.study.per_user import COLUMNS, read_rows
 from bet.study.record import read_record, record_path
 from bet.study.run import run_cell
@@ -64,6 +66,11 @@ def test_files_of_another_cell_are_refused(folders):
         bundle.read_results("smoke", results)
     per_user[0].write_bytes(rows[0])
     assert bundle.read_results("smoke", results).records == (first, second)
+    whole = paths[0].read_text()
+    paths[0].write_text(encode(msgspec.structs.replace(first, per_user_digest=None)))
+    with pytest.raises(BetError, match="has no digest of them.*; delete it and run the cell again"):
+        bundle.read_results("smoke", results)
+    paths[0].write_text(whole)
     with pytest.raises(BetError, match="is of profile smoke, not default; put it where it belongs"):
         bundle.read_results("default", results)
     shutil.copy(paths[1], paths[0])

@@ -54,7 +54,7 @@ def test_five_questions_are_answered_in_one_sentence_each_with_its_intervals(siz
     assert [finding.question for finding in found] == QUESTIONS
     for finding in found:
         assert finding.answer.endswith(".") and ". " not in finding.answer
-        assert finding.answer[0].isupper() and len(finding.answer) < 350
+        assert finding.answer[0].isupper() and len(finding.answer) < 300
         assert any(INTERVAL.search(point) for point in finding.points), finding.question
         html = finding.html()
         assert f"<b>{finding.question}</b>" in html and html.count("<details>") == 1

@@ -124,7 +124,7 @@ def test_the_compiled_softmax_has_the_gradients_of_the_recorded_one(
     width = single.final_width(5, single.d_max)
     rows = scale * torch.randn(n_users + n_items, width, generator=generator)
     users = torch.randint(n_users, (40,), generator=generator)  # some twice
-    items = torch.randint(n_items, (40, 6), generator=generator)
+    items = n_users + torch.randint(n_items, (40, 6), generator=generator)
 
     def loss_and_gradients(model, rows):
         rows = rows.clone().requires_grad_()

@@ -61,7 +61,7 @@ def softmax(backbone: type[Backbone], negatives: int, split: Split, repeat: int)
     )
     inputs = [rows.requires_grad_(), *model.parameters()]
     draws = BprSampler(split.train).draw(LARGE, torch_generator(0, "draws"), negatives)
-    users, items = draws[0], torch.cat(draws[1:])
+    users, items = draws[0], torch.cat(draws[1:]) + n_users
 
     def gradient(loss: Tensor) -> Tensor:
         at_rows, *_ = torch.autograd.grad(loss, inputs)
@@ -69,7 +69,7 @@ def softmax(backbone: type[Backbone], negatives: int, split: Split, repeat: int)
         return torch.cat([loss.detach().view(1), LARGE * at_rows.flatten()])
 
     def recorded() -> Tensor:
-        picked = take_rows(rows, torch.cat([users, items + n_users]))
+        picked = take_rows(rows, torch.cat([users, items]))
         scores = model.triple_scores(picked, LARGE)
         return gradient((scores.logsumexp(0) - scores[0]).mean())
 

@@ -93,7 +93,7 @@ def duels(
                     opponent=rival,
                     candidates=ours["candidates"].max(),
                     opponent_candidates=theirs["candidates"].max(),
-                    opponent_means=_means_of_runs(theirs, ours, metric, found.index),
+                    opponent_means=_means_of_runs(theirs, ours, metric),
                     differences=found,
                 )
             )
@@ -149,39 +149,39 @@ def overall(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _means_of_runs(
-    cells: pd.DataFrame, others: pd.DataFrame, metric: str, runs: pd.Index
-) -> pd.Series:
-    """The metric of ``cells`` by run that ``others`` have as well, named as in ``differences``."""
-    both = cells.merge(others[RUN], on=RUN)
-    by_split = both.groupby(both["seed"].astype(str))[metric].mean()
-    if runs.isin(by_split.index).all():
-        return by_split[runs]
-    names = both[RUN].astype(str).agg(", ".join, axis=1)
-    return both.groupby(names)[metric].mean()[runs]
-
-
 def differences(
     results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str
 ) -> pd.DataFrame:
     """``ours`` minus ``theirs``, two methods' finished cells, by run that both have and user that
     all of them evaluate (r, u).
-
-    A run is a split, over whose starts and searches users' metrics are averaged: each split has its
-    own, so that they vary with it. Where all have one split, it is a start and search.
     """
     both = ours[RUN].reset_index().merge(theirs[RUN].reset_index(), on=RUN)
-    by_run = {}
-    for run in both.to_dict("records"):
-        sides = (results.of_users(run[f"cell_id_{side}"], metric) for side in "xy")
-        by_run[", ".join(str(run[name]) for name in RUN)] = next(sides) - next(sides)
-    if not by_run:
+    if both.empty:
         return pd.DataFrame()
-    runs, splits = pd.DataFrame(by_run).dropna(), both["seed"].astype(str).to_numpy()
-    if len(both) == 1 or len(set(splits)) > 1:
-        of_splits = {split: runs.loc[:, splits == split] for split in splits}
-        runs = pd.DataFrame({split: of_one.mean(axis=1) for split, of_one in of_splits.items()})
-    return runs.T
+    by_pair = {}
+    for pair, cells in enumerate(both[["cell_id_x", "cell_id_y"]].itertuples(index=False)):
+        sides = (results.of_users(cell, metric) for cell in cells)
+        by_pair[pair] = next(sides) - next(sides)
+    pairs, names = pd.DataFrame(by_pair).dropna(), _runs_of(both).to_numpy()
+    by_run = {name: pairs.loc[:, names == name].mean(axis=1) for name in names}
+    return pd.DataFrame(by_run).T
+
+
+def _means_of_runs(cells: pd.DataFrame, others: pd.DataFrame, metric: str) -> pd.Series:
+    """The metric of ``cells`` by run that ``others`` have as well."""
+    both = cells.merge(others[RUN], on=RUN)
+    return both.groupby(_runs_of(both), sort=False)[metric].mean()
+
+
+def _runs_of(cells: pd.DataFrame) -> pd.Series:
+    """The name of the run that each of ``cells`` belongs to: its split, over whose starts and
+    searches users' metrics are averaged, since each split has its own, so that they vary with it.
+    Where all have one split, a run is a start and search.
+    """
+    splits = cells["seed"].astype(str)
+    if len(cells) == 1 or splits.nunique() > 1:
+        return splits
+    return cells[RUN].map(str).agg(", ".join, axis=1)
 
 
 def between(

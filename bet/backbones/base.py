@@ -82,14 +82,13 @@ class Backbone(nn.Module):
 
     def softmax_loss(self, representations: Tensor, users: Tensor, items: Tensor) -> Tensor:
         """Mean of -log of the first item's share in a softmax of the scores of ``users`` (B,) with
-        their ``items`` (B, 1 + K), int64 ids from 0; ``representations`` (n, D).
+        their ``items`` (B, 1 + K), int64 rows of ``representations`` (n, D).
         """
         if self.inner_product and has_loops(representations):
             from bet.backbones.softmax_kernels import of_inner_products
 
-            entities = items + self.n_users
-            return compiled_loss(of_inner_products, users, entities, (representations,))
-        entities = torch.cat([users, items.T.flatten() + self.n_users])  # ((2 + K) B,)
+            return compiled_loss(of_inner_products, users, items, (representations,))
+        entities = torch.cat([users, items.T.flatten()])  # ((2 + K) B,)
         scores = self.triple_scores(take_rows(representations, entities), len(users))
         return F.softplus((scores[1:] - scores[0]).logsumexp(0)).mean()
 

@@ -52,7 +52,8 @@ def of_inner_products(rows, users, items, gradient):
 def of_ncf(x, y, gmf, a, c, users, items, at_x, at_y, at_gmf, at_a, at_c):
     """The same of NCF's scores, sum a_h relu(x_uh + y_vh) + sum c_k g_uk g_vk over hidden units h
     and columns k: rows ``x`` (|U|, H), ``y`` (|V|, H), ``gmf`` (|U| + |V|, w), weights ``a`` (H,),
-    ``c`` (w,), float32 all, and their gradients.
+    ``c`` (w,), float32 all, and their gradients, zeros before. ``users`` and ``items`` are rows of
+    ``gmf``.
     """
     hidden, width, n_users = len(a), len(c), len(x)
     loss, scale = 0.0, ONE / np.float32(len(users))
@@ -66,7 +67,7 @@ def of_ncf(x, y, gmf, a, c, users, items, at_x, at_y, at_gmf, at_a, at_c):
         for k in range(width):
             weighted[k] = columns[k] * c[k]
         for t in range(len(scores)):
-            other, its_columns = y[items[i, t]], gmf[n_users + items[i, t]]
+            other, its_columns = y[items[i, t] - n_users], gmf[items[i, t]]
             score = ZERO
             for h in range(hidden):
                 score += a[h] * max(units[h] + other[h], ZERO)
@@ -76,15 +77,15 @@ def of_ncf(x, y, gmf, a, c, users, items, at_x, at_y, at_gmf, at_a, at_c):
         loss += from_scores(scores, scale)
         at_columns[:], at_units[:], of_weights[:] = ZERO, ZERO, ZERO
         for t in range(len(scores)):
-            weight, other, at_other = scores[t], y[items[i, t]], at_y[items[i, t]]
+            item = items[i, t]
+            weight, other, at_other = scores[t], y[item - n_users], at_y[item - n_users]
             for h in range(hidden):
                 active = max(units[h] + other[h], ZERO)
                 slope = weight * a[h] if active > ZERO else ZERO
                 of_weights[h] += weight * active
                 at_units[h] += slope
                 at_other[h] += slope
-            its_columns = gmf[n_users + items[i, t]]
-            at_its_columns = at_gmf[n_users + items[i, t]]
+            its_columns, at_its_columns = gmf[item], at_gmf[item]
             for k in range(width):
                 at_columns[k] += weight * its_columns[k]
                 at_its_columns[k] += weight * weighted[k]
@@ -94,8 +95,5 @@ def of_ncf(x, y, gmf, a, c, users, items, at_x, at_y, at_gmf, at_a, at_c):
         for k in range(width):
             at_user[k] += at_columns[k] * c[k]
             all_c[k] += at_columns[k] * columns[k]
-    for h in range(hidden):
-        at_a[h] += all_a[h]
-    for k in range(width):
-        at_c[k] += all_c[k]
+    at_a[:], at_c[:] = all_a, all_c
     return loss / len(users)

@@ -35,21 +35,30 @@ class Duels:
     mean: pd.DataFrame
 
     @property
+    def rival(self) -> str:
+        """The opponent without what explains it."""
+        return self.opponent.split(" (")[0]
+
+    @property
+    def numbers(self) -> pd.DataFrame:
+        """Over the runs that all settings share; where they share none, of every setting."""
+        return self.mean if len(self.mean) else self.tests
+
+    @property
     def difference(self) -> float:
-        """Mean over the settings, in NDCG@20; where they share runs, over these."""
-        return float((self.mean if len(self.mean) else self.tests)["difference"].mean())
+        """Mean over the settings, in NDCG@20."""
+        return float(self.numbers["difference"].mean())
 
     @property
     def share(self) -> float | None:
         """``difference`` over what the opponent has in the same runs; None where that is 0."""
-        numbers = self.mean if len(self.mean) else self.tests
-        theirs = float(numbers["opponent_mean"].mean())
+        theirs = float(self.numbers["opponent_mean"].mean())
         return self.difference / theirs if theirs else None
 
     @property
     def seeds(self) -> int:
         """How many runs ``difference`` rests on."""
-        return int((self.mean if len(self.mean) else self.tests)["seeds"].max())
+        return int(self.numbers["seeds"].max())
 
     @property
     def is_mixed(self) -> bool:
@@ -139,7 +148,7 @@ def _gap(duels: Duels) -> str:
     side = "above" if duels.difference > 0 else "below"
     percent = "" if duels.share is None else f" ({100 * abs(duels.share):.1f} %)"
     size = f"{decimal(abs(duels.difference))}{percent}"
-    return f"{size} {side} that of {duels.opponent.split(' (')[0]}"
+    return f"{size} {side} that of {duels.rival}"
 
 
 def _doubt(duels: Duels) -> str:

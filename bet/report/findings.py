@@ -122,8 +122,8 @@ def what_to_do(results: Results) -> Finding | None:
         text += "" if len(enough) else ", and nothing that ran is surely within 1 % of it"
         points = [f"{group}: NDCG@20 minus the full LightGCN's is {_beside_full(row)}."]
         if rules := strongest(results, group, "bet", RULES):
-            level = [duels.opponent.split(" (")[0] for duels in rules if duels.is_better is None]
-            ahead = [duels.opponent.split(" (")[0] for duels in rules if duels.is_better is False]
+            level = [duels.rival for duels in rules if duels.is_better is None]
+            ahead = [duels.rival for duels in rules if duels.is_better is False]
             if ahead:
                 text += f"; leave the paper's search of sizes out, {ahead[0]} does better"
             elif level:

@@ -42,7 +42,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     most = tables[TO_SERVE].max() * 1.2
     inside = points[points[TO_SERVE].between(least, most)]
     figure, axis = plt.subplots(figsize=(WIDTH, 4.2))
-    named = _named(cells, best, inside)
+    named = _named(cells, best, inside, first)
     dots: dict[str, Any] = OTHERS | {"linestyle": ""}
     ends: list[tuple[float, float, str]] = []
     for line, of_line in inside.groupby(LINE, sort=False):
@@ -70,12 +70,11 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     return figure
 
 
-def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame) -> list[Line]:
+def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame, first: str) -> list[Line]:
     """The full LightGCN, what serves ``best`` at any size and that backbone's full table, searches
-    of sizes and the power law on the first backbone, then of ``cells`` the best of every backbone
-    within ``SMALL`` bytes, by validation; of these what ``points``, the picture's, have.
+    of sizes and the power law on the ``first`` backbone, then of ``cells`` the best of every
+    backbone within ``SMALL`` bytes, by validation; of these what ``points``, the picture's, have.
     """
-    first = points["backbone"].iloc[0]
     wanted: list[Line] = [("full", "lightgcn")]
     wanted += best[LINE].itertuples(index=False, name=None)
     wanted += [("full", backbone) for backbone in best["backbone"]]

@@ -38,9 +38,10 @@ def bpr_loss(
     representations = model.represent(ego, dropout)  # (n, D)
     b, k = len(users), len(negatives) // len(users)
     if k > 1:
-        items = torch.cat([positives, negatives]).view(1 + k, b).T  # (B, 1 + K)
+        items = torch.cat([positives, negatives]) + model.n_users
+        items = items.view(1 + k, b).T.contiguous()  # (B, 1 + K)
         loss = model.backbone.softmax_loss(representations, users, items)
-        squares = squared_norms(ego, users, items + model.n_users)
+        squares = squared_norms(ego, users, items)
     else:
         entities = torch.cat([users, positives + model.n_users, negatives + model.n_users])
         picked = take_rows(representations, entities)  # (3 B, D), gathered once
