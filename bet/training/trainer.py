@@ -57,9 +57,18 @@ def squared_norms(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
     the negatives', all but the first, count 1/K each. No row is gathered.
     """
     n, k = len(ego), items.shape[1] - 1
-    once = torch.cat([users, items[:, 0]]).bincount(minlength=n)
-    counts = once + items[:, 1:].flatten().bincount(minlength=n) / k  # (n,)
+    once = count_rows(torch.cat([users, items[:, 0]]), n)
+    counts = once + count_rows(items[:, 1:].flatten(), n) / k  # (n,)
     return ego.square().sum(1) @ counts.to(ego.dtype)
+
+
+def count_rows(rows: Tensor, n: int) -> Tensor:
+    """How often each of ``n`` rows is among ``rows`` (k,) int64: (n,) float32, exact below 2^24."""
+    if not rows.is_cuda:
+        return rows.bincount(minlength=n)
+    # bincount waits for a GPU, to find the largest; sums of ones are the same in any order.
+    ones = torch.ones(len(rows), device=rows.device)
+    return torch.zeros(n, device=rows.device).index_add_(0, rows, ones)
 
 
 def train(
