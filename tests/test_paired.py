@@ -130,22 +130,35 @@ def test_all_settings_together_are_the_mean_of_each(synthetic):
     (row,) = together.to_dict("records")
     assert row["settings"] == len(each) == 4
     assert row["difference"] == pytest.approx(each["difference"].mean())
-    assert row["seeds"] == 2
     assert row["opponent_mean"] == pytest.approx(each["opponent_mean"].mean())
     assert row["low"] > each["low"].min() and row["p"] < each["p"].max()
 
 
-def test_a_percentage_is_of_the_runs_that_the_difference_is_of(synthetic):
-    """Of splits that not all settings have, nothing counts."""
+def test_settings_with_other_runs_count_with_all_they_have(synthetic):
     cells = cells_of()
     of_ncf = [cell.id for cell in cells if cell.backbone == "ncf" and cell.seed == 1]
     results = synthetic(cells, left_out=of_ncf)
+    each = compare(results, "ndcg@20", "bet", ("su",))
     (row,) = overall(results, "ndcg@20", "bet", ("su",)).to_dict("records")
-    first = results.main[results.main["finished"] & (results.main["seed"] == 0)]
-    means = first[first["budget"] != "none"].groupby("method")["ndcg@20"].mean()
-    assert row["seeds"] == 1 and row["settings"] == 4
-    assert row["opponent_mean"] == pytest.approx(means["su"])
-    assert row["difference"] == pytest.approx(means["bet"] - means["su"])
+    assert sorted(each["seeds"]) == [1, 1, 2, 2] and row["settings"] == 4
+    assert row["difference"] == pytest.approx(each["difference"].mean())
+    assert row["opponent_mean"] == pytest.approx(each["opponent_mean"].mean())
+
+
+def test_blocks_of_other_runs_are_resampled_apart():
+    rng = np.random.default_rng(4)
+    three = simulated(rng, runs=3, of_run=0.3, of_user=0.5)
+    four = simulated(rng, runs=4, of_run=0.2, of_user=0.5)
+    means = []
+    for _ in range(20_000):
+        users = rng.integers(60, size=59)
+        parts = (block[rng.integers(len(block), size=len(block) - 1)] for block in (three, four))
+        of_three, of_four = (part[:, users].mean() for part in parts)
+        means.append(0.25 * of_three + 0.75 * of_four)
+    both = paired(three, four, shares=[0.25, 0.75])
+    assert both.difference == pytest.approx(0.25 * three.mean() + 0.75 * four.mean())
+    assert both.error == pytest.approx(np.std(means), rel=0.03) and both.runs == 4
+    assert paired(three, three, shares=[0.5, 0.5]).difference == pytest.approx(three.mean())
 
 
 def test_a_better_table_is_not_equivalent_and_a_copy_is(synthetic):

@@ -1,5 +1,6 @@
 """What a difference between two methods is worth: seeds and users resampled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,8 +43,9 @@ class Paired:
         return -margin < low and high < margin
 
 
-def paired(differences: np.ndarray) -> Paired:
-    """Compare from ``differences`` (r, u), of r runs on the same u users. Of a single user nothing
+def paired(*blocks: np.ndarray, shares: Sequence[float] = (1.0,)) -> Paired:
+    """Compare from ``blocks`` of differences (r, u), of r runs on the same u users; of several
+    blocks, each of other runs, the sum of what each has times its share. Of a single user nothing
     is sure.
 
     The error is that of a bootstrap which draws runs (splits, starts and searches), then users, the
@@ -51,8 +53,8 @@ def paired(differences: np.ndarray) -> Paired:
     which makes the error of a mean unbiased (McCarthy and Snowden 1985). For a mean, endless
     resamples have a closed form: the variance of run means over r, that of user means over u, and
     what neither explains, over r u. Counting that last part in each of the three makes the error a
-    little too large (Owen 2007), never too small. With one run only users are drawn: what another
-    split, start or search would change is then not in it.
+    little too large (Owen 2007), never too small. Of a block with one run only users are drawn:
+    what another split, start or search would change there is then not in it.
 
     Percentiles of resamples of three runs cannot reach beyond the three, so intervals and p are of
     Student's t instead, its degrees of freedom by Satterthwaite's formula: about r - 1 where runs
@@ -63,22 +65,28 @@ def paired(differences: np.ndarray) -> Paired:
     >>> two.difference, two.error**2, two.freedom  # (2 / 2 + 2 / 2 + 0), 2^2 / (1 / 1 + 1 / 1)
     (2.0, 2.0, 2.0)
     """
-    r, u = differences.shape
+    runs, u = max(len(block) for block in blocks), blocks[0].shape[1]
+    weighted = list(zip(shares, blocks, strict=True))
     if u < 2:
-        return Paired(float(differences.sum() / max(r * u, 1)), np.inf, 1.0, r, u)
-    mean, run_means, user_means = differences.mean(), differences.mean(1), differences.mean(0)
-    by_users = float(user_means.var(ddof=1)) / u
-    by_runs = left = 0.0
-    if r > 1:
-        by_runs = float(run_means.var(ddof=1)) / r
-        rest = differences - run_means[:, None] - user_means + mean
-        left = float(np.square(rest).sum()) / ((r - 1) * (u - 1)) / (r * u)
+        mean = sum(share * float(block.sum() / max(block.size, 1)) for share, block in weighted)
+        return Paired(mean, np.inf, 1.0, runs, u)
+    mean = float(sum(share * block.mean() for share, block in weighted))
+    by_users = float(sum(share * block.mean(0) for share, block in weighted).var(ddof=1)) / u
+    by_runs = left = doubt = 0.0
+    for share, block in weighted:
+        r = len(block)
+        if r > 1:
+            run_means, user_means = block.mean(1), block.mean(0)
+            of_runs = share**2 * float(run_means.var(ddof=1)) / r
+            rest = block - run_means[:, None] - user_means + block.mean()
+            left += share**2 * float(np.square(rest).sum()) / ((r - 1) * (u - 1)) / (r * u)
+            by_runs += of_runs
+            doubt += of_runs**2 / (r - 1)
     error = float(np.sqrt(by_runs + by_users + left))
     freedom = float(u - 1)
     if by_runs:
-        weight = by_runs**2 / (r - 1) + by_users**2 / (u - 1)
-        freedom = (by_runs + by_users) ** 2 / weight
-    return Paired(float(mean), error, freedom, r, u)
+        freedom = (by_runs + by_users) ** 2 / (doubt + by_users**2 / (u - 1))
+    return Paired(mean, error, freedom, runs, u)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ PLAIN: Names = RULES | {EQUAL_ROWS: "equal rows of few bits (their best number o
 @dataclass(frozen=True)
 class Duels:
     """``method`` against an ``opponent``, in words, in all settings of a group: their ``tests``
-    and their ``mean``, a row or none.
+    and their ``mean``, a row, or none where they share no users.
     """
 
     method: str
@@ -41,7 +41,7 @@ class Duels:
 
     @property
     def numbers(self) -> pd.DataFrame:
-        """Over the runs that all settings share; where they share none, of every setting."""
+        """Of all settings together or, without a mean, of every setting."""
         return self.mean if len(self.mean) else self.tests
 
     @property
@@ -56,9 +56,12 @@ class Duels:
         return self.difference / theirs if theirs else None
 
     @property
-    def seeds(self) -> int:
-        """How many runs ``difference`` rests on."""
-        return int(self.numbers["seeds"].max())
+    def seeds(self) -> str:
+        """How many a setting has: ``3 seeds``, ``a single seed``, ``1 to 3 seeds``."""
+        fewest, most = self.tests["seeds"].min(), self.tests["seeds"].max()
+        if fewest < most:
+            return f"{fewest} to {most} seeds"
+        return "a single seed" if most == 1 else f"{most} seeds"
 
     @property
     def is_mixed(self) -> bool:
@@ -126,9 +129,9 @@ def verdict_of(fought: Sequence[Duels], where: str) -> str:
     """``no on movielens-100k: over 12 pairs ..., its NDCG@20 is on average ...``: against all of
     ``fought``, the strongest first.
     """
-    many, seeds = len(fought[0].tests), fought[0].seeds
+    many = len(fought[0].tests)
     over = f"over {many} pairs of backbone and budget" if many > 1 else "in one setting"
-    over += f" ({'a single seed' if seeds == 1 else f'{seeds} seeds'})"
+    over += f" ({fought[0].seeds})"
     average = " on average" if many > 1 else ""
     gaps = ", and ".join(f"{_gap(duels)}{_doubt(duels)}" for duels in fought)
     return f"{_verdict(fought)} on {where}: {over}, its {LONG[METRIC]} is{average} {gaps}"
