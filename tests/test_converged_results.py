@@ -56,28 +56,34 @@ def test_what_is_said_of_bet_plus_holds():
     assert (beside_bet["low"] > 0).all()
 
 
-def rows_at_scale(profile):
-    """Of every finished cell of the first split that has a table in columns: quality on validation,
-    then both metrics under both protocols. The profile has the name of its data set.
+def means_at_scale(profile):
+    """Of every finished cell that has a table in columns, the means over its splits: a row by
+    backbone, budget and method with ``splits``, ``validation`` and both metrics by protocol. The
+    profile has the name of its data set.
     """
     cells = pd.concat(
         read(profile, f"comparison_{profile}_{protocol}") for protocol in ("clean", "merged")
     )
-    cells = cells[cells["finished"] & (cells["seed"] == 0)]
+    names = ["backbone", "budget", "method"]
+    means = cells[cells["finished"]].pivot_table([*METRICS, "validation"], names, "protocol")
+    counts = cells[cells["finished"]].groupby([*names, "protocol"])["seed"].nunique()
+    means["splits"] = counts.unstack().max(axis=1)
+    return means
+
+
+def rows_at_scale(profile):
+    """The rows of ``means_at_scale`` as docs/results.md has them."""
+    means = means_at_scale(profile)
     order = ["lightgcn", "ials", "ncf", "references"]
     methods = ["full", "su", "sr", *SHOWN[1:], "graph-filter"]
-    for backbone, budget, method in product(order, ("none", *BUDGETS), methods):
-        chosen = cells["budget"] == budget
-        chosen = cells[chosen & (cells["backbone"] == backbone) & (cells["method"] == method)]
-        if chosen.empty:
-            continue
-        numbers = chosen.set_index("protocol")
-        quality = printed(numbers["validation"].iloc[0])  # both protocols select alike
-        row = [backbone, budget, f"`{method}`", quality]
-        for protocol in ("clean", "merged"):
-            known = protocol in numbers.index
-            row += [printed(numbers.loc[protocol, name]) if known else "" for name in METRICS]
-        yield row
+    columns = [("validation", "clean"), *product(METRICS, ["clean", "merged"])]
+    columns = [columns[i] for i in (0, 1, 3, 2, 4)]
+    for where in product(order, ("none", *BUDGETS), methods):
+        if where in means.index:
+            row = means.loc[where]
+            numbers = [printed(row[name]) if row[name] == row[name] else "" for name in columns]
+            backbone, budget, method = where
+            yield [backbone, budget, f"`{method}`", f"{row['splits'].item():.0f}", *numbers]
 
 
 @pytest.mark.parametrize("name", ["Gowalla", "Yelp2018"])
