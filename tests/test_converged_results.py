@@ -1,10 +1,21 @@
 """docs/results.md shows what the committed reports of converged tables say."""
 
+import json
 from itertools import product
 
 import pandas as pd
 import pytest
-from committed import BUDGETS, RESULTS, SIGNIFICANT, printed, published, read, section, table_rows
+from committed import (
+    BUDGETS,
+    RESULTS,
+    ROOT,
+    SIGNIFICANT,
+    printed,
+    published,
+    read,
+    section,
+    table_rows,
+)
 
 SHOWN = ["su", "powerlaw", "bet", "bet-plus"]
 METRICS = ("recall@20", "ndcg@20")
@@ -67,7 +78,7 @@ def means_at_scale(profile):
     names = ["backbone", "budget", "method"]
     means = cells[cells["finished"]].pivot_table([*METRICS, "validation"], names, "protocol")
     counts = cells[cells["finished"]].groupby([*names, "protocol"])["seed"].nunique()
-    means["splits"] = counts.unstack().max(axis=1)
+    means["splits", ""] = counts.unstack().max(axis=1)
     return means
 
 
@@ -83,7 +94,7 @@ def rows_at_scale(profile):
             row = means.loc[where]
             numbers = [printed(row[name]) if row[name] == row[name] else "" for name in columns]
             backbone, budget, method = where
-            yield [backbone, budget, f"`{method}`", f"{row['splits'].item():.0f}", *numbers]
+            yield [backbone, budget, f"`{method}`", f"{row['splits', '']:.0f}", *numbers]
 
 
 @pytest.mark.parametrize("name", ["Gowalla", "Yelp2018"])
@@ -93,56 +104,83 @@ def test_converged_at_scale_is_the_reports(name):
     assert [[entry.strip("*") for entry in row] for row in rows] == expected
 
 
+def recalls_at_scale(profile, backbone, protocol="merged", metric="recall@20"):
+    """By budget and method of tables with a budget."""
+    means = means_at_scale(profile)[metric, protocol].loc[backbone]
+    return means.unstack().loc[[*BUDGETS]].drop(columns="full", errors="ignore")
+
+
+def duel(profile, method, kind, protocol="merged"):
+    """The comparisons of LightGCN tables by budget."""
+    data = read(profile, "paired")
+    chosen = (data["backbone"] == "lightgcn") & (data["protocol"] == protocol)
+    chosen &= (data["method"] == method) & (data["kind"] == kind)
+    return data[chosen].set_index("budget").loc[[*BUDGETS]]
+
+
 def test_what_is_said_of_yelp_holds():
-    rows = list(rows_at_scale("yelp2018"))
-    paper = published("merged", "lightgcn", "yelp2018").loc["bet"]["published"]
-    equal = {row[1]: float(row[6]) for row in rows if row[2] == "`su`"}
-    (rule,) = (float(row[6]) for row in rows if row[2] == "`graph-filter`")
-    assert all(equal[budget] > paper[budget] for budget in BUDGETS) and rule > max(equal.values())
-    assert {row[2] for row in rows} == {"`su`", "`graph-filter`"}
+    recalls = recalls_at_scale("yelp2018", "lightgcn")
+    assert list(recalls.idxmax(axis=1)) == ["su", "bet-plus", "bet"]
+    paper = published("merged", "lightgcn", "yelp2018").loc["bet"]["published"].loc[[*BUDGETS]]
+    for method in ("su", "bet", "bet-plus"):
+        assert (recalls[method] > paper).all()
+    beside_rule = duel("yelp2018", "bet", "tuned rule")
+    assert (beside_rule["low"] > 0).all() and (beside_rule["p_holm"] < SIGNIFICANT).all()
+    means = means_at_scale("yelp2018")["recall@20", "merged"]
+    assert means.idxmax() == ("references", "none", "graph-filter")
     text = section(RESULTS, "Yelp2018: trained to convergence")
-    assert all(printed(paper.loc[budget]) in text for budget in BUDGETS)
+    assert all(printed(value) in text for value in paper)
 
 
 def test_what_is_said_of_gowalla_holds():
-    rows = {(row[0], row[1], row[2].strip("`")): row for row in rows_at_scale("gowalla")}
-    clean, merged = (
-        {where: float(row[column]) for where, row in rows.items() if row[column]}
-        for column in (4, 6)
-    )
-    gain = {where: float(row[7]) for where, row in rows.items() if row[7]}
-    methods = ["su", "sr", *SHOWN[1:]]
-    tables = {
-        budget: {name: merged.get(("lightgcn", budget, name), 0.0) for name in methods}
-        for budget in BUDGETS
-    }
-    best = {budget: max(recalls, key=recalls.get) for budget, recalls in tables.items()}
-    assert [best[budget] for budget in BUDGETS] == ["bet", "bet-plus", "bet-plus"]
-    by_clean = {name: clean["lightgcn", "95%", name] for name in methods}
-    assert max(by_clean, key=by_clean.get) == "bet-plus"
-    assert gain["lightgcn", "90%", "powerlaw"] > gain["lightgcn", "90%", "bet-plus"]
-    data = published("merged", "lightgcn").loc["bet"]
-    paper = [float(data.loc[budget, "published"]) for budget in BUDGETS]
-    above = {
-        name: [tables[budget][name] > value for budget, value in zip(BUDGETS, paper, strict=True)]
-        for name in ("bet", "bet-plus")
-    }
-    assert above == {"bet": [True, False, True], "bet-plus": [True, True, True]}
-    assert tables["80%"]["su"] == paper[0]
-    for recalls in (clean, merged):
-        assert recalls["lightgcn", "95%", "bet-plus"] > recalls["lightgcn", "90%", "su"]
-    for by_metric in (merged, gain):
-        ranked = [{name: by_metric.get(("ncf", at, name), 0.0) for name in SHOWN} for at in BUDGETS]
-        assert [max(row, key=row.get) for row in ranked] == ["bet", "powerlaw", "su"]
-        assert [at for at, row in zip(BUDGETS, ranked, strict=True) if not row["bet-plus"]] == [
-            "95%"
-        ]
-    data = published("merged", "ncf").loc["bet"]["published"]
-    text = section(RESULTS, "Gowalla: trained to convergence")
-    for at in BUDGETS:
-        assert merged["ncf", at, "bet"] > data[at] and printed(data[at]) in text
-    rule = merged["references", "none", "graph-filter"]
-    assert abs(merged["lightgcn", "none", "full"] - rule) < 0.01 * rule
+    text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
+    merged = recalls_at_scale("gowalla", "lightgcn")
+    assert list(merged.idxmax(axis=1)) == ["powerlaw", "bet-plus", "bet-plus"]
+    gains = recalls_at_scale("gowalla", "lightgcn", metric="ndcg@20")
+    assert list(gains.idxmax(axis=1)) == ["powerlaw", "powerlaw", "bet-plus"]
+    clean = recalls_at_scale("gowalla", "lightgcn", "clean")
+    assert list(clean.idxmax(axis=1))[1:] == ["bet-plus", "bet-plus"]
+    for recalls in (merged, clean):
+        assert recalls.loc["95%", "bet-plus"] > recalls.loc["90%", "su"]
+    significant = {"equal sizes": [True] * 3, "tuned rule": [False, False, True]}
+    significant["the paper's search"] = [False, True, False]
+    for kind, expected in significant.items():
+        data = duel("gowalla", "bet-plus", kind)
+        ahead = (data["difference"] > 0) & (data["p_holm"] < SIGNIFICANT)
+        assert list(ahead) == expected and (data["seeds"] == 3).all()
+        assert not ((data["difference"] < 0) & (data["p_holm"] < SIGNIFICANT)).any()
+    row = duel("gowalla", "bet-plus", "tuned rule").loc["95%"]
+    numbers = (printed(row[name]) for name in ("difference", "low", "high"))
+    assert "+{} [{}, {}]".format(*numbers) in text
+    for backbone, methods in (("lightgcn", ["bet", "bet-plus"]), ("ncf", ["bet"])):
+        paper = published("merged", backbone).loc["bet"]["published"].loc[[*BUDGETS]]
+        assert all(printed(value) in text for value in paper)
+        recalls = recalls_at_scale("gowalla", backbone)
+        assert all((recalls[method] > paper).all() for method in methods)
+    for metric in METRICS:
+        ranked = recalls_at_scale("gowalla", "ncf", metric=metric)
+        assert list(ranked.idxmax(axis=1)) == ["bet", "powerlaw", "su"]
+    means = means_at_scale("gowalla")["recall@20", "merged"]
+    rule = means["references", "none", "graph-filter"]
+    assert abs(means["lightgcn", "none", "full"] - rule) < 0.01 * rule
+
+
+def test_how_long_the_best_tables_of_gowalla_learn_is_the_records():
+    """In epochs, at 80 %: of what ``bet-plus`` finishes, and of what the power law chooses."""
+    lines = (ROOT / "reports/gowalla/records.jsonl").read_text(encoding="utf-8").splitlines()
+    epochs = {"bet-plus": [], "powerlaw": []}
+    for record in map(json.loads, lines):
+        cell = record["cell"]
+        where = (cell["backbone"], cell["budget"], cell["protocol"])
+        if where == ("lightgcn", "80%", "clean") and cell["method"] in epochs:
+            trained = record["search"]["retrained"]
+            best = max(trained, key=lambda table: table["quality"])
+            shown = trained if cell["method"] == "bet-plus" else [best]
+            epochs[cell["method"]] += [table["epochs"] for table in shown]
+    text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
+    (fewest, most), (slowest, longest) = ((min(e), max(e)) for e in epochs.values())
+    assert f"tables that stop after {fewest} to {most} epochs" in text
+    assert f"learn for {slowest} to {longest} and end higher" in text
 
 
 def warm_rows():
