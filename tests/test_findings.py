@@ -87,7 +87,7 @@ def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
     numbers = {"difference": [0.04, -0.01, -0.005], "seeds": 1, "opponent_mean": 0.4}
     tests = pd.DataFrame(numbers | flags)
     mean = pd.DataFrame({"difference": [0.008], "low": [0.002], "high": [0.014]})
-    mean = mean.assign(opponent_mean=0.4, seeds=1)
+    mean = mean.assign(opponent_mean=0.4)
     mixed = Duels("bet", "the rule (tuned)", tests, mean)
     assert mixed.is_mixed and mixed.is_better is None
     unsure = Duels("bet", "equal sizes (su)", tests.assign(wins=False), mean)
@@ -101,6 +101,8 @@ def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
     )
     clear = Duels("bet", "the rule (tuned)", tests.assign(loses=False), mean)
     assert clear.is_better and verdict_of([clear], "tiny").startswith("yes on tiny")
+    unequal = Duels("bet", "the rule (tuned)", tests.assign(seeds=[1, 3, 3]), mean)
+    assert "pairs of backbone and budget (1 to 3 seeds), its" in verdict_of([unequal], "tiny")
     assert verdict_of([clear, mixed], "tiny").startswith("in part"), "not better than all"
     assert verdict_of([behind, clear], "tiny").startswith("in part")
     level = Duels("bet", "chance", tests.assign(wins=False, loses=False), mean.assign(low=-0.01))

@@ -145,20 +145,29 @@ def test_settings_with_other_runs_count_with_all_they_have(synthetic):
     assert row["opponent_mean"] == pytest.approx(each["opponent_mean"].mean())
 
 
-def test_blocks_of_other_runs_are_resampled_apart():
+@pytest.mark.parametrize("names", [None, [["a", "b", "c"], ["b"]], [["a", "b", "c"], ["d"]]])
+def test_a_block_of_one_run_varies_as_its_neighbor_does(names):
+    """Of 500 studies with three runs of one setting and one of two at least 92 % cover the mean."""
+    rng, covered = np.random.default_rng(5), 0
+    named = names or [["a", "b", "c"], ["a"]]
+    for _ in range(500):
+        of_run = dict(zip("abcd", rng.normal(0.0, 0.3, 4), strict=True))
+        blocks = []
+        for of_block in named:
+            block = simulated(rng, 0.3, runs=len(of_block))
+            blocks.append(block + np.array([[of_run[name]] for name in of_block]))
+        low, high = paired(*blocks, settings=[1, 2], names=names).interval()
+        covered += low <= 0.3 <= high
+    assert covered >= 0.92 * 500
+
+
+def test_several_blocks_are_one_where_they_have_the_same_runs():
     rng = np.random.default_rng(4)
-    three = simulated(rng, runs=3, of_run=0.3, of_user=0.5)
-    four = simulated(rng, runs=4, of_run=0.2, of_user=0.5)
-    means = []
-    for _ in range(20_000):
-        users = rng.integers(60, size=59)
-        parts = (block[rng.integers(len(block), size=len(block) - 1)] for block in (three, four))
-        of_three, of_four = (part[:, users].mean() for part in parts)
-        means.append(0.25 * of_three + 0.75 * of_four)
-    both = paired(three, four, shares=[0.25, 0.75])
-    assert both.difference == pytest.approx(0.25 * three.mean() + 0.75 * four.mean())
-    assert both.error == pytest.approx(np.std(means), rel=0.03) and both.runs == 4
-    assert paired(three, three, shares=[0.5, 0.5]).difference == pytest.approx(three.mean())
+    block = simulated(rng, runs=3, of_run=0.3)
+    once, twice = paired(block), paired(block, block, settings=[1, 2])
+    assert twice.difference == pytest.approx(once.difference)
+    assert twice.error == pytest.approx(once.error, rel=0.05)
+    assert twice.freedom == pytest.approx(once.freedom, rel=0.2)
 
 
 def test_a_better_table_is_not_equivalent_and_a_copy_is(synthetic):

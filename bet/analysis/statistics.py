@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import scipy  # its part stats, slow to load, loads when it is used
 
-from bet.analysis.paired import CONFIDENCE, MARGIN, SIGNIFICANT, Paired, holm, paired
+from bet.analysis.paired import CONFIDENCE, MARGIN, SIGNIFICANT, holm, paired
 from bet.analysis.results import METRIC, NO_BUDGET, RUN, Results
 from bet.methods import IN_BYTES, METHODS
 
@@ -114,7 +114,7 @@ def compare(
         row |= {name: getattr(duel, name) for name in _OF_DUEL}
         row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
         row["opponent_mean"] = duel.opponent_means.mean()
-        rows.append(row | _numbers(_tested(runs)))
+        rows.append(row | _numbers(runs))
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
     significant = frame["p_holm"] < SIGNIFICANT
@@ -127,7 +127,7 @@ def overall(
     results: Results, metric: str, method: str = "bet", opponents: tuple[str, ...] = ()
 ) -> pd.DataFrame:
     """The mean of the differences over all settings of a (dataset, protocol), each over its runs,
-    by the users that all of them have, tested as one; a row where there are any.
+    by the users that all of them have, tested as one; a row where there are such users.
     """
     by_group: dict[tuple[str, ...], list[Duel]] = {}
     for duel in duels(results, metric, method, opponents):
@@ -144,16 +144,16 @@ def overall(
         names: dict[str, Any] = dict(zip(_SETTING[:2], group, strict=True))
         names["settings"] = len(frames)
         names["opponent_mean"] = float(np.mean([duel.opponent_means.mean() for duel in of_group]))
-        blocks = [_mean(block, users) for block in by_runs.values()]
-        shares = [len(block) / len(frames) for block in by_runs.values()]
-        rows.append(names | _numbers(paired(*blocks, shares=shares)))
+        blocks = [_mean(frames, users) for frames in by_runs.values()]
+        rows.append(names | _numbers(*blocks, settings=[len(f) for f in by_runs.values()]))
     return pd.DataFrame(rows, columns=[*_SETTING[:2], "settings", "opponent_mean", *_NUMBERS])
 
 
-def _mean(frames: Sequence[pd.DataFrame], users: pd.Index) -> np.ndarray:
-    """Of frames with the same runs, (r, u)."""
+def _mean(frames: Sequence[pd.DataFrame], users: pd.Index) -> pd.DataFrame:
+    """The mean of ``frames``, which have the same runs: (r, u), of ``users``."""
     runs = frames[0].index
-    return sum(frame.loc[runs, users].to_numpy(dtype=np.float64) for frame in frames) / len(frames)
+    total = sum(frame.loc[runs, users].to_numpy(dtype=np.float64) for frame in frames)
+    return pd.DataFrame(total / len(frames), index=runs)
 
 
 def differences(
@@ -195,7 +195,7 @@ def between(
     results: Results, ours: pd.DataFrame, theirs: pd.DataFrame, *, metric: str
 ) -> dict[str, float]:
     """``difference``, ``low``, ``high``, ``p`` and ``users`` of two methods' finished cells."""
-    return _numbers(_tested(differences(results, ours, theirs, metric=metric)))
+    return _numbers(differences(results, ours, theirs, metric=metric))
 
 
 def interval_of_mean(
@@ -216,14 +216,13 @@ def is_equivalent(results: Results, cells: pd.DataFrame, full: pd.DataFrame) -> 
     runs = differences(results, cells, full, metric=METRIC)
     shared = full.loc[full["seed"].isin(cells["seed"]), METRIC]
     margin = MARGIN * shared.mean()
-    return bool(len(runs)) and _tested(runs).is_equivalent(margin)
+    return bool(len(runs)) and paired(runs.to_numpy(dtype=np.float64)).is_equivalent(margin)
 
 
-def _tested(runs: pd.DataFrame) -> Paired:
-    return paired(runs.to_numpy(dtype=np.float64))
-
-
-def _numbers(tested: Paired) -> dict[str, float]:
+def _numbers(*blocks: pd.DataFrame, settings: Sequence[int] = (1,)) -> dict[str, float]:
+    """Of ``blocks`` of differences by run and user, of as many settings each."""
+    arrays = (block.to_numpy(dtype=np.float64) for block in blocks)
+    tested = paired(*arrays, settings=settings, names=[list(block.index) for block in blocks])
     numbers = (tested.difference, *tested.interval(), tested.p, tested.users)
     return dict(zip(_NUMBERS, numbers, strict=True))
 

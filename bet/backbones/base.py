@@ -88,13 +88,14 @@ class Backbone(nn.Module):
             from bet.backbones.softmax_kernels import of_inner_products
 
             return compiled_loss(of_inner_products, users, items, (representations,))
-        if self.inner_product:  # one product of matrices for each user: few steps for a GPU
-            rows = take_rows(representations, items.flatten()).view(*items.shape, -1)
-            of_users = take_rows(representations, users)  # (B, D)
-            scores = torch.einsum("bkd,bd->kb", rows, of_users)  # (1 + K, B)
-            return F.softplus((scores[1:] - scores[0]).logsumexp(0)).mean()
-        entities = torch.cat([users, items.T.flatten()])  # ((2 + K) B,)
-        scores = self.triple_scores(take_rows(representations, entities), len(users))
+        if self.inner_product:  # one product of matrices a user: few steps for a GPU
+            entities = torch.cat([users, items.flatten()])  # ((2 + K) B,)
+            of_users, of_items = take_rows(representations, entities).tensor_split([len(users)])
+            of_items = of_items.view(*items.shape, -1)  # (B, 1 + K, D)
+            scores = torch.einsum("bd,bkd->kb", of_users, of_items)  # (1 + K, B)
+        else:
+            entities = torch.cat([users, items.T.flatten()])  # ((2 + K) B,)
+            scores = self.triple_scores(take_rows(representations, entities), len(users))
         return F.softplus((scores[1:] - scores[0]).logsumexp(0)).mean()
 
     def ranker(self, representations: Tensor) -> Ranker:

@@ -57,12 +57,11 @@ def evaluate(
     Interactions of ``masked`` are never recommended. Equal scores rank the lower item id first.
     Recall@k divides by the number of positives; NDCG@k has gains 1 / log2(rank + 1) and an ideal
     list of min(k, positives) hits. A cut-off beyond the catalogue counts the whole ranking. Memory
-    is O(block * |V|), for ``block`` users at a time (default: 1,024, on a GPU 8,192); on a GPU that
-    has less, blocks are halved.
+    is O(block * |V|), for ``block`` users at a time (default: 1,024, or on a GPU up to 8,192); on a
+    GPU that has less, blocks are halved.
     """
-    if block is None:  # a GPU is waited for after every block
-        block = 1024 if torch.device(device).type == "cpu" else 8192
     n_items = positives.shape[1]
+    block = block or _block_size(n_items, torch.device(device))
     n_positives = np.diff(positives.indptr)
     users = np.flatnonzero(n_positives)
     depth = min(max(cutoffs), n_items)
@@ -96,6 +95,15 @@ def evaluate(
                 block,
             )
     return RankingMetrics(users, n_positives[users], hits, cutoffs)
+
+
+def _block_size(n_items: int, device: torch.device) -> int:
+    """Users at a time: a GPU, which is waited for after every block, takes up to 1 GiB of scores.
+
+    >>> _block_size(40_000, torch.device("cpu")), _block_size(40_000, torch.device("cuda"))
+    (1024, 6710)
+    """
+    return 1024 if device.type == "cpu" else min(8192, max(1024, 2**28 // n_items))
 
 
 def top_k(scores: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -57,18 +57,16 @@ def squared_norms(ego: Tensor, users: Tensor, items: Tensor) -> Tensor:
     the negatives', all but the first, count 1/K each. No row is gathered.
     """
     n, k = len(ego), items.shape[1] - 1
-    once = count_rows(torch.cat([users, items[:, 0]]), n)
-    counts = once + count_rows(items[:, 1:].flatten(), n) / k  # (n,)
+    once = _counts(torch.cat([users, items[:, 0]]), n)
+    counts = once + _counts(items[:, 1:].flatten(), n) / k  # (n,)
     return ego.square().sum(1) @ counts.to(ego.dtype)
 
 
-def count_rows(rows: Tensor, n: int) -> Tensor:
+def _counts(rows: Tensor, n: int) -> Tensor:
     """How often each of ``n`` rows is among ``rows`` (k,) int64: (n,) float32, exact below 2^24."""
-    if not rows.is_cuda:
-        return rows.bincount(minlength=n)
-    # bincount waits for a GPU, to find the largest; sums of ones are the same in any order.
+    # bincount would wait for a GPU; ones have the same sum in any order.
     ones = torch.ones(len(rows), device=rows.device)
-    return torch.zeros(n, device=rows.device).index_add_(0, rows, ones)
+    return torch.zeros(n, device=rows.device).scatter_add_(0, rows, ones)
 
 
 def train(
