@@ -23,6 +23,7 @@ from committed import (
 )
 
 from bet.methods import IN_BYTES
+from bet.study.profiles import PROFILES
 
 
 def test_default_table_is_the_reports():
@@ -200,8 +201,15 @@ def test_training_had_not_converged():
 
 
 def test_finished_cells_are_counted():
-    records = (ROOT / "reports/paper/records.jsonl").read_text(encoding="utf-8").splitlines()
-    assert f"{len(records)} have run" in RESULTS
+    text = " ".join(RESULTS.split())
+    counted = {}
+    for profile in ("paper", "gowalla", "yelp2018"):
+        records = (ROOT / "reports" / profile / "records.jsonl").read_text(encoding="utf-8")
+        counted[profile] = len(records.splitlines()), len(PROFILES[profile].cells)
+    assert "Of the {1} cells of profile `paper`, {0} have run".format(*counted["paper"]) in text
+    for profile in ("gowalla", "yelp2018"):
+        has = "Profile `{}` has {} of {} cells".format(profile, *counted[profile])
+        assert has in text, has
 
 
 def test_what_is_said_of_searched_bytes_on_gowalla_holds():
