@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,6 +65,15 @@ def published(protocol, backbone, dataset="gowalla"):
 def paired(kind, method="bet"):
     data = read("full", "paired")
     return data[(data["kind"] == kind) & (data["method"] == method)]
+
+
+def duels(profile, method, kind, backbone="lightgcn"):
+    """The comparisons by budget under ``merged``, and which of them are significant, +1 ahead."""
+    data = read(profile, "paired")
+    chosen = (data["backbone"] == backbone) & (data["protocol"] == "merged")
+    chosen &= (data["method"] == method) & (data["kind"] == kind)
+    data = data[chosen].set_index("budget").loc[[*BUDGETS]]
+    return data, list(np.sign(data["difference"]) * (data["p_holm"] < SIGNIFICANT))
 
 
 def together(opponent, method="BET"):

@@ -3,7 +3,6 @@
 import json
 from itertools import product
 
-import numpy as np
 import pandas as pd
 import pytest
 from committed import (
@@ -11,6 +10,7 @@ from committed import (
     RESULTS,
     ROOT,
     SIGNIFICANT,
+    duels,
     printed,
     published,
     read,
@@ -109,15 +109,6 @@ def test_converged_at_scale_is_the_reports(name):
 def quality_at_scale(profile, backbone, protocol="merged", metric="recall@20"):
     """By budget and method of tables with a budget."""
     return means_at_scale(profile)[metric, protocol].loc[backbone].unstack().loc[[*BUDGETS]]
-
-
-def duels(profile, method, kind, backbone="lightgcn"):
-    """The comparisons by budget under ``merged``, and which of them are significant, +1 ahead."""
-    data = read(profile, "paired")
-    chosen = (data["backbone"] == backbone) & (data["protocol"] == "merged")
-    chosen &= (data["method"] == method) & (data["kind"] == kind)
-    data = data[chosen].set_index("budget").loc[[*BUDGETS]]
-    return data, list(np.sign(data["difference"]) * (data["p_holm"] < SIGNIFICANT))
 
 
 def published_bet(text, backbone, dataset):
