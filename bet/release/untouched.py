@@ -32,7 +32,8 @@ def untouched_als(train: csr_array, factors: int = FACTORS) -> Ranker:
 
     >>> train = csr_array(np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=np.uint8))
     >>> scores = untouched_als(train, factors=1)(torch.tensor([0, 2]))
-    >>> scores.double().numpy().round(3).tolist()  # one factor, of the block, whose value is 2
+    >>> rounded = scores.double().numpy().round(3) + 0.0  # no -0.0
+    >>> rounded.tolist()  # one factor, of the block, whose value is 2
     [[0.995, 0.995, 0.0], [0.0, 0.0, 0.0]]
     """
     matrix, smaller = train.astype(np.float64), min(train.shape)
