@@ -72,7 +72,7 @@ def duels(profile, method, kind, backbone="lightgcn"):
     data = read(profile, "paired")
     chosen = (data["backbone"] == backbone) & (data["protocol"] == "merged")
     chosen &= (data["method"] == method) & (data["kind"] == kind)
-    data = data[chosen].set_index("budget").loc[[*BUDGETS]]
+    data = data[chosen].set_index("budget").reindex(BUDGETS)
     return data, list(np.sign(data["difference"]) * (data["p_holm"] < SIGNIFICANT))
 
 

@@ -132,6 +132,26 @@ def test_what_is_said_of_yelp_holds():
     assert means.idxmax() == ("references", "none", "graph-filter")
 
 
+def test_what_is_said_of_ncf_on_yelp_holds():
+    text = " ".join(section(RESULTS, "Yelp2018: trained to convergence").split())
+    assert duels("yelp2018", "bet-plus", "equal sizes", "ncf")[1][1:] == [0, 0]
+    assert duels("yelp2018", "bet-plus", "tuned rule", "ncf")[1][1:] == [0, 1]
+    assert duels("yelp2018", "bet-plus", "the paper's search", "ncf")[1][1:] == [1, 1]
+    beside_best, clear = duels("yelp2018", "bet", "best on validation", "ncf")
+    assert clear[1:] == [-1, -1] and list(beside_best["opponent"])[1:] == ["powerlaw", "su"]
+    recalls = quality_at_scale("yelp2018", "ncf")
+    assert list(recalls.loc["80%"].dropna().index) == ["su"]
+    three = "({}, {} and {})".format(
+        *map(printed, recalls.loc["90%", ["bet-plus", "su", "powerlaw"]])
+    )
+    two = "({} and {})".format(*map(printed, recalls.loc["95%", ["bet-plus", "su"]]))
+    assert three in text and two in text
+    paper = published("merged", "ncf", "yelp2018").loc["bet"]["published"]
+    for at, where in (("90%", "below the paper's at 90 %"), ("95%", "above it at 95 %")):
+        assert (recalls.loc[at, "bet"] > paper[at]) == where.startswith("above")
+        assert f"{where} ({printed(recalls.loc[at, 'bet'])} against {printed(paper[at])})" in text
+
+
 def test_what_is_said_of_lightgcn_on_gowalla_holds():
     text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
     merged = quality_at_scale("gowalla", "lightgcn")
