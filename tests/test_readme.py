@@ -129,7 +129,7 @@ def answer():
         f"above the power law's ({plus_mean}), not surely above the best competitor's "
         f"({best_mean});",
         "With LightGCN surely at 95 %, by Recall@20 at 90 %, not at 80 %.",
-        "on Yelp2018, at 95 % both;",
+        "on Yelp2018, at 95 % both rules;",
         "on Gowalla at 90 %, the power law leads by NDCG@20.",
         "a user's first 20 recommendations",
     ]
