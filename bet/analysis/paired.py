@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from operator import mul
 
 import numpy as np
 import scipy  # its part stats, slow to load, loads when it is used
@@ -83,7 +82,7 @@ def paired(
         return Paired(mean, float(np.sqrt(by_users)), float(u - 1), u)
     degrees = [len(block) - 1 for _, block in repeated]
     variances = [float(block.mean(1).var(ddof=1)) for _, block in repeated]
-    pooled = sum(map(mul, degrees, variances)) / sum(degrees)
+    pooled = float(np.average(variances, weights=degrees))
     part = _squared_weights(blocks, settings, names)
     by_runs = pooled * part.numerator / part.denominator
     by_both = sum(share**2 * _unexplained(block) for share, block in repeated)

@@ -144,8 +144,8 @@ def overall(
         names: dict[str, Any] = dict(zip(_SETTING[:2], group, strict=True))
         names["settings"] = len(frames)
         names["opponent_mean"] = float(np.mean([duel.opponent_means.mean() for duel in of_group]))
-        blocks = [_mean(frames, users) for frames in by_runs.values()]
-        rows.append(names | _numbers(*blocks, settings=[len(f) for f in by_runs.values()]))
+        blocks = [_mean(block, users) for block in by_runs.values()]
+        rows.append(names | _numbers(*blocks, settings=[*map(len, by_runs.values())]))
     return pd.DataFrame(rows, columns=[*_SETTING[:2], "settings", "opponent_mean", *_NUMBERS])
 
 
