@@ -132,6 +132,16 @@ def test_what_is_said_of_yelp_holds():
     assert means.idxmax() == ("references", "none", "graph-filter")
 
 
+def test_full_tables_of_yelp_are_best_at_the_first_look():
+    lines = (ROOT / "reports/yelp2018/records.jsonl").read_text(encoding="utf-8").splitlines()
+    curves = [
+        [point["quality"] for point in record["learning_curve"]]
+        for record in map(json.loads, lines)
+        if record["cell"]["method"] == "full"
+    ]
+    assert len(curves) == 4 and all(max(curve) == curve[0] for curve in curves)
+
+
 def test_what_is_said_of_ncf_on_yelp_holds():
     text = " ".join(section(RESULTS, "Yelp2018: trained to convergence").split())
     assert duels("yelp2018", "bet-plus", "equal sizes", "ncf")[1][1:] == [0, 0]
