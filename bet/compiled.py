@@ -1,14 +1,35 @@
 """Loops that numba compiles; modules of such loops are imported only where it is installed, and
 whoever calls them has a slower road to the same numbers.
+
+Every x86-64 processor of level v3 (AVX2 and FMA; since about 2013) gets the same instructions: sums
+in any order then have one order, and numbers do not depend on how wide its registers are.
 """
 
+import platform
 from collections.abc import Callable
 from functools import partial
 
 import numba
-from llvmlite import ir
+from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
+
+LEVEL = "x86-64-v3"
+NEEDED = ("avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")  # what v3 adds
+
+
+def _compile_for_level() -> None:
+    """Fix the target of this process's loops, unless NUMBA_CPU_NAME does; no effect on loops that
+    were compiled before.
+    """
+    if numba.config.CPU_NAME is None and platform.machine().lower() in ("x86_64", "amd64"):
+        features = binding.get_host_cpu_features()
+        if all(features.get(name) for name in NEEDED):
+            # Features that the host has besides are left out.
+            numba.config.CPU_NAME, numba.config.CPU_FEATURES = LEVEL, ""
+
+
+_compile_for_level()
 
 
 def compiled(loop: Callable) -> Callable:
