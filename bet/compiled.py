@@ -22,11 +22,11 @@ def _compile_for_level() -> None:
     """Fix the target of this process's loops, unless NUMBA_CPU_NAME does; no effect on loops that
     were compiled before.
     """
-    if numba.config.CPU_NAME is None and platform.machine().lower() in ("x86_64", "amd64"):
+    target = vars(numba.config)
+    if target["CPU_NAME"] is None and platform.machine().lower() in ("x86_64", "amd64"):
         features = binding.get_host_cpu_features()
         if all(features.get(name) for name in NEEDED):
-            # Features that the host has besides are left out.
-            numba.config.CPU_NAME, numba.config.CPU_FEATURES = LEVEL, ""
+            target.update(CPU_NAME=LEVEL, CPU_FEATURES="")  # none that the host has besides
 
 
 _compile_for_level()

@@ -35,7 +35,8 @@ def test_findings_say_what_is_missing(synthetic):
     results = synthetic(cells, left_out=[cells[0].id, cells[1].id])
     first, *_ = findings(results)
     assert first.answer.startswith("No: 2 of 60 cells have not run (") and len(results.missing) == 2
-    assert "2 seeds, each with its own split" in further(results)
+    assert "come from 1 to 2 seeds a setting, each with its own split" in further(results)
+    assert "come from 2 seeds, each with its own split" in further(synthetic(cells))
     assert is_it_complete(synthetic(cells)) is None
     nothing = synthetic(cells, left_out=[cell.id for cell in cells])
     assert "0 of 60 finished" in provenance(nothing).to_string()

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from bet.analysis.answers import curves, shown_methods
 from bet.analysis.published import published_curves
@@ -171,6 +172,7 @@ def quality_against_epochs(results: Results, group: Group) -> Figure | None:
         unit = "sweep" if backbone == "ials" else "epoch"
         axis.set(title=f"{BACKBONES[backbone]}, {what}", xlabel=unit)
         axis.set_ylabel("quality on validation")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     for axis in axes.flat:
         if not axis.lines:  # the other method alone has run on this backbone
             axis.remove()

@@ -11,6 +11,7 @@ from bet.analysis.paired import MARGIN
 from bet.analysis.published import beside_published, has_published
 from bet.analysis.results import METRIC, TO_SERVE, Group, Results
 from bet.analysis.statistics import interval_of_mean
+from bet.analysis.summaries import SETTING
 from bet.report.duels import (
     RULES,
     does_bet_beat_rules,
@@ -162,8 +163,10 @@ def which_table_is_best(results: Results) -> Finding | None:
 
 def how_far_to_trust(results: Results) -> list[Finding]:
     """Seeds, tests and budgets."""
-    seeds = sorted({record.cell.seed for record in results.records})
-    count = "a single seed" if len(seeds) == 1 else f"{len(seeds)} seeds, each with its own split"
+    settings = results.by_bytes.groupby(["dataset", "protocol", *SETTING])
+    fewest, most = settings["seed"].nunique().agg(["min", "max"])
+    count = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds a setting"
+    count = "a single seed" if most == 1 else f"{count}, each with its own split"
     answers = [
         Finding(
             "How far to trust this?",
