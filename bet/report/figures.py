@@ -35,6 +35,7 @@ def bytes_by_backbone(results: Results, group: Group) -> Figure | None:
     figure, axes = rows(backbones, sharex=True, sharey=True)
     drawn = cells[cells["method"].isin((*SEARCHED, *IN_BYTES))]
     named = shown_methods(drawn, SEARCHED, NAMED - 1)  # popularity is a line, too
+    named = shown_methods(cells, tuple(named), NAMED - 1)  # where few meet bytes, others
     for column, counted in zip(axes.T, (TO_SERVE, TABLE_BYTES), strict=True):
         at = cells.groupby(SETTING)[counted].transform("mean")
         for axis, backbone in zip(column, backbones, strict=True):
