@@ -8,6 +8,7 @@ budgets and several orders of the actions. Measured fitness is kept in the cache
 """
 
 import argparse
+import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -23,13 +24,21 @@ from bet.actions import Action, sample_actions, size_features
 from bet.backbones import BACKBONES
 from bet.data import load_dataset, split_interactions
 from bet.files import atomic_path
+from bet.methods.nested import nested_full
 from bet.paths import cache_dir
 from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.process import fixed_threads
-from bet.search import SearchContext, fit_surrogate, load_or_pretrain, usual_score
+from bet.search import (
+    SearchContext,
+    evaluate_truncated,
+    fit_surrogate,
+    load_or_pretrain,
+    usual_score,
+)
 from bet.seeds import numpy_generator, torch_generator
 from bet.study.cell import Cell
 from bet.study.setup import cell_context
+from bet.training import TrainSettings
 
 SEEN = (10, 25)
 ORDERS = 5  # of the actions
@@ -87,10 +96,48 @@ def gaussian_process(
     return np.zeros(len(actions)) if surrogate is None else surrogate.predict(features)[0]
 
 
+def around_cuts(
+    context: SearchContext, actions: Sequence[Action], fitness: np.ndarray, seed: int
+) -> np.ndarray:
+    """Ridge regression on what the actions' cuts of a nested and of the pre-trained model are
+    worth, and a Gaussian process of what it leaves over. Zeros with least squares, which has no
+    nested model.
+    """
+    if not isinstance(context.settings.training, TrainSettings):
+        return np.zeros(len(actions))
+    known, cuts = len(fitness), _cut_qualities(context, actions)
+    cuts = (cuts - cuts.mean(0)) / cuts.std(0)
+    ones = np.ones((len(cuts), 1))
+    inputs = np.concatenate([ones, cuts], axis=1)  # (k, 3)
+    learned, penalty = inputs[:known], np.diag([0.0, 1.0, 1.0])
+    weights = np.linalg.solve(learned.T @ learned + penalty, learned.T @ fitness)
+    predicted = inputs @ weights
+    features = np.concatenate([size_features(context.data.order, actions), cuts], axis=1)
+    left_over = fitness - predicted[:known]
+    surrogate = fit_surrogate(features[:known], left_over, seed)
+    return predicted if surrogate is None else predicted + surrogate.predict(features)[0]
+
+
+def _cut_qualities(context: SearchContext, actions: Sequence[Action]) -> np.ndarray:
+    """(k, 2) float64: on validation, of the nested and of the pre-trained model."""
+    models = nested_full(context), load_or_pretrain(context)
+    path = context.workspace.folder.with_suffix(".cuts.json")
+    known: dict[str, list[float]] = json.loads(path.read_text()) if path.is_file() else {}
+    names = [hashlib.sha256(action.sizes.tobytes()).hexdigest() for action in actions]
+    for name, action in zip(names, actions, strict=True):
+        if name not in known:
+            ranked = [evaluate_truncated(context, full, action.allocation) for full in models]
+            known[name] = [metrics.means()["quality"] for metrics in ranked]
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(known))
+    return np.array([known[name] for name in names])
+
+
 PREDICTORS: dict[str, Predict] = {
     "DeepSets, as in `bet`": as_in_bet,
     "DeepSets, 3 x 150 steps": ensemble,
     "Gaussian process": gaussian_process,
+    "cuts and Gaussian process": around_cuts,
 }
 
 
