@@ -100,11 +100,11 @@ def around_cuts(
     context: SearchContext, actions: Sequence[Action], fitness: np.ndarray, seed: int
 ) -> np.ndarray:
     """Ridge regression on what the actions' cuts of a nested and of the pre-trained model are
-    worth, and a Gaussian process of what it leaves over. Zeros with least squares, which has no
-    nested model.
+    worth, and a Gaussian process of what it leaves over. With least squares, which has no nested
+    model, the Gaussian process alone.
     """
     if not isinstance(context.settings.training, TrainSettings):
-        return np.zeros(len(actions))
+        return gaussian_process(context, actions, fitness, seed)
     known, cuts = len(fitness), _cut_qualities(context, actions)
     cuts = (cuts - cuts.mean(0)) / cuts.std(0)
     ones = np.ones((len(cuts), 1))
