@@ -25,7 +25,7 @@ METRICS = ("recall@20", "ndcg@20")
 def movielens_rows():
     """The mean NDCG@20 over the seeds that all methods have at that budget."""
     every = read("converged", "comparison")
-    for backbone, budget in product(("lightgcn", "ncf"), BUDGETS):
+    for backbone, budget in product(("lightgcn", "ncf", "ngcf"), BUDGETS):
         cells = every[(every["backbone"] == backbone) & every["finished"]]
         full = cells[cells["method"] == "full"].set_index("seed")["ndcg@20"]
         by_seed = cells[cells["budget"] == budget].pivot_table("ndcg@20", "seed", "method")
@@ -66,6 +66,18 @@ def test_what_is_said_of_bet_plus_holds():
     assert low < 0 < high and with_ncf.loc["95%", "difference"] == 0
     beside_bet = data.loc["ncf", "bet-plus", "the paper's search"]
     assert (beside_bet["low"] > 0).all()
+
+
+def test_what_is_said_of_ngcf_holds():
+    data = read("converged", "paired").set_index(["backbone", "method", "kind", "budget"])
+    best = data.sort_index().loc["ngcf", "bet-plus", "best on validation"]
+    assert list(best.loc[[*BUDGETS], "opponent"]) == ["su", "su", "bet"]
+    assert best.loc["80%", "difference"] == 0
+    assert best.loc["90%", "low"] < 0 < best.loc["90%", "high"]
+    assert best.loc["95%", "p_holm"] < SIGNIFICANT
+    numbers = (printed(best.loc["95%", name]) for name in ("difference", "low", "high"))
+    text = " ".join(section(RESULTS, "MovieLens-100K: trained to convergence").split())
+    assert "+{} [{}, {}]), level with".format(*numbers) in text
 
 
 def means_at_scale(profile):
