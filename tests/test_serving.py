@@ -220,7 +220,7 @@ def test_bytes_are_drawn_where_the_files_are(sized):
         "popularity, 0.3 bytes (.1000, below)",
     ]
     assert set(points) <= set(labels) and labels[-1] == "other methods"
-    assert {"full table", "uniform-int2", "uniform-int8"} == set(labels[:-1]) - set(points)
+    assert {"full table", "su", "uniform-int2", "uniform-int8"} == set(labels[:-1]) - set(points)
     for axis, besides in zip(figure.axes, (10, 0), strict=True):
         lines = {tuple(line.get_xdata()) for line in axis.lines}
         tables = [(13.8, 27.0, 53.0), (6.4, 24.0), (12.8, 26.0), (27.0,)]
