@@ -1,7 +1,7 @@
 """The report: what its sentences, figures and page say is so in the records."""
 
 import re
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
 import pytest
@@ -39,6 +39,7 @@ def test_findings_say_what_is_missing(synthetic):
     assert "come from 2 seeds, each with its own split" in further(synthetic(cells))
     assert is_it_complete(synthetic(cells)) is None
     nothing = synthetic(cells, left_out=[cell.id for cell in cells])
+    assert "seed" not in further(nothing)
     assert "0 of 60 finished" in provenance(nothing).to_string()
     some = synthetic(cells, left_out=[cell.id for cell in cells if cell.method == "sr"])
     counts = missing(some).set_index(["backbone", "method"])
@@ -147,6 +148,19 @@ def test_the_opening_figure_reaches_to_a_reference_that_serves_best(sized):
     assert "graph-filter (reference)" in names and "popularity (reference)" not in names
     low, high = axis.get_xlim()
     assert 1 < low < 8 < high
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("x", [2.0, 30.0])
+def test_names_of_points_at_one_place_do_not_cover_each_other(x):
+    figure, axis = plt.subplots(figsize=(8, 4))
+    axis.set(xscale="log", xlim=(1, 100), ylim=(0, 1))
+    points = [(x, 0.50, "a full table"), (x, 0.51, "another table"), (x, 0.8, "far away")]
+    opening_figure._name_points(axis, points, middle=10.0)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in axis.texts]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert [axis.texts[i].xyann[1] > 0 for i in range(3)] == [False, True, True]
     plt.close(figure)
 
 

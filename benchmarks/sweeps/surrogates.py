@@ -8,11 +8,11 @@ budgets and several orders of the actions. Measured fitness is kept in the cache
 """
 
 import argparse
-import hashlib
 import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ from bet.predictor import DeepSets, PredictorTrainer, stack_histograms
 from bet.process import fixed_threads
 from bet.search import (
     SearchContext,
+    Trained,
     evaluate_truncated,
     fit_surrogate,
     load_or_pretrain,
@@ -105,7 +106,8 @@ def around_cuts(
     """
     if not isinstance(context.settings.training, TrainSettings):
         return gaussian_process(context, actions, fitness, seed)
-    known, cuts = len(fitness), _cut_qualities(context, actions)
+    known = len(fitness)
+    cuts = np.array([_cut_qualities(context, action) for action in actions])  # (k, 2)
     cuts = (cuts - cuts.mean(0)) / cuts.std(0)
     ones = np.ones((len(cuts), 1))
     inputs = np.concatenate([ones, cuts], axis=1)  # (k, 3)
@@ -118,19 +120,16 @@ def around_cuts(
     return predicted if surrogate is None else predicted + surrogate.predict(features)[0]
 
 
-def _cut_qualities(context: SearchContext, actions: Sequence[Action]) -> np.ndarray:
-    """(k, 2) float64: on validation, of the nested and of the pre-trained model."""
-    models = nested_full(context), load_or_pretrain(context)
-    path = context.workspace.folder.with_suffix(".cuts.json")
-    known: dict[str, list[float]] = json.loads(path.read_text()) if path.is_file() else {}
-    names = [hashlib.sha256(action.sizes.tobytes()).hexdigest() for action in actions]
-    for name, action in zip(names, actions, strict=True):
-        if name not in known:
-            ranked = [evaluate_truncated(context, full, action.allocation) for full in models]
-            known[name] = [metrics.means()["quality"] for metrics in ranked]
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(known))
-    return np.array([known[name] for name in names])
+@cache
+def _models(context: SearchContext) -> tuple[Trained, Trained]:
+    return nested_full(context), load_or_pretrain(context)
+
+
+@cache
+def _cut_qualities(context: SearchContext, action: Action) -> tuple[float, ...]:
+    """On validation, of the nested and of the pre-trained model; once for every order."""
+    ranked = [evaluate_truncated(context, full, action.allocation) for full in _models(context)]
+    return tuple(metrics.means()["quality"] for metrics in ranked)
 
 
 PREDICTORS: dict[str, Predict] = {

@@ -8,7 +8,7 @@ import pandas as pd
 from bet.analysis.results import METRIC, Group, Results
 from bet.analysis.statistics import OURS, compare, overall
 from bet.methods import IN_BYTES
-from bet.report.finding import Clause, Finding, combined, place
+from bet.report.finding import Clause, Finding, combined, number_of_seeds, place
 from bet.report.table import LONG, decimal, interval
 
 Names = dict[tuple[str, ...], str]  # of opponents; () is the best of all competitors
@@ -57,11 +57,8 @@ class Duels:
 
     @property
     def seeds(self) -> str:
-        """How many a setting has: ``3 seeds``, ``a single seed``, ``1 to 3 seeds``."""
-        fewest, most = self.tests["seeds"].min(), self.tests["seeds"].max()
-        if fewest < most:
-            return f"{fewest} to {most} seeds"
-        return "a single seed" if most == 1 else f"{most} seeds"
+        """How many a setting has, in words."""
+        return number_of_seeds(self.tests["seeds"])
 
     @property
     def is_mixed(self) -> bool:

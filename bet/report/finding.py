@@ -73,6 +73,19 @@ def place(group: Group) -> str:
     return f"{group.dataset} (protocol {group.protocol})" if group.suffix else group.dataset
 
 
+def number_of_seeds(by_setting: Iterable[int]) -> str:
+    """How many seeds settings have, of at least one setting.
+
+    >>> number_of_seeds([1, 1]), number_of_seeds([3]), number_of_seeds([1, 3, 1])
+    ('a single seed', '3 seeds', '1 to 3 seeds')
+    """
+    numbers = set(by_setting)
+    fewest, most = min(numbers), max(numbers)
+    if fewest < most:
+        return f"{fewest} to {most} seeds"
+    return "a single seed" if most == 1 else f"{most} seeds"
+
+
 def listed(parts: Iterable[str]) -> str:
     """``a``, ``a and b`` or ``a, b and c``."""
     *head, last = parts

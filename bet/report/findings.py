@@ -19,7 +19,15 @@ from bet.report.duels import (
     does_the_predictor_help,
     strongest,
 )
-from bet.report.finding import Clause, Finding, combined, deciding, listed, place
+from bet.report.finding import (
+    Clause,
+    Finding,
+    combined,
+    deciding,
+    listed,
+    number_of_seeds,
+    place,
+)
 from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import decimal, interval, of_full
 
@@ -163,10 +171,12 @@ def which_table_is_best(results: Results) -> Finding | None:
 
 def how_far_to_trust(results: Results) -> list[Finding]:
     """Seeds, tests and budgets."""
-    settings = results.by_bytes.groupby(["dataset", "protocol", *SETTING])
-    fewest, most = settings["seed"].nunique().agg(["min", "max"])
-    count = f"{most} seeds" if fewest == most else f"{fewest} to {most} seeds a setting"
-    count = "a single seed" if most == 1 else f"{count}, each with its own split"
+    cells = results.by_bytes
+    if cells.empty:
+        return []
+    seeds = cells.groupby(["dataset", "protocol", *SETTING])["seed"].nunique()
+    count = number_of_seeds(seeds) + (" a setting" if seeds.nunique() > 1 else "")
+    count += ", each with its own split" if seeds.max() > 1 else ""
     answers = [
         Finding(
             "How far to trust this?",

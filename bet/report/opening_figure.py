@@ -45,6 +45,7 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
     named = _named(cells, best, inside, first)
     dots: dict[str, Any] = OTHERS | {"linestyle": ""}
     ends: list[tuple[float, float, str]] = []
+    alone: list[tuple[float, float, str]] = []
     for line, of_line in inside.groupby(LINE, sort=False):
         curve = of_line.sort_values(TO_SERVE)
         if line not in named:
@@ -56,11 +57,9 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
         axis.plot(curve[TO_SERVE], curve[METRIC], **drawn)
         name = on_backbone(*line) if line[0] != "full" else f"full {BACKBONES[line[1]]}"
         end = curve[[TO_SERVE, METRIC]].iloc[-1]
-        if len(curve) == 1:
-            _name_point(axis, end, name, on_the_left=end[TO_SERVE] < np.sqrt(least * most))
-        else:
-            ends.append((*end, name))
+        (alone if len(curve) == 1 else ends).append((*end, name))
     _limit(axis, inside)
+    _name_points(axis, alone, middle=np.sqrt(least * most))
     _name(axis, ends)
     axis.set(
         title=f"{group}: higher is better, and further to the left",
@@ -106,17 +105,24 @@ def _limit(axis: Axes, points: pd.DataFrame) -> None:
     axis.set_ylim(_lowest(points), 1.03 * points[METRIC].max())
 
 
-def _name_point(axis: Axes, point: pd.Series, name: str, *, on_the_left: bool) -> None:
-    """A name beside a point (x, y), toward the middle of the picture."""
-    axis.annotate(
-        name,
-        tuple(point),
-        xytext=(6 if on_the_left else -6, 5),
-        textcoords="offset points",
-        fontsize=8,
-        ha="left" if on_the_left else "right",
-        bbox={"color": "white", "alpha": 0.8, "pad": 0.5, "linewidth": 0},
-    )
+def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]], middle: float) -> None:
+    """A name beside every point (x, y), toward the ``middle`` of the picture; below it where a
+    higher point is so near that both names would stand in one place.
+    """
+    low, high = axis.get_ylim()
+    near = GAP * (high - low)
+    for x, y, name in points:
+        crowded = any(y < up < y + near and x / 2 < at < 2 * x for at, up, _ in points)
+        axis.annotate(
+            name,
+            (x, y),
+            xytext=(6 if x < middle else -6, -5 if crowded else 5),
+            textcoords="offset points",
+            fontsize=8,
+            ha="left" if x < middle else "right",
+            va="top" if crowded else "baseline",
+            bbox={"color": "white", "alpha": 0.8, "pad": 0.5, "linewidth": 0},
+        )
 
 
 def _name(axis: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
