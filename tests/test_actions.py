@@ -1,5 +1,6 @@
 """Budgets and the sampler: everything they promise for all inputs."""
 
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -216,6 +217,13 @@ def test_allocations_in_all_three_shapes():
     assert len({kept.digest for kept in (by_size, mixed, single)}) == 3
     for kept in (by_size, mixed, single):
         assert Allocation.from_tensors(kept.to_tensors()).digest == kept.digest
+    last = replace(by_size, last_copy=True)
+    assert last.digest != by_size.digest and last.total == 5 and not by_size.last_copy
+    assert Allocation.from_tensors(last.to_tensors()).digest == last.digest
+    assert last.reranked(np.array([0, 1, 2]), np.array([2, 1, 0])).last_copy
+    last.check(Budget(3, 3, 4, d_min=0, copies=2))  # six parameters
+    with pytest.raises(BetError, match="with a sum of at most 4"):
+        last.check(Budget(2, 3, 4, d_min=0, copies=2))
     single.check(Budget(5, 3, 4, d_min=0))
     for budget in (Budget(4, 3, 4, d_min=0), Budget(5, 3, 5, d_min=0)):
         with pytest.raises(BetError, match="keeps 5 numbers"):
@@ -236,3 +244,5 @@ def test_allocations_in_all_three_shapes():
         Allocation.from_mask(mask.astype(int))
     with pytest.raises(BetError, match="not both"):
         Allocation(sizes.astype(np.int16), mask=mask)
+    with pytest.raises(BetError, match="not both"):
+        Allocation(mask=mask, last_copy=True)

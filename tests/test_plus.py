@@ -80,6 +80,34 @@ def test_anchors_draws_and_mutations_use_the_whole_budget(
     assert size_features(order, actions).shape == (len(actions), 13)
 
 
+@settings(max_examples=30, deadline=None)
+@given(d_max=st.integers(1, 40), share=st.floats(0, 1), seed=st.integers(0, 2**32))
+def test_with_ncf_the_last_table_may_have_the_whole_budget(bare_context, d_max, share, seed):
+    rng = np.random.default_rng(seed)
+    order = FrequencyOrder(rng.integers(1, 50, 9), rng.integers(0, 90, 11))
+    budget = Budget(20 + round(share * 20 * (d_max - 1)), 20, d_max, copies=2)
+    context = bare_context(order, budget)
+    context = replace(context, settings=replace(context.settings, backbone="ncf"))
+    space = SizeCandidates(context)
+    anchors = space.anchors()
+    assert [anchor.finished for anchor in anchors] == [True, True, False, False]
+    actions = [anchor.action for anchor in anchors] + space.sample(5, rng)
+    assert [action.allocation.last_copy for action in actions] == [
+        *(False, True, False, False),
+        *(False, False, False, True, True),
+    ]
+    for action in actions:
+        mutants = space.mutate(action, 3, rng)
+        for kept in (member.allocation for member in (action, *mutants)):
+            kept.check(budget)
+            assert kept.last_copy == action.allocation.last_copy
+            tables = 1 if kept.last_copy else 2
+            assert tables * kept.total == min(budget.parameters, tables * 20 * d_max)
+    features = space.features(actions)
+    assert features[:, -1].tolist() == [action.allocation.last_copy for action in actions]
+    np.testing.assert_array_equal(features[:, :-1], size_features(order, actions))
+
+
 def test_features_are_means_of_quarters(orders):
     order = orders(9, 11, 0)
     (action,) = sample_actions(order, Budget(90, 20, 16), 1, np.random.default_rng(0))
@@ -240,6 +268,11 @@ def test_never_below_su_and_resumed_to_the_same_result(
     assert result.trained.result.quality >= uniform
     if rungs:
         assert result.retrained[1].result.quality == uniform
+    if backbone == "ncf":
+        last = result.iterations[1].action.allocation
+        alone = train_from_scratch(context.in_folder(tmp_path / "last"), last, "last")
+        assert last.last_copy and alone.model.backbone.name == "gmf"
+        assert result.trained.result.quality >= alone.result.quality
     first = result.iterations[0].action.sizes
     assert (first == uniform_action(context).sizes).all()
     result.trained.model.table.allocation.check(result.context.budget)

@@ -42,7 +42,7 @@ def is_unchanged(record):
     """Whether a record is of today's settings, and its method has never changed."""
     cell = Cell(**record["cell"])
     settings = json.loads(json.dumps(PROFILES[cell.profile].settings(cell)))
-    first = METHODS[cell.method].version == 1 and cell.protocol == "clean"
+    first = METHODS[cell.method].version_on(cell.backbone) == 1 and cell.protocol == "clean"
     return first and settings == record["settings"]
 
 

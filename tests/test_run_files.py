@@ -17,7 +17,7 @@ from bet.study.record import read_record
 from bet.study.run import run_cell
 from bet.training import evaluate
 
-METHODS = {"ials": "uniform-int4", "ncf": "su", "ngcf": "su", "lightgcn": "su"}
+METHODS = {"ials": "uniform-int4", "ncf": "su", "gmf": "su", "ngcf": "su", "lightgcn": "su"}
 
 
 @pytest.fixture(autouse=True)

@@ -38,6 +38,7 @@ CASES = [
     ("none", "graph-filter", "none"),
     ("none", "item-knn", "none"),
     ("none", "ease", "none"),
+    ("gmf", "sr", "80%"),
 ]
 
 
@@ -85,6 +86,8 @@ def rescored(file):
         users, items = mlp[:n_users] @ weights["w_user"].T, mlp[n_users:] @ weights["w_item"].T
         hidden = np.maximum(users[:, None] + items[None] + weights["bias"], 0)
         return hidden @ weights["a"] + (gmf[:n_users] * weights["c"]) @ gmf[n_users:].T
+    if file.backbone == "gmf":
+        return (rows[:n_users, 0] * weights["c"]) @ rows[n_users:, 0].T
     adjacency, x = normalized(dense(file.interactions, file.n_items)), rows[:, 0]
     if file.backbone == "lightgcn":
         layers = [x]

@@ -155,7 +155,7 @@ def test_shared_rows_start_from_means():
     assert torch.equal(table.take_prefixes(rows)().detach(), torch.ones(6, 2))
 
 
-@pytest.mark.parametrize("backbone", ["lightgcn", "ials", "ncf"])
+@pytest.mark.parametrize("backbone", ["lightgcn", "ials", "ncf", "gmf"])
 def test_rotation_keeps_all_scores_and_its_cuts_keep_more(make, backbone):
     training = None if backbone == "ials" else replace(TRAINING, max_epochs=6, patience=6)
     context = make(backbone, training=training)
@@ -202,6 +202,9 @@ def test_warm_tables_start_from_the_rotated_cut(make):
     ncf = make("ncf", training=WARM)
     cut = initialize_recommender(ncf, ncf.full_allocation)
     assert torch.equal(scores(cut), scores(load_or_pretrain(ncf).model))
+    last = replace(Allocation.uniform(ncf.budget.n, 4), last_copy=True)
+    cut = initialize_recommender(ncf, last)
+    assert torch.equal(scores(cut), scores(truncate(ncf, load_or_pretrain(ncf), last)))
 
 
 def test_a_refit_after_a_warm_start_cuts_a_full_table_of_its_own_data(make, split, monkeypatch):

@@ -1,5 +1,7 @@
 """Masks under training, and what every backbone promises."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -95,7 +97,7 @@ def test_final_representations_are_as_wide_as_announced(split, backbone):
     model = build(split, backbone, np.full(sum(split.train.shape), 5, dtype=np.int16))
     representations = model.represent(model.table())
     assert representations.shape[1] == BACKBONES[backbone].final_width(5, d_max=8)
-    expected = {"lightgcn": 5, "ngcf": 5 + 3 * 8, "ncf": 2 * 5, "ials": 5}
+    expected = {"lightgcn": 5, "ngcf": 5 + 3 * 8, "ncf": 2 * 5, "gmf": 5, "ials": 5}
     assert representations.shape[1] == expected[backbone]
 
 
@@ -112,3 +114,19 @@ def test_training_beats_popularity(split, backbone):
     ).means()["ndcg@10"]
     after = evaluate(model.ranker(), split.validation, [split.train]).means()["ndcg@10"]
     assert after > 1.3 * popular and after > before
+
+
+def test_ncf_with_its_last_table_alone_is_gmf_up_to_a_constant(split):
+    sizes = np.full(sum(split.train.shape), 8, dtype=np.int16)
+    full = build(split, "ncf", sizes)
+    kept = replace(Allocation.uniform(len(sizes), 5), last_copy=True)
+    alone = truncate_recommender(full, kept)
+    assert alone.name == "gmf" and alone.table.n_parameters() == 5 * len(sizes)
+    with torch.no_grad():
+        full.backbone.c[5:] = 0
+        full.table.weight[:, :8] = 0  # the MLP's rows
+    users = torch.arange(full.n_users)
+    more = full.ranker()(users) - alone.ranker()(users)
+    torch.testing.assert_close(more, more.mean().expand_as(more))
+    with pytest.raises(BetError, match="gmf needs all of an entity's tables"):
+        truncate_recommender(alone, alone.table.allocation)

@@ -1,7 +1,7 @@
 """An action: one embedding size for every entity, perhaps a precision, too."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Action:
     def item_sizes(self) -> np.ndarray:
         """(|V|,) int16."""
         return self.sizes[self.n_users :]
+
+    def in_last_copy(self) -> "Action":
+        """The same sizes for the last of an entity's tables alone."""
+        return replace(self, allocation=replace(self.allocation, last_copy=True))
 
     def histograms(self, d_max: int) -> np.ndarray:
         """Users and items of every size: (2, d_max + 1) int64. Under a frequency order they

@@ -1,7 +1,7 @@
 """What a table keeps of the full one: the type that actions, tables and files share."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,17 +23,19 @@ class Allocation:
     * ``sizes`` and ``bits`` (n,) int16: the same, at so many bits per number;
     * ``mask`` (n, copies * d_max) bool: any single numbers.
 
+    ``last_copy``: ``sizes`` are those of the last of an entity's tables, the others have no rows.
     Raises BetError on arrays of another shape or type.
     """
 
     sizes: np.ndarray | None = None
     bits: np.ndarray | None = None
     mask: np.ndarray | None = None
+    last_copy: bool = False
 
     def __post_init__(self):
         mask, sizes, bits = self.mask, self.sizes, self.bits
         if mask is not None:
-            if sizes is not None or bits is not None:
+            if sizes is not None or bits is not None or self.last_copy:
                 raise BetError("an allocation has sizes or a mask, not both; give one of them")
             if mask.dtype != bool or mask.ndim != 2 or not len(mask):
                 raise BetError(
@@ -95,6 +97,7 @@ class Allocation:
             array = getattr(self, name)
             content.update(repr((name, None if array is None else array.shape)).encode())
             content.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+        content.update(b"last copy" if self.last_copy else b"")
         return content.hexdigest()
 
     def check(self, budget: Budget) -> None:
@@ -107,6 +110,8 @@ class Allocation:
         bet.errors.BetError: sizes of 3 entities in [1, 3] sum to 7; allowed are 3 entities \
 in [1, 4], multiples of 1 with a sum of at most 6
         """
+        if self.last_copy:
+            return replace(self, last_copy=False).check(budget.of_last_copy)
         if self.mask is not None:
             shape = (budget.n, budget.copies * budget.d_max)
             if self.mask.shape != shape or self.total > budget.parameters:
@@ -137,21 +142,23 @@ in [1, 4], multiples of 1 with a sum of at most 6
         rows[now] = before
         arrays = {name: getattr(self, name) for name in _FIELDS}
         kept = {name: array[rows] for name, array in arrays.items() if array is not None}
-        return Allocation(**kept)
+        return Allocation(**kept, last_copy=self.last_copy)
 
     def to_tensors(self) -> dict[str, "Tensor"]:
         """The arrays that are there, as tensors: what a checkpoint holds."""
         import torch  # here, so that actions need no torch
 
         arrays = {name: getattr(self, name) for name in _FIELDS}
-        return {
+        tensors = {
             name: torch.from_numpy(array) for name, array in arrays.items() if array is not None
         }
+        return tensors | ({"last_copy": torch.tensor(True)} if self.last_copy else {})
 
     @classmethod
     def from_tensors(cls, tensors: "dict[str, Tensor]") -> "Allocation":
         """What ``to_tensors`` was made from."""
-        return cls(**{name: tensor.numpy() for name, tensor in tensors.items()})
+        arrays = {name: tensors[name].numpy() for name in _FIELDS if name in tensors}
+        return cls(**arrays, last_copy="last_copy" in tensors)
 
 
 def _small(numbers: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from bet.errors import BetError
@@ -61,6 +61,15 @@ class Budget:
     def parameters(self) -> int:
         """The limit in parameters, over all copies."""
         return self.copies * self.total
+
+    @property
+    def of_last_copy(self) -> "Budget":
+        """As many parameters, all of them for the last of an entity's tables.
+
+        >>> Budget(total=6, n=3, d_max=8, copies=2).of_last_copy
+        Budget(total=12, n=3, d_max=8, d_min=1, copies=1, step=1)
+        """
+        return replace(self, total=self.parameters, copies=1)
 
     @property
     def target(self) -> int:

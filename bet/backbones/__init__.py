@@ -2,6 +2,7 @@
 
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.blended import BlendedRecommender
+from bet.backbones.gmf import GMF
 from bet.backbones.graph import Graph, normalized_adjacency
 from bet.backbones.ials import IALS
 from bet.backbones.lightgcn import LightGCN
@@ -9,6 +10,7 @@ from bet.backbones.ncf import NCF
 from bet.backbones.ngcf import NGCF
 from bet.backbones.recommender import (
     Recommender,
+    last_copies,
     new_recommender,
     rotate_recommender,
     truncate_recommender,
@@ -18,6 +20,7 @@ from bet.backbones.rule import RankingRule, rule_recommender
 NO_BACKBONE = "none"  # of a reference, which ranks without a table
 BACKBONES: dict[str, type[Backbone]] = {
     "ncf": NCF,
+    "gmf": GMF,
     "ngcf": NGCF,
     "lightgcn": LightGCN,
     "ials": IALS,
@@ -25,6 +28,7 @@ BACKBONES: dict[str, type[Backbone]] = {
 
 __all__ = [
     "BACKBONES",
+    "GMF",
     "IALS",
     "NCF",
     "NGCF",
@@ -36,6 +40,7 @@ __all__ = [
     "Ranker",
     "RankingRule",
     "Recommender",
+    "last_copies",
     "new_recommender",
     "normalized_adjacency",
     "rotate_recommender",

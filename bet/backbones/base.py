@@ -28,6 +28,8 @@ class Backbone(nn.Module):
     init_std: float = 0.01  # standard deviation of fresh embedding rows
     reads_graph: ClassVar[bool] = False  # whether ``represent`` needs the interactions
     inner_product: ClassVar[bool] = True  # whether a pair's score is that of final vectors
+    # What is left of it where only the last of an entity's tables has rows.
+    of_last_copy: ClassVar["type[Backbone] | None"] = None
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         """``generator`` (CPU) initializes the backbone's weights."""
@@ -40,6 +42,10 @@ class Backbone(nn.Module):
         Drops out only when given a generator.
         """
         raise NotImplementedError
+
+    def take_weights(self, full: "Backbone") -> None:
+        """Set all weights to those of ``full``, of the same type or one that this is left of."""
+        self.load_state_dict(full.state_dict())
 
     @classmethod
     def check_rotates(cls) -> None:

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bet.backbones.base import Backbone, Ranker
+from bet.backbones.gmf import GMF, columns_by_share
 from bet.backbones.graph import Graph
 from bet.backbones.ncf_ranking import pairwise_relu_sum
 from bet.backbones.rotation import principal_projection
@@ -25,6 +26,7 @@ class NCF(Backbone):
 
     name = "ncf"
     copies = 2
+    of_last_copy = GMF
     l2 = 1e-2
     inner_product = False
 
@@ -58,8 +60,7 @@ class NCF(Backbone):
         for side, weight in zip(sides, (self.w_user, self.w_item), strict=True):
             mlp[side], turned = principal_projection(mlp[side], weight)
             weight.copy_(turned)
-        scales = [gmf[side].square().mean(0).sqrt() for side in sides]  # (d_max,) each
-        by_share = (self.c.abs() * scales[0] * scales[1]).argsort(descending=True, stable=True)
+        by_share = columns_by_share(gmf, self.c, self.n_users)
         self.c.copy_(self.c[by_share])
         return torch.cat([mlp, gmf[:, by_share]], 1)
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from bet.actions import Allocation
 from bet.backbones.base import Backbone, Ranker
 from bet.backbones.graph import Graph
+from bet.errors import BetError
 from bet.tables import MaskedTable, PrunedTable, Table, VectorTable
 
 
@@ -80,8 +81,9 @@ def new_recommender(
 
     init_std: rows start as N(0, init_std^2); None takes the backbone's default. table: makes the
     table; None takes a float32 table, of prefixes or of single numbers as ``allocation`` asks.
+    Where it keeps last copies only, the backbone is what ``backbone`` leaves of it then.
     """
-    body = backbone(graph, n_users, d_max, generator)
+    body = _kept_of(backbone, allocation)(graph, n_users, d_max, generator)
     std = body.init_std if init_std is None else init_std
     if table is None:
         table = partial(MaskedTable if allocation.mask is None else PrunedTable, n_users=n_users)
@@ -106,13 +108,27 @@ def truncate_recommender(
     """A copy of ``full`` (trained with the whole table) whose table is truncated to
     the prefixes that ``allocation`` keeps. ``table`` makes it; None: a float32 table.
     """
-    body = type(full.backbone)(
-        full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator()
-    )
-    body.load_state_dict(full.backbone.state_dict())
+    kept = _kept_of(type(full.backbone), allocation)
+    body = kept(full.backbone.graph, full.n_users, full.backbone.d_max, torch.Generator())
+    body.take_weights(full.backbone)
     assert isinstance(full.table, MaskedTable)
     make = table or partial(MaskedTable, n_users=full.n_users)
     truncated = make(allocation, d_max=body.d_max, copies=body.copies)
     assert isinstance(truncated, MaskedTable)
-    truncated.take_prefixes(full.table.weight.detach().cpu())
+    truncated.take_prefixes(last_copies(full, full.table.weight.detach().cpu(), body))
     return Recommender(body, truncated).to(full.device)
+
+
+def last_copies(full: Recommender, rows: Tensor, kept: Backbone) -> Tensor:
+    """Of ``rows`` (n, copies * width) of ``full`` the last copies, those that ``kept`` reads."""
+    width = rows.shape[1] // full.backbone.copies
+    return rows[:, -kept.copies * width :]
+
+
+def _kept_of(backbone: type[Backbone], allocation: Allocation) -> type[Backbone]:
+    """The backbone that reads a table of ``allocation``; raises BetError where there is none."""
+    if not allocation.last_copy:
+        return backbone
+    if backbone.of_last_copy is None:
+        raise BetError(f"{backbone.name} needs all of an entity's tables; keep rows in all")
+    return backbone.of_last_copy

@@ -220,7 +220,7 @@ def _add_backbone_and_seed(parser: argparse.ArgumentParser) -> None:
     """The backbone may be none, and its default depends on the method."""
     parser.add_argument(
         "--backbone",
-        choices=("lightgcn", "ngcf", "ncf", "ials", "none"),
+        choices=("lightgcn", "ngcf", "ncf", "gmf", "ials", "none"),
         help="model that reads the table (default: lightgcn; none for references)",
     )
     _add_seed(parser)

@@ -36,17 +36,32 @@ def bet_plus(context: SearchContext) -> MethodResult:
 
 @dataclass(frozen=True)
 class SizeCandidates:
-    """Sizes within the budget of ``context``, all of it used; empty rows where it allows them."""
+    """Sizes within the budget of ``context``, all of it used; empty rows where it allows them, and
+    a table less where the backbone works without.
+    """
 
     context: SearchContext
 
+    @property
+    def _takes_less(self) -> bool:
+        """Whether the backbone works with the last of an entity's tables alone."""
+        return BACKBONES[self.context.settings.backbone].of_last_copy is not None
+
+    def _budget(self, *, last_copy: bool) -> Budget:
+        budget = self.context.budget
+        return budget.of_last_copy if last_copy else budget
+
     def anchors(self) -> list[Candidate]:
-        """The uniform table, which is always finished, power laws of frequency and, with empty
-        rows, all for one side, or all but a column for everybody.
+        """The uniform table, or two, which are always finished, power laws of frequency and, with
+        empty rows, all for one side, or all but a column for everybody.
         """
         context, order = self.context, self.context.data.order
         share = order.n_users / order.n
         found = [Candidate("uniform", uniform_action(context), finished=True)]
+        if self._takes_less:
+            less = replace(context, budget=self._budget(last_copy=True))
+            action = uniform_action(less).in_last_copy()
+            found.append(Candidate("uniform, last table", action, finished=True))
         found += [
             Candidate(f"power law {alpha}", powerlaw_action(context, alpha, share))
             for alpha in ALPHAS
@@ -65,8 +80,11 @@ class SizeCandidates:
         return found
 
     def sample(self, m: int, rng: np.random.Generator) -> list[Action]:
-        """As Algorithm 1 does."""
-        return sample_actions(self.context.data.order, self.context.budget, m, rng)
+        """As Algorithm 1 does; where the backbone takes less, half of them for the last table."""
+        order, less = self.context.data.order, m // 2 if self._takes_less else 0
+        actions = sample_actions(order, self.context.budget, m - less, rng)
+        last = sample_actions(order, self._budget(last_copy=True), less, rng)
+        return [*actions, *(action.in_last_copy() for action in last)]
 
     def mutate(self, action: Action, m: int, rng: np.random.Generator) -> list[Action]:
         """Every quarter of ranks of each side is multiplied by a factor, smoothly from one to the
@@ -81,12 +99,17 @@ class SizeCandidates:
         share = float(action.user_sizes.sum(dtype=np.int64)) / max(action.allocation.total, 1)
         if 0 < share < 1:
             share = 1 / (1 + (1 / share - 1) * np.exp(rng.normal(0.0, deviation)))
-        return ranked_action(
-            order, self.context.budget, users, items, float(share), mutation=float(deviation)
-        )
+        last_copy = action.allocation.last_copy
+        budget = self._budget(last_copy=last_copy)
+        mutant = ranked_action(order, budget, users, items, float(share), mutation=float(deviation))
+        return mutant.in_last_copy() if last_copy else mutant
 
     def features(self, actions: Sequence[Action]) -> np.ndarray:
-        return size_features(self.context.data.order, actions)
+        features = size_features(self.context.data.order, actions)
+        if not self._takes_less:
+            return features
+        last = [action.allocation.last_copy for action in actions]
+        return np.column_stack([features, np.array(last, dtype=np.float64)])
 
 
 def _scaled(sizes: np.ndarray, deviation: float, rng: np.random.Generator) -> np.ndarray:

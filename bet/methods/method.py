@@ -1,7 +1,7 @@
 """What the study knows of a method."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from bet.backbones import BACKBONES, NO_BACKBONE
@@ -47,7 +47,8 @@ class Method:
     are found by hashing entity numbers, or vectors blended with the graph filter. ``in_rungs``: it
     measures actions in rungs, unless to train them all costs no more
     (``SearchSettings.trains_all``). ``version``: raised when the method's results change, so that
-    what it recorded before is run again.
+    what it recorded before is run again; ``versions``: the same by backbone, where the others have
+    another.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Method:
     served_as: Literal["table", "vectors", "hashed", "blend"] = "table"
     in_rungs: bool = False
     version: int = 1
+    versions: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, backbone: str) -> None:
         """Raise BetError where the method cannot run on ``backbone``."""
@@ -70,6 +72,10 @@ class Method:
                 f"method {self.name!r} needs gradients, and backbone {backbone!r} is trained by "
                 f"least squares; methods that run on it are {', '.join(BY_LEAST_SQUARES)}"
             )
+
+    def version_on(self, backbone: str) -> int:
+        """The version of the results on ``backbone``."""
+        return self.versions.get(backbone, self.version)
 
     def __call__(self, context: SearchContext) -> MethodResult:
         """Run the method on ``context``; raises BetError, before any work, where it cannot."""

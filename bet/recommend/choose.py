@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bet.errors import BetError
 from bet.packed import OpenFile, RecommenderFile, TableFile
 from bet.recommend.blend import BlendScorer
+from bet.recommend.gmf import GmfScorer
 from bet.recommend.graph import LightGcnScorer, NgcfScorer
 from bet.recommend.least_squares import RowEquation, equation_of
 from bet.recommend.ncf import NcfScorer
@@ -28,6 +29,7 @@ SCORERS: dict[str, Callable[[RecommenderFile], Scorer]] = {
     "lightgcn": LightGcnScorer,
     "ngcf": NgcfScorer,
     "ncf": NcfScorer,
+    "gmf": GmfScorer,
     "blend": BlendScorer,
 }
 """By the backbone that a file states."""

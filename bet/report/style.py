@@ -8,7 +8,7 @@ import seaborn as sns
 
 from bet.methods import METHODS
 
-BACKBONES = {"lightgcn": "LightGCN", "ncf": "NCF", "ngcf": "NGCF", "ials": "iALS"}
+BACKBONES = {"lightgcn": "LightGCN", "ncf": "NCF", "gmf": "GMF", "ngcf": "NGCF", "ials": "iALS"}
 METHOD_COLORS = {"full": "black", "blend": "deepskyblue"}
 _FAMILIES = {  # a family of methods, a range of colors
     ("su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested"): "colorblind",

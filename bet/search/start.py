@@ -2,13 +2,13 @@
 trained full table.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
 
 from bet.actions import Allocation
-from bet.backbones import IALS, Recommender, new_recommender
+from bet.backbones import IALS, Recommender, last_copies, new_recommender
 from bet.errors import BetError
 from bet.files import locked
 from bet.search.context import SearchContext
@@ -25,6 +25,7 @@ def start_from_factors(context: SearchContext, model: Recommender, settings: Als
     allocation, body = model.table.allocation, model.backbone
     if allocation.mask is not None:
         allocation = Allocation.uniform(model.table.n, body.d_max)
+    allocation = replace(allocation, last_copy=False)  # factors have one copy
     rows = load_or_factorize(context, allocation, settings)  # (n, width)
     kept = int(allocation.columns.sum(dtype="int64"))  # others are zero
     length = float((rows.double().square().sum() / max(1, kept)).sqrt())
@@ -85,5 +86,5 @@ def load_or_factorize(
 
 def start_from_full(model: Recommender, full: Recommender) -> None:
     """Set all weights of ``model`` to those of ``full``, cut to what its table keeps."""
-    model.backbone.load_state_dict(full.backbone.state_dict())
-    model.table.take_prefixes(full.table().detach())
+    model.backbone.take_weights(full.backbone)
+    model.table.take_prefixes(last_copies(full, full.table().detach(), model.backbone))

@@ -131,8 +131,11 @@ class Profile:
         fields_text = ", ".join(
             f"{name}={value!r}" for name, value in cell.in_old_spelling().items()
         )
-        method = STREAM_METHODS[cell.method] if cell.is_stream else METHODS[cell.method]
-        version, merged = method.version, cell.protocol == "merged"
+        if cell.is_stream:
+            version = STREAM_METHODS[cell.method].version
+        else:
+            version = METHODS[cell.method].version_on(cell.backbone)
+        merged = cell.protocol == "merged"
         later = f", version={version}" if version > 1 else ""
         later += ", trains_all=True" if self._skips_rungs(cell) else ""
         later += f", merged={MERGED}" if merged else ""

@@ -97,7 +97,7 @@ def _size(cell: Cell, context: SearchContext, model: Recommender) -> record.Size
         parameters=table.n_parameters(),
         bytes=table.n_bytes(),
         full_parameters=budget.n * PROFILES[cell.profile].d_max * budget.copies,
-        tables=budget.copies,
+        tables=table.copies,
         backbone_parameters=model.backbone.n_parameters(),
         width=table().shape[1] // table.copies,
     )
