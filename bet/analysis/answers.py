@@ -50,10 +50,10 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for size in SIZES:
         fits = cells[largest <= size]  # with every seed
-        best = _best_of_shared(fits)
+        best = best_of_shared(fits)
         if best.empty:
             continue
-        table = _best_of_shared(fits[_searched_or_float32(fits)])
+        table = best_of_shared(fits[_searched_or_float32(fits)])
         means = best[[TO_SERVE, TABLE_BYTES, "recall@20", METRIC]].mean()
         row = {"at most": size, **best[SETTING].iloc[0], **means}
         row |= {"holds": best["serving form"].iloc[0], "of full": share(best, full)}
@@ -72,7 +72,7 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=_BEST)
 
 
-def _best_of_shared(cells: pd.DataFrame) -> pd.DataFrame:
+def best_of_shared(cells: pd.DataFrame) -> pd.DataFrame:
     """``best_cells`` by the seeds that every setting has, with all seeds of that setting; where
     they share none, of those with most seeds.
     """

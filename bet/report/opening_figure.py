@@ -9,9 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bet.analysis.answers import best_to_serve
+from bet.analysis.answers import best_of_shared, best_to_serve
 from bet.analysis.results import METRIC, REFERENCE, TO_SERVE, Group, Results
-from bet.analysis.statistics import best_cells
 from bet.report.drawing import OTHERS, WIDTH, look
 from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import LONG
@@ -79,7 +78,7 @@ def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame, first:
     wanted += [("full", backbone) for backbone in best["backbone"]]
     wanted += [("bet", first), ("bet-plus", first), ("powerlaw", first)]
     small = cells[cells[TO_SERVE] <= SMALL]
-    of_backbones = [best_cells(part, [*LINE, "budget"]) for _, part in small.groupby("backbone")]
+    of_backbones = [best_of_shared(part) for _, part in small.groupby("backbone")]
     for part in sorted(of_backbones, key=lambda part: -part["validation"].mean()):
         wanted.append((part["method"].iloc[0], part["backbone"].iloc[0]))
     seen = points[points[METRIC] >= _lowest(points)]
