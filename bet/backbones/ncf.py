@@ -21,7 +21,8 @@ class NCF(Backbone):
     the GMF table (generalized matrix factorization).
 
     Both tables of an entity have the same size, so the budget covers both (the paper leaves open
-    which one it means); or only GMF's has rows, and what is left is ``GMF``. Of rows of w columns only the first w columns of the weights take part.
+    which one it means); or only GMF's has rows, and what is left is ``GMF``. Of rows of w columns
+    only the first w columns of the weights take part.
     """
 
     name = "ncf"
