@@ -100,8 +100,9 @@ def test_a_budget_to_serve_holds_in_the_record(backbone, protocol, tmp_path, mon
 
 
 def test_what_cannot_be_blended_is_refused(make):
-    with pytest.raises(BetError, match="'ncf' has none; take lightgcn, ngcf or ials"):
-        METHODS["blend"](make("ncf", limit=LIMIT))
+    for backbone in ("ncf", "gmf"):
+        with pytest.raises(BetError, match=f"'{backbone}' has none; take lightgcn, ngcf or ials"):
+            METHODS["blend"](make(backbone, limit=LIMIT))
     with pytest.raises(BetError, match="raise the budget"):
         METHODS["blend"](make("ials", limit=600))
     with pytest.raises(BetError, match="budget"):

@@ -97,6 +97,7 @@ def test_ragged_rows_and_rows_in_a_recommender_are_kept_packed(tmp_path):
     ("backbone", "kind", "message"),
     [
         ("lightgcn", "table", "not what is scored, but what the graph is applied to; .* --to npy'"),
+        ("gmf", "table", "not what is scored, but what weights are applied to; .* --to npy'"),
         ("blend", "vectors", "only a part of what a blend scores by; serve it with bet.load"),
         ("lightgcn", "vectors", None),
         ("ials", "table", None),

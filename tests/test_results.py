@@ -91,13 +91,10 @@ def test_what_is_said_of_bet_plus_after_ten_epochs_holds():
         ("pep", "lightgcn", "90%"),
     ]
     lines = (ROOT / "reports/full/records.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [
-        record for record in map(json.loads, lines) if record["cell"]["method"] == "bet-plus"
-    ]
     weights = [
         record["size"]["backbone_parameters"]
-        for record in records
-        if record["cell"]["backbone"] == "ncf"
+        for record in map(json.loads, lines)
+        if (record["cell"]["method"], record["cell"]["backbone"]) == ("bet-plus", "ncf")
     ]
     assert f"in {weights.count(64)} of {len(weights)} cells it does" in text  # GMF's: a column each
     for part in (ahead, behind):

@@ -28,6 +28,7 @@ class Backbone(nn.Module):
     init_std: float = 0.01  # standard deviation of fresh embedding rows
     reads_graph: ClassVar[bool] = False  # whether ``represent`` needs the interactions
     inner_product: ClassVar[bool] = True  # whether a pair's score is that of final vectors
+    rows_are_vectors: ClassVar[bool] = False  # whether the table's rows are the final vectors
     # What is left of it where only the last of an entity's tables has rows.
     of_last_copy: ClassVar["type[Backbone] | None"] = None
 

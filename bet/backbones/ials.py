@@ -22,6 +22,7 @@ class IALS(Backbone):
 
     name = "ials"
     least_squares = True
+    rows_are_vectors = True
 
     def __init__(self, graph: Graph, n_users: int, d_max: int, generator: torch.Generator):
         super().__init__(graph, n_users, d_max, generator)

@@ -65,8 +65,9 @@ def _check_scored(file: RecommenderFile, table: PackedFile) -> None:
             "bet.load"
         )
     if table.container.kind != "vectors" and file.backbone not in SCORED_AS_THEY_ARE:
+        applied = "weights are" if file.backbone == "gmf" else "the graph is"
         raise BetError(
-            f"{file.path}: its rows are not what is scored, but what the graph is applied to; take "
+            f"{file.path}: its rows are not what is scored, but what {applied} applied to; take "
             "'bet export --to npy'"
         )
 

@@ -51,10 +51,11 @@ def blend(context: SearchContext) -> MethodResult:
     those of the filter. Raises BetError on a backbone without final vectors, without a budget, and
     where no vectors fit.
     """
-    if not BACKBONES[context.settings.backbone].inner_product:
+    backbone = BACKBONES[context.settings.backbone]
+    # A file holds final vectors of these, and no weights that rows are multiplied by.
+    if not (backbone.reads_graph or backbone.rows_are_vectors):
         raise BetError(
-            f"blend adds scores of vectors, {context.settings.backbone!r} has none; take lightgcn, "
-            "ngcf or ials"
+            f"blend adds scores of vectors, {backbone.name!r} has none; take lightgcn, ngcf or ials"
         )
     filtered = tuned_filter(context)
     vectors, refused = {}, None

@@ -38,7 +38,8 @@ Form = Literal[
     "interactions",
     "order",
 ]
-"""What a file holds. Vectors: their inner products are the scores. Order: items by frequency."""
+"""What a file holds. Vectors: their inner products are the scores, GMF's after the weights of its
+columns, which the file holds, too. Order: items by frequency."""
 
 BLENDED_FACTS = ("user_exponent", "item_exponent", "weight")
 LONG_FACT = 0.123456789  # takes as many digits as any exponent or weight that is tried
