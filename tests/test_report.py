@@ -151,6 +151,19 @@ def test_the_opening_figure_reaches_to_a_reference_that_serves_best(sized):
     plt.close(figure)
 
 
+def test_the_best_reference_has_a_name_though_tables_are_better(sized):
+    sizes = {"vectors-int2": 6.0, "uniform-int2": 12.0, "pq": 25.0}
+    quality = {
+        method: {"80%": (size, None, 0.42 + size / 1000)} for method, size in sizes.items()
+    } | {method: {"80%": (60.0, None, 0.4)} for method in ("bet", "bet-plus", "powerlaw")}
+    quality |= {"graph-filter": {"none": (20.0, None, 0.41)}}
+    results = sized(quality)
+    figure = opening_figure.quality_against_bytes(results, *results.groups)
+    names = {text.get_text() for text in figure.axes[0].texts}
+    assert "graph-filter (reference)" in names and len(names) == opening_figure.NAMED
+    plt.close(figure)
+
+
 @pytest.mark.parametrize("x", [2.0, 30.0])
 def test_names_of_points_at_one_place_do_not_cover_each_other(x):
     figure, axis = plt.subplots(figsize=(8, 4))

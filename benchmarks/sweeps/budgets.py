@@ -15,7 +15,7 @@ from bet.study.profiles import PROFILES
 
 BUDGETS = ("6.4 B/entity", "12.8 B/entity", "25.6 B/entity", "51.2 B/entity")
 BITS = (8, 4, 2, 1)
-PROFILE_OF = {"movielens-100k": "default", "ml-1m": "default", "gowalla": "paper"}
+PROFILE_OF = {"movielens-100k": "full", "ml-1m": "full", "gowalla": "paper"}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows = []
     with fixed_threads():
         for dataset in options.datasets:
-            profile = options.profile or PROFILE_OF.get(dataset, "default")
+            profile = options.profile or PROFILE_OF.get(dataset, "full")
             rows += measure(dataset, profile)
     print(f"seed 0, validation\n\n{table(rows)}")
 

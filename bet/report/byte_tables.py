@@ -120,7 +120,7 @@ def cost(results: Results, group: Group) -> Table | None:
         f"Cost per cell, {group}: seconds by the clock, mean over budgets and seeds, as measured "
         "where the cells ran, several at a time. The full table that a search starts from "
         "(pretrain) is trained once for all cells of a backbone and seed; total is what the cell "
-        "itself took. Fine-tunings and trainings from scratch are counts per cell, evaluations "
+        "itself took. Fine-tunings and trainings to the end are counts per cell, evaluations "
         "those of a supernet, or of a reference's settings, on validation; memory is the largest "
         "peak of a process."
     )

@@ -69,18 +69,21 @@ def quality_against_bytes(results: Results, group: Group) -> Figure | None:
 
 
 def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame, first: str) -> list[Line]:
-    """The full LightGCN, what serves ``best`` at any size and that backbone's full table, searches
-    of sizes and the power law on the ``first`` backbone, then of ``cells`` the best of every
-    backbone within ``SMALL`` bytes, by validation; of these what ``points``, the picture's, have.
+    """The full LightGCN, what serves ``best`` at any size, of ``cells`` the best reference within
+    ``SMALL`` bytes, searches of sizes and the power law on the ``first`` backbone, the full tables
+    of what serves best, then the best of every backbone within ``SMALL`` bytes, all by validation;
+    of these what ``points``, the picture's, have.
     """
+    small = cells[cells[TO_SERVE] <= SMALL]
+    parts = [best_of_shared(part) for _, part in small.groupby("backbone")]
+    parts.sort(key=lambda part: -part["validation"].mean())
+    of_backbones = [(part["method"].iloc[0], part["backbone"].iloc[0]) for part in parts]
     wanted: list[Line] = [("full", "lightgcn")]
     wanted += best[LINE].itertuples(index=False, name=None)
-    wanted += [("full", backbone) for backbone in best["backbone"]]
+    wanted += [line for line in of_backbones if line[1] == REFERENCE]
     wanted += [("bet", first), ("bet-plus", first), ("powerlaw", first)]
-    small = cells[cells[TO_SERVE] <= SMALL]
-    of_backbones = [best_of_shared(part) for _, part in small.groupby("backbone")]
-    for part in sorted(of_backbones, key=lambda part: -part["validation"].mean()):
-        wanted.append((part["method"].iloc[0], part["backbone"].iloc[0]))
+    wanted += [("full", backbone) for backbone in best["backbone"]]
+    wanted += of_backbones
     seen = points[points[METRIC] >= _lowest(points)]
     drawn = set(seen[LINE].itertuples(index=False, name=None))
     return [line for line in dict.fromkeys(wanted) if line in drawn][:NAMED]

@@ -1,6 +1,6 @@
 """Where a report's numbers come from: what was run, with which settings, on what."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from math import ceil
 from typing import Any
 
@@ -56,13 +56,14 @@ def _settings(record: Record) -> dict[str, str]:
         "T, iterations": search["iterations"],
         "m, actions an iteration": search["actions"],
         "h, epochs of fine-tuning": search["finetune_epochs"],
-        "trained from scratch, at most": search["top"],
+        "trained to the end, at most": search["top"],
     }
     if "batch_size" not in training:  # least squares and references take no steps of a gradient
         return _as_text(numbers)
     steps = ceil(record.data.train / training["batch_size"])
     return _as_text(numbers) | _as_text(
         {
+            "tables start from": _start(training),
             "steps of fine-tuning": search["finetune_epochs"] * steps,
             "epochs of training, at most": training["max_epochs"],
             "steps of training, at most": training["max_epochs"] * steps,
@@ -70,6 +71,13 @@ def _settings(record: Record) -> dict[str, str]:
             "ends after ... without a gain": training["patience"],
         }
     )
+
+
+def _start(training: Mapping[str, Any]) -> str:
+    """Where the numbers of a table come from before it is trained."""
+    if training.get("warm_start"):
+        return "the trained full table, cut"
+    return "iALS factors" if training.get("start") == "ials" else "random numbers"
 
 
 def _as_text(numbers: dict[str, Any]) -> dict[str, str]:

@@ -28,11 +28,11 @@ def committed_results(profile: str) -> Results:
 def compare_with_record(
     population: Sequence[Evaluated], dataset: str, sparsity: str, seed: int
 ) -> str:
-    """Whether the fitness of every action is that of the committed search of profile ``default``;
+    """Whether the fitness of every action is that of the committed search of profile ``full``;
     a longer search begins as a shorter one.
     """
-    cell = Cell(dataset, "lightgcn", sparsity, "bet", seed)
-    record = committed_results("default").record(cell.id)
+    cell = Cell(dataset, "lightgcn", sparsity, "bet", seed, profile="full")
+    record = committed_results("full").record(cell.id)
     if record is None or record.search is None:
         return "The study has no committed search with this data, budget and seed."
     pairs = list(zip(population, record.search.iterations, strict=False))
