@@ -15,7 +15,7 @@ NUMBER = r"\d*\.?\d+"
 @dataclass(frozen=True)
 class Claim:
     """A row; ``value`` is the name that stands before the number in what the command prints, or
-    after a whole number ("57 of 57 runs equal"); None: only the exit status counts.
+    after a whole number ("59 of 59 runs equal"); None: only the exit status counts.
     """
 
     text: str
