@@ -41,6 +41,10 @@ def test_default_table_is_the_reports():
             assert len(cells) == 1
             expected += [printed(cells[metric].item()) for metric in ("recall@20", "ndcg@20")]
         assert [entry.strip("* ") for entry in entries] == expected, method
+    for metric in ("recall@20", "ndcg@20"):
+        sized = lightgcn[lightgcn["budget"].isin(BUDGETS)]
+        best = sized.loc[sized.groupby("budget")[metric].idxmax(), "method"]
+        assert best.nunique() > 1, "no method is best at all three sizes"
 
 
 def paired_rows():
