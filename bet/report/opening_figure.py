@@ -123,7 +123,7 @@ def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]], middle:
             fontsize=8,
             ha="left" if x < middle else "right",
             va="top" if crowded else "baseline",
-            bbox={"color": "white", "alpha": 0.8, "pad": 0.5, "linewidth": 0},
+            bbox={"color": "white", "alpha": 0.6, "pad": 0.5, "linewidth": 0},
         )
 
 
@@ -140,6 +140,7 @@ def _name(axis: Axes, ends: Sequence[tuple[float, float, str]]) -> None:
             textcoords="axes fraction",
             fontsize=8,
             va="center",
+            zorder=1,  # its line runs below the points and the names beside them
             arrowprops={"arrowstyle": "-", "color": "0.5", "linestyle": ":", "shrinkB": 4},
         )
 
