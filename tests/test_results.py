@@ -256,11 +256,11 @@ def test_training_had_not_converged():
 def test_finished_cells_are_counted():
     text = " ".join(RESULTS.split())
     counted = {}
-    for profile in ("paper", "gowalla", "yelp2018"):
+    for profile in ("paper", "gowalla", "yelp2018", "warm"):
         records = (ROOT / "reports" / profile / "records.jsonl").read_text(encoding="utf-8")
         counted[profile] = len(records.splitlines()), len(PROFILES[profile].cells)
     assert "Of the {1} cells of profile `paper`, {0} have run".format(*counted["paper"]) in text
-    for profile in ("gowalla", "yelp2018"):
+    for profile in ("gowalla", "yelp2018", "warm"):
         has = "Profile `{}` has {} of {} cells".format(profile, *counted[profile])
         assert has in text, has
 
