@@ -92,8 +92,8 @@ def test_differences_over_users_by_hand():
     assert table.loc["A minus B", "to"] - 0.5 == pytest.approx(3.182 * math.sqrt(1 / 12), abs=1e-3)
 
 
-def test_a_search_is_compared_with_its_record(study):
-    record = study.record("movielens-100k_lightgcn_90_bet_s0")
+def test_a_search_is_compared_with_its_record():
+    record = records.committed_results("full").record("movielens-100k_lightgcn_90_bet_s0")
     same = [SimpleNamespace(fitness=row.fitness) for row in record.search.iterations[:4]]
     sentence = records.compare_with_record(same, "movielens-100k", "90%", 0)
     assert sentence == "The fitness values of 4 actions equal those that the study committed."
