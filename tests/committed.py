@@ -23,7 +23,6 @@ OPPONENTS = {  # by kind: in results.md, and in the sentences of the report
         "a search that scores actions without fine-tuning",
     ),
 }
-REPORT = (ROOT / "reports/full/report.html").read_text(encoding="utf-8")
 
 
 def section(text, heading):
@@ -62,8 +61,8 @@ def published(protocol, backbone, dataset="gowalla"):
     return data[chosen].set_index(["method", "budget"])[["ours", "published"]]
 
 
-def paired(kind, method="bet"):
-    data = read("full", "paired")
+def paired(kind, method="bet", profile="full"):
+    data = read(profile, "paired")
     return data[(data["kind"] == kind) & (data["method"] == method)]
 
 
@@ -76,13 +75,14 @@ def duels(profile, method, kind, backbone="lightgcn"):
     return data, list(np.sign(data["difference"]) * (data["p_holm"] < SIGNIFICANT))
 
 
-def together(opponent, method="BET"):
+def together(opponent, method="BET", profile="full"):
     """The mean over all pairs and its interval, from the report's sentence."""
     start = re.escape(f"Against {opponent}")
     name = rf"(?:<code>)?{re.escape(method)}(?:</code>)? is ahead"
     number = r"([+-][.\d]+)"
     pattern = rf"{start}[^;]*?, {name}[^;]*; over all of them the mean difference is {number} "
-    return re.search(pattern + r"(\[.*?\])\.", REPORT).groups()
+    report = (ROOT / "reports" / profile / "report.html").read_text(encoding="utf-8")
+    return re.search(pattern + r"(\[.*?\])\.", report).groups()
 
 
 def of_full(row):
@@ -92,9 +92,9 @@ def of_full(row):
     return f"{share:.{digits}%}" + " ≈" * bool(equivalent)
 
 
-def counts(kind):
-    """Pairs of backbone and budget: all, BET ahead, behind, significantly ahead and behind."""
-    data = paired(kind)
+def counts(kind, method="bet", profile="full"):
+    """Pairs of backbone and budget: all, the method ahead, behind, significantly ahead and behind."""
+    data = paired(kind, method, profile)
     clear = data["p_holm"] < SIGNIFICANT
     ahead, behind = int((data["difference"] > 0).sum()), int((data["difference"] < 0).sum())
     return (
