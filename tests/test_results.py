@@ -182,16 +182,36 @@ def test_what_is_said_of_searched_bytes_on_yelp_holds():
 
 
 def test_vectors_of_lightgcn_on_gowalla_are_the_reports():
-    data = read("gowalla", "bytes_gowalla_merged")
+    data = read("gowalla", "bytes_gowalla_merged").set_index(["method", "budget"])
     text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
-    for size, said in (
-        ("25.6", "have a Recall@20 of {}, those of 4 bits {} and of 1 bit {};"),
-        ("12.8", "it prefers 2 bits, too, {}, {} and {} (one split)"),
-    ):
-        cells = data[data["budget"] == f"{size} B/entity to serve"].set_index("method")
-        assert cells["validation"].idxmax() == "vectors-int2"
-        recalls = [printed(cells.loc[f"vectors-int{bits}", "recall@20"]) for bits in (2, 4, 1)]
-        assert said.format(*recalls) in text
+    budgets = [f"{size} B/entity to serve" for size in ("12.8", "25.6")]
+    names = [f"vectors-int{bits}" for bits in (2, 4, 1)]
+    for budget in budgets:
+        equal = data.loc[[(name, budget) for name in names]]
+        assert equal["validation"].idxmax()[0] == names[0]
+    said = [
+        " and ".join(printed(data.loc[(name, budget), "recall@20"]) for budget in budgets)
+        for name in ("bet-plus-vectors", *names)
+    ]
+    sentence = "Recall@20 is {}; equal vectors of 2 bits have {}, of 4 bits {}, of 1 bit {}."
+    assert sentence.format(*said) in text
+    duels = read("gowalla", "paired")
+    duels = duels[(duels["method"] == "bet-plus-vectors") & (duels["kind"] == "equal rows")]
+    assert (duels["opponent"] == "vectors-int2").all() and len(duels) == 4
+    smallest, largest = (printed(x) for x in duels["difference"].agg(["min", "max"]))
+    assert f"(by {smallest} to {largest})" in text
+    level = duels[duels["p_holm"] >= SIGNIFICANT]
+    assert level[["budget", "protocol"]].to_numpy().tolist() == [[budgets[1], "clean"]]
+    lines = (ROOT / "reports/gowalla/records.jsonl").read_text(encoding="utf-8").splitlines()
+    seconds = {
+        record["cell"]["budget"]: record["run"]["seconds"]
+        for record in map(json.loads, lines)
+        if record["cell"]["method"] == "bet-plus-vectors"
+    }
+    spent = [
+        (seconds[at]["search"] + seconds[at]["retrain"]) / seconds[at]["pretrain"] for at in budgets
+    ]
+    assert "A search took {:.1f} and {:.1f} times as long".format(*spent) in text
 
 
 def test_gowalla_bytes_are_the_reports():
