@@ -93,7 +93,7 @@ def of_full(row):
 
 
 def counts(kind, method="bet", profile="full"):
-    """Pairs of backbone and budget: all, the method ahead, behind, significantly ahead and behind."""
+    """Pairs of backbone and budget: all, ``method`` ahead, behind, both significantly."""
     data = paired(kind, method, profile)
     clear = data["p_holm"] < SIGNIFICANT
     ahead, behind = int((data["difference"] > 0).sum()), int((data["difference"] < 0).sum())

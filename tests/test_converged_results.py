@@ -278,12 +278,13 @@ def test_splits_of_gowalla_do_not_agree_at_80_percent():
     assert f"learns for {best['epochs']} epochs and ends higher" in text
 
 
+RANDOM = "random selection"
 WARM = ("su", "powerlaw", "magnitude", "pep", "bet-random", "bet", "bet-plus")
 KINDS = {  # in results.md, and in the sentences of the report
     "best on validation": ("its best competitor", "its best competitor"),
     "tuned rule": ("the tuned power law (`powerlaw`)", "the tuned power-law rule"),
     "equal sizes": ("equal sizes (`su`)", "equal sizes for everybody"),
-    "random selection": (
+    RANDOM: (
         "the same search with random picks (`bet-random`)",
         "the same search with random selection",
     ),
@@ -317,3 +318,47 @@ def warm_duels():
 def test_warm_starts_are_the_reports():
     rows = table_rows(section(RESULTS, "MovieLens-100K: from a warm start"))
     assert [row for row in rows if row[0] != "backbone"] == [*warm_duels(), *warm_rows()]
+
+
+def test_what_is_said_of_warm_starts_holds():
+    text = " ".join(section(RESULTS, "MovieLens-100K: from a warm start").split())
+    best = paired("best on validation", "bet-plus", "warm")
+    behind = best[best["difference"] <= 0].set_index(["backbone", "budget"])
+    assert f"best competitor in {9 - len(behind)} of {len(best)}**" in text
+    for name, where, opponent in (
+        ("`pep` with LightGCN at 90 %", ("lightgcn", "90%"), "pep"),
+        ("equal rows with NGCF at 90 %", ("ngcf", "90%"), "su"),
+    ):
+        assert behind.loc[where, "opponent"] == opponent
+        assert f"{name} ({interval(behind.loc[where])})" in text
+    assert len(behind) == 2 and (paired("tuned rule", "bet-plus", "warm")["difference"] > 0).all()
+    assert (paired("best on validation", "bet", "warm")["difference"] < 0).all()
+    means = [
+        together(words, profile="warm")
+        for words in (KINDS["tuned rule"][1], "equal sizes for everybody", KINDS[RANDOM][1])
+    ]
+    assert all(mean.startswith("-") for mean, _ in means)
+    assert f"equal rows ({' '.join(means[1])})" in text
+    starts = []
+    for every in (read(profile, "comparison") for profile in ("converged", "warm")):
+        chosen = every["finished"] & every["method"].isin(SHOWN)
+        chosen &= every["backbone"].isin(["lightgcn", "ncf"])
+        if "search_seed" in every:
+            chosen &= every["search_seed"].isna()
+        starts.append(every[chosen].groupby(["backbone", "budget", "method"])["ndcg@20"].mean())
+    worse = (starts[0].round(4) < starts[1].round(4)).sum()
+    assert f"is worse in {worse} of {len(starts[1])} pairs" in text
+    every = read("warm", "comparison").groupby(["backbone", "budget", "method"])["ndcg@20"].mean()
+    ours, equal = (
+        every["lightgcn", "95%", name] / every["lightgcn", "none", "full"]
+        for name in ("bet-plus", "su")
+    )
+    assert f"`bet-plus` has {ours:.0%} of the" in text.replace(" %", "%")
+    assert f"equal rows {equal:.0%}." in text.replace(" %", "%")
+    lines = (ROOT / "reports/warm/records.jsonl").read_text(encoding="utf-8").splitlines()
+    weights = [
+        record["size"]["backbone_parameters"]
+        for record in map(json.loads, lines)
+        if (record["cell"]["method"], record["cell"]["backbone"]) == ("bet-plus", "ncf")
+    ]
+    assert f"in {weights.count(64)} of {len(weights)} cells" in text  # GMF's: a column each
