@@ -1,5 +1,5 @@
-# make reproduce   run the study PROFILE (default; smoke, full, paper), make reports/report.html (other
-#                  studies: reports/PROFILE/) and say whether the numbers equal the committed ones
+# make reproduce   run the study PROFILE (default; any of workflow/studies/), make reports/report.html
+#                  (others: reports/PROFILE/) and say whether the numbers equal the committed ones
 # make test        lint, every test, every notebook, and the smoke study from end to end
 # make test-spark  Spark's ALS on MovieLens-100K, packed (needs Java; creates .venv-spark, 0.6 GB)
 # make test-slurm  the smoke study on Slurm, which it starts on this machine (Debian, root; installs it)

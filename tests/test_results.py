@@ -23,6 +23,7 @@ from committed import (
     together,
 )
 
+from bet.analysis.results import TO_SERVE
 from bet.methods import IN_BYTES
 from bet.study.profiles import PROFILES
 
@@ -128,6 +129,24 @@ def test_best_to_serve_is_the_reports():
         names = [f"{row['at most']:.1f}", f"`{row['method']}`", row["backbone"], row["holds"]]
         expected.append([*names, *numbers, of_full(row)])
     assert table_rows(section(RESULTS, "MovieLens-100K: bytes to serve")) == expected
+
+
+def test_what_is_said_beside_the_best_to_serve_holds():
+    text = " ".join(section(RESULTS, "MovieLens-100K: bytes to serve").split())
+    short, long, one_seed = (read(name, "bytes") for name in ("full", "warm", "default"))
+    full = [
+        data.set_index(["method", "backbone"]).loc[("full", "lightgcn"), "ndcg@20"]
+        for data in (short, long)
+    ]
+    said = "of its full table, {} in 256 bytes per entity. Trained to convergence the full"
+    assert said.format(printed(full[0])) in text
+    assert f"LightGCN has {printed(full[1])} (profile `warm`), which nothing here reaches" in text
+    assert read("full", "best_to_serve")["ndcg@20"].max() < full[1]
+    rows = one_seed.set_index(["method", "backbone", "budget"])
+    few = rows.loc[("bet-int4", "lightgcn", "12.8 B/entity")]
+    mixed = rows.loc[("bet-plus-bytes", "ials", "25.6 B/entity to serve"), "ndcg@20"]
+    said = "`bet-int4` has {} in {:.1f} bytes, and `bet-plus-bytes` on iALS {}."
+    assert said.format(printed(few["ndcg@20"]), few[TO_SERVE], printed(mixed)) in text
 
 
 def test_what_is_said_of_the_search_in_bytes_holds():

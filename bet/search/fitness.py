@@ -56,7 +56,7 @@ def evaluate_finetuned(
 def evaluate_trained(
     context: SearchContext, full: Trained, allocation: Allocation
 ) -> RankingMetrics:
-    """Train a table of ``allocation`` from scratch, to convergence, and rank on validation: what
+    """Train a table of ``allocation`` to convergence and rank on validation: what
     fitness is where a training takes seconds. It stays in the workspace for the retraining.
     """
     trained = train_from_scratch(context, allocation, retraining_name(allocation))
@@ -64,11 +64,11 @@ def evaluate_trained(
 
 
 def retraining_name(allocation: Allocation) -> str:
-    """Of the files of an action's table trained from scratch."""
+    """Of the files of an action's table trained to the end."""
     return f"retrain-{allocation.digest[:16]}"
 
 
 def usual_score(context: SearchContext) -> Score:
-    """How searches measure actions: least squares train each from scratch, gradients fine-tune."""
+    """How searches measure actions: least squares train each to the end, gradients fine-tune."""
     by_squares = isinstance(context.settings.training, AlsSettings)
     return evaluate_trained if by_squares else evaluate_finetuned

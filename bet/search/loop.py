@@ -130,8 +130,8 @@ def search_and_retrain(
     full: Trained | None = None,
     score: Score | None = None,
 ) -> MethodResult:
-    """Search, retrain the top five from scratch, keep the best of them on validation (Eq. 14). What
-    the search trained from scratch is not trained again.
+    """Search, train the top five to the end, keep the best of them on validation (Eq. 14). What
+    the search trained to the end is not trained again.
 
     For every T' in ``curve`` the same selection is made from the first T' iterations.
     ``full`` and ``score``: of ``search``.
@@ -144,7 +144,7 @@ def search_and_retrain(
     retrained: dict[int, Trained] = {}
     for t in candidates:
         allocation = population[t - 1].action.allocation
-        # A score that trains from scratch has left it in the workspace.
+        # A score that trains to the end has left it in the workspace.
         retrained[t] = train_from_scratch(context, allocation, retraining_name(allocation))
 
     def rank(member: Evaluated) -> tuple[float, int]:

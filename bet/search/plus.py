@@ -264,7 +264,7 @@ def evaluate_twice(context: SearchContext, full: Trained, allocation: Allocation
 def evaluate_shortly_trained(
     context: SearchContext, full: Trained, allocation: Allocation
 ) -> RankingMetrics:
-    """Train a table of ``allocation`` from scratch for a quarter of the epochs that ``full`` was
+    """Train a table of ``allocation`` for a quarter of the epochs that ``full`` was
     best after, over which the rate falls to its floor, and rank on validation.
     """
     epochs = max(1, math.ceil(QUARTER * full.result.epoch))

@@ -41,9 +41,9 @@ class Effort:
     """What was trained and looked at, the shared pre-training not counted."""
 
     finetunings: int = 0
-    trainings: int = 0  # from scratch
+    trainings: int = 0  # to the end
     evaluations: int = 0  # on validation, of models that were not trained for it
-    short_trainings: int = 0  # from scratch, for a part of the epochs
+    short_trainings: int = 0  # for a part of the epochs
 
     def __add__(self, other: "Effort") -> "Effort":
         return Effort(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -20,7 +20,7 @@ class SearchSettings:
     finetune_decay: float = 0.98
     predictor_updates: int = 2  # N
     predictor_batch: int = 16  # actions of A per update, or all of A while it is smaller
-    top: int = 5  # retrained from scratch
+    top: int = 5  # trained to the end
     # Further iteration counts whose best action is retrained and reported (Fig. 5).
     curve: tuple[int, ...] = ()
 

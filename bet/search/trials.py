@@ -1,5 +1,5 @@
 """How competitors are tuned: a method proposes up to ``SearchSettings.top`` tables, and each is
-trained from scratch, as BET's are.
+trained to the end, as BET's are.
 """
 
 import time
@@ -40,7 +40,7 @@ def best_trial(
     seconds: StageSeconds,
     effort: Effort | None = None,
 ) -> MethodResult:
-    """Train every trial's table from scratch and keep the best on validation, the earlier among
+    """Train every trial's table to the end and keep the best on validation, the earlier among
     equals.
 
     ``seconds`` and ``effort`` (default: none) are those of the search before.

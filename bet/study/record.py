@@ -146,7 +146,7 @@ class Iteration(Part, frozen=True):
 
 
 class Retrained(Part, frozen=True):
-    """The action of iteration ``t``, trained from scratch."""
+    """The action of iteration ``t``, trained to the end."""
 
     t: Positive
     fitness: float

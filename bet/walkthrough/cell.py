@@ -125,7 +125,7 @@ def explain_search(record: Record) -> str:
     same = "the same" if winner.retrained_t == best.t else "another one"
     return (
         f"Of {len(record.search.iterations)} measured actions t = {best.t} is the fittest "
-        f"({best.fitness:.3f} of the full table's quality). Trained from scratch the best is "
+        f"({best.fitness:.3f} of the full table's quality). Trained to the end the best is "
         f"t = {winner.retrained_t}, {same}."
     )
 

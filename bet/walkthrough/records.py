@@ -38,7 +38,9 @@ def compare_with_record(
     pairs = list(zip(population, record.search.iterations, strict=False))
     most = max(abs(member.fitness - row.fitness) for member, row in pairs)
     alike = "equal" if most < 1e-6 else f"differ by at most {most:.3f} from"
-    return f"The fitness values of {len(pairs)} actions {alike} those that the study committed."
+    return (
+        f"The fitness values of {len(pairs)} actions {alike} those that profile `full` committed."
+    )
 
 
 def finalists_table(results: Results, method: str) -> pd.DataFrame:
