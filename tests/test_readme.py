@@ -126,8 +126,8 @@ def answer():
         f"(`blend`), which has {blend}; the full LightGCN has {full} in {bytes_of_full}.",
         f"What to use at {fitting[TO_SERVE]:.1f} bytes per entity",
         f"an NDCG@20 of {printed(fitting['ndcg@20'])}, level with equal rows of 8 bits; the "
-        f"full iALS has {printed(ials['ndcg@20'])} in {ials[TO_SERVE]:.1f} bytes, the full LightGCN "
-        f"{printed(lightgcn['ndcg@20'])} in {lightgcn[TO_SERVE]:.1f}.",
+        f"full iALS has {printed(ials['ndcg@20'])} in {ials[TO_SERVE]:.1f} bytes, the full "
+        f"LightGCN {printed(lightgcn['ndcg@20'])} in {lightgcn[TO_SERVE]:.1f}.",
         f"below the power law's (nine pairs of backbone and budget: {rule_mean})",
         f"below that of equal sizes ({equal_mean}), and below the same search's with random picks "
         f"({random_mean})",
