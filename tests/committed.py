@@ -1,5 +1,6 @@
 """The committed reports as README.md and docs/results.md quote them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -40,6 +41,22 @@ def table_rows(text):
 def read(profile, name):
     folder = ROOT / "reports" / profile if profile != "default" else ROOT / "reports"
     return pd.read_csv(folder / "tables" / f"{name}.csv")
+
+
+def records(profile):
+    """The committed records of a profile in a folder of its name."""
+    lines = (ROOT / "reports" / profile / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    return list(map(json.loads, lines))
+
+
+def cells_without_mlp(profile):
+    """Of the cells of ``bet-plus`` with NCF, "n of m" that left the MLP's table out."""
+    weights = [
+        record["size"]["backbone_parameters"]
+        for record in records(profile)
+        if (record["cell"]["method"], record["cell"]["backbone"]) == ("bet-plus", "ncf")
+    ]
+    return f"{weights.count(64)} of {len(weights)}"  # GMF has a weight per column
 
 
 def gowalla_bytes():
@@ -104,6 +121,15 @@ def counts(kind, method="bet", profile="full"):
         int((clear & (data["difference"] > 0)).sum()),
         int((clear & (data["difference"] < 0)).sum()),
     )
+
+
+def duel_row(kind, words, method="bet", profile="full"):
+    """How ``method`` compares over all pairs: the range, the counts, the mean and its interval."""
+    difference = paired(kind, method, profile)["difference"]
+    numbers = [f"{x:+.4f}" for x in (difference.min(), difference.max())]
+    pairs, ahead, _, *clear = counts(kind, method, profile)
+    mean = together(words, "BET" if method == "bet" else method, profile)
+    return [*numbers, f"{ahead} of {pairs}", *map(str, clear), *mean]
 
 
 def printed(value):

@@ -1,21 +1,23 @@
 """docs/results.md shows what the committed reports of converged tables say."""
 
-import json
 from itertools import product
 
 import pandas as pd
 import pytest
 from committed import (
     BUDGETS,
+    OPPONENTS,
     RESULTS,
-    ROOT,
     SIGNIFICANT,
+    cells_without_mlp,
     counts,
+    duel_row,
     duels,
     paired,
     printed,
     published,
     read,
+    records,
     section,
     table_rows,
     together,
@@ -172,10 +174,9 @@ def test_what_is_said_of_yelp_holds():
 
 
 def test_full_tables_of_yelp_are_best_at_the_first_look():
-    lines = (ROOT / "reports/yelp2018/records.jsonl").read_text(encoding="utf-8").splitlines()
     curves = [
         [point["quality"] for point in record["learning_curve"]]
-        for record in map(json.loads, lines)
+        for record in records("yelp2018")
         if record["cell"]["method"] == "full" and record["cell"]["backbone"] != "ials"
     ]
     assert len(curves) == 4 and all(max(curve) == curve[0] for curve in curves)
@@ -270,25 +271,15 @@ def test_splits_of_gowalla_do_not_agree_at_80_percent():
     cells = cells[(cells["backbone"] == "lightgcn") & (cells["budget"] == "80%")]
     by_split = cells.pivot_table("validation", "seed", "method")
     assert list(by_split["bet-plus"] > by_split["powerlaw"]) == [True, True, False]
-    lines = (ROOT / "reports/gowalla/records.jsonl").read_text(encoding="utf-8").splitlines()
-    records = {record["cell_id"]: record for record in map(json.loads, lines)}
-    trained = records["gowalla_lightgcn_80_powerlaw_s2"]["search"]["retrained"]
+    by_id = {record["cell_id"]: record for record in records("gowalla")}
+    trained = by_id["gowalla_lightgcn_80_powerlaw_s2"]["search"]["retrained"]
     best = max(trained, key=lambda table: table["quality"])
     text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
     assert f"learns for {best['epochs']} epochs and ends higher" in text
 
 
-RANDOM = "random selection"
 WARM = ("su", "powerlaw", "magnitude", "pep", "bet-random", "bet", "bet-plus")
-KINDS = {  # in results.md, and in the sentences of the report
-    "best on validation": ("its best competitor", "its best competitor"),
-    "tuned rule": ("the tuned power law (`powerlaw`)", "the tuned power-law rule"),
-    "equal sizes": ("equal sizes (`su`)", "equal sizes for everybody"),
-    RANDOM: (
-        "the same search with random picks (`bet-random`)",
-        "the same search with random selection",
-    ),
-}
+EQUAL = "equal sizes for everybody"
 
 
 def warm_rows():
@@ -305,14 +296,10 @@ def warm_rows():
 
 def warm_duels():
     """Over all pairs, how BET and ``bet-plus`` compare with others."""
-    for method, (kind, (name, words)) in product(("bet", "bet-plus"), KINDS.items()):
-        difference = paired(kind, method, "warm")["difference"]
-        if difference.empty:
-            continue
-        numbers = [f"{x:+.4f}" for x in (difference.min(), difference.max())]
-        pairs, ahead, _, *clear = counts(kind, method, "warm")
-        mean = together(words, "BET" if method == "bet" else method, "warm")
-        yield [f"`{method}`", name, *numbers, f"{ahead} of {pairs}", *map(str, clear), *mean]
+    opponents = OPPONENTS | {"equal sizes": ("equal sizes (`su`)", EQUAL)}
+    for method, (kind, (name, words)) in product(("bet", "bet-plus"), opponents.items()):
+        if len(paired(kind, method, "warm")):
+            yield [f"`{method}`", name, *duel_row(kind, words, method, "warm")]
 
 
 def test_warm_starts_are_the_reports():
@@ -333,21 +320,24 @@ def test_what_is_said_of_warm_starts_holds():
         assert f"{name} ({interval(behind.loc[where])})" in text
     assert len(behind) == 2 and (paired("tuned rule", "bet-plus", "warm")["difference"] > 0).all()
     assert (paired("best on validation", "bet", "warm")["difference"] < 0).all()
-    means = [
-        together(words, profile="warm")
-        for words in (KINDS["tuned rule"][1], "equal sizes for everybody", KINDS[RANDOM][1])
-    ]
-    assert all(mean.startswith("-") for mean, _ in means)
-    assert f"equal rows ({' '.join(means[1])})" in text
+    for kind in ("tuned rule", "random selection"):
+        assert together(OPPONENTS[kind][1], profile="warm")[0].startswith("-")
+    equal = together(EQUAL, profile="warm")
+    assert equal[0].startswith("-") and f"equal rows ({' '.join(equal)})" in text
     starts = []
     for every in (read(profile, "comparison") for profile in ("converged", "warm")):
         chosen = every["finished"] & every["method"].isin([*SHOWN, "magnitude", "pep"])
         chosen &= every["backbone"].isin(["lightgcn", "ncf"])
         if "search_seed" in every:
             chosen &= every["search_seed"].isna()
-        starts.append(every[chosen].groupby(["backbone", "budget", "method"])["ndcg@20"].mean())
-    worse = (starts[0].round(4) < starts[1].round(4)).sum()
-    assert f"is worse in {worse} of {len(starts[1])} pairs of setting and method" in text
+        cells = every[chosen].groupby(["backbone", "budget", "method"])
+        starts.append(cells[["validation", "ndcg@20"]].mean().round(4))
+    worse = (starts[0] < starts[1]).sum()
+    pairs = f"of {len(starts[1])} pairs of setting and method"
+    assert f"worse on validation in {worse['validation']} {pairs}" in text
+    assert f"on test in {worse['ndcg@20']}." in text
+    other = counts("best on validation", "bet-plus", "converged")
+    assert f"there `bet-plus` is ahead of its best competitor in {other[1]} of {other[0]}" in text
     every = read("warm", "comparison").groupby(["backbone", "budget", "method"])["ndcg@20"].mean()
     ours, equal = (
         every["lightgcn", "95%", name] / every["lightgcn", "none", "full"]
@@ -355,10 +345,4 @@ def test_what_is_said_of_warm_starts_holds():
     )
     assert f"`bet-plus` has {ours:.0%} of the" in text.replace(" %", "%")
     assert f"equal rows {equal:.0%}." in text.replace(" %", "%")
-    lines = (ROOT / "reports/warm/records.jsonl").read_text(encoding="utf-8").splitlines()
-    weights = [
-        record["size"]["backbone_parameters"]
-        for record in map(json.loads, lines)
-        if (record["cell"]["method"], record["cell"]["backbone"]) == ("bet-plus", "ncf")
-    ]
-    assert f"in {weights.count(64)} of {len(weights)} cells" in text  # GMF's: a column each
+    assert f"in {cells_without_mlp('warm')} cells" in text

@@ -1,22 +1,21 @@
 """docs/results.md shows what the committed reports say."""
 
-import json
-
 import pandas as pd
 import pytest
 from committed import (
     BUDGETS,
     OPPONENTS,
     RESULTS,
-    ROOT,
     SIGNIFICANT,
-    counts,
+    cells_without_mlp,
+    duel_row,
     gowalla_bytes,
     of_full,
     paired,
     printed,
     published,
     read,
+    records,
     section,
     served,
     table_rows,
@@ -50,10 +49,7 @@ def test_default_table_is_the_reports():
 
 def paired_rows():
     for kind, (name, words) in OPPONENTS.items():
-        difference = paired(kind)["difference"]
-        numbers = [f"{x:+.4f}" for x in (difference.min(), difference.max())]
-        pairs, ahead, _, *clear = counts(kind)
-        yield [name, *numbers, f"{ahead} of {pairs}", *map(str, clear), *together(words)]
+        yield [name, *duel_row(kind, words)]
 
 
 def same_bytes_rows():
@@ -95,13 +91,7 @@ def test_what_is_said_of_bet_plus_after_ten_epochs_holds():
         ("bet-random", "ngcf", "90%"),
         ("pep", "lightgcn", "90%"),
     ]
-    lines = (ROOT / "reports/full/records.jsonl").read_text(encoding="utf-8").splitlines()
-    weights = [
-        record["size"]["backbone_parameters"]
-        for record in map(json.loads, lines)
-        if (record["cell"]["method"], record["cell"]["backbone"]) == ("bet-plus", "ncf")
-    ]
-    assert f"in {weights.count(64)} of {len(weights)} cells it does" in text  # GMF's: a column each
+    assert f"in {cells_without_mlp('full')} cells it does" in text
     for part in (ahead, behind):
         sizes = part["difference"].abs()
         assert f"by {printed(sizes.min())} to {printed(sizes.max())}" in text
@@ -221,10 +211,9 @@ def test_vectors_of_lightgcn_on_gowalla_are_the_reports():
     assert f"(by {smallest} to {largest})" in text
     level = duels[duels["p_holm"] >= SIGNIFICANT]
     assert level[["budget", "protocol"]].to_numpy().tolist() == [[budgets[1], "clean"]]
-    lines = (ROOT / "reports/gowalla/records.jsonl").read_text(encoding="utf-8").splitlines()
     searches = [
         (record["cell"], record["run"]["seconds"])
-        for record in map(json.loads, lines)
+        for record in records("gowalla")
         if record["cell"]["protocol"] == "clean" and record["cell"]["backbone"] == "lightgcn"
     ]
 
@@ -288,8 +277,7 @@ def test_yelp_beside_the_paper_is_the_reports():
 def test_training_had_not_converged():
     """Why README and results say that shares of the full table are to be read with care."""
     curves = []
-    for line in (ROOT / "reports/paper/records.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)
+    for record in records("paper"):
         cell = record["cell"]
         at_float32 = cell["budget"] in (None, "none", *BUDGETS)
         where = (cell["dataset"], cell["backbone"], cell["protocol"])
@@ -305,8 +293,7 @@ def test_finished_cells_are_counted():
     text = " ".join(RESULTS.split())
     counted = {}
     for profile in ("paper", "gowalla", "yelp2018", "warm"):
-        records = (ROOT / "reports" / profile / "records.jsonl").read_text(encoding="utf-8")
-        counted[profile] = len(records.splitlines()), len(PROFILES[profile].cells)
+        counted[profile] = len(records(profile)), len(PROFILES[profile].cells)
     assert "Of the {1} cells of profile `paper`, {0} have run".format(*counted["paper"]) in text
     for profile in ("gowalla", "yelp2018", "warm"):
         has = "Profile `{}` has {} of {} cells".format(profile, *counted[profile])
