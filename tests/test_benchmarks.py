@@ -74,13 +74,13 @@ def test_command_prints_one_row_in_json_and_the_table(capsys):
 def test_settings_sweep_finds_the_best_mean_and_resumes(tmp_path, monkeypatch):
     monkeypatch.setenv("BET_CACHE", str(tmp_path))
     base = dataclasses.replace(PROFILES["smoke"].training["ncf"], max_epochs=1)
-    grid = settings.candidates("full", "ncf", base)[:2]
-    first = settings.sweep("full", "tiny", "ncf", grid)
+    grid = settings.candidates("scratch", "ncf", base)[:2]
+    first = settings.sweep("scratch", "tiny", "ncf", grid)
     assert len(first.splitlines()) == 4
     means = [float(line.split("|")[-2]) for line in first.splitlines()[2:]]
     assert means == sorted(means, reverse=True)
     monkeypatch.setattr(settings, "train_from_scratch", None)  # nothing is trained again
-    assert settings.sweep("full", "tiny", "ncf", grid) == first
+    assert settings.sweep("scratch", "tiny", "ncf", grid) == first
 
 
 def test_convergence_appends_trials_shows_their_curves_and_resumes(tmp_path, monkeypatch, capsys):

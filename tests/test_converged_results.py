@@ -6,107 +6,18 @@ import pandas as pd
 import pytest
 from committed import (
     BUDGETS,
-    OPPONENTS,
     RESULTS,
-    SIGNIFICANT,
-    cells_without_mlp,
-    counts,
-    duel_row,
     duels,
-    paired,
     printed,
     published,
     read,
     records,
     section,
     table_rows,
-    together,
 )
 
 SHOWN = ["su", "powerlaw", "bet", "bet-plus"]
 METRICS = ("recall@20", "ndcg@20")
-
-
-def movielens_rows():
-    """The mean NDCG@20 over the seeds that all methods have at that budget."""
-    every = read("converged", "comparison")
-    for backbone, budget in product(("lightgcn", "ncf", "ngcf"), BUDGETS):
-        cells = every[(every["backbone"] == backbone) & every["finished"]]
-        full = cells[cells["method"] == "full"].set_index("seed")["ndcg@20"]
-        by_seed = cells[cells["budget"] == budget].pivot_table("ndcg@20", "seed", "method")
-        by_seed = by_seed[SHOWN].dropna()
-        means = [full[by_seed.index].mean(), *by_seed.mean()]
-        yield [backbone, budget, str(len(by_seed)), *map(printed, means)]
-
-
-def test_movielens_converged_is_the_reports():
-    rows = table_rows(section(RESULTS, "MovieLens-100K: trained to convergence"))
-    assert [[entry.strip("*") for entry in row] for row in rows] == list(movielens_rows())
-
-
-def signed(value):
-    return ("-" if value < 0 else "+") + printed(abs(value))
-
-
-def interval(duel):
-    """A difference with its interval, as results.md prints it."""
-    low, high = (signed(duel[name]).removeprefix("+") for name in ("low", "high"))
-    return f"{signed(duel['difference'])} [{low}, {high}]"
-
-
-def duels_of_bet_plus(profile, backbone):
-    """Its comparisons by kind and budget."""
-    data = read(profile, "paired")
-    data = data[(data["backbone"] == backbone) & (data["method"] == "bet-plus")]
-    return data.set_index(["kind", "budget"]).sort_index()
-
-
-def test_what_is_said_of_bet_plus_holds():
-    text = " ".join(section(RESULTS, "MovieLens-100K: trained to convergence").split())
-    duels = duels_of_bet_plus("converged", "lightgcn")
-    best = duels.loc["best on validation"]
-    assert (best["seeds"] == 3).all()
-    assert list(best.loc[[*BUDGETS], "opponent"]) == ["powerlaw", "pep", "pep"]
-    assert list(best.loc[[*BUDGETS], "ahead"]) == [1, 3, 2]
-    for budget in ("90%", "95%"):
-        assert interval(best.loc[budget]) in text, budget
-    assert duels.loc["equal sizes", "95%"]["low"] > 0
-    assert round(duels.loc["equal sizes", "80%"]["difference"], 4) == 0.0006
-
-
-def test_what_is_said_of_ncf_holds():
-    text = " ".join(section(RESULTS, "MovieLens-100K: trained to convergence").split())
-    best = duels_of_bet_plus("converged", "ncf").loc["best on validation"].loc[[*BUDGETS]]
-    assert (best["seeds"] == 3).all() and (best["opponent"] == "magnitude").all()
-    assert list(best["difference"] > 0) == [True, False, False]
-    for _, duel in best.iterrows():
-        assert interval(duel) in text, interval(duel)
-    for row in movielens_rows():
-        if row[0] == "ncf":
-            assert max(row[4:]) == row[-1], row
-    every = read("converged", "comparison")
-    every = every[every["finished"] & every["method"].isin(["full", "su"])]
-    means = every.groupby(["backbone", "method", "budget"])["ndcg@20"].mean()
-    gmf, ncf = means["gmf"], means["ncf"]
-    halves = (("80%", "90%"), ("90%", "95%"))  # as many numbers: GMF has half as many tables
-    for ours, theirs in halves:
-        assert gmf["su", ours] > ncf["su", theirs]
-        said = f"{printed(gmf['su', ours])} (NCF's {printed(ncf['su', theirs])})"
-        assert said in text, said
-    assert f"{printed(gmf['full', 'none'])} (NCF's {printed(ncf['full', 'none'])})" in text
-    assert (best["opponent_mean"] + best["difference"] >= 0.97 * ncf["full", "none"]).all()
-
-
-def test_what_is_said_of_ngcf_holds():
-    data = read("converged", "paired").set_index(["backbone", "method", "kind", "budget"])
-    best = data.sort_index().loc["ngcf", "bet-plus", "best on validation"]
-    assert list(best.loc[[*BUDGETS], "opponent"]) == ["su", "su", "bet"]
-    assert best.loc["80%", "difference"] == 0
-    assert best.loc["90%", "low"] < 0 < best.loc["90%", "high"]
-    assert best.loc["95%", "p_holm"] < SIGNIFICANT
-    numbers = (printed(best.loc["95%", name]) for name in ("difference", "low", "high"))
-    text = " ".join(section(RESULTS, "MovieLens-100K: trained to convergence").split())
-    assert "+{} [{}, {}]), level with".format(*numbers) in text
 
 
 def means_at_scale(profile):
@@ -276,73 +187,3 @@ def test_splits_of_gowalla_do_not_agree_at_80_percent():
     best = max(trained, key=lambda table: table["quality"])
     text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
     assert f"learns for {best['epochs']} epochs and ends higher" in text
-
-
-WARM = ("su", "powerlaw", "magnitude", "pep", "bet-random", "bet", "bet-plus")
-EQUAL = "equal sizes for everybody"
-
-
-def warm_rows():
-    """Mean NDCG@20 over the seeds, by backbone and budget; the best with a budget in bold."""
-    every = read("warm", "comparison")
-    cells = every[every["finished"]].groupby(["backbone", "budget", "method"])["ndcg@20"]
-    assert (cells.count() == 3).all()
-    means = cells.mean()
-    for backbone, budget in product(("lightgcn", "ncf", "ngcf"), BUDGETS):
-        quality = [printed(means[backbone, budget, name]) for name in WARM]
-        marked = [f"**{number}**" if number == max(quality) else number for number in quality]
-        yield [backbone, budget, printed(means[backbone, "none", "full"]), *marked]
-
-
-def warm_duels():
-    """Over all pairs, how BET and ``bet-plus`` compare with others."""
-    opponents = OPPONENTS | {"equal sizes": ("equal sizes (`su`)", EQUAL)}
-    for method, (kind, (name, words)) in product(("bet", "bet-plus"), opponents.items()):
-        if len(paired(kind, method, "warm")):
-            yield [f"`{method}`", name, *duel_row(kind, words, method, "warm")]
-
-
-def test_warm_starts_are_the_reports():
-    rows = table_rows(section(RESULTS, "MovieLens-100K: from a warm start"))
-    assert [row for row in rows if row[0] != "backbone"] == [*warm_duels(), *warm_rows()]
-
-
-def test_what_is_said_of_warm_starts_holds():
-    text = " ".join(section(RESULTS, "MovieLens-100K: from a warm start").split())
-    best = paired("best on validation", "bet-plus", "warm")
-    behind = best[best["difference"] <= 0].set_index(["backbone", "budget"])
-    assert f"best competitor in {9 - len(behind)} of {len(best)}**" in text
-    for name, where, opponent in (
-        ("`pep` with LightGCN at 90 %", ("lightgcn", "90%"), "pep"),
-        ("equal rows with NGCF at 90 %", ("ngcf", "90%"), "su"),
-    ):
-        assert behind.loc[where, "opponent"] == opponent
-        assert f"{name} ({interval(behind.loc[where])})" in text
-    assert len(behind) == 2 and (paired("tuned rule", "bet-plus", "warm")["difference"] > 0).all()
-    assert (paired("best on validation", "bet", "warm")["difference"] < 0).all()
-    for kind in ("tuned rule", "random selection"):
-        assert together(OPPONENTS[kind][1], profile="warm")[0].startswith("-")
-    equal = together(EQUAL, profile="warm")
-    assert equal[0].startswith("-") and f"equal rows ({' '.join(equal)})" in text
-    starts = []
-    for every in (read(profile, "comparison") for profile in ("converged", "warm")):
-        chosen = every["finished"] & every["method"].isin([*SHOWN, "magnitude", "pep"])
-        chosen &= every["backbone"].isin(["lightgcn", "ncf"])
-        if "search_seed" in every:
-            chosen &= every["search_seed"].isna()
-        cells = every[chosen].groupby(["backbone", "budget", "method"])
-        starts.append(cells[["validation", "ndcg@20"]].mean().round(4))
-    worse = (starts[0] < starts[1]).sum()
-    pairs = f"of {len(starts[1])} pairs of setting and method"
-    assert f"worse on validation in {worse['validation']} {pairs}" in text
-    assert f"on test in {worse['ndcg@20']}." in text
-    other = counts("best on validation", "bet-plus", "converged")
-    assert f"there `bet-plus` is ahead of its best competitor in {other[1]} of {other[0]}" in text
-    every = read("warm", "comparison").groupby(["backbone", "budget", "method"])["ndcg@20"].mean()
-    ours, equal = (
-        every["lightgcn", "95%", name] / every["lightgcn", "none", "full"]
-        for name in ("bet-plus", "su")
-    )
-    assert f"`bet-plus` has {ours:.0%} of the" in text.replace(" %", "%")
-    assert f"equal rows {equal:.0%}." in text.replace(" %", "%")
-    assert f"in {cells_without_mlp('warm')} cells" in text

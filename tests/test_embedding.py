@@ -96,8 +96,12 @@ def test_ragged_rows_and_rows_in_a_recommender_are_kept_packed(tmp_path):
 @pytest.mark.parametrize(
     ("backbone", "kind", "message"),
     [
-        ("lightgcn", "table", "not what is scored, but what the graph is applied to; .* --to npy'"),
-        ("gmf", "table", "not what is scored, but what weights are applied to; .* --to npy'"),
+        (
+            "lightgcn",
+            "table",
+            "not what is scored, but what lightgcn makes vectors from; .* --to npy'",
+        ),
+        ("gmf", "table", "not what is scored, but what gmf makes vectors from; .* --to npy'"),
         ("blend", "vectors", "only a part of what a blend scores by; serve it with bet.load"),
         ("lightgcn", "vectors", None),
         ("ials", "table", None),

@@ -126,6 +126,17 @@ def test_what_serves_best_flips(sized):
     assert any("(-0.0200 [-0.0200, -0.0200])" in point for point in best.points)
 
 
+def test_searched_vectors_are_compared_with_equal_vectors(sized):
+    """A table in as many bytes is better here, but needs the graph, too."""
+    at = "12.8 B/entity"
+    for quality, verdict in ((0.42, "Yes on tiny: "), (0.38, "No on tiny: ")):
+        vectors = {"vectors-int2": {at: (12.0, 12.8, 0.40)}}
+        vectors |= {"bet-plus-vectors": {at: (12.0, 12.8, quality)}}
+        found = {row.question: row for row in further_findings(sized(SERVED | vectors))}
+        answer = found["Does `bet-plus-vectors` pay?"].answer
+        assert answer.startswith(verdict) and answer.endswith("that of equal vectors of few bits.")
+
+
 def test_what_an_engineer_should_do_flips(sized):
     """The smallest size that surely loses less than one percent; and what of BET."""
     advice = answers(sized(SERVED))[QUESTIONS[4]].answer
@@ -136,6 +147,10 @@ def test_what_an_engineer_should_do_flips(sized):
     small = SERVED | {"uniform-int2": {"12.8 B/entity": (12.0, 12.8, 0.51)}}
     advice = answers(sized(small))[QUESTIONS[4]].answer
     assert "in 12.0 bytes per entity it has 102%" in advice
+    for larger, size in ((0.453, "12.0"), (0.456, "50.0")):  # .450 is within 1 % of the first
+        level = {"12.8 B/entity": (12.0, 12.8, 0.45), "51.2 B/entity": (50.0, 51.2, larger)}
+        advice = answers(sized(SERVED | {"uniform-int2": level}))[QUESTIONS[4]].answer
+        assert f"in {size} bytes per entity it has 9" in advice
     poor = SERVED | {"uniform-int2": {"12.8 B/entity": (12.0, 12.8, 0.2)}}
     poor |= {"su": {"90%": (25.0, None, 0.42)}}
     advice = answers(sized(poor))[QUESTIONS[4]].answer

@@ -167,6 +167,7 @@ def answered(text):
     for title, column, method, answer in questions():
         found = look_up(text, title, column)
         if method is None:
+            found = [pair for pair in found if pair[1] != "–"]  # did not run there
             budgeted = [pair for pair in found if pair[0] != "full" and "(own" not in pair[0]]
             said = " ".join(max(budgeted, key=lambda pair: pair[1])) if budgeted else ""
         else:

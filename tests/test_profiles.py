@@ -130,7 +130,7 @@ def test_a_study_of_ones_own_is_a_path(smoke_with, monkeypatch, capsys, request)
 def test_studies_are_found_outside_of_a_checkout(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("BET_STUDY", raising=False)
-    known = {"smoke", "default", "full", "paper", "converged", "warm", "gowalla", "yelp2018"}
+    known = {"smoke", "default", "full", "paper", "converged", "scratch", "gowalla", "yelp2018"}
     known |= {"stream", "stream-smoke"}
     assert {file.stem for file in study_files()} == known
     yours = tmp_path / "workflow" / "studies"

@@ -4,14 +4,10 @@ import pandas as pd
 import pytest
 from committed import (
     BUDGETS,
-    OPPONENTS,
     RESULTS,
     SIGNIFICANT,
-    cells_without_mlp,
-    duel_row,
     gowalla_bytes,
     of_full,
-    paired,
     printed,
     published,
     read,
@@ -19,10 +15,8 @@ from committed import (
     section,
     served,
     table_rows,
-    together,
 )
 
-from bet.analysis.results import TO_SERVE
 from bet.methods import IN_BYTES
 from bet.study.profiles import PROFILES
 
@@ -45,108 +39,6 @@ def test_default_table_is_the_reports():
         sized = lightgcn[lightgcn["budget"].isin(BUDGETS)]
         best = sized.loc[sized.groupby("budget")[metric].idxmax(), "method"]
         assert best.nunique() > 1, "no method is best at all three sizes"
-
-
-def paired_rows():
-    for kind, (name, words) in OPPONENTS.items():
-        yield [name, *duel_row(kind, words)]
-
-
-def same_bytes_rows():
-    """At every size the best on validation of both kinds, of those with every seed."""
-    data = read("full", "bytes")
-    data = data[(data["backbone"] == "lightgcn") & (data["seeds"] == data["seeds"].max())]
-    for size, sparsity in (("51.2", "80%"), ("25.6", "90%"), ("12.8", "95%")):
-        row = [size, sparsity]
-        for budget in (f"{size} B/entity", sparsity):
-            best = data.loc[data[data["budget"] == budget]["validation"].idxmax()]
-            row += [f"`{best['method']}`", of_full(best)]
-        yield row
-
-
-def test_three_seeds_are_the_reports():
-    rows = table_rows(section(RESULTS, "MovieLens-100K, three seeds"))
-    expected = [*paired_rows(), *same_bytes_rows()]
-    assert [row for row in rows if row[0] != "bytes per entity"] == expected
-
-
-def test_what_is_said_of_bet_plus_after_ten_epochs_holds():
-    text = " ".join(section(RESULTS, "MovieLens-100K, three seeds").split())
-    for kind, words in (
-        ("tuned rule", "the tuned power-law rule"),
-        ("equal sizes", "equal sizes for everybody"),
-        ("best on validation", "its best competitor"),
-    ):
-        every = paired(kind, "bet-plus")
-        assert len(every) == 12
-        ahead = (every["difference"] > 0).sum()
-        assert f"in {ahead} ({' '.join(together(words, 'bet-plus'))})" in text, kind
-        clear = every["p_holm"] < SIGNIFICANT
-        assert (every[clear]["difference"] > 0).all()
-    data = every[every["backbone"] != "ials"]
-    ahead, behind = data[data["difference"] > 0], data[data["difference"] < 0]
-    assert (len(ahead), len(behind)) == (7, 2) and clear.sum() == 0
-    rivals = behind[["opponent", "backbone", "budget"]].to_numpy().tolist()
-    assert sorted(map(tuple, rivals)) == [
-        ("bet-random", "ngcf", "90%"),
-        ("pep", "lightgcn", "90%"),
-    ]
-    assert f"in {cells_without_mlp('full')} cells it does" in text
-    for part in (ahead, behind):
-        sizes = part["difference"].abs()
-        assert f"by {printed(sizes.min())} to {printed(sizes.max())}" in text
-
-
-def test_what_is_said_of_quantized_tables_holds():
-    """The sentences of results.md on the same bytes, at 6.4 to 51.2 bytes per entity."""
-    data = read("full", "bytes").set_index(["backbone", "budget", "method"])["of full"].sort_index()
-    searched = ["bet-int8", "bet-int4", "bet-bytes"]
-    for size in ("6.4", "12.8", "25.6", "51.2"):
-        lightgcn = data["lightgcn", f"{size} B/entity"]
-        equal = [name for name in lightgcn.index if name.startswith("uniform-")]
-        assert lightgcn[searched].max() - lightgcn[equal].max() < 0.002
-    for size in ("12.8", "25.6"):
-        ncf, ngcf = (data[name, f"{size} B/entity"] for name in ("ncf", "ngcf"))
-        assert ncf.idxmax() == "uniform-int4"
-        assert ngcf["bet-bytes"] > ngcf[equal].max()
-    assert ngcf["bet-bytes"] > 1
-
-
-def test_best_to_serve_is_the_reports():
-    expected = []
-    for _, row in read("full", "best_to_serve").iterrows():
-        numbers = [printed(row[name]) for name in ("recall@20", "ndcg@20")]
-        names = [f"{row['at most']:.1f}", f"`{row['method']}`", row["backbone"], row["holds"]]
-        expected.append([*names, *numbers, of_full(row)])
-    assert table_rows(section(RESULTS, "MovieLens-100K: bytes to serve")) == expected
-
-
-def test_what_is_said_beside_the_best_to_serve_holds():
-    text = " ".join(section(RESULTS, "MovieLens-100K: bytes to serve").split())
-    short, long, one_seed = (read(name, "bytes") for name in ("full", "warm", "default"))
-    full = [
-        data.set_index(["method", "backbone"]).loc[("full", "lightgcn"), "ndcg@20"]
-        for data in (short, long)
-    ]
-    said = "of its full table, {} in 256 bytes per entity. Trained to convergence the full"
-    assert said.format(printed(full[0])) in text
-    assert f"LightGCN has {printed(full[1])} (profile `warm`), which nothing here reaches" in text
-    assert read("full", "best_to_serve")["ndcg@20"].max() < full[1]
-    rows = one_seed.set_index(["method", "backbone", "budget"])
-    few = rows.loc[("bet-int4", "lightgcn", "12.8 B/entity")]
-    mixed = rows.loc[("bet-plus-bytes", "ials", "25.6 B/entity to serve"), "ndcg@20"]
-    said = "`bet-int4` has {} in {:.1f} bytes, and `bet-plus-bytes` on iALS {}."
-    assert said.format(printed(few["ndcg@20"]), few[TO_SERVE], printed(mixed)) in text
-
-
-def test_what_is_said_of_the_search_in_bytes_holds():
-    data = read("full", "paired").set_index(["method", "kind", "budget"]).sort_index()
-    equal = data.loc["bet-plus-bytes", "equal rows"]
-    ahead = {budget.split()[0]: row for budget, row in equal.iterrows()}
-    assert ahead["6.4"]["p_holm"] < SIGNIFICANT and ahead["6.4"]["low"] > 0
-    leads = {size: (row["ahead"], row["seeds"]) for size, row in ahead.items()}
-    assert leads["12.8"] == (3, 3) and ahead["12.8"]["p_holm"] > SIGNIFICANT
-    assert all(0 < leads[size][0] < 3 for size in ("25.6", "51.2"))
 
 
 @pytest.mark.parametrize(
@@ -292,10 +184,10 @@ def test_training_had_not_converged():
 def test_finished_cells_are_counted():
     text = " ".join(RESULTS.split())
     counted = {}
-    for profile in ("paper", "gowalla", "yelp2018", "warm"):
+    for profile in ("paper", "gowalla", "yelp2018"):
         counted[profile] = len(records(profile)), len(PROFILES[profile].cells)
     assert "Of the {1} cells of profile `paper`, {0} have run".format(*counted["paper"]) in text
-    for profile in ("gowalla", "yelp2018", "warm"):
+    for profile in ("gowalla", "yelp2018"):
         has = "Profile `{}` has {} of {} cells".format(profile, *counted[profile])
         assert has in text, has
 

@@ -93,10 +93,10 @@ def test_differences_over_users_by_hand():
 
 
 def test_a_search_is_compared_with_its_record():
-    record = records.committed_results("full").record("movielens-100k_lightgcn_90_bet_s0")
+    record = records.committed_results("scratch").record("movielens-100k_lightgcn_90_bet_s0")
     same = [SimpleNamespace(fitness=row.fitness) for row in record.search.iterations[:4]]
     sentence = records.compare_with_record(same, "movielens-100k", "90%", 0)
-    assert sentence == "The fitness values of 4 actions equal those that profile `full` committed."
+    assert sentence == "The fitness values of 4 actions equal those of profile `scratch`."
     same[2].fitness += 0.25
     sentence = records.compare_with_record(same, "movielens-100k", "90%", 0)
     assert "differ by at most 0.250" in sentence

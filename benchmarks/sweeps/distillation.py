@@ -110,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sweeps.distillation", description=__doc__
     )
-    parser.add_argument("--profile", default="full", help="whose settings are used")
+    parser.add_argument("--profile", default="scratch", help="whose settings are used")
     parser.add_argument("--backbones", nargs="+", default=["lightgcn", "ncf"])
     parser.add_argument("--budgets", nargs="+", default=["90%", "95%"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])

@@ -201,7 +201,7 @@ def command_line(
     parser.add_argument(
         "--only", nargs="+", metavar="NAME", help="backbone/method or method (default: all)"
     )
-    parser.add_argument("--profile", default="full", help="whose settings")
+    parser.add_argument("--profile", default="scratch", help="whose settings")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     wanted = set(options.only or ())

@@ -123,7 +123,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sweeps.rank_correlation", description=__doc__
     )
-    parser.add_argument("--profile", default="full", help="whose settings are used")
+    parser.add_argument("--profile", default="scratch", help="whose settings are used")
     parser.add_argument("--dataset", default="movielens-100k")
     parser.add_argument("--backbones", nargs="+", default=list(BACKBONES))
     parser.add_argument("--budgets", nargs="+", default=["80%", "90%", "95%"])

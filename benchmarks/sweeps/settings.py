@@ -1,4 +1,4 @@
-"""``python -m benchmarks.sweeps.settings --sweep full --backbone ncf``: the sweep behind a
+"""``python -m benchmarks.sweeps.settings --sweep scratch --backbone ncf``: the sweep behind a
 profile's training settings.
 
 Trains two uniform tables, usually the full one and one of a tenth of its columns, or, with least
@@ -49,8 +49,8 @@ class Sweep:
 
 
 SWEEPS = {
-    "full": Sweep(
-        "full",
+    "scratch": Sweep(
+        "scratch",
         "movielens-100k",
         (64, 6),
         {
@@ -182,7 +182,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.sweeps.settings", description=__doc__
     )
-    parser.add_argument("--sweep", choices=list(SWEEPS), default="full")
+    parser.add_argument("--sweep", choices=list(SWEEPS), default="scratch")
     parser.add_argument("--backbone", choices=list(BACKBONES), required=True)
     options = parser.parse_args(arguments)
     name, backbone, chosen = options.sweep, options.backbone, SWEEPS[options.sweep]

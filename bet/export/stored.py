@@ -65,10 +65,9 @@ def _check_scored(file: RecommenderFile, table: PackedFile) -> None:
             "bet.load"
         )
     if table.container.kind != "vectors" and file.backbone not in SCORED_AS_THEY_ARE:
-        applied = "weights are" if file.backbone == "gmf" else "the graph is"
         raise BetError(
-            f"{file.path}: its rows are not what is scored, but what {applied} applied to; take "
-            "'bet export --to npy'"
+            f"{file.path}: its rows are not what is scored, but what {file.backbone} makes vectors "
+            "from; take 'bet export --to npy'"
         )
 
 

@@ -20,7 +20,11 @@ BEST: Names = {(): "its best competitor, chosen on validation"}
 RANDOM: Names = {("bet-random",): "the same search with random selection"}
 NESTED: Names = {("nested",): "a search that scores actions without fine-tuning (nested)"}
 EQUAL_ROWS = tuple(name for name in IN_BYTES if name.startswith(("uniform-", "vectors-")))
+EQUAL_VECTORS = tuple(name for name in EQUAL_ROWS if name.startswith("vectors-"))
 PLAIN: Names = RULES | {EQUAL_ROWS: "equal rows of few bits (their best number on validation)"}
+# A table in as many bytes needs the graph, too.
+OF_VECTORS: Names = {EQUAL_VECTORS: "equal vectors of few bits (their best number on validation)"}
+PLAIN_OF = {name: PLAIN for name in OURS if name != "bet"} | {"bet-plus-vectors": OF_VECTORS}
 
 
 @dataclass(frozen=True)
@@ -90,9 +94,8 @@ def does_the_predictor_help(results: Results) -> Finding | None:
 def does_bet_plus_pay(results: Results) -> list[Finding]:
     """Of every ``bet-plus`` that has run: against plain rules, then its best competitor."""
     answers = [
-        _answer(results, method, f"Does `{method}` pay?", deciding=PLAIN, further=BEST)
-        for method in OURS
-        if method != "bet"
+        _answer(results, method, f"Does `{method}` pay?", deciding=rules, further=BEST)
+        for method, rules in PLAIN_OF.items()
     ]
     return [answer for answer in answers if answer]
 

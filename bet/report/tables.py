@@ -9,7 +9,7 @@ from bet.analysis.paired import SIGNIFICANT
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import OURS, average_ranks, compare, rank_blocks
-from bet.report.duels import EQUAL_ROWS
+from bet.report.duels import EQUAL_ROWS, EQUAL_VECTORS
 from bet.report.table import (
     ABSENT,
     LONG,
@@ -40,7 +40,7 @@ OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the com
         "the paper's search": ("bet",),
     },
     "bet-plus-bytes": {"best on validation": (), "equal rows": EQUAL_ROWS},
-    "bet-plus-vectors": {"best on validation": (), "equal rows": EQUAL_ROWS},
+    "bet-plus-vectors": {"best on validation": (), "equal rows": EQUAL_VECTORS},
 }
 
 

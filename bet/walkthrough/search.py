@@ -23,7 +23,7 @@ MARKERS = "os^D"
 
 def small_context(split: Split, dataset: str, seed: int, iterations: int) -> SearchContext:
     """LightGCN at sparsity 90 % with short training, so that a whole search takes seconds."""
-    context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed, profile="full"), split)
+    context = cell_context(Cell(dataset, "lightgcn", "90%", "bet", seed, profile="scratch"), split)
     training = replace(context.settings.by_gradient, batch_size=2048, max_epochs=6)
     search = SearchSettings(iterations=iterations, actions=100, finetune_epochs=2, top=2)
     settings = replace(context.settings, training=training, search=search)
@@ -34,10 +34,12 @@ def small_context(split: Split, dataset: str, seed: int, iterations: int) -> Sea
 def study_context(
     split: Split, dataset: str, seed: int, sparsity: str, iterations: int, folder: Path
 ) -> SearchContext:
-    """What ``bet`` on LightGCN sees in profile ``full``, for a search of so many iterations.
+    """What ``bet`` on LightGCN sees in profile ``scratch``, for a search of so many iterations.
     Unfinished work goes into ``folder``: an empty one makes everything but the full table anew.
     """
-    context = cell_context(Cell(dataset, "lightgcn", sparsity, "bet", seed, profile="full"), split)
+    context = cell_context(
+        Cell(dataset, "lightgcn", sparsity, "bet", seed, profile="scratch"), split
+    )
     search = replace(context.settings.search, iterations=iterations)
     return replace(context, settings=replace(context.settings, search=search)).in_folder(folder)
 

@@ -33,7 +33,7 @@ def train_equal_rows(
     method, limit = f"uniform-int{bits}", f"{size} B/entity"
     if bits == 32:
         method, limit = "su", str(int(size * sum(split.train.shape) // 4))  # parameters
-    context = cell_context(Cell(dataset, backbone, limit, method, seed, profile="full"), split)
+    context = cell_context(Cell(dataset, backbone, limit, method, seed, profile="scratch"), split)
     return METHODS[method](context.in_folder(folder / f"{backbone}-{size}-{bits}"))
 
 
