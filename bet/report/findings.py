@@ -132,7 +132,7 @@ def what_to_do(results: Results) -> Finding | None:
             f"{row[TO_SERVE]:.1f} bytes per entity it has {share} of the NDCG@20 of the full "
             f"LightGCN, which takes {row['full ' + TO_SERVE]:.0f}"
         )
-        unsure = ", and nothing that ran is surely within 1 % of the full table"
+        unsure = "; of the best of every size none is surely within 1 % of it"
         text += "" if len(enough) else unsure
         points = [f"{group}: NDCG@20 minus the full LightGCN's is {_beside_full(row)}."]
         if rules := strongest(results, group, "bet", RULES):
