@@ -25,8 +25,8 @@ SIZES = (6.4, 12.8, 25.6, 51.2, 102.4)  # bytes per entity to serve
 EVALUATIONS = 4  # of a model while it trains: fewer make no curve
 NEAR = 0.05  # bytes per entity within which two limits are the same
 PAIRED = ["difference", "low", "high"]
-_BEST = ["at most", *SETTING, "holds", TO_SERVE, TABLE_BYTES, "recall@20", METRIC, "of full"]
-_BEST += ["equivalent", "full " + TO_SERVE, "full difference", "full low", "full high"]
+_BEST = ["at most", *SETTING, "holds", TO_SERVE, TABLE_BYTES, "recall@20", METRIC, "validation"]
+_BEST += ["of full", "equivalent", *("full " + name for name in (TO_SERVE, *PAIRED))]
 _BEST += ["rival backbone", "rival", "rival " + METRIC, *PAIRED]
 _TABLES = ["backbone", "sparsity", "bytes", "float32", "float32_share"]
 _TABLES += ["float32_equivalent", "packed", "packed_share", "packed_equivalent", *PAIRED]
@@ -38,10 +38,9 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     that has run and fits, and as ``rival`` the best searched or float32 table that does, which may
     be the same. The last size only where it changes the answer.
 
-    Both are chosen on validation, on the seeds that all share, of equals the smaller; a number is
-    the mean over all seeds. ``of full``: NDCG@20 over the full LightGCN's, whether it is
-    ``equivalent``, and the ``full difference`` with its interval; ``difference``: best minus rival
-    per user.
+    Both are chosen on validation, of equals the smaller; a number is the mean over all seeds. ``of
+    full``: NDCG@20 over the full LightGCN's, whether it is ``equivalent``, and the ``full
+    difference`` with its interval; ``difference``: best minus rival per user.
     """
     cells = group.of(results.by_bytes)
     full = cells[(cells["backbone"] == "lightgcn") & (cells["method"] == "full")]
@@ -50,11 +49,11 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     for size in SIZES:
         fits = cells[largest <= size]  # with every seed
-        best = best_of_shared(fits)
+        best = best_cells(fits, SETTING)
         if best.empty:
             continue
-        table = best_of_shared(fits[_searched_or_float32(fits)])
-        means = best[[TO_SERVE, TABLE_BYTES, "recall@20", METRIC]].mean()
+        table = best_cells(fits[_searched_or_float32(fits)], SETTING)
+        means = best[[TO_SERVE, TABLE_BYTES, "recall@20", METRIC, "validation"]].mean()
         row = {"at most": size, **best[SETTING].iloc[0], **means}
         row |= {"holds": best["serving form"].iloc[0], "of full": share(best, full)}
         row |= {"equivalent": is_equivalent(results, best, full)}
@@ -70,18 +69,6 @@ def best_to_serve(results: Results, group: Group) -> pd.DataFrame:
         if size != SIZES[-1] or not rows or any(rows[-1][name] != row[name] for name in SETTING):
             rows.append(row)
     return pd.DataFrame(rows, columns=_BEST)
-
-
-def best_of_shared(cells: pd.DataFrame) -> pd.DataFrame:
-    """``best_cells`` by the seeds that every setting has, with all seeds of that setting; where
-    they share none, of those with most seeds.
-    """
-    settings = cells.groupby(SETTING, sort=False)["seed"].nunique()
-    everywhere = cells.groupby("seed")["seed"].transform("size") == len(settings)
-    best = best_cells(cells[everywhere] if everywhere.any() else cells, SETTING)
-    if best.empty:
-        return best
-    return cells[(cells[SETTING] == best[SETTING].iloc[0]).all(axis=1)]
 
 
 def _searched_or_float32(cells: pd.DataFrame) -> pd.Series:

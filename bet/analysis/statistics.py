@@ -34,22 +34,36 @@ def competitors(method: str) -> tuple[str, ...]:
     return tuple(name for name in names if not name.startswith(OURS[method]))
 
 
+def leads(values: pd.DataFrame) -> pd.Series:
+    """By how much every column of ``values`` (seeds, names) is ahead of the best mean of those with
+    most seeds, over the seeds of both: a seed is a split of its own. The largest leads; where it is
+    above 0, it is of a column that lacks seeds.
+
+    >>> values = pd.DataFrame({"a": [3.0, 5.0], "b": [1.0, 6.0], "c": [3.5, None]})
+    >>> leads(values).to_dict()
+    {'a': 0.0, 'b': -0.5, 'c': 0.5}
+    """
+    counts = values.count()
+    best = values.loc[:, counts == counts.max()].mean().idxmax()
+    return values.sub(values[best], axis=0).mean()
+
+
 def best_competitor(
     block: pd.DataFrame, method: str = "bet", opponents: tuple[str, ...] = ()
 ) -> str | None:
-    """The method of ``opponents``, or else of all competitors, with the best validation quality in
-    ``block``, of those with all of ``method``'s splits; None without one.
+    """The method of ``opponents``, or else of all competitors, that ``leads`` on validation in
+    ``block``, by the splits of ``method``; None without one.
 
-    Every quality is the mean over splits of what the method's own choice, the best of its
-    ``candidates``, has there: a maximum for those that train several, so that the choice leans to
-    them. A cell with another start or search has no say.
+    Every quality is that of the method's own choice, the best of its ``candidates``: a maximum for
+    those that train several, so that the choice leans to them. A cell with another start or search
+    has no say.
     """
     own = block[block["finished"] & block[RUN[1:]].isna().all(axis=1)]
-    seeds = set(own.loc[own["method"] == method, "seed"])
-    complete = [name for name, runs in own.groupby("method") if seeds <= set(runs["seed"])]
-    rivals = own[own["method"].isin(set(opponents or competitors(method)) & set(complete))]
-    rivals = rivals[rivals["seed"].isin(seeds)]
-    return None if rivals.empty else str(rivals.groupby("method")["validation"].mean().idxmax())
+    seeds = own.loc[own["method"] == method, "seed"]
+    rivals = own[own["method"].isin(opponents or competitors(method)) & own["seed"].isin(seeds)]
+    if rivals.empty:
+        return None
+    return str(leads(rivals.pivot_table("validation", "seed", "method")).idxmax())
 
 
 @dataclass(frozen=True)
@@ -269,25 +283,16 @@ def rank_blocks(results: Results, metric: str) -> pd.DataFrame:
     return ours[often].dropna().groupby(keys, sort=False).mean()
 
 
-def leaders(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
-    """The finished cells, of those that ``by`` tells apart, that have every seed that any has:
-    others saw other splits.
+def best_cells(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
+    """The finished cells of those that ``by`` tells apart whose validation quality ``leads``, a
+    cell per seed if ``by`` tells all else apart; of equals the first; empty without any.
     """
     finished = cells[cells["finished"]]
-    seeds = finished.groupby(list(by))["seed"].transform("nunique")
-    return finished[seeds == seeds.max()] if len(finished) else finished
-
-
-def best_cells(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataFrame:
-    """Those of ``leaders`` with the best mean validation quality, a cell per seed if ``by`` tells
-    all else apart; of equals the first; empty without any.
-    """
-    complete = leaders(cells, by)
-    if complete.empty:
-        return complete
-    numbers = complete.groupby(list(by), sort=False).ngroup()
-    means = complete["validation"].groupby(numbers).mean()
-    return complete[numbers == means.idxmax()]
+    if finished.empty:
+        return finished
+    numbers = finished.groupby(list(by), sort=False).ngroup()
+    values = finished.pivot_table("validation", "seed", numbers, sort=True)
+    return finished[numbers == leads(values).idxmax()]
 
 
 def best_on_validation(cells: pd.DataFrame) -> str | None:

@@ -13,7 +13,7 @@ from bet.analysis.results import (
     Group,
     Results,
 )
-from bet.analysis.statistics import is_equivalent, leaders
+from bet.analysis.statistics import is_equivalent, leads
 
 SETTING = ["backbone", "method", "budget"]
 STAGES = ["pretrain_seconds", "search_seconds", "retrain_seconds", "total_seconds"]
@@ -43,14 +43,15 @@ def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
-    """By backbone, method, budget: whether it has the best mean of those with every seed, and is
-    not alone.
-    """
-    budgeted = cells[cells["budget"] != NO_BUDGET]
-    blocks = [leaders(block) for _, block in budgeted.groupby(["backbone", "budget"], sort=False)]
-    means = pd.concat([*blocks, cells.iloc[:0]]).groupby(SETTING, sort=False)[metric].mean()
-    rivals = means.groupby(["backbone", "budget"], sort=False)
-    return (means == rivals.transform("max")) & (rivals.transform("size") > 1)
+    """By backbone, method, budget: whether its ``metric`` ``leads``, and it is not alone."""
+    finished = cells[cells["finished"] & (cells["budget"] != NO_BUDGET)]
+    best = {}
+    for (backbone, budget), block in finished.groupby(["backbone", "budget"], sort=False):
+        ahead = leads(block.pivot_table(metric, "seed", "method"))
+        for method, gap in ahead.items():
+            best[backbone, method, budget] = gap == ahead.max() and len(ahead) > 1
+    index = pd.MultiIndex.from_tuples(best, names=SETTING) if best else None
+    return pd.Series(best, index, dtype=bool)
 
 
 def share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int] | None = None) -> float:

@@ -122,9 +122,7 @@ def what_to_do(results: Results) -> Finding | None:
         if data.empty:
             continue
         enough = data[data["full low"] > -MARGIN * data[METRIC] / data["of full"]]
-        quality = group.of(results.by_bytes).groupby(SETTING)["validation"].mean()
-        quality = quality.reindex(pd.MultiIndex.from_frame(data[SETTING])).to_numpy()
-        near = data[quality >= (1 - MARGIN) * quality.max()]
+        near = data[data["validation"] >= (1 - MARGIN) * data["validation"].max()]
         row = (enough if len(enough) else near).to_dict("records")[0]
         share = of_full(row["of full"], row["equivalent"])
         text = (

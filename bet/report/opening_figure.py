@@ -9,8 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bet.analysis.answers import best_of_shared, best_to_serve
+from bet.analysis.answers import best_to_serve
 from bet.analysis.results import METRIC, REFERENCE, TO_SERVE, Group, Results
+from bet.analysis.statistics import best_cells
+from bet.analysis.summaries import SETTING
 from bet.report.drawing import OTHERS, WIDTH, look
 from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import LONG
@@ -75,7 +77,7 @@ def _named(cells: pd.DataFrame, best: pd.DataFrame, points: pd.DataFrame, first:
     of these what ``points``, the picture's, have.
     """
     small = cells[cells[TO_SERVE] <= SMALL]
-    parts = [best_of_shared(part) for _, part in small.groupby("backbone")]
+    parts = [best_cells(part, SETTING) for _, part in small.groupby("backbone")]
     parts.sort(key=lambda part: -part["validation"].mean())
     of_backbones = [(part["method"].iloc[0], part["backbone"].iloc[0]) for part in parts]
     wanted: list[Line] = [("full", "lightgcn")]

@@ -15,7 +15,7 @@ def quality_against_actions(results: Results) -> Figure | None:
     varied = cells[cells["actions"].notna()]
     if varied.empty:
         return None
-    keys = ["dataset", "backbone", "budget", "method", "protocol"]
+    keys = ["dataset", "backbone", "budget", "method", "protocol", "seed"]  # one line, one seed
     usual = results.main.reset_index().merge(varied[keys].drop_duplicates(), on=keys)
     usual = usual[usual["finished"]]
     records = [results.record(cell_id) for cell_id in usual["cell_id"]]

@@ -22,9 +22,10 @@ from bet.report.table import (
 )
 
 RIVAL = (
-    "the competitor with the best quality on validation, mean over seeds. It is that of the table "
-    "that a method keeps: the best of those it trained, or the only one of su, sr and uniform "
-    "tables (the column of trainings says of how many)"
+    "the competitor with the best quality on validation, mean over seeds; one that lacks seeds, if "
+    "it is better on those that it has. It is that of the table that a method keeps: the best of "
+    "those it trained, or the only one of su, sr and uniform tables (the column of trainings says "
+    "of how many)"
 )
 OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the comparison is about
     "bet": {
@@ -73,7 +74,8 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
     data = cells.reset_index()[[*names, *METRICS, "validation", "parameters", "limit"]]
     caption = (
         f"{LONG[metrics[0]]} (R) and {LONG[metrics[1]]} (N) on test, {group}; {_seeds(cells)}. "
-        "Bold: best method with a budget. full: the whole table. references: rankings without a "
+        "Bold: best method with a budget; one that lacks seeds is compared on those that it has. "
+        "full: the whole table. references: rankings without a "
         "table, in no test and no rank. (own): a method as published, without a budget, at the "
         f"sparsity that it chose. {ABSENT}: not in the profile. *: bet or a bet-plus differs from "
         f"its best competitor on validation (p < {SIGNIFICANT}, as in the table of tests)."
