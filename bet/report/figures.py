@@ -97,7 +97,7 @@ def quality_against_budget(results: Results, group: Group) -> Figure | None:
         return None
     figure, axes = rows(backbones)
     printed = any(published_curves(group, name, METRIC) for name in backbones)
-    named = shown_methods(cells, (*RULES, "bet-random"), NAMED - 2 * printed)
+    named = shown_methods(cells, (*RULES, "bet-plus"), NAMED - 2 * printed)
     for backbone, row in zip(backbones, axes, strict=True):
         panel_cells = cells[cells["backbone"] == backbone]
         share = 100 * panel_cells["limit"] / panel_cells["full_parameters"]
