@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
-from made_up import BASE, USERS, cells_of, smoke_cell
+from made_up import BASE, RIVALS, USERS, cells_of, smoke_cell, with_rivals
 
 from bet.analysis import published
 from bet.analysis.results import METRICS
@@ -80,6 +80,10 @@ def test_whether_bet_beats_rules_and_its_predictor_helps_flips(synthetic):
     assert "the tuned power-law rule, which may be chance, and .0" in level[QUESTIONS[0]].answer
     equal = answers(synthetic(cells_of(), base=BASE | {"su": 0.40}))
     assert " below that of equal sizes for everybody" in equal[QUESTIONS[0]].answer, "the best rule"
+    rival = answers(synthetic(with_rivals(), base=RIVALS))[QUESTIONS[0]].answer
+    assert rival.startswith("Yes on tiny: ") and rival.endswith(
+        "; its best competitor is significantly ahead in 4 of 4 (magnitude)."
+    )
 
 
 def test_ahead_in_some_settings_and_behind_in_others_is_no_yes():
