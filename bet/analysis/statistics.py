@@ -37,7 +37,7 @@ def competitors(method: str) -> tuple[str, ...]:
 def leads(values: pd.DataFrame) -> pd.Series:
     """By how much every column of ``values`` (seeds, names) is ahead of the best mean of those with
     most seeds, over the seeds of both: a seed is a split of its own. The largest leads; where it is
-    above 0, it is of a column that lacks seeds.
+    above 0, it is of a column that lacks seeds. Those meet the best of the others, not each other.
 
     >>> values = pd.DataFrame({"a": [3.0, 5.0], "b": [1.0, 6.0], "c": [3.5, None]})
     >>> leads(values).to_dict()
@@ -77,6 +77,7 @@ class Duel:
     opponent: str
     candidates: float
     opponent_candidates: float
+    has_all_seeds: bool  # the opponent, of those of the method
     opponent_means: pd.Series
     differences: pd.DataFrame
 
@@ -107,6 +108,7 @@ def duels(
                     opponent=rival,
                     candidates=ours["candidates"].max(),
                     opponent_candidates=theirs["candidates"].max(),
+                    has_all_seeds=set(ours["seed"]) <= set(theirs["seed"]),
                     opponent_means=_means_of_runs(theirs, ours, metric),
                     differences=found,
                 )
@@ -119,9 +121,9 @@ def compare(
 ) -> pd.DataFrame:
     """A row for each of ``duels``; p is adjusted by Holm over all rows. ``seeds``: how many runs
     were resampled; ``ahead``: in how many of them the mean is higher; ``wins``, ``loses``:
-    significantly.
+    significantly; no win over an opponent that lacks seeds, whose p knows too little.
     """
-    rows = []
+    rows, complete = [], []
     for duel in duels(results, metric, method, opponents):
         runs = duel.differences
         row: dict[str, Any] = dict(zip(_SETTING, duel.setting, strict=True))
@@ -129,10 +131,11 @@ def compare(
         row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
         row["opponent_mean"] = duel.opponent_means.mean()
         rows.append(row | _numbers(runs))
+        complete.append(duel.has_all_seeds)
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
     significant = frame["p_holm"] < SIGNIFICANT
-    frame["wins"] = significant & (frame["difference"] > 0)
+    frame["wins"] = significant & (frame["difference"] > 0) & np.array(complete, dtype=bool)
     frame["loses"] = significant & (frame["difference"] < 0)
     return frame
 

@@ -43,7 +43,7 @@ def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
-    """By backbone, method, budget: whether its ``metric`` ``leads``, and it is not alone."""
+    """By backbone, method, budget: whether its ``metric`` ``leads`` and another method ran."""
     finished = cells[cells["finished"] & (cells["budget"] != NO_BUDGET)]
     best = {}
     for (backbone, budget), block in finished.groupby(["backbone", "budget"], sort=False):

@@ -22,10 +22,10 @@ from bet.report.table import (
 )
 
 RIVAL = (
-    "the competitor with the best quality on validation, mean over seeds; one that lacks seeds, if "
-    "it is better on those that it has. It is that of the table that a method keeps: the best of "
-    "those it trained, or the only one of su, sr and uniform tables (the column of trainings says "
-    "of how many)"
+    "the competitor with the best quality on validation, mean over seeds, of those that ran with "
+    "all seeds, or one that lacks seeds, if it is better than that on those that it has. Quality "
+    "is that of the table that a method keeps: the best of those it trained, or the only one of "
+    "su, sr and uniform tables (the column of trainings says of how many)"
 )
 OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the comparison is about
     "bet": {
