@@ -264,3 +264,15 @@ def test_the_predictor_hardly_helps_on_gowalla():
     clean = by_protocol["clean"]
     assert clean["ciess"] > clean["bet"] > clean[["amtl", "esapn"]].max()
     assert abs(clean["optembed"] - clean["bet"]) < 0.0005
+
+
+def test_more_sampled_actions_do_not_help_on_gowalla():
+    text = " ".join(section(RESULTS, "Gowalla: competitors").split())
+    gains = {100: on_the_first_split()["ndcg@20", "clean"]["90%", "bet"]}
+    for record in records("gowalla"):
+        if actions := record["cell"]["actions"]:
+            gains[actions] = record["metrics"]["test"]["ndcg@20"]
+    assert sorted(gains) == [20, 40, 60, 80, 100] and max(gains, key=gains.get) != 100
+    assert (
+        "BET has {}, {}, {}, {} and {}".format(*(printed(gains[m]) for m in sorted(gains))) in text
+    )
