@@ -77,7 +77,6 @@ class Duel:
     opponent: str
     candidates: float
     opponent_candidates: float
-    has_all_seeds: bool  # the opponent, of those of the method
     opponent_means: pd.Series
     differences: pd.DataFrame
 
@@ -108,7 +107,6 @@ def duels(
                     opponent=rival,
                     candidates=ours["candidates"].max(),
                     opponent_candidates=theirs["candidates"].max(),
-                    has_all_seeds=set(ours["seed"]) <= set(theirs["seed"]),
                     opponent_means=_means_of_runs(theirs, ours, metric),
                     differences=found,
                 )
@@ -121,9 +119,9 @@ def compare(
 ) -> pd.DataFrame:
     """A row for each of ``duels``; p is adjusted by Holm over all rows. ``seeds``: how many runs
     were resampled; ``ahead``: in how many of them the mean is higher; ``wins``, ``loses``:
-    significantly; no win over an opponent that lacks seeds, whose p knows too little.
+    significantly.
     """
-    rows, complete = [], []
+    rows = []
     for duel in duels(results, metric, method, opponents):
         runs = duel.differences
         row: dict[str, Any] = dict(zip(_SETTING, duel.setting, strict=True))
@@ -131,11 +129,10 @@ def compare(
         row |= {"metric": metric, "seeds": len(runs), "ahead": int((runs.mean(axis=1) > 0).sum())}
         row["opponent_mean"] = duel.opponent_means.mean()
         rows.append(row | _numbers(runs))
-        complete.append(duel.has_all_seeds)
     frame = pd.DataFrame(rows, columns=[*_SETTING, *_COMPARED])
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=np.float64))
     significant = frame["p_holm"] < SIGNIFICANT
-    frame["wins"] = significant & (frame["difference"] > 0) & np.array(complete, dtype=bool)
+    frame["wins"] = significant & (frame["difference"] > 0)
     frame["loses"] = significant & (frame["difference"] < 0)
     return frame
 

@@ -8,14 +8,7 @@ import pandas as pd
 from bet.analysis.results import METRIC, Group, Results
 from bet.analysis.statistics import compare, overall
 from bet.methods import IN_BYTES
-from bet.report.finding import (
-    Clause,
-    Finding,
-    combined,
-    listed,
-    number_of_seeds,
-    place,
-)
+from bet.report.finding import Clause, Finding, combined, listed, number_of_seeds, place
 from bet.report.table import LONG, decimal, interval
 
 Names = dict[tuple[str, ...], str]  # of opponents; () is the best of all competitors

@@ -158,11 +158,11 @@ def paired_tests(results: Results) -> Table | None:
     )
     caption = (
         f"Method minus opponent in {LONG[METRIC]} on test: mean, 95 % interval, and p, adjusted by "
-        "Holm over all comparisons of the same method and kind. Seeds are resampled, then users, "
-        "with Student's t for their small number; of one seed users only, and then what another "
-        "split, start or search would change is not in interval and p. Ahead: seeds in which the "
-        f"method's mean is higher. Best on validation: {RIVAL}. Trainings: tables of which the "
-        "method, and its opponent, kept the best on validation."
+        "Holm over all comparisons of the same method and kind. The seeds of both are resampled, "
+        "then users, with Student's t for their small number; of one seed users only, and then "
+        "what another split, start or search would change is not in interval and p. Ahead: seeds "
+        f"in which the method's mean is higher. Best on validation: {RIVAL}. Trainings: tables of "
+        "which the method, and its opponent, kept the best on validation."
     )
     place = text.groupby(["method", "kind"], sort=False).ngroup()
     text = (
