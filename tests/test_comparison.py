@@ -76,6 +76,7 @@ def test_paired_table_names_all_opponents(synthetic):
     assert kinds == {
         "best on validation": {"powerlaw"},
         "tuned rule": {"powerlaw"},
+        "equal sizes": {"su"},
         "random selection": {"bet-random"},
     }
     assert (table.data["seeds"] == 2).all()

@@ -97,7 +97,7 @@ def test_vectors_of_lightgcn_on_gowalla_are_the_reports():
     sentence = "Recall@20 is {}; equal vectors of 2 bits have {}, of 4 bits {}, of 1 bit {}."
     assert sentence.format(*said) in text
     duels = read("gowalla", "paired")
-    duels = duels[(duels["method"] == "bet-plus-vectors") & (duels["kind"] == "equal rows")]
+    duels = duels[(duels["method"] == "bet-plus-vectors") & (duels["kind"] == "equal vectors")]
     assert (duels["opponent"] == "vectors-int2").all() and len(duels) == 4
     smallest, largest = (printed(x) for x in duels["difference"].agg(["min", "max"]))
     assert f"(by {smallest} to {largest})" in text

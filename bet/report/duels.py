@@ -7,27 +7,9 @@ import pandas as pd
 
 from bet.analysis.results import METRIC, Group, Results
 from bet.analysis.statistics import compare, overall
-from bet.methods import IN_BYTES
 from bet.report.finding import Clause, Finding, combined, listed, number_of_seeds, place
+from bet.report.opponents import BEST, NESTED, OPPONENTS, RANDOM, RULES, Opponents
 from bet.report.table import LONG, decimal, interval
-
-Names = dict[tuple[str, ...], str]  # of opponents; () is the best of all competitors
-RULES: Names = {
-    ("powerlaw",): "the tuned power-law rule (sizes follow a power of frequency)",
-    ("su",): "equal sizes for everybody (su)",
-}
-BEST: Names = {(): "its best competitor (chosen on validation)"}
-RANDOM: Names = {("bet-random",): "the same search with random selection"}
-NESTED: Names = {("nested",): "a search that scores actions without fine-tuning (nested)"}
-EQUAL_ROWS = tuple(name for name in IN_BYTES if name.startswith(("uniform-", "vectors-")))
-EQUAL_VECTORS = tuple(name for name in EQUAL_ROWS if name.startswith("vectors-"))
-PLAIN: dict[str, Names] = {  # by method of ours; vectors do not meet tables, which need the graph
-    "bet-plus": RULES,
-    "bet-plus-bytes": {EQUAL_ROWS: "equal rows of few bits (their best number on validation)"},
-    "bet-plus-vectors": {
-        EQUAL_VECTORS: "equal vectors of few bits (their best number on validation)"
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -86,50 +68,48 @@ class Duels:
 
 def does_bet_beat_rules(results: Results) -> Finding | None:
     """Against the simple rules, and in the points the best competitor."""
-    return _answer(results, "bet", "Does BET beat simple rules?", deciding=RULES, further=BEST)
+    return _answer(results, "bet", "Does BET beat simple rules?", RULES, BEST)
 
 
 def does_the_predictor_help(results: Results) -> Finding | None:
     """Against searches that do without it."""
-    return _answer(results, "bet", "Does its predictor help?", deciding=RANDOM, further=NESTED)
+    return _answer(results, "bet", "Does its predictor help?", (RANDOM,), NESTED)
 
 
 def does_bet_plus_pay(results: Results) -> list[Finding]:
-    """Of every ``bet-plus`` that has run: against plain rules, then its best competitor, if that
-    needs as many bytes to serve.
-    """
-    answers = [
-        _answer(
-            results,
-            method,
-            f"Does `{method}` pay?",
-            deciding=rules,
-            further={} if method == "bet-plus-vectors" else BEST,
-        )
-        for method, rules in PLAIN.items()
-    ]
+    """Of every ``bet-plus`` that has run: against plain rules, then its best competitor."""
+    methods = [method for method in OPPONENTS if method != "bet"]
+    answers = [_answer(results, name, f"Does `{name}` pay?", RULES, BEST) for name in methods]
     return [answer for answer in answers if answer]
 
 
-def strongest(results: Results, group: Group, method: str, opponents: Names) -> list[Duels]:
-    """The method against every one of ``opponents`` that has run, the strongest first."""
+def strongest(
+    results: Results, group: Group, method: str, opponents: Sequence[Opponents]
+) -> list[Duels]:
+    """The method against every one of its ``opponents`` that has run, the strongest first."""
     fought = []
-    for names, words in opponents.items():
-        tests = group.of(compare(results, METRIC, method, names)) if method not in names else None
-        if tests is not None and len(tests):
-            mean = group.of(overall(results, METRIC, method, names))
-            fought.append(Duels(method, words, tests, mean))
+    for each in OPPONENTS[method]:
+        if each not in opponents:
+            continue
+        tests = group.of(compare(results, METRIC, method, each.names))
+        if len(tests):
+            mean = group.of(overall(results, METRIC, method, each.names))
+            fought.append(Duels(method, each.words, tests, mean))
     return sorted(fought, key=lambda duels: duels.difference)
 
 
 def _answer(
-    results: Results, method: str, question: str, *, deciding: Names, further: Names
+    results: Results,
+    method: str,
+    question: str,
+    deciding: Sequence[Opponents],
+    further: Opponents,
 ) -> Finding | None:
     """A clause per group: ``method`` against ``deciding``; the points name all."""
     clauses = []
     for group in results.groups:
         if fought := strongest(results, group, method, deciding):
-            others = strongest(results, group, method, further)
+            others = strongest(results, group, method, [further])
             text = verdict_of(fought, place(group)) + "".join(map(_ahead, others))
             points = tuple(f"{group}: {_point(duels)}" for duels in [*fought, *others])
             clauses.append(Clause(group, text, points, weight=len(fought[0].tests)))

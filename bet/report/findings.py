@@ -13,7 +13,6 @@ from bet.analysis.results import METRIC, TO_SERVE, Group, Results
 from bet.analysis.statistics import interval_of_mean
 from bet.analysis.summaries import SETTING
 from bet.report.duels import (
-    RULES,
     does_bet_beat_rules,
     does_bet_plus_pay,
     does_the_predictor_help,
@@ -28,6 +27,7 @@ from bet.report.finding import (
     number_of_seeds,
     place,
 )
+from bet.report.opponents import RULES
 from bet.report.style import BACKBONES, on_backbone
 from bet.report.table import decimal, interval, of_full
 

@@ -9,7 +9,7 @@ from bet.analysis.paired import SIGNIFICANT
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import OURS, average_ranks, compare, rank_blocks
-from bet.report.duels import EQUAL_ROWS, EQUAL_VECTORS
+from bet.report.opponents import OPPONENTS
 from bet.report.table import (
     ABSENT,
     LONG,
@@ -27,22 +27,6 @@ RIVAL = (
     "is that of the table that a method keeps: the best of those it trained, or the only one of "
     "su, sr and uniform tables (the column of trainings says of how many)"
 )
-OPPONENTS: dict[str, dict[str, tuple[str, ...]]] = {  # of ours, by what the comparison is about
-    "bet": {
-        "best on validation": (),
-        "tuned rule": ("powerlaw",),
-        "random selection": ("bet-random",),
-        "no fine-tuning": ("nested",),
-    },
-    "bet-plus": {
-        "best on validation": (),
-        "tuned rule": ("powerlaw",),
-        "equal sizes": ("su",),
-        "the paper's search": ("bet",),
-    },
-    "bet-plus-bytes": {"best on validation": (), "equal rows": EQUAL_ROWS},
-    "bet-plus-vectors": {"equal rows": EQUAL_VECTORS},  # tables need the graph on top
-}
 
 
 def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None:
@@ -129,8 +113,8 @@ def paired_tests(results: Results) -> Table | None:
     """
     tests = []
     for method in OURS:
-        for kind, opponents in OPPONENTS[method].items():
-            tests.append(compare(results, METRIC, method, opponents).assign(kind=kind))
+        for each in OPPONENTS[method]:
+            tests.append(compare(results, METRIC, method, each.names).assign(kind=each.kind))
     # Without those that are empty: they would turn counts into floats.
     tests = [frame for frame in tests if len(frame)]
     if not tests:
