@@ -83,11 +83,10 @@ def paired(kind, method="bet", profile="full"):
     return data[(data["kind"] == kind) & (data["method"] == method)]
 
 
-def duels(profile, method, kind, backbone="lightgcn"):
-    """The comparisons by budget under ``merged``, and which of them are significant, +1 ahead."""
-    data = read(profile, "paired")
-    chosen = (data["backbone"] == backbone) & (data["protocol"] == "merged")
-    chosen &= (data["method"] == method) & (data["kind"] == kind)
+def duels(profile, method, kind, backbone="lightgcn", protocol="merged"):
+    """The comparisons by budget, and which of them are significant, +1 ahead."""
+    data = paired(kind, method, profile)
+    chosen = (data["backbone"] == backbone) & (data["protocol"] == protocol)
     data = data[chosen].set_index("budget").reindex(BUDGETS)
     return data, list(np.sign(data["difference"]) * (data["p_holm"] < SIGNIFICANT))
 

@@ -291,7 +291,7 @@ def best_cells(cells: pd.DataFrame, by: Sequence[str] = ("method",)) -> pd.DataF
     if finished.empty:
         return finished
     numbers = finished.groupby(list(by), sort=False).ngroup()
-    values = finished.pivot_table("validation", "seed", numbers, sort=True)
+    values = finished.pivot_table("validation", "seed", numbers)
     return finished[numbers == leads(values).idxmax()]
 
 

@@ -42,16 +42,15 @@ def selected_after(results: Results) -> tuple[pd.DataFrame, pd.DataFrame]:
     return cells, pd.DataFrame(rows)
 
 
-def is_best(cells: pd.DataFrame, metric: str) -> pd.Series:
-    """By backbone, method, budget: whether its ``metric`` ``leads`` and another method ran."""
+def best_settings(cells: pd.DataFrame, metric: str) -> set[tuple[str, str, str]]:
+    """Backbone, method and budget whose ``metric`` ``leads``, where another method ran, too."""
+    best = set()
     finished = cells[cells["finished"] & (cells["budget"] != NO_BUDGET)]
-    best = {}
-    for (backbone, budget), block in finished.groupby(["backbone", "budget"], sort=False):
+    for (backbone, budget), block in finished.groupby(["backbone", "budget"]):
         ahead = leads(block.pivot_table(metric, "seed", "method"))
-        for method, gap in ahead.items():
-            best[backbone, method, budget] = gap == ahead.max() and len(ahead) > 1
-    index = pd.MultiIndex.from_tuples(best, names=SETTING) if best else None
-    return pd.Series(best, index, dtype=bool)
+        if len(ahead) > 1:
+            best |= {(backbone, method, budget) for method in ahead.index[ahead == ahead.max()]}
+    return best
 
 
 def share(cells: pd.DataFrame, full: pd.DataFrame, seeds: set[int] | None = None) -> float:

@@ -88,9 +88,7 @@ def strongest(
 ) -> list[Duels]:
     """The method against every one of its ``opponents`` that has run, the strongest first."""
     fought = []
-    for each in OPPONENTS[method]:
-        if each not in opponents:
-            continue
+    for each in (known for known in OPPONENTS[method] if known in opponents):
         tests = group.of(compare(results, METRIC, method, each.names))
         if len(tests):
             mean = group.of(overall(results, METRIC, method, each.names))

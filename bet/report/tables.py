@@ -9,6 +9,7 @@ from bet.analysis.paired import SIGNIFICANT
 from bet.analysis.published import DRAWS, OWN, beside_published, formula_use, has_published
 from bet.analysis.results import METRIC, METRICS, NO_BUDGET, REFERENCE, Group, Results
 from bet.analysis.statistics import OURS, average_ranks, compare, rank_blocks
+from bet.methods import IN_BYTES
 from bet.report.opponents import OPPONENTS
 from bet.report.table import (
     ABSENT,
@@ -38,7 +39,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
         return None
     metrics = (f"recall@{cutoff}", f"ndcg@{cutoff}")
     means = {metric: summaries.over_seeds(cells, metric) for metric in metrics}
-    best = {metric: summaries.is_best(cells, metric) for metric in metrics}
+    best = {metric: summaries.best_settings(cells, metric) for metric in metrics}
     stars = {metric: _differs(results, group, metric) for metric in metrics}
     rows, text, bold = _rows(cells, finished=True), {}, {}
     for budget, metric in product(_budgets(cells) or [NO_BUDGET], metrics):
@@ -49,7 +50,7 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
             entry = mean_sd(means[metric].loc[key]) if known else ABSENT
             star = not free and (method, backbone, budget) in stars[metric]
             column.append(entry + "*" * star)
-            marks.append(not free and bool(best[metric].get(key, False)))
+            marks.append(key in best[metric])
         text[f"sparsity {budget}", SHORT[metric]] = column
         bold[f"sparsity {budget}", SHORT[metric]] = marks
     labels = [(backbone, _label(cells, backbone, m, free)) for backbone, m, free in rows]
@@ -112,8 +113,8 @@ def paired_tests(results: Results) -> Table | None:
     whichever way it falls.
     """
     tests = []
-    for method in OURS:
-        for each in OPPONENTS[method]:
+    for method, opponents in OPPONENTS.items():
+        for each in opponents:
             tests.append(compare(results, METRIC, method, each.names).assign(kind=each.kind))
     # Without those that are empty: they would turn counts into floats.
     tests = [frame for frame in tests if len(frame)]
@@ -241,6 +242,7 @@ def _label(cells: pd.DataFrame, backbone: str, method: str, free: bool) -> str:
 
 def _differs(results: Results, group: Group, metric: str) -> set[tuple[str, str, str]]:
     """Methods of ours, backbones and budgets where these surely differ from the best competitor."""
-    tests = pd.concat([group.of(compare(results, metric, method)) for method in OURS])
+    sized = [method for method in OURS if method not in IN_BYTES]  # bytes have tables of their own
+    tests = pd.concat([group.of(compare(results, metric, method)) for method in sized])
     tests = tests[tests["wins"] | tests["loses"]]
     return set(zip(tests["method"], tests["backbone"], tests["budget"], strict=True))
