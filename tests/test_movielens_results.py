@@ -95,9 +95,15 @@ def test_what_is_said_of_bet_plus_holds():
         where = f"`{duel['opponent']}` with {BACKBONES[duel['backbone']]} at {duel['budget']}"
         assert f"{where.replace('%', ' %')} ({interval(duel)})" in THREE_SEEDS
     assert (best[best["p_holm"] < SIGNIFICANT]["difference"] > 0).all()
+    by_gradients = best[best["backbone"] != "ials"]["difference"] > 0
+    assert len(by_gradients) == 9 and f"trained by gradients in {by_gradients.sum()}:" in THREE_SEEDS
     rule = counts("tuned rule", "bet-plus")
     assert f"ahead of the power law in {rule[1]} of {rule[0]}" in THREE_SEEDS
     assert f"in {cells_without_mlp('full')} cells" in THREE_SEEDS
+    sized = means("full")["validation"].unstack("method").drop(index="none", level="budget")
+    sized = sized[sized.index.get_level_values("budget").isin(BUDGETS)].idxmax(axis=1)
+    beaten = dict(sized[sized != "bet-plus"])
+    assert beaten == {("lightgcn", "90%"): "pep", ("ials", "95%"): "powerlaw"}
     data = means("full")["ndcg@20"]
     ours, equal = (
         data["lightgcn", "95%", name] / data["lightgcn", "none", "full"]
@@ -110,6 +116,9 @@ def test_what_is_said_of_bet_plus_holds():
 def test_what_is_said_of_bet_holds():
     pairs, ahead, *_ = counts("best on validation")
     assert f"**BET is ahead of its best competitor in {ahead} of {pairs}**" in THREE_SEEDS
+    best = paired("best on validation")
+    behind = best[(best["p_holm"] < SIGNIFICANT) & (best["difference"] < 0)]
+    assert behind[["opponent", "backbone", "budget"]].to_numpy().tolist() == [["amtl", "ngcf", "80%"]]
     for words in (OPPONENTS["tuned rule"][1], OPPONENTS["random selection"][1], EQUAL):
         assert together(words)[0].startswith("-")
 
