@@ -15,6 +15,7 @@ from bet.backbones.recommender import (
     rotate_recommender,
     truncate_recommender,
 )
+from bet.backbones.rotation import sparse_rotation
 from bet.backbones.rule import RankingRule, rule_recommender
 
 NO_BACKBONE = "none"  # of a reference, which ranks without a table
@@ -45,5 +46,6 @@ __all__ = [
     "normalized_adjacency",
     "rotate_recommender",
     "rule_recommender",
+    "sparse_rotation",
     "truncate_recommender",
 ]

@@ -18,6 +18,7 @@ from bet.methods.graph_filter import graph_filter
 from bet.methods.hashing import hashing_trick, memrec
 from bet.methods.item_knn import item_knn
 from bet.methods.magnitude import magnitude
+from bet.methods.magnitude_rotated import magnitude_rotated
 from bet.methods.mec import mec
 from bet.methods.method import Method, Run
 from bet.methods.mixed_precision import bet_bytes
@@ -86,6 +87,14 @@ _ALL = (
     ),
     Method("magnitude", magnitude, "largest numbers", "Han et al., NeurIPS 2015", elementwise=True),
     Method("pep", pep, "learned thresholds of numbers", "Liu et al., ICLR 2021", elementwise=True),
+    Method(
+        "magnitude-rotated",
+        magnitude_rotated,
+        "largest numbers on sparse axes",
+        "ours",
+        elementwise=True,
+        backbones=("lightgcn",),
+    ),
     Method("optembed", optembed, "rows, then sizes", _LYU, unbudgeted=True, version=2),
     Method("esapn", esapn, "growing sizes, policies", _ESAPN, unbudgeted=True, version=2),
     Method("ciess", ciess, "sizes by actor and critics", "Qu et al., SIGIR 2023", version=2),

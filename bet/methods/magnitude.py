@@ -5,6 +5,7 @@ train again with that mask.
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from bet.actions import Allocation, keep_largest
 from bet.search import (
@@ -38,6 +39,17 @@ def magnitude(context: SearchContext) -> MethodResult:
 
 def largest_numbers(context: SearchContext, gamma: float) -> Allocation:
     """The mask that keeps as many numbers of the trained full table as the budget allows."""
-    weight = load_or_pretrain(context).model.table().detach().cpu().abs()  # (n, copies * d_max)
-    scale = weight.mean(1, keepdim=True).clamp_min(torch.finfo(weight.dtype).tiny)  # (n, 1)
-    return keep_largest((weight / scale**gamma).numpy(), context.budget.parameters)
+    weight = load_or_pretrain(context).model.table().detach().cpu()  # (n, copies * d_max)
+    return keep_largest(magnitudes(weight, gamma).numpy(), context.budget.parameters)
+
+
+def magnitudes(weight: Tensor, gamma: float) -> Tensor:
+    """|w| / (mean |w| of the row)^gamma of ``weight`` (n, k).
+
+    >>> magnitudes(torch.tensor([[3.0, -1.0], [0.0, 8.0]]), gamma=1.0)
+    tensor([[1.5000, 0.5000],
+            [0.0000, 2.0000]])
+    """
+    size = weight.abs()
+    scale = size.mean(1, keepdim=True).clamp_min(torch.finfo(size.dtype).tiny)  # (n, 1)
+    return size / scale**gamma

@@ -48,7 +48,7 @@ class Method:
     measures actions in rungs, unless to train them all costs no more
     (``SearchSettings.trains_all``). ``version``: raised when the method's results change, so that
     what it recorded before is run again; ``versions``: the same by backbone, where the others have
-    another.
+    another. ``backbones``: where it runs; empty: on all that are trained by gradients.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Method:
     in_rungs: bool = False
     version: int = 1
     versions: Mapping[str, int] = field(default_factory=dict)
+    backbones: tuple[str, ...] = ()
 
     def check(self, backbone: str) -> None:
         """Raise BetError where the method cannot run on ``backbone``."""
@@ -71,6 +72,12 @@ class Method:
             raise BetError(
                 f"method {self.name!r} needs gradients, and backbone {backbone!r} is trained by "
                 f"least squares; methods that run on it are {', '.join(BY_LEAST_SQUARES)}"
+            )
+
+        if self.backbones and backbone not in self.backbones:
+            raise BetError(
+                f"method {self.name!r} cannot run on backbone {backbone!r}, which mixes or weighs "
+                f"columns; it runs on {', '.join(self.backbones)}"
             )
 
     def version_on(self, backbone: str) -> int:

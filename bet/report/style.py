@@ -12,7 +12,7 @@ BACKBONES = {"lightgcn": "LightGCN", "ncf": "NCF", "gmf": "GMF", "ngcf": "NGCF",
 METHOD_COLORS = {"full": "black", "blend": "deepskyblue"}
 _FAMILIES = {  # a family of methods, a range of colors
     ("su", "sr", "powerlaw", "bet", "bet-random", "bet-simple", "nested"): "colorblind",
-    ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl"): "dark",
+    ("magnitude", "pep", "optembed", "esapn", "ciess", "amtl", "magnitude-rotated"): "dark",
     ("uniform-fp16", "uniform-int8", "uniform-int4", "uniform-int2", "uniform-int1"): "YlOrRd",
     ("bet-int8", "bet-int4", "bet-bytes", "bet-plus-bytes"): "YlGnBu_d",
     ("vectors-int8", "vectors-int4", "vectors-int2", "vectors-int1", "bet-plus-vectors"): "BuGn",

@@ -29,6 +29,7 @@ from bet.search.selectors import (
     StatelessSelector,
 )
 from bet.search.settings import RunSettings, SearchSettings
+from bet.search.start import scaled_factors
 from bet.search.surrogate import Surrogate, expected_improvement, fit_surrogate
 from bet.search.training import train_model
 from bet.search.trials import (
@@ -76,6 +77,7 @@ __all__ = [
     "initialize_recommender",
     "load_or_pretrain",
     "refit",
+    "scaled_factors",
     "search",
     "search_and_retrain",
     "search_plus",

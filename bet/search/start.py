@@ -26,12 +26,7 @@ def start_from_factors(context: SearchContext, model: Recommender, settings: Als
     if allocation.mask is not None:
         allocation = Allocation.uniform(model.table.n, body.d_max)
     allocation = replace(allocation, last_copy=False)  # factors have one copy
-    rows = load_or_factorize(context, allocation, settings)  # (n, width)
-    kept = int(allocation.columns.sum(dtype="int64"))  # others are zero
-    length = float((rows.double().square().sum() / max(1, kept)).sqrt())
-    if not length:
-        raise BetError("factors by least squares are all zero; lower l2 of [training.ials]")
-    rows = (rows * (context.settings.by_gradient.start_scale / length)).to(model.device)
+    rows = scaled_factors(context, allocation, settings).to(model.device)
     std = context.settings.init_std
     fresh = torch.empty(rows.shape).normal_(
         0.0,
@@ -39,6 +34,18 @@ def start_from_factors(context: SearchContext, model: Recommender, settings: Als
         generator=torch_generator(context.settings.seed_of_init, "init", "beside factors"),
     )
     model.table.take_prefixes(body.take_factors(rows, fresh.to(rows.device)))
+
+
+def scaled_factors(context: SearchContext, allocation: Allocation, settings: AlsSettings) -> Tensor:
+    """Factors (n, width) of the sizes ``allocation``, scaled to a root mean square of
+    ``start_scale``; raises BetError where they are all zero.
+    """
+    rows = load_or_factorize(context, allocation, settings)
+    kept = int(allocation.columns.sum(dtype="int64"))  # others are zero
+    length = float((rows.double().square().sum() / max(1, kept)).sqrt())
+    if not length:
+        raise BetError("factors by least squares are all zero; lower l2 of [training.ials]")
+    return rows * (context.settings.by_gradient.start_scale / length)
 
 
 def load_or_factorize(

@@ -39,17 +39,19 @@ def best_trial(
     *,
     seconds: StageSeconds,
     effort: Effort | None = None,
+    prepare: Callable[[SearchContext], SearchContext] | None = None,
 ) -> MethodResult:
     """Train every trial's table to the end and keep the best on validation, the earlier among
     equals.
 
-    ``seconds`` and ``effort`` (default: none) are those of the search before.
+    ``seconds`` and ``effort`` (default: none) are those of the search before. ``prepare`` makes of
+    a context the one that tables are trained in (default: the same).
     """
     limit = context.settings.search.top
     assert 0 < len(trials) <= limit, "every method gets the same number of retrainings"
+    ready = prepare(context) if prepare else context
     trained = [
-        train_from_scratch(context, trial.allocation, f"trial-{i}")
-        for i, trial in enumerate(trials)
+        train_from_scratch(ready, trial.allocation, f"trial-{i}") for i, trial in enumerate(trials)
     ]
     facts = []
     for trial, candidate in zip(trials, trained, strict=True):
@@ -62,7 +64,8 @@ def best_trial(
     def fit_again(interactions: csr_array, what: str) -> Refitted:
         fitted, chosen = context.fitted_to(interactions), trials[best]
         allocation, before = chosen.learn(fitted), trained[best].result
-        again = train_from_scratch(fitted, allocation, f"refit on {what}", before)
+        ready = prepare(fitted) if prepare else fitted
+        again = train_from_scratch(ready, allocation, f"refit on {what}", before)
         return Refitted(again.model, chosen.effort)
 
     return MethodResult(
