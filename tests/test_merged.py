@@ -10,6 +10,7 @@ import torch
 from lowered import lowered
 
 from bet.actions import Allocation
+from bet.backbones import sparse_rotation
 from bet.data import FrequencyOrder
 from bet.methods import METHODS
 from bet.methods.amtl import FrequencyGroups, at_least, project, twin_recommender
@@ -27,7 +28,7 @@ from bet.search import (
 from bet.study.cell import Cell
 from bet.study.run import run_cell
 
-LEARNED = ("magnitude", "pep", "optembed", "amtl", "esapn")
+LEARNED = ("magnitude", "magnitude-rotated", "pep", "optembed", "amtl", "esapn")
 CODED = ("pq", "mec")
 
 
@@ -58,9 +59,12 @@ def trained_full(context, merged):
 def learn_mask(context, merged, name, facts):
     """The allocation that ``name`` learns on ``merged`` with the knobs ``facts``."""
     again = directly(context, merged)
-    if name == "magnitude":
-        weight = trained_full(context, merged).abs().numpy()
+    if name in ("magnitude", "magnitude-rotated"):
+        rows = trained_full(context, merged)
+        turned = rows @ sparse_rotation(rows) if name == "magnitude-rotated" else rows
+        weight = turned.abs().numpy()
         scores = weight / weight.mean(1, keepdims=True) ** facts["gamma"]
+        scores[: context.data.n_users] *= facts.get("weight", 1.0)
         mask = np.zeros(scores.size, dtype=bool)
         mask[np.argsort(-scores.ravel(), kind="stable")[: context.budget.parameters]] = True
         return mask.reshape(scores.shape)

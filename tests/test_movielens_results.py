@@ -96,8 +96,8 @@ def test_what_is_said_of_bet_plus_holds():
         where = f"`{duel['opponent']}` with {BACKBONES[duel['backbone']]} at {duel['budget']}"
         assert f"{where.replace('%', ' %')} ({interval(duel)})" in THREE_SEEDS
     assert (best[best["p_holm"] < SIGNIFICANT]["difference"] > 0).all()
-    by_gradients = best[best["backbone"] != "ials"]["difference"] > 0
-    assert len(by_gradients) == 9 and f"trained by gradients in {by_gradients.sum()}:" in THREE_SEEDS
+    others = best[best["backbone"] != "ials"]["difference"] > 0
+    assert len(others) == 9 and f"trained by gradients in {others.sum()}:" in THREE_SEEDS
     rule = counts("tuned rule", "bet-plus")
     assert f"ahead of the power law in {rule[1]} of {rule[0]}" in THREE_SEEDS
     assert f"in {cells_without_mlp('full')} cells" in THREE_SEEDS
@@ -133,7 +133,8 @@ def test_what_is_said_of_bet_holds():
     assert f"**BET is ahead of its best competitor in {ahead} of {pairs}**" in THREE_SEEDS
     best = paired("best on validation")
     behind = best[(best["p_holm"] < SIGNIFICANT) & (best["difference"] < 0)]
-    assert behind[["opponent", "backbone", "budget"]].to_numpy().tolist() == [["amtl", "ngcf", "80%"]]
+    where = behind[["opponent", "backbone", "budget"]].to_numpy().tolist()
+    assert where == [["amtl", "ngcf", "80%"]]
     for words in (OPPONENTS["tuned rule"][1], OPPONENTS["random selection"][1], EQUAL):
         assert together(words)[0].startswith("-")
 

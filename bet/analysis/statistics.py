@@ -17,6 +17,7 @@ from bet.methods import IN_BYTES, METHODS
 OURS = {
     "bet": ("bet", "nested"),  # by the beginning of the name
     "bet-plus": ("bet-plus",),
+    "magnitude-rotated": ("magnitude-rotated",),
     "bet-plus-bytes": ("bet-plus",),
     "bet-plus-vectors": ("bet-plus",),
 }

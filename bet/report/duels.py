@@ -76,8 +76,8 @@ def does_the_predictor_help(results: Results) -> Finding | None:
     return _answer(results, "bet", "Does its predictor help?", (RANDOM,), NESTED)
 
 
-def does_bet_plus_pay(results: Results) -> list[Finding]:
-    """Of every ``bet-plus`` that has run: against plain rules, then its best competitor."""
+def do_our_methods_pay(results: Results) -> list[Finding]:
+    """Of every method of ours that has run: against plain rules, then its best competitor."""
     methods = [method for method in OPPONENTS if method != "bet"]
     answers = [_answer(results, name, f"Does `{name}` pay?", RULES, BEST) for name in methods]
     return [answer for answer in answers if answer]

@@ -13,8 +13,8 @@ from bet.analysis.results import METRIC, TO_SERVE, Group, Results
 from bet.analysis.statistics import interval_of_mean
 from bet.analysis.summaries import SETTING
 from bet.report.duels import (
+    do_our_methods_pay,
     does_bet_beat_rules,
-    does_bet_plus_pay,
     does_the_predictor_help,
     strongest,
 )
@@ -55,7 +55,7 @@ def further_findings(results: Results) -> list[Finding]:
     if not results.records:
         return [Finding("Is there an answer?", "No cell has finished yet; nothing can be said.")]
     best = which_table_is_best(results)
-    return [*does_bet_plus_pay(results), *([best] if best else []), *how_far_to_trust(results)]
+    return [*do_our_methods_pay(results), *([best] if best else []), *how_far_to_trust(results)]
 
 
 def is_it_complete(results: Results) -> Finding | None:

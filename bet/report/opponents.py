@@ -40,10 +40,16 @@ EQUAL_VECTORS = Opponents(
     tuple(name for name in _ROWS if name.startswith("vectors-")),
     "equal vectors of few bits (their best number on validation)",
 )
-RULES = (POWER_LAW, EQUAL_SIZES, EQUAL_ROWS, EQUAL_VECTORS)  # which need no search
+SINGLE_NUMBERS = Opponents(
+    "single numbers",
+    ("magnitude", "pep"),
+    "other methods that keep single numbers (magnitude or pep, the better on validation)",
+)
+RULES = (POWER_LAW, EQUAL_SIZES, EQUAL_ROWS, EQUAL_VECTORS, SINGLE_NUMBERS)  # without a search
 OPPONENTS = {  # by method of ours
     "bet": (BEST, POWER_LAW, EQUAL_SIZES, RANDOM, NESTED),
     "bet-plus": (BEST, POWER_LAW, EQUAL_SIZES, PAPERS),
     "bet-plus-bytes": (BEST, EQUAL_ROWS),
+    "magnitude-rotated": (BEST, SINGLE_NUMBERS),
     "bet-plus-vectors": (EQUAL_VECTORS,),  # tables of as many bytes need the graph on top
 }

@@ -62,8 +62,9 @@ def comparison(results: Results, group: Group, cutoff: int = 20) -> Table | None
         "Bold: best method with a budget; one that lacks seeds is compared on those that it has. "
         "full: the whole table. references: rankings without a "
         "table, in no test and no rank. (own): a method as published, without a budget, at the "
-        f"sparsity that it chose. {ABSENT}: not in the profile. *: bet or a bet-plus differs from "
-        f"its best competitor on validation (p < {SIGNIFICANT}, as in the table of tests)."
+        f"sparsity that it chose. {ABSENT}: not in the profile. *: bet, bet-plus or "
+        "magnitude-rotated differs from its best competitor on validation "
+        f"(p < {SIGNIFICANT}, as in the table of tests)."
     )
     name = "comparison" if cutoff == 20 else f"comparison_at_{cutoff}"
     frames = (pd.DataFrame(text, index), data, pd.DataFrame(bold, index))
