@@ -7,9 +7,7 @@ import pytest
 from committed import (
     BUDGETS,
     RESULTS,
-    SIGNIFICANT,
     duels,
-    paired,
     printed,
     published,
     read,
@@ -41,7 +39,7 @@ def means_at_scale(profile):
 def rows_at_scale(profile):
     """The rows of ``means_at_scale`` as docs/results.md has them."""
     means = means_at_scale(profile)
-    order = ["lightgcn", "ials", "ncf", "references"]
+    order = ["lightgcn", "ials", "ncf", "ngcf", "references"]
     methods = ["full", "su", "sr", *SHOWN[1:], "graph-filter"]
     columns = [("validation", "clean")]
     columns += [(metric, protocol) for protocol in ("clean", "merged") for metric in METRICS]
@@ -182,6 +180,19 @@ def test_what_is_said_of_ncf_on_gowalla_holds():
     assert (recalls["bet"] > paper).all()
 
 
+def test_what_is_said_of_ngcf_on_gowalla_holds():
+    text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
+    recalls = means_at_scale("gowalla")["recall@20"].xs(("ngcf", "90%"))
+    clean, merged = recalls["clean"], recalls["merged"]
+    paper = published("merged", "ngcf", "gowalla")["published"].xs("90%", level="budget")
+    said = f"a Recall@20 of {printed(clean['su'])}, BET {printed(clean['bet'])}, the power law "
+    assert said + f"{printed(clean['powerlaw'])}." in text
+    assert clean["su"] > clean["bet"] > clean["powerlaw"]
+    assert merged["su"] > paper["su"] and merged["bet"] < paper["bet"]
+    for method in ("su", "bet"):
+        assert f"{printed(merged[method])} against {printed(paper[method])}" in text
+
+
 def test_splits_of_gowalla_do_not_agree_at_80_percent():
     cells = read("gowalla", "comparison_gowalla_clean")
     cells = cells[(cells["backbone"] == "lightgcn") & (cells["budget"] == "80%")]
@@ -192,88 +203,3 @@ def test_splits_of_gowalla_do_not_agree_at_80_percent():
     best = max(trained, key=lambda table: table["quality"])
     text = " ".join(section(RESULTS, "Gowalla: trained to convergence").split())
     assert f"learns for {best['epochs']} epochs and ends higher" in text
-
-
-def on_the_first_split():
-    """Gowalla's LightGCN tables of split 0 by sparsity, the best on validation first: bytes of the
-    file per entity, ``validation``, and both metrics by protocol.
-    """
-    cells = pd.concat(read("gowalla", f"comparison_gowalla_{name}") for name in ("clean", "merged"))
-    cells = cells[(cells["seed"] == 0) & (cells["backbone"] == "lightgcn") & cells["finished"]]
-    cells = cells[cells["budget"].isin(BUDGETS)]
-    data = cells.pivot(
-        index=["budget", "method"], columns="protocol", values=[*METRICS, "validation"]
-    )
-    sizes = read("gowalla", "bytes_gowalla_clean").set_index(["backbone", "budget", "method"])
-    data["bytes", ""] = sizes["table bytes per entity"]["lightgcn"]
-    return data.sort_values(("validation", "clean"), ascending=False).sort_index(
-        level="budget", sort_remaining=False, kind="stable"
-    )
-
-
-def rows_on_the_first_split():
-    """As docs/results.md has them."""
-    for (budget, method), row in on_the_first_split().iterrows():
-        names = [(metric, protocol) for protocol in ("clean", "merged") for metric in METRICS]
-        numbers = [printed(row[name]) if row[name] == row[name] else "" for name in names]
-        quality = printed(row["validation", "clean"])
-        yield [budget, f"`{method}`", f"{row['bytes', '']:.1f}", quality, *numbers]
-
-
-def test_competitors_on_gowalla_are_the_reports():
-    text = section(RESULTS, "Gowalla: competitors")
-    assert table_rows(text) == list(rows_on_the_first_split())
-    text, data = " ".join(text.split()), on_the_first_split()
-    gains, bytes_of = data["ndcg@20"], data["bytes"]
-    ordered = {budget: list(block.droplevel(0).index) for budget, block in data.groupby("budget")}
-    assert [ordered[budget][:2] for budget in BUDGETS[:2]] == [["pep", "magnitude"]] * 2
-    assert ordered["95%"][:2] == ["pep", "bet-plus"]
-    best, clear = duels("gowalla", "bet-plus", "best on validation", protocol="clean")
-    assert (best["opponent"] == "pep").all() and clear == [-1, -1, -1]
-    said = "of `bet-plus` by {}, {} and {} NDCG@20"
-    assert said.format(*map(printed, -best["difference"])) in text
-    ratios = bytes_of.unstack()["pep"] / bytes_of.unstack()["bet-plus"] - 1
-    assert f"{100 * ratios.min():.0f} to {100 * ratios.max():.0f} % larger" in text
-    small, large = ("95%", "pep"), ("90%", "bet-plus")
-    for name in (small, large):
-        assert f"{printed(gains['clean'][name])} in {bytes_of[name]:.1f}" in text.replace(
-            " per entity", ""
-        )
-    assert gains["clean"][small] > gains["clean"][large] and bytes_of[small] < bytes_of[large]
-    served = read("gowalla", "bytes_gowalla_merged").query("backbone == 'lightgcn'")
-    served = served.set_index(["method", "budget"])[["recall@20", "bytes to serve per entity"]]
-    pairs = ("vectors-int2", "25.6 B/entity to serve"), ("pep", "90%")
-    few, single = (f"{printed(row.iloc[0])} in {row.iloc[1]:.1f}" for row in map(served.xs, pairs))
-    assert f"have a Recall@20 of {few} bytes to serve, `pep` at 90 % {single}." in text
-
-
-def test_the_predictor_hardly_helps_on_gowalla():
-    text = " ".join(section(RESULTS, "Gowalla: competitors").split())
-    tests = paired("random selection", "bet", "gowalla").set_index(["protocol", "budget"])
-    clear = tests["p_holm"] < SIGNIFICANT
-    signs = (tests["difference"].map(lambda x: 1 if x > 0 else -1) * clear).to_dict()
-    pairs = list(product(("clean", "merged"), ("90%", "95%")))
-    assert signs == dict(zip(pairs, (-1, 0, -1, 1), strict=True))
-    clean, merged = (tests["difference"][name] for name in ("clean", "merged"))
-    said = f"by {printed(-clean['90%'])} NDCG@20 under `clean` and {printed(-merged['90%'])}"
-    assert said in text and f"ahead by {printed(merged['95%'])} under `merged`" in text
-    said = "{} and {} under `clean`, {} and {} under `merged`"
-    by_protocol = on_the_first_split()["ndcg@20"].loc["90%"]
-    gains = by_protocol.loc[["bet-simple", "bet-random"]] - by_protocol.loc["bet-plus"]
-    assert (gains > 0).all(axis=None)
-    assert said.format(*map(printed, [*gains["clean"], *gains["merged"]])) in text
-    clean = by_protocol["clean"]
-    assert clean["ciess"] > clean["bet"] > clean[["amtl", "esapn"]].max()
-    assert abs(clean["optembed"] - clean["bet"]) < 0.0005
-
-
-def test_more_sampled_actions_do_not_help_on_gowalla():
-    text = " ".join(section(RESULTS, "Gowalla: competitors").split())
-    gains = {100: on_the_first_split()["ndcg@20", "clean"]["90%", "bet"]}
-    for record in records("gowalla"):
-        if actions := record["cell"]["actions"]:
-            gains[actions] = record["metrics"]["test"]["ndcg@20"]
-    assert sorted(gains) == [20, 40, 60, 80, 100] and max(gains, key=gains.get) != 100
-    assert (
-        "BET has {}, {}, {}, {} and {}".format(*(printed(gains[m]) for m in sorted(gains))) in text
-    )

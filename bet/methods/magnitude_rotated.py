@@ -27,21 +27,22 @@ KNOBS = ((0.25, 1.0), (0.5, 1.0), (0.5, 1.5), (0.75, 1.5), (0.75, 1.0))
 
 def magnitude_rotated(context: SearchContext) -> MethodResult:
     """Turn the numbers that tables start from to axes on which rows are sparse, keep the largest
-    and train these; five pairs of gamma and weight, the best on validation.
+    and train these; up to five pairs of gamma and weight, the best on validation.
 
     Where columns never mix the rotation changes no score, but what is lost without the small
     numbers. Tables start from factors where the settings say so, else from the trained full table,
     whatever others start from. There is no search and no second training; rows may end empty.
     """
+    full = None if _starts_from_factors(context) else load_or_pretrain(context)
     trials = []
     for gamma, weight in KNOBS[: context.settings.search.top]:
         learn = partial(_largest, gamma=gamma, weight=weight)
         facts = {"gamma": gamma, "weight": weight}
-        again = Effort(trainings=0 if _starts_from_factors(context) else 1)
+        again = Effort(trainings=0 if full is None else 1)
         trials.append(Trial(learn(context), facts, learn, again))
     seconds = StageSeconds(search=_turned(context)["seconds"])
-    if not _starts_from_factors(context):
-        seconds = replace(seconds, pretrain=load_or_pretrain(context).result.seconds)
+    if full is not None:
+        seconds = replace(seconds, pretrain=full.result.seconds)
     return best_trial(context, trials, seconds=seconds, prepare=_start_turned)
 
 

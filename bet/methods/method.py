@@ -48,7 +48,7 @@ class Method:
     measures actions in rungs, unless to train them all costs no more
     (``SearchSettings.trains_all``). ``version``: raised when the method's results change, so that
     what it recorded before is run again; ``versions``: the same by backbone, where the others have
-    another. ``backbones``: where it runs; empty: on all that are trained by gradients.
+    another. ``backbones``: where it runs; empty: wherever the rest allows.
     """
 
     name: str
