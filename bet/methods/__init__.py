@@ -93,7 +93,7 @@ _ALL = (
         "largest numbers on sparse axes",
         "ours",
         elementwise=True,
-        backbones=("lightgcn",),
+        backbones=("lightgcn",),  # whose columns neither mix nor have weights
     ),
     Method("optembed", optembed, "rows, then sizes", _LYU, unbudgeted=True, version=2),
     Method("esapn", esapn, "growing sizes, policies", _ESAPN, unbudgeted=True, version=2),

@@ -34,12 +34,12 @@ def magnitude_rotated(context: SearchContext) -> MethodResult:
     whatever others start from. There is no search and no second training; rows may end empty.
     """
     full = None if _starts_from_factors(context) else load_or_pretrain(context)
-    trials = []
+    turned, trials = _start_turned(context), []
     for gamma, weight in KNOBS[: context.settings.search.top]:
         learn = partial(_largest, gamma=gamma, weight=weight)
         facts = {"gamma": gamma, "weight": weight}
         again = Effort(trainings=0 if full is None else 1)
-        trials.append(Trial(learn(context), facts, learn, again))
+        trials.append(Trial(learn(turned), facts, learn, again))
     seconds = StageSeconds(search=_turned(context)["seconds"])
     if full is not None:
         seconds = replace(seconds, pretrain=full.result.seconds)
@@ -47,8 +47,11 @@ def magnitude_rotated(context: SearchContext) -> MethodResult:
 
 
 def _largest(context: SearchContext, gamma: float, weight: float) -> Allocation:
-    """The mask that keeps as many of the turned numbers as the budget allows."""
-    scores = magnitudes(_turned(context)["rows"], gamma)  # (n, d_max)
+    """The mask that keeps as many of the turned numbers, which tables of ``context`` start from, as
+    the budget allows.
+    """
+    assert context.start_rows is not None
+    scores = magnitudes(context.start_rows, gamma)  # (n, d_max)
     scores[: context.data.n_users] *= weight
     return keep_largest(scores.numpy(), context.budget.parameters)
 

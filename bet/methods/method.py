@@ -73,11 +73,10 @@ class Method:
                 f"method {self.name!r} needs gradients, and backbone {backbone!r} is trained by "
                 f"least squares; methods that run on it are {', '.join(BY_LEAST_SQUARES)}"
             )
-
         if self.backbones and backbone not in self.backbones:
             raise BetError(
-                f"method {self.name!r} cannot run on backbone {backbone!r}, which mixes or weighs "
-                f"columns; it runs on {', '.join(self.backbones)}"
+                f"method {self.name!r} does not run on backbone {backbone!r}; take "
+                f"{', '.join(self.backbones)}"
             )
 
     def version_on(self, backbone: str) -> int:

@@ -39,17 +39,17 @@ def best_trial(
     *,
     seconds: StageSeconds,
     effort: Effort | None = None,
-    prepare: Callable[[SearchContext], SearchContext] | None = None,
+    prepare: Callable[[SearchContext], SearchContext] = lambda context: context,
 ) -> MethodResult:
     """Train every trial's table to the end and keep the best on validation, the earlier among
     equals.
 
     ``seconds`` and ``effort`` (default: none) are those of the search before. ``prepare`` makes of
-    a context the one that tables are trained in (default: the same).
+    a context the one that allocations are learned and tables trained in (default: the same).
     """
     limit = context.settings.search.top
     assert 0 < len(trials) <= limit, "every method gets the same number of retrainings"
-    ready = prepare(context) if prepare else context
+    ready = prepare(context)
     trained = [
         train_from_scratch(ready, trial.allocation, f"trial-{i}") for i, trial in enumerate(trials)
     ]
@@ -62,10 +62,9 @@ def best_trial(
     best = int(np.argmax([candidate.result.quality for candidate in trained]))
 
     def fit_again(interactions: csr_array, what: str) -> Refitted:
-        fitted, chosen = context.fitted_to(interactions), trials[best]
+        fitted, chosen = prepare(context.fitted_to(interactions)), trials[best]
         allocation, before = chosen.learn(fitted), trained[best].result
-        ready = prepare(fitted) if prepare else fitted
-        again = train_from_scratch(ready, allocation, f"refit on {what}", before)
+        again = train_from_scratch(fitted, allocation, f"refit on {what}", before)
         return Refitted(again.model, chosen.effort)
 
     return MethodResult(
